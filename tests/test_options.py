@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from xcrater.errors import XcraterError
+from xcrater.options import get_option, set_options
+
+
+def test_defaults_are_craterpys():
+    assert get_option("nvert") == 32
+    assert get_option("coverage") == "all_touched"
+
+
+def test_a_call_sets_for_good():
+    set_options(nvert=64, coverage="center")
+    assert (get_option("nvert"), get_option("coverage")) == (64, "center")
+    set_options(nvert=None)
+    assert (get_option("nvert"), get_option("coverage")) == (None, "center")
+
+
+def test_a_block_restores_what_it_set_and_nothing_else():
+    with set_options(nvert=8):
+        with set_options(nvert=16):
+            set_options(coverage="center")
+            assert get_option("nvert") == 16
+        assert get_option("nvert") == 8
+    assert (get_option("nvert"), get_option("coverage")) == (32, "center")
+
+
+def test_a_block_restores_after_an_error():
+    with pytest.raises(ZeroDivisionError), set_options(nvert=None):
+        _ = 1 // 0
+    assert get_option("nvert") == 32
+
+
+@pytest.mark.parametrize("nvert", [4, np.int16(4)])
+def test_nvert_becomes_a_plain_integer(nvert):
+    set_options(nvert=nvert)
+    assert type(get_option("nvert")) is int
+
+
+@pytest.mark.parametrize("nvert", [3, -1, 0, True, 32.0, "32"])
+def test_bad_nvert(nvert):
+    with pytest.raises(XcraterError, match="expected an integer of 4 or more, or None"):
+        set_options(nvert=nvert)
+
+
+@pytest.mark.parametrize("coverage", ["exact", "centre", "", None, 1])
+def test_bad_coverage_lists_the_accepted(coverage):
+    with pytest.raises(ValueError, match=f"received coverage={coverage!r}; expected one of 'all_touched', 'center'"):
+        set_options(coverage=coverage)
+
+
+def test_nothing_is_set_when_one_value_is_bad():
+    with pytest.raises(XcraterError):
+        set_options(nvert=8, coverage="exact")
+    assert get_option("nvert") == 32
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("nverts", "did you mean 'nvert'"), ("x", "the options are nvert, coverage")]
+)
+def test_unknown_option(name, hint):
+    with pytest.raises(XcraterError, match=f"unknown option '{name}'; {hint}"):
+        set_options(**{name: 1})
+    with pytest.raises(XcraterError, match=f"unknown option '{name}'; {hint}"):
+        get_option(name)
+
+
+def test_all_threads_see_the_same():
+    seen = []
+    with set_options(nvert=12):
+        thread = threading.Thread(target=lambda: seen.append(get_option("nvert")))
+        thread.start()
+        thread.join()
+    assert seen == [12]

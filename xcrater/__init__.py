@@ -1,0 +1,15 @@
+"""Impact-crater science on rasters larger than memory: an xarray accessor on dask.
+
+``import xcrater`` gives every `xarray.DataArray` a ``.craters`` accessor. See `CraterDatabase` for the crater
+table and its regions, `open_mosaic` for opening rasters, `sample_data` for files to try it on.
+"""
+
+from xcrater.accessor import CratersAccessor
+from xcrater.database import CraterDatabase
+from xcrater.io import open_mosaic
+from xcrater.options import set_options
+from xcrater.sample import sample_data
+
+__version__ = "0.1.0"
+
+__all__ = ["CraterDatabase", "CratersAccessor", "open_mosaic", "sample_data", "set_options"]

@@ -1,0 +1,139 @@
+"""The ``.craters`` accessor of DataArrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from xcrater import arrays, zonal
+from xcrater.arrays import CraterArrays
+from xcrater.database import CraterDatabase
+
+
+@xr.register_dataarray_accessor("craters")
+class CratersAccessor:
+    """Crater science on a raster: ``da.craters``.
+
+    The raster needs two spatial dimensions, evenly spaced coordinates (or a geotransform) and a CRS on the
+    table's body; further dimensions such as bands are kept. Where it is backed by dask, results are lazy.
+    """
+
+    def __init__(self, da: xr.DataArray) -> None:
+        self._da = da
+
+    def get_stats(
+        self,
+        cdb: CraterDatabase,
+        regions: str | Iterable[str],
+        stats: str | Iterable[str] = ("mean", "std", "count"),
+        *,
+        coverage: str | None = None,
+        weights: None = None,
+        nodata: float | int | None = None,
+        categorical: bool = False,
+        add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None = None,
+    ) -> xr.Dataset:
+        """Statistics of the pixels in the regions of every crater.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions; a list gives the result a ``region`` dimension.
+        stats : str or iterable of str
+            rasterstats' names, with its definitions: count, min, max, mean, sum, std (population), median,
+            majority and minority (the smallest of equals), unique (number of distinct values), range, nodata,
+            nan (missing pixels of each kind), percentile_<0 to 100> (linear between ranks).
+        coverage : {"all_touched", "center"}, optional
+            Pixels that belong to a region: every one that it intersects, or those whose centre lies inside.
+            The default is the option of that name.
+        weights : None
+            Not supported yet.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+        categorical : bool
+            Add the variable ``categorical``: for each crater a dict of value to pixel count.
+        add_stats : mapping of str to callable, optional
+            More statistics: functions of a crater's pixels, the 2-D masked array that `get_arrays` gives.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable per statistic, dimensions (extra dimensions of the raster, region, crater). A crater
+            without valid pixels has count 0 and NaN elsewhere. Values have the raster's scale and offset
+            applied; sums of integer rasters are exact.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError, StatisticError
+            The raster, the table, a region or a statistic does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> dem.craters.get_stats(cdb, "rim", "count max").compute()["count"].item()
+        115
+        """
+        return zonal.get_stats(
+            self._da,
+            cdb,
+            regions,
+            stats,
+            coverage=coverage,
+            weights=weights,
+            nodata=nodata,
+            categorical=categorical,
+            add_stats=add_stats,
+        )
+
+    def get_arrays(
+        self,
+        cdb: CraterDatabase,
+        regions: str | Iterable[str],
+        *,
+        coverage: str | None = None,
+        nodata: float | int | None = None,
+    ) -> CraterArrays:
+        """The pixels themselves: for every crater and region a lazy masked array.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions.
+        coverage : {"all_touched", "center"}, optional
+            Pixels that belong to a region; the default is the option of that name.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+
+        Returns
+        -------
+        CraterArrays
+            ``arrays["rim"].iloc[0]`` is a dask array of one `numpy.ma.MaskedArray` over the region's bounding
+            box; nothing is read until it is computed. ``arrays.compute()`` reads every tile once.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError
+            The raster, the table or a region does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> dem.craters.get_arrays(cdb, "rim")["rim"].iloc[0].compute().shape
+        (20, 22)
+        """
+        return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata)

@@ -1,0 +1,262 @@
+"""What each statistic collects from tiles, how that merges, and how it becomes a number: declarations.
+
+*Chunk*: a statistic names the accumulators it needs; a tile collects each of them once, whatever number of
+statistics share it. *Combine*: accumulators of two tiles merge, tile by tile in a fixed order; ``Accumulator``
+says how. *Finalise*: the merged accumulators of all craters become the statistic's array.
+
+Accumulators are arrays of shape (lead, region, crater), where lead counts the raster's extra dimensions. Pixel
+values, which order statistics need whole, do not reduce: they travel as runs and merge by being put side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.errors import StatisticError
+
+Array = NDArray[Any]
+State = Mapping[str, Any]
+"""Merged accumulators by name; ``scale`` and ``offset`` turn stored numbers into values."""
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """One array that a tile fills and that merges with another tile's.
+
+    Parameters
+    ----------
+    name : str
+        Its name in a state.
+    start : callable
+        dtype of the pixels -> (dtype of the accumulator, value before any pixel).
+    combine : callable
+        Element by element: (one tile's array, another's) -> both tiles'.
+    """
+
+    name: str
+    start: Callable[[np.dtype[Any]], tuple[type, float | int]]
+    combine: Callable[[Array, Array], Array]
+
+
+def _integer(dtype: np.dtype[Any]) -> tuple[type, int]:
+    return np.int64, 0
+
+
+def _like(dtype: np.dtype[Any]) -> tuple[type, float | int]:
+    return (np.float64, 0.0) if dtype.kind == "f" else (np.int64, 0)
+
+
+def _lowest(dtype: np.dtype[Any]) -> tuple[type, float | int]:
+    return (np.float64, np.inf) if dtype.kind == "f" else (np.int64, np.iinfo(np.int64).max)
+
+
+def _highest(dtype: np.dtype[Any]) -> tuple[type, float | int]:
+    return (np.float64, -np.inf) if dtype.kind == "f" else (np.int64, np.iinfo(np.int64).min)
+
+
+ACCUMULATORS = {
+    a.name: a
+    for a in (
+        Accumulator("count", _integer, np.add),
+        Accumulator("total", _like, np.add),
+        # The sum of squares: exact in two integers, or deviations from the mean for floats (see `between_means`).
+        Accumulator("sq_high", _integer, np.add),
+        Accumulator("sq_low", _integer, np.add),
+        Accumulator("m2", _like, np.add),
+        Accumulator("low", _lowest, np.minimum),
+        Accumulator("high", _highest, np.maximum),
+        Accumulator("nodata", _integer, np.add),
+        Accumulator("nan", _integer, np.add),
+    )
+}
+
+
+def accumulators(dtype: np.dtype[Any]) -> tuple[Accumulator, ...]:
+    """The reducing accumulators of a raster's dtype, in the order that kernels take them."""
+    moments = ("m2",) if dtype.kind == "f" else ("sq_high", "sq_low")
+    return tuple(ACCUMULATORS[name] for name in ("count", "total", *moments, "low", "high", "nodata", "nan"))
+
+
+def between_means(a: State, b: State) -> Array:
+    """What the spread between two parts' means adds to their squared deviations (Chan, Golub & LeVeque 1983)."""
+    n, m = a["count"], b["count"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = b["total"] / m - a["total"] / n
+        return np.where((n > 0) & (m > 0), apart * apart * (n * (m / (n + m))), 0.0)
+
+
+def _counted(state: State, values: Array) -> Array:
+    """Values as float64, NaN where no pixel was counted."""
+    return np.where(state["count"] > 0, values, np.nan)
+
+
+def _decoded(state: State, stored: Array) -> Array:
+    return stored * state["scale"] + state["offset"]
+
+
+def _mean(state: State) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _decoded(state, state["total"] / state["count"])
+
+
+def _sum(state: State) -> Array:
+    return _counted(state, state["total"] * state["scale"] + state["offset"] * state["count"])
+
+
+def _variance(state: State) -> Array:
+    """Population variance of the stored numbers."""
+    n = state["count"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if "m2" in state:
+            return state["m2"] / n
+        # Exact integers: deviations from q, the integer next to the mean, in two parts to stay within 64 bits.
+        q = np.rint(np.where(n > 0, state["total"] / n, 0.0)).astype(np.int64)
+        twice = 2 * state["total"] - n * q
+        high = state["sq_high"] - q * (twice >> 32)
+        low = state["sq_low"] - q * (twice & 0xFFFFFFFF)
+        high, low = high + (low >> 32), low & 0xFFFFFFFF
+        rest = (state["total"] - n * q) / n
+        return (high * 4294967296.0 + low) / n - rest * rest
+
+
+def _std(state: State) -> Array:
+    return np.abs(state["scale"]) * np.sqrt(_variance(state))
+
+
+def _extreme(state: State, *, high: bool) -> Array:
+    stored = state["high" if high == (state["scale"] > 0) else "low"]
+    return _counted(state, _decoded(state, stored))
+
+
+def _range(state: State) -> Array:
+    return _extreme(state, high=True) - _extreme(state, high=False)
+
+
+def _quantile(state: State, *, q: float) -> Array:
+    return state["runs"].quantile(q)
+
+
+def _frequency(state: State, *, which: str) -> Array:
+    return state["runs"].frequency(which)
+
+
+def _categories(state: State) -> Array:
+    return state["runs"].categories()
+
+
+def _plain(state: State, *, name: str) -> Array:
+    return state[name]
+
+
+@dataclass(frozen=True)
+class Aggregation:
+    """One statistic.
+
+    Parameters
+    ----------
+    name : str
+        As users type it.
+    needs : tuple of str
+        What tiles collect for it: "sums" (count, total, squares, missing pixels), "extremes", "values" or "pixels".
+    finalise : callable
+        Merged state -> array of shape (lead, region, crater).
+    dtype : str
+        Of the result.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    finalise: Callable[[State], Array] = field(compare=False)
+    dtype: str = "float64"
+
+    @property
+    def reduces(self) -> bool:
+        """Whether tiles send sums of fixed size for it, rather than the pixels themselves."""
+        return not {"values", "pixels"} & set(self.needs)
+
+
+AGGREGATIONS = {
+    a.name: a
+    for a in (
+        Aggregation("min", ("extremes",), partial(_extreme, high=False)),
+        Aggregation("max", ("extremes",), partial(_extreme, high=True)),
+        Aggregation("mean", ("sums",), _mean),
+        Aggregation("count", ("sums",), partial(_plain, name="count"), "int64"),
+        Aggregation("sum", ("sums",), _sum),
+        Aggregation("std", ("sums",), _std),
+        Aggregation("median", ("values",), partial(_quantile, q=0.5)),
+        Aggregation("majority", ("values",), partial(_frequency, which="majority")),
+        Aggregation("minority", ("values",), partial(_frequency, which="minority")),
+        Aggregation("unique", ("values",), partial(_frequency, which="unique")),
+        Aggregation("range", ("extremes",), _range),
+        Aggregation("nodata", ("sums",), partial(_plain, name="nodata"), "int64"),
+        Aggregation("nan", ("sums",), partial(_plain, name="nan"), "int64"),
+    )
+}
+"""rasterstats' statistics, in the order that rasterstats gives them."""
+
+CATEGORICAL = Aggregation("categorical", ("values",), _categories, "object")
+
+
+def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
+    """Look statistics up by name.
+
+    Parameters
+    ----------
+    stats : str or iterable of str
+        Names, or one string of names separated by spaces; ``"*"`` or ``"ALL"`` for all of `AGGREGATIONS`.
+        ``percentile_<q>`` takes any number from 0 to 100.
+
+    Returns
+    -------
+    tuple of Aggregation
+        In rasterstats' order: named ones, percentiles as given, missing pixels.
+
+    Raises
+    ------
+    StatisticError
+        A name is unknown or twice there, or a percentile lies outside 0 to 100.
+
+    Examples
+    --------
+    >>> [a.name for a in parse("mean percentile_90 min")]
+    ['min', 'mean', 'percentile_90']
+    """
+    names: Sequence[str]
+    if isinstance(stats, str):
+        names = list(AGGREGATIONS) if stats in ("*", "ALL") else stats.split()
+    else:
+        names = list(stats)
+    for name in names:
+        if not isinstance(name, str):
+            raise StatisticError(f"received {name!r} as a statistic; expected a name such as 'mean'")
+        if list(names).count(name) > 1:
+            raise StatisticError(f"the statistic {name!r} is asked for twice; name it once")
+    percentiles = [_percentile(name) for name in names if name.startswith("percentile_")]
+    for name in names:
+        if name not in AGGREGATIONS and not name.startswith("percentile_"):
+            close = get_close_matches(name, [*AGGREGATIONS, "percentile_50"], n=3)
+            hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+            raise StatisticError(
+                f"unknown statistic {name!r}; {hint}expected any of {', '.join(AGGREGATIONS)}, percentile_<0 to 100>"
+            )
+    asked = [a for a in AGGREGATIONS.values() if a.name in names]
+    missing = [a for a in asked if a.name in ("nodata", "nan")]
+    return (*(a for a in asked if a not in missing), *percentiles, *missing)
+
+
+def _percentile(name: str) -> Aggregation:
+    try:
+        q = float(name.removeprefix("percentile_"))
+    except ValueError:
+        q = float("nan")
+    if not 0.0 <= q <= 100.0:
+        raise StatisticError(f"received {name!r}; expected percentile_<q> with q from 0 to 100, such as 'percentile_90'")
+    return Aggregation(name, ("values",), partial(_quantile, q=q / 100.0))

@@ -1,0 +1,146 @@
+"""craterpy's tables: statistics and arrays of one or several rasters as DataFrames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import rasterio
+import xarray as xr
+
+from xcrater import arrays, graph, zonal
+from xcrater.errors import GridError
+from xcrater.io import open_mosaic
+
+if TYPE_CHECKING:
+    from xcrater.database import CraterDatabase
+
+RasterLike = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
+Nodata = float | int | None
+
+
+def stats_frame(
+    cdb: CraterDatabase,
+    rasters: RasterLike | Mapping[str, RasterLike] | Iterable[RasterLike],
+    regions: str | Iterable[str],
+    *,
+    stats: str | Iterable[str],
+    nodata: Nodata | Mapping[str, Nodata],
+    n_jobs: int | None,
+    coverage: str | None,
+    weights: None,
+    categorical: bool,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None,
+) -> pd.DataFrame:
+    """The table with a column for every statistic, raster and region; see `CraterDatabase.get_stats`."""
+    named, missing, regions = _prepare(rasters, nodata, regions)
+    stats = stats if isinstance(stats, str) else list(stats)
+    lazy = [
+        zonal.get_stats(
+            da,
+            cdb,
+            regions,
+            stats,
+            coverage=coverage,
+            weights=weights,
+            nodata=missing.get(name),
+            categorical=categorical,
+            add_stats=add_stats,
+        )
+        for name, da in named.items()
+    ]
+    results = graph.compute(*lazy, workers=n_jobs)
+    columns: dict[str, Any] = {}
+    for region in regions:
+        for name, result in zip(named, results, strict=True):
+            for stat, values in result.sel(region=region).data_vars.items():
+                for label, image in _images(values):
+                    suffix = _suffix(name, region, label)
+                    columns.update(_columns(str(stat), image, suffix))
+    return pd.concat([cdb.data[cdb.orig_cols], pd.DataFrame(columns, index=cdb.data.index)], axis=1)
+
+
+def arrays_frame(
+    cdb: CraterDatabase,
+    rasters: RasterLike | Mapping[str, RasterLike] | Iterable[RasterLike],
+    regions: str | Iterable[str],
+    *,
+    nodata: Nodata | Mapping[str, Nodata],
+    n_jobs: int | None,
+    coverage: str | None,
+) -> pd.DataFrame:
+    """The table with a column of masked arrays for every raster and region; see `CraterDatabase.get_arrays`."""
+    named, missing, regions = _prepare(rasters, nodata, regions)
+    lazy = [
+        arrays.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name)) for name, da in named.items()
+    ]
+    results = graph.compute(*(a.lazy() for a in lazy), workers=n_jobs)
+    columns = {}
+    for k, region in enumerate(regions):
+        for name, cells in zip(named, results, strict=True):
+            columns[_suffix(name, region, "").removeprefix("_")] = pd.Series(list(cells[k]), cdb.data.index, object)
+    return pd.concat([cdb.data[cdb.orig_cols], pd.DataFrame(columns, index=cdb.data.index)], axis=1)
+
+
+def _prepare(
+    rasters: Any, nodata: Nodata | Mapping[str, Nodata], regions: str | Iterable[str]
+) -> tuple[dict[str, xr.DataArray], Mapping[str, Nodata], list[str]]:
+    """Rasters by name ("" for a single one), their nodata and the regions."""
+    named: dict[str, Any]
+    if isinstance(rasters, Mapping):
+        named = {str(name): raster for name, raster in rasters.items()}
+    elif isinstance(rasters, (str, os.PathLike, rasterio.DatasetReader, xr.DataArray)):
+        named = {"": rasters}
+    elif isinstance(rasters, Iterable):
+        named = {}
+        for i, raster in enumerate(rasters):
+            name = Path(raster).name if isinstance(raster, (str, os.PathLike)) else f"raster{i}"
+            if name in named:
+                raise GridError(f"received two rasters named {name!r}; give them names: {{'a': ..., 'b': ...}}")
+            named[name] = raster
+    else:
+        raise GridError(f"received a {type(rasters).__name__} as raster; expected a path, a DataArray, or several")
+    if not named:
+        raise GridError("received no raster; expected a path, a DataArray, or several")
+    if isinstance(nodata, Mapping):
+        unknown = [name for name in nodata if name not in named]
+        if unknown:
+            raise GridError(f"received nodata for {unknown}; the rasters are {list(named)}")
+        missing: Mapping[str, Nodata] = nodata
+    else:
+        missing = dict.fromkeys(named, nodata)
+    opened = {name: raster if isinstance(raster, xr.DataArray) else open_mosaic(raster) for name, raster in named.items()}
+    return opened, missing, [regions] if isinstance(regions, str) else list(regions)
+
+
+def _images(values: xr.DataArray) -> Iterable[tuple[str, xr.DataArray]]:
+    """Each image of a raster with extra dimensions, and the label that tells it from the others."""
+    extra = [d for d in values.dims if d != "crater"]
+    if not extra:
+        yield "", values
+        return
+    stacked = values.stack(image=extra)
+    for i in range(stacked.sizes["image"]):
+        image = stacked.isel(image=i)
+        label = "_".join(f"{d}{image[d].item()}" if d in image.coords else f"{d}{i}" for d in extra)
+        yield "" if stacked.sizes["image"] == 1 else label, image
+
+
+def _suffix(raster: str, region: str, image: str) -> str:
+    return "_" + "_".join(part for part in (raster, image, region) if part).strip("_")
+
+
+def _columns(stat: str, values: xr.DataArray, suffix: str) -> dict[str, Any]:
+    cells = values.to_numpy()
+    if stat == "categorical":
+        found = sorted({value for cell in cells for value in cell})
+        return {f"{value}{suffix}": np.array([cell.get(value, 0) for cell in cells]) for value in found}
+    if stat == "unique" and not np.isnan(cells).any():
+        cells = cells.astype(np.int64)
+    if cells.dtype == object:
+        cells = pd.Series(list(cells), dtype=object).infer_objects().to_numpy()
+    return {f"{stat}{suffix}": cells}

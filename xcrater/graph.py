@@ -1,0 +1,211 @@
+"""Plan to tasks to tree merge: the only module that imports dask.
+
+One leaf task per touched tile, a tree of merges in a fixed order, one task that finishes. A raster held in
+memory takes the same three functions without a graph.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import dask
+import dask.array
+import dask.system
+import numpy as np
+import xarray as xr
+from dask.array import Array
+from dask.base import tokenize
+from dask.highlevelgraph import HighLevelGraph
+
+from xcrater.grid import Grid, Window
+from xcrater.plan import Plan, Tile
+
+FAN_IN = 16
+"""How many partial results one merge takes."""
+
+Leaf = Callable[[np.ndarray, Tile], Any]
+Merge = Callable[[Sequence[Any]], Any]
+Finish = Callable[[Any, int], Mapping[str, np.ndarray]]
+
+
+def is_lazy(da: xr.DataArray) -> bool:
+    """Whether a DataArray is backed by dask."""
+    return isinstance(da.data, Array)
+
+
+def reduce_tiles(
+    da: xr.DataArray,
+    plan: Plan,
+    leaf: Leaf,
+    merge: Merge,
+    finish: Finish,
+    *,
+    shape: tuple[int, ...],
+    dtypes: Mapping[str, str],
+    token: Any,
+    keep_images: bool = True,
+) -> dict[str, Any]:
+    """Reduce the tiles of a raster to arrays, one for each name.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With rows and columns last.
+    plan : Plan
+        The touched tiles.
+    leaf : callable
+        (block, tile) -> partial result; the block has the raster's dtype and dimensions.
+    merge : callable
+        List of partial results -> one partial result; takes an empty list.
+    finish : callable
+        (partial result, number of images in the block) -> arrays by name, each of shape (images, *shape).
+    shape : tuple of int
+        Shape of each result after the raster's extra dimensions.
+    dtypes : mapping
+        Name and dtype of each result.
+    token : object
+        Everything besides the raster that the result depends on.
+    keep_images : bool
+        Whether results have the raster's extra dimensions before `shape`. If not, these must be one chunk.
+
+    Returns
+    -------
+    dict of array
+        dask arrays for a raster backed by dask, else numpy arrays.
+    """
+    if not is_lazy(da):
+        block = da.data
+        whole = (0, block.shape[-2], 0, block.shape[-1])
+        partials = [leaf(_cut(block, whole, tile.window), tile) for tile in plan]
+        lead_shape = block.shape[:-2]
+        return _finish_all(finish, merge, partials, lead_shape, (*lead_shape, *shape) if keep_images else shape)
+
+    source: Array = da.data
+    name = f"craters-{tokenize(source.name, token, shape, dict(dtypes))}"
+    lead_chunks = source.chunks[:-2]
+    layer: dict[Any, Any] = {}
+    outputs: dict[str, dict[Any, Any]] = {key: {} for key in dtypes}
+    tiles = list(plan)
+    for lead in itertools.product(*(range(len(c)) for c in lead_chunks)):
+        keys: list[Any] = []
+        for n, tile in enumerate(tiles):
+            key = (f"{name}-tile", *lead, n)
+            layer[key] = (leaf, (source.name, *lead, *tile.index), tile)
+            keys.append(key)
+        level = 0
+        while len(keys) > FAN_IN:
+            merged = []
+            for n, start in enumerate(range(0, len(keys), FAN_IN)):
+                key = (f"{name}-merge", *lead, level, n)
+                layer[key] = (merge, keys[start : start + FAN_IN])
+                merged.append(key)
+            keys, level = merged, level + 1
+        block_shape = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
+        out_shape = (*block_shape, *shape) if keep_images else shape
+        layer[(name, *lead)] = (_finish_all, finish, merge, keys, block_shape, out_shape)
+        position = (*(lead if keep_images else ()), *(0 for _ in shape))
+        for key in dtypes:
+            outputs[key][(f"{name}-{key}", *position)] = (operator.getitem, (name, *lead), key)
+
+    results = {}
+    base = HighLevelGraph.from_collections(name, layer, dependencies=[source])
+    for key, dtype in dtypes.items():
+        out = f"{name}-{key}"
+        layers = {**base.layers, out: outputs[key]}
+        dependencies = {**base.dependencies, out: {name}}
+        chunks = (*(lead_chunks if keep_images else ()), *((n,) for n in shape))
+        results[key] = Array(HighLevelGraph(layers, dependencies), out, chunks, dtype=np.dtype(dtype))
+    return results
+
+
+def _finish_all(
+    finish: Finish, merge: Merge, partials: Sequence[Any], lead: tuple[int, ...], shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    arrays = finish(merge(partials), math.prod(lead))
+    return {name: array.reshape(shape) for name, array in arrays.items()}
+
+
+def from_tiles(grid: Grid, tiles: Iterable[Tile], fill: Callable[[Tile], np.ndarray], *, dtype: Any, token: Any) -> Array:
+    """A lazy array with one task per chunk of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Shape and chunk edges.
+    tiles : iterable of Tile
+        Every chunk.
+    fill : callable
+        Tile -> block.
+    dtype : dtype
+        Of the blocks.
+    token : object
+        Everything that the blocks depend on.
+    """
+    name = f"tiles-{tokenize(grid, token)}"
+    layer = {(name, *tile.index): (fill, tile) for tile in tiles}
+    chunks = tuple(tuple(np.diff(edges).tolist()) for edges in (grid.row_edges, grid.col_edges))
+    return Array(HighLevelGraph.from_collections(name, layer), name, chunks, dtype=dtype)
+
+
+def gather(
+    da: xr.DataArray,
+    crops: Sequence[tuple[tuple[int, int], Window, Window]],
+    assemble: Callable[[Sequence[np.ndarray]], np.ndarray],
+    *,
+    shape: tuple[int, ...],
+    meta: np.ndarray,
+    token: Any,
+) -> Array:
+    """A lazy array of one block, made of crops of a raster.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With rows and columns last; extra dimensions in one chunk.
+    crops : sequence of (tuple of int, Window, Window)
+        Chunk numbers along rows and columns, the chunk's window, and the window to cut from it.
+    assemble : callable
+        List of crops -> the block.
+    shape : tuple of int
+        Of the block.
+    meta : ndarray
+        An empty array of the block's type and dtype.
+    token : object
+        Everything besides the raster that the block depends on.
+    """
+    source = da.data if is_lazy(da) else dask.array.from_array(da.data, chunks=-1)
+    name = f"crater-{tokenize(source.name, token)}"
+    lead = (0,) * (source.ndim - 2)
+    layer: dict[Any, Any] = {}
+    for n, (index, tile, part) in enumerate(crops):
+        layer[(f"{name}-crop", n)] = (_cut, (source.name, *lead, *index), tile, part)
+    layer[(name, *(0 for _ in shape))] = (assemble, [(f"{name}-crop", n) for n in range(len(crops))])
+    chunks = tuple((n,) for n in shape)
+    return Array(HighLevelGraph.from_collections(name, layer, dependencies=[source]), name, chunks, meta=meta)
+
+
+def _cut(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
+    top, left = tile[0], tile[2]
+    return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left].copy()
+
+
+def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
+    """Compute lazy things together, on the scheduler that is set, or on that many threads.
+
+    Parameters
+    ----------
+    *collections : object
+        Lazy xarray or dask objects; anything else comes back as it is.
+    workers : int, optional
+        Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
+    """
+    if workers is None:
+        return dask.compute(*collections)
+    cores = dask.system.CPU_COUNT
+    threads = max(1, cores + 1 + workers) if workers < 0 else max(1, workers)
+    return dask.compute(*collections, scheduler="threads", num_workers=threads)
+

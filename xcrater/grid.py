@@ -1,0 +1,297 @@
+"""Grid: how a raster's rows and columns lie on the body. The only module that asks rioxarray."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+import rioxarray  # noqa: F401  (registers .rio)
+import xarray as xr
+
+from xcrater.bodies import Body, same_body
+from xcrater.errors import BodyError, GridError
+
+Window = tuple[int, int, int, int]
+"""(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster grid whose columns are equally spaced in longitude and rows in latitude.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    lon_origin, lon_step : float
+        East longitude of the first column's outer edge, and per column; degrees. The step is negative where
+        columns run west.
+    lat_origin, lat_step : float
+        Latitude of the first row's outer edge, and per row; degrees. The step is positive on south-up grids.
+    row_edges, col_edges : tuple of int
+        Where chunks begin and end, from 0 to the shape.
+    """
+
+    shape: tuple[int, int]
+    lon_origin: float
+    lon_step: float
+    lat_origin: float
+    lat_step: float
+    row_edges: tuple[int, ...]
+    col_edges: tuple[int, ...]
+
+    @property
+    def period(self) -> float:
+        """Columns per turn of longitude."""
+        return 360.0 / abs(self.lon_step)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the last column is the first one's western neighbour: one whole turn, no more."""
+        return round(self.period) == self.shape[1] and abs(self.period - self.shape[1]) < 0.5
+
+    @property
+    def radians(self) -> tuple[float, float, float]:
+        """What kernels need: latitude origin and step in radians, columns per turn."""
+        return float(np.radians(self.lat_origin)), float(np.radians(self.lat_step)), self.period
+
+    def tiles(self, windows: Iterable[Window]) -> Iterator[tuple[tuple[int, int], Window]]:
+        """The chunks that any of some windows meets, in row-major order: chunk numbers and window."""
+        rows, cols = np.asarray(self.row_edges), np.asarray(self.col_edges)
+        met = set()
+        for row_start, row_stop, col_start, col_stop in windows:
+            down = range(np.searchsorted(rows, row_start, "right") - 1, np.searchsorted(rows, row_stop, "left"))
+            across = range(np.searchsorted(cols, col_start, "right") - 1, np.searchsorted(cols, col_stop, "left"))
+            met |= set(itertools.product(down, across))
+        for i, j in sorted(met):
+            yield (i, j), (self.row_edges[i], self.row_edges[i + 1], self.col_edges[j], self.col_edges[j + 1])
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A DataArray read as a raster: its grid, and how its stored numbers become values.
+
+    Parameters
+    ----------
+    grid : Grid
+        Placement of the pixels.
+    y_dim, x_dim : str
+        Names of the row and column dimensions.
+    extra_dims : tuple of str
+        All other dimensions, in order.
+    nodata : float or int or None
+        Stored number that stands for no value.
+    scale, offset : float
+        ``value = stored * scale + offset``.
+    """
+
+    grid: Grid
+    y_dim: str
+    x_dim: str
+    extra_dims: tuple[str, ...]
+    nodata: float | int | None
+    scale: float
+    offset: float
+
+    @property
+    def decodes(self) -> bool:
+        """Whether values differ from the stored numbers."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+    def decode(self, stored: Any) -> Any:
+        """Values of stored numbers, as float64 where a scale or offset applies."""
+        return stored * self.scale + self.offset if self.decodes else stored
+
+
+def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | int | None = None) -> Raster:
+    """Find out how a DataArray's pixels lie on a body.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With two spatial dimensions, coordinates or a geotransform, and a CRS that rioxarray finds.
+    body : Body, optional
+        The body the raster must show.
+    nodata : number, optional
+        Stored number that stands for no value, instead of the one the raster declares.
+
+    Returns
+    -------
+    Raster
+        Its grid, dimension names, nodata, scale and offset.
+
+    Raises
+    ------
+    GridError
+        No spatial dimensions, no coordinates, no CRS, uneven or rotated pixels, or a projection that is not
+        supported yet.
+    BodyError
+        The raster shows another body.
+    """
+    if not isinstance(da, xr.DataArray):
+        raise GridError(f"received a {type(da).__name__}; expected an xarray.DataArray")
+    y_dim, x_dim = _spatial_dims(da)
+    crs = _crs(da)
+    if body is not None and not same_body(crs, body):
+        raise BodyError(
+            f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
+            f"(radius {body.radius:g} m). If the label is wrong, correct it: "
+            f'da = da.rio.write_crs("{body.crs.to_string()}")'
+        )
+    x_origin, x_step = _axis_grid(da, x_dim, "x")
+    y_origin, y_step = _axis_grid(da, y_dim, "y")
+    _reject_rotation(da)
+    (lon_offset, lon_scale), (lat_offset, lat_scale) = _cylindrical(crs)
+    edges = {dim: _edges(da, dim) for dim in (y_dim, x_dim)}
+    grid = Grid(
+        shape=(da.sizes[y_dim], da.sizes[x_dim]),
+        lon_origin=lon_offset + lon_scale * x_origin,
+        lon_step=lon_scale * x_step,
+        lat_origin=lat_offset + lat_scale * y_origin,
+        lat_step=lat_scale * y_step,
+        row_edges=edges[y_dim],
+        col_edges=edges[x_dim],
+    )
+    height = grid.shape[0] * abs(grid.lat_step)
+    if height > 180.0 + 2 * abs(grid.lat_step):
+        raise GridError(
+            f"the grid spans {height:g}° of latitude; expected at most 180. Its coordinates are probably not in "
+            f"the units of its CRS {crs.name!r}: check da.rio.transform() and da.rio.crs"
+        )
+    if da.dtype.kind not in "biuf":
+        raise GridError(f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')")
+    if nodata is None:
+        nodata = da.rio.nodata
+    if nodata is not None and np.isnan(nodata):
+        nodata = None  # NaN is never a value, declared or not
+    return Raster(
+        grid=grid,
+        y_dim=y_dim,
+        x_dim=x_dim,
+        extra_dims=tuple(str(d) for d in da.dims if d not in (y_dim, x_dim)),
+        nodata=nodata,
+        scale=float(da.attrs.get("scale_factor", 1.0)),
+        offset=float(da.attrs.get("add_offset", 0.0)),
+    )
+
+
+def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:
+    for y, x in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
+        if y in da.dims and x in da.dims:
+            return y, x
+    try:
+        return str(da.rio.y_dim), str(da.rio.x_dim)
+    except Exception as err:  # rioxarray raises several types here
+        raise GridError(
+            f"received a DataArray with dimensions {tuple(da.dims)}; expected two spatial ones such as ('y', 'x'). "
+            "Name them: da = da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
+        ) from err
+
+
+def _crs(da: xr.DataArray) -> pyproj.CRS:
+    crs = da.rio.crs
+    if crs is None:
+        raise GridError(
+            "the raster has no CRS, so it is not known what body it shows or how. "
+            'Set it: da = da.rio.write_crs("IAU_2015:30100") for longitude and latitude on the Moon'
+        )
+    return pyproj.CRS.from_user_input(crs)
+
+
+def _axis(crs: pyproj.CRS) -> float:
+    return crs.ellipsoid.semi_major_metre if crs.ellipsoid is not None else float("nan")
+
+
+def _edges(da: xr.DataArray, dim: str) -> tuple[int, ...]:
+    chunks = da.chunksizes.get(dim, (da.sizes[dim],))
+    return (0, *np.cumsum(chunks).tolist())
+
+
+def _axis_grid(da: xr.DataArray, dim: str, axis: str) -> tuple[float, float]:
+    """Outer edge of the first pixel and pixel size along one dimension, in the units of the CRS."""
+    size = da.sizes[dim]
+    if size == 0:
+        raise GridError(f"received a raster with no pixels along {dim!r}")
+    declared = da.rio.transform(recalc=False)
+    origin, step = (declared.c, declared.a) if axis == "x" else (declared.f, declared.e)
+    if dim not in da.coords:
+        if declared.is_identity:
+            raise GridError(
+                f"the raster has neither coordinates along {dim!r} nor a geotransform. "
+                "Set one: da = da.rio.write_transform(affine.Affine(...))"
+            )
+        return float(origin), float(step)
+    at = np.asarray(da[dim].values, dtype=float)
+    if size > 1:
+        measured = (at[-1] - at[0]) / (size - 1)
+        uneven = float(np.abs(at - (at[0] + measured * np.arange(size))).max())
+        if not measured or not uneven < 0.05 * abs(measured):
+            raise GridError(
+                f"the coordinates along {dim!r} are not evenly spaced; expected a regular grid. "
+                f"Interpolate onto one: da.interp({dim}=numpy.linspace(...))"
+            )
+    else:
+        measured = step
+        if declared.is_identity:
+            raise GridError(
+                f"the raster is one pixel wide along {dim!r}, so its pixel size is unknown. "
+                "Set it: da = da.rio.write_transform(affine.Affine(...))"
+            )
+    first = at[0] - measured / 2
+    # The declared transform is exact where coordinates carry rounding; it is stale where da was sliced.
+    same = abs(first - origin) < 1e-3 * abs(step) and abs(measured - step) * size < 1e-3 * abs(step)
+    return (float(origin), float(step)) if same else (float(first), float(measured))
+
+
+def _reject_rotation(da: xr.DataArray) -> None:
+    transform = da.rio.transform(recalc=False)
+    if transform.b or transform.d:
+        raise GridError(
+            f"the raster's geotransform is rotated: {tuple(transform)[:6]}. "
+            "Resample it north-up first: da = da.rio.reproject(da.rio.crs)"
+        )
+
+
+def _cylindrical(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]]:
+    """(offset, degrees per unit) of east longitude along x and of latitude along y."""
+    ellipsoid = crs.ellipsoid
+    if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
+        raise GridError(f"the raster's CRS {crs.name!r} is neither geographic nor projected")
+    if ellipsoid.semi_major_metre != ellipsoid.semi_minor_metre:
+        raise GridError(
+            f"the raster's CRS {crs.name!r} is on an oblate ellipsoid, which is not supported yet; "
+            "expected one on the body's IAU sphere"
+        )
+    if crs.is_geographic:
+        axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
+        to_degrees = float(np.degrees(axis.unit_conversion_factor))
+        sign = -1.0 if axis.direction.lower() == "west" else 1.0
+        meridian = crs.prime_meridian.longitude if crs.prime_meridian is not None else 0.0
+        return (meridian, sign * to_degrees), (0.0, to_degrees)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
+        terms = crs.to_dict()
+    if terms.get("proj") != "eqc":
+        raise GridError(
+            f"the raster's projection {crs.name!r} is not supported yet; expected longitude and latitude in degrees "
+            "or an equidistant cylindrical projection. Reproject it: "
+            f'da = da.rio.reproject("{_geographic_name(crs)}")'
+        )
+    metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    degrees = float(np.degrees(metres / ellipsoid.semi_major_metre))
+    per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
+    meridian = crs.geodetic_crs.prime_meridian.longitude if crs.geodetic_crs and crs.geodetic_crs.prime_meridian else 0.0
+    lon = meridian + float(terms.get("lon_0", 0.0)) - per_x * float(terms.get("x_0", 0.0)) / metres
+    lat = float(terms.get("lat_0", 0.0)) - degrees * float(terms.get("y_0", 0.0)) / metres
+    return (lon, per_x), (lat, degrees)
+
+
+def _geographic_name(crs: pyproj.CRS) -> str:
+    geodetic = crs.geodetic_crs
+    authority = geodetic.to_authority() if geodetic is not None else None
+    return ":".join(authority) if authority else "IAU_2015:..."

@@ -1,0 +1,141 @@
+"""Process-wide defaults."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Callable
+from numbers import Integral
+from types import TracebackType
+from typing import Literal, overload
+
+from xcrater.errors import XcraterError
+
+COVERAGES = ("all_touched", "center")
+
+
+def _checked_nvert(value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 4 or value % 2:
+        raise XcraterError(f"received nvert={value!r}; expected an even number from 4 on, or None for a true circle")
+    return int(value)
+
+
+def check_coverage(value: object) -> str:
+    """The coverage rule itself where it is one.
+
+    Parameters
+    ----------
+    value : object
+        What was received.
+
+    Returns
+    -------
+    str
+        The name of a coverage rule.
+
+    Raises
+    ------
+    XcraterError
+        If it is none.
+    """
+    if not isinstance(value, str) or value not in COVERAGES:
+        raise XcraterError(f"received coverage={value!r}; expected one of {', '.join(map(repr, COVERAGES))}")
+    return value
+
+
+_CHECKS: dict[str, Callable[[object], int | str | None]] = {"nvert": _checked_nvert, "coverage": check_coverage}
+_lock = threading.Lock()
+_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched"}
+
+
+def _checked_name(name: str) -> str:
+    if name not in _CHECKS:
+        close = difflib.get_close_matches(name, _CHECKS)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"the options are {', '.join(_CHECKS)}"
+        raise XcraterError(f"received the unknown option {name!r}; {hint}")
+    return name
+
+
+@overload
+def get_option(name: Literal["nvert"]) -> int | None: ...
+@overload
+def get_option(name: Literal["coverage"]) -> str: ...
+@overload
+def get_option(name: str) -> int | str | None: ...
+def get_option(name: str) -> int | str | None:
+    """Value of one option.
+
+    Parameters
+    ----------
+    name : str
+        An option of `set_options`.
+
+    Returns
+    -------
+    int, str or None
+        Its value now.
+
+    Raises
+    ------
+    XcraterError
+        If there is no such option.
+
+    Examples
+    --------
+    >>> get_option("nvert")
+    32
+    """
+    return _options[_checked_name(name)]
+
+
+class set_options:
+    """Set process-wide defaults, for good or within a ``with`` block.
+
+    An argument given to a function always wins over a default. All threads see the same defaults. They are read
+    when a computation is described, so that a lazy result does not change with options set later.
+
+    Parameters
+    ----------
+    **options
+        nvert : int or None, default 32
+            Number of vertices of the polygon that stands for each circle, even; None for the true small circle.
+        coverage : {"all_touched", "center"}, default "all_touched"
+            Which pixels belong to a region: every pixel that it intersects, or those whose centre lies inside.
+
+    Raises
+    ------
+    XcraterError
+        If an option is unknown or a value is not accepted; then none of the options is set.
+
+    Examples
+    --------
+    >>> with set_options(nvert=None, coverage="center"):
+    ...     get_option("nvert"), get_option("coverage")
+    (None, 'center')
+    >>> get_option("coverage")
+    'all_touched'
+
+    Called outside of a ``with`` statement, it sets the options until the next call:
+
+    >>> _ = set_options(nvert=64)
+    >>> get_option("nvert")
+    64
+    >>> _ = set_options(nvert=32)
+    """
+
+    def __init__(self, **options: object) -> None:
+        checked = {name: _CHECKS[_checked_name(name)](value) for name, value in options.items()}
+        with _lock:
+            self._previous = {name: _options[name] for name in checked}
+            _options.update(checked)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with _lock:
+            _options.update(self._previous)

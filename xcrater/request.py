@@ -1,0 +1,138 @@
+"""What every operation starts from: a raster, a table and regions of it, checked and put together."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from xcrater.bodies import get_body
+from xcrater.errors import NoOverlapWarning, RegionError
+from xcrater.grid import Raster, read_raster
+from xcrater.options import check_coverage, get_option
+from xcrater.plan import Craters, Plan, make_plan, place
+from xcrater.tiles import Shapes
+
+if TYPE_CHECKING:
+    from xcrater.database import CraterDatabase
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Regions of a crater table laid over a raster.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster, rows and columns last.
+    raster : Raster
+        How it lies on the body.
+    names : list of str
+        The regions.
+    shapes : Shapes
+        Their bounds.
+    craters : Craters
+        The table on the grid.
+    table : CraterDatabase
+        The table.
+    """
+
+    da: xr.DataArray
+    raster: Raster
+    names: list[str]
+    shapes: Shapes
+    craters: Craters
+    table: CraterDatabase
+
+    def with_data(self, da: xr.DataArray) -> Request:
+        """The same request of the same pixels in other chunks along extra dimensions."""
+        return replace(self, da=da)
+
+    def plan(self) -> Plan:
+        """Cut the table by tile; warns where no region meets the raster."""
+        plan = make_plan(self.raster.grid, self.craters, max(self.shapes.outer))
+        if not len(plan):
+            warnings.warn(
+                f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
+                "Check that the raster's longitudes and latitudes are those of the table",
+                NoOverlapWarning,
+                stacklevel=4,
+            )
+        return plan
+
+    def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]] | tuple[str, np.ndarray]]:
+        """Coordinates along the crater dimension."""
+        table = self.table
+        return {
+            "crater": ("crater", table.data.index.to_numpy()),
+            "lat": ("crater", table.lat.to_numpy(), {"units": "degrees_north", "long_name": "planetocentric latitude"}),
+            "lon": ("crater", table.lon.to_numpy(), {"units": "degrees_east", "long_name": "longitude"}),
+            "radius": ("crater", table.rad.to_numpy(), {"units": "m", "long_name": "crater radius"}),
+        }
+
+
+def make_request(
+    da: xr.DataArray,
+    cdb: CraterDatabase,
+    regions: str | Iterable[str],
+    *,
+    coverage: str | None,
+    nodata: float | int | None,
+) -> Request:
+    """Check a raster, a table and region names, and put them on one grid.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster.
+    cdb : CraterDatabase
+        The table.
+    regions : str or iterable of str
+        Names of its regions.
+    coverage : {"all_touched", "center"} or None
+        Which pixels belong to a region; None takes the option.
+    nodata : number or None
+        Stored number that stands for no value, instead of the raster's own.
+
+    Raises
+    ------
+    GridError, BodyError, RegionError
+        Something does not fit.
+    """
+    names = [regions] if isinstance(regions, str) else list(regions)
+    if not names:
+        raise RegionError(f"received no region; the table has {_listed(cdb)}")
+    for name in names:
+        if names.count(name) > 1:
+            raise RegionError(f"the region {name!r} is asked for twice; name it once")
+    shapes = [cdb.region(name) for name in names]
+    coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
+    raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
+    craters = place(
+        raster.grid,
+        cdb.lon.to_numpy(float),
+        cdb.lat.to_numpy(float),
+        np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
+    )
+    return Request(
+        da=da.transpose(..., raster.y_dim, raster.x_dim),
+        raster=raster,
+        names=names,
+        shapes=Shapes(
+            inner=tuple(float(s.inner) for s in shapes),
+            outer=tuple(float(s.outer) for s in shapes),
+            nvert=tuple(int(s.nvert or 0) for s in shapes),
+            touched=coverage == "all_touched",
+            grid=raster.grid.radians,
+        ),
+        craters=craters,
+        table=cdb,
+    )
+
+
+def _listed(cdb: CraterDatabase) -> str:
+    return ", ".join(map(repr, cdb.regions)) or 'none yet: cdb.add_annuli("rim", 1, 1.5)'

@@ -1,0 +1,74 @@
+"""Zonal statistics: one number per statistic, region and crater."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xcrater import arrays, graph, tiles
+from xcrater.aggregations import AGGREGATIONS, CATEGORICAL, parse
+from xcrater.errors import StatisticError
+from xcrater.request import make_request
+
+if TYPE_CHECKING:
+    from xcrater.database import CraterDatabase
+
+
+def get_stats(
+    da: xr.DataArray,
+    cdb: CraterDatabase,
+    regions: str | Iterable[str],
+    stats: str | Iterable[str] = ("mean", "std", "count"),
+    *,
+    coverage: str | None = None,
+    weights: None = None,
+    nodata: float | int | None = None,
+    categorical: bool = False,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None = None,
+) -> xr.Dataset:
+    """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
+    if weights is not None:
+        raise StatisticError(f"received weights={weights!r}; weights are not supported yet, expected None")
+    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata)
+    wanted = parse(stats) + ((CATEGORICAL,) if categorical else ())
+    if not wanted and not add_stats:
+        wanted = parse(("count", "min", "max", "mean"))
+    added = dict(add_stats or {})
+    for name, function in added.items():
+        if name in AGGREGATIONS or name.startswith("percentile_") or name == CATEGORICAL.name:
+            raise StatisticError(f"received add_stats with the name {name!r}, a built-in statistic; choose another")
+        if not callable(function):
+            raise StatisticError(f"received add_stats[{name!r}] = {function!r}; expected a function of a masked array")
+
+    plan = request.plan()
+    shape = (len(request.names), len(request.craters))
+    results: dict[str, Any] = {}
+    if wanted:
+        needs = {need for a in wanted for need in a.needs}
+        leaf = tiles.Leaf(request.shapes, request.raster.nodata, "extremes" in needs, "values" in needs)
+        finish = tiles.Finish(
+            wanted, shape[1], shape[0], da.dtype.str, request.raster.scale, request.raster.offset
+        )
+        results = graph.reduce_tiles(
+            request.da,
+            plan,
+            leaf,
+            tiles.merge,
+            finish,
+            shape=shape,
+            dtypes={a.name: a.dtype for a in wanted},
+            token=(request.craters, leaf, [a.name for a in wanted], finish.scale, finish.offset),
+        )
+    if added:
+        results |= arrays.map_blocks(request, plan, added)
+
+    dims = (*request.raster.extra_dims, "region", "crater")
+    variables = {name: (dims, array) for name, array in results.items()}
+    extra = {name: c.variable for name, c in request.da.coords.items() if set(c.dims) <= set(request.raster.extra_dims)}
+    extra.pop("spatial_ref", None)
+    dataset = xr.Dataset(variables, coords={**extra, **request.coordinates(), "region": request.names})
+    dataset.attrs = {"body": request.table.body, "coverage": "all_touched" if request.shapes.touched else "center"}
+    return dataset.isel(region=0) if isinstance(regions, str) else dataset
