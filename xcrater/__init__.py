@@ -4,6 +4,7 @@
 table and its regions, `open_mosaic` for opening rasters, `sample_data` for files to try it on.
 """
 
+from xcrater import tutorial
 from xcrater.accessor import CratersAccessor
 from xcrater.database import CraterDatabase
 from xcrater.io import open_mosaic
@@ -12,4 +13,4 @@ from xcrater.sample import sample_data
 
 __version__ = "0.1.0"
 
-__all__ = ["CraterDatabase", "CratersAccessor", "open_mosaic", "sample_data", "set_options"]
+__all__ = ["CraterDatabase", "CratersAccessor", "open_mosaic", "sample_data", "set_options", "tutorial"]

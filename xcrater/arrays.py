@@ -322,6 +322,28 @@ class CraterArrays:
             keep_images=False,
         )["arrays"]
 
+    def extent(self, region: str, crater: int) -> tuple[float, float, float, float]:
+        """Edges of one crater's array on the body.
+
+        Parameters
+        ----------
+        region : str
+            Which region.
+        crater : int
+            Position of the crater in the table.
+
+        Returns
+        -------
+        tuple of float
+            Longitude of the first column's and the last column's outer edge, latitude of the first row's and
+            the last row's; degrees. Longitudes run on across the antimeridian.
+        """
+        grid = self._request.raster.grid
+        row_start, row_stop, col_start, col_stop = self._windows[self.regions.index(region), crater].tolist()
+        lon = [grid.lon_origin + grid.lon_step * col for col in (col_start, col_stop)]
+        lat = [grid.lat_origin + grid.lat_step * row for row in (row_start, row_stop)]
+        return lon[0], lon[1], lat[0], lat[1]
+
     def element(self, region: str, crater: int) -> Any:
         """One crater's pixels as a lazy masked array.
 

@@ -373,8 +373,8 @@ class CraterDatabase:
         coverage : {"all_touched", "center"}, optional
             Which pixels belong to a region: every one that it intersects (unless set otherwise with
             `xcrater.set_options`), or those whose centre lies inside.
-        weights : "area" or xarray.DataArray, optional
-            Weight of each pixel.
+        weights : None
+            Not supported yet.
         categorical : bool, default False
             Whether to count the pixels of each value.
         add_stats : dict of str to callable, optional
@@ -396,7 +396,11 @@ class CraterDatabase:
 
         Examples
         --------
-        >>> stats = cdb.get_stats("moon.tif", "rim", stats=("mean", "count"))  # doctest: +SKIP
+        >>> from xcrater import CraterDatabase, sample_data
+        >>> cdb = CraterDatabase(sample_data["moon_craters_km.csv"], "moon", units="km")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> cdb.get_stats(sample_data["moon.tif"], "rim", stats="mean count").iloc[0].round(4).to_dict()
+        {'Diameter (km)': 1145.53, 'Latitude': 34.72, 'Longitude': -14.91, 'mean_rim': 59.5178, 'count_rim': 14844.0}
         """
         from xcrater import frames
 
@@ -453,8 +457,12 @@ class CraterDatabase:
 
         Examples
         --------
-        >>> arrays = cdb.get_arrays("moon.tif", "rim")  # doctest: +SKIP
-        >>> arrays["rim"].iloc[0].compressed().mean()  # doctest: +SKIP
+        >>> from xcrater import CraterDatabase, sample_data
+        >>> cdb = CraterDatabase(sample_data["moon_craters_km.csv"], "moon", units="km")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> arrays = cdb.get_arrays(sample_data["moon.tif"], "rim")
+        >>> arrays["rim"].iloc[0].shape, float(arrays["rim"].map(lambda pixels: pixels.max()).iloc[0])
+        ((162, 201), 171.0)
         """
         from xcrater import frames
 

@@ -73,8 +73,8 @@ def region_polygons(
     inner, outer : float
         Bounds of the region in crater radii, ``0 <= inner < outer``.
     nvert : int or None
-        Number of vertices of the polygon that stands for each bounding circle. None draws the true circle with
-        360 vertices.
+        Number of vertices of the polygon that stands for each bounding circle, even. None draws the true circle
+        with 360 vertices.
 
     Returns
     -------
@@ -117,10 +117,6 @@ def _disc_rings(lon: Floats, lat: Floats, radius: Floats, nvert: int) -> tuple[G
     """Boundary of each disc in longitudes that run on past ±180, and whether it holds no pole."""
     node_lat, half_width = disc_nodes(lat, np.minimum(radius, 180.0), nvert)
     half_width = np.round(half_width / _GRID) * _GRID
-    if nvert % 2:
-        # An odd polygon has an edge across the southern meridian instead of a node on it
-        node_lat = np.hstack([node_lat, node_lat[:, -1:]])
-        half_width = np.hstack([half_width, np.where(half_width[:, -1:] > 90.0, 180.0, 0.0)])
     whole = radius >= 180.0
     north, south = (half_width[:, 0] == 180.0) | whole, (half_width[:, -1] == 180.0) | whole
     # Between the poles of the whole body there is nothing but the meridian where the strip is cut

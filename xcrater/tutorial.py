@@ -29,7 +29,7 @@ def synthetic_craters(
     body: str = "moon",
     count: int = 100,
     *,
-    diameters: tuple[float, float] = (40e3, 120e3),
+    diameters: tuple[float, float] = (15e3, 60e3),
     apart: float = EXTENT + 1.0,
     seed: int = 0,
 ) -> CraterDatabase:
