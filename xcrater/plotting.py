@@ -59,20 +59,26 @@ def roi_panels(
         pixels = np.ma.masked_array(view.data, np.isnan(view.data) if view.dtype.kind == "f" else False)
         above.imshow(pixels, cmap="gray", extent=(west, east, last, first), aspect="auto")
         above.set_box_aspect((abs(first - last)) / (abs(east - west) * np.cos(np.radians(cdb.lat.iloc[crater]))))
-        diameter = 2 * cdb.rad.iloc[crater] / 1000
-        above.set_title(f"{cdb.lat.iloc[crater]:.1f}°N {cdb.lon.iloc[crater]:.1f}°E, {diameter:.4g} km", fontsize=9)
+        above.set_title(_title(cdb, crater), fontsize=9)
         above.tick_params(labelsize=7)
-        for n, name in enumerate(regions):
+        values = {name: arrays[name].iloc[crater].compute().compressed() for name in regions}
+        edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
+        for n, (name, pixels) in enumerate(values.items()):
             _outline(above, cdb, name, crater, (west + east) / 2, f"C{n}")
-            values = arrays[name].iloc[crater].compute().compressed()
-            if values.size:
-                below.hist(values, bins=bins, color=f"C{n}", alpha=0.55, label=f"{name} ({values.size} px)")
+            below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
+        if len(regions) > 1:
+            below.set_yscale("log")  # a floor has a hundredth of the ejecta's pixels
         below.set_xlabel(units, fontsize=8)
         below.tick_params(labelsize=7)
         below.legend(fontsize=7)
     axes[0, 0].set_ylabel("latitude (°)", fontsize=8)
     axes[1, 0].set_ylabel("pixels", fontsize=8)
     return figure
+
+
+def _title(cdb: CraterDatabase, crater: int) -> str:
+    lat, lon, diameter = cdb.lat.iloc[crater], cdb.lon.iloc[crater], 2 * cdb.rad.iloc[crater] / 1000
+    return f"{abs(lat):.1f}°{'SN'[int(lat >= 0)]} {abs(lon):.1f}°{'WE'[int(lon >= 0)]}, {diameter:.4g} km"
 
 
 def _outline(axes: Any, cdb: CraterDatabase, name: str, crater: int, near: float, color: str) -> None:

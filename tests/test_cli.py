@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import xcrater
+from xcrater import CraterDatabase, tutorial
+
+
+def run(*args, cwd=None, **env):
+    """Run the installed command as a user or a batch job does."""
+    return subprocess.run(
+        [sys.executable, "-m", "xcrater", *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=300,
+        check=False,
+    )
+
+
+def assert_refused(result, *parts):
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1
+    for part in ("xcrater: ", *parts):
+        assert part in lines[0]
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("raster") / "dem.tif"
+    craters = tutorial.synthetic_craters("moon", 30)
+    tutorial.synthetic_mosaic("moon", ppd=4, craters=craters, dtype="int16").rio.to_raster(path, tiled=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("table") / "craters.csv"
+    craters = tutorial.synthetic_craters("moon", 30)
+    frame = pd.DataFrame({"Lat": craters.lat, "Lon": craters.lon, "Diameter (km)": 2 * craters.rad / 1000})
+    frame.to_csv(path, index=False)
+    return path
+
+
+ARGS = ("--body", "moon", "--units", "km")
+
+
+def test_stats_writes_what_the_library_gives(raster, table, tmp_path):
+    out = tmp_path / "stats.parquet"
+    result = run(
+        "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--region", "floor=0.8",
+        "--stats", "mean,std,count,percentile_90", "--out", out, "--threads", 2,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == ""
+    assert f"{out}: 30 craters, 11 columns" in result.stderr
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    cdb.add_circles("floor", 0.8)
+    expected = cdb.get_stats(raster, ["rim", "floor"], ["mean", "std", "count", "percentile_90"])
+    pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
+    assert os.listdir(tmp_path) == ["stats.parquet"]
+
+
+def test_stats_as_csv_of_true_circles(raster, table, tmp_path):
+    out = tmp_path / "stats.csv"
+    result = run(
+        "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--out", out, "--nvert", 0, "--coverage", "center", "--quiet"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5, nvert=None)
+    expected = cdb.get_stats(raster, "rim", coverage="center")
+    pd.testing.assert_frame_equal(pd.read_csv(out), expected)
+
+
+def test_stats_on_a_cluster(raster, table, tmp_path):
+    from distributed import LocalCluster
+
+    out = tmp_path / "stats.csv"
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        result = run(
+            "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--out", out, "--scheduler", cluster.scheduler_address
+        )
+    assert result.returncode == 0, result.stderr
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    pd.testing.assert_frame_equal(pd.read_csv(out), cdb.get_stats(raster, "rim"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_path):
+    """A batch job that is stopped in the middle leaves the earlier result as it was, and nothing else."""
+    out = tmp_path / "stats.csv"
+    out.write_text("earlier result\n")
+    many = pd.concat([pd.read_csv(table)] * 6000)
+    many.to_csv(tmp_path / "many.csv", index=False)
+    with subprocess.Popen(
+        [sys.executable, "-m", "xcrater", "stats", str(raster), str(tmp_path / "many.csv"), *ARGS,
+         "--region", "big=0:80", "--out", str(out)],
+        stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(3)
+        process.send_signal(sent)
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    assert out.read_text() == "earlier result\n"
+    assert sorted(os.listdir(tmp_path)) == ["many.csv", "stats.csv"]
+
+
+def test_info_of_a_raster(raster):
+    result = run("info", raster)
+    assert result.returncode == 0, result.stderr
+    rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert rows["pixels"].startswith("1440 x 720 int16")
+    assert rows["body"] == "moon (radius 1.7374e+06 m)"
+    assert rows["longitude"] == "-180 to 180 degrees east"
+    assert rows["resolution"] == "4 pixels per degree"
+    assert rows["wraps"] == "yes, once round the body"
+    assert rows["nodata"] == "none declared"
+
+
+def test_version():
+    assert run("--version").stdout == f"xcrater, version {xcrater.__version__}\n"
+
+
+def test_help_names_the_commands():
+    assert all(name in run("--help").stdout for name in ("demo", "info", "stats"))
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (("stats", "nowhere.tif", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "o.csv"), ["no raster file"]),
+        (("stats", "{raster}", "nowhere.csv", *ARGS, "--region", "rim=1:1.5", "--out", "o.csv"), ["nowhere.csv"]),
+        (("stats", "{raster}", "{table}", "--body", "mooon", "--region", "rim=1:1.5", "--out", "o.csv"), ["moon"]),
+        (("stats", "{raster}", "{table}", "--body", "moon", "--region", "rim=1:1.5", "--out", "o.csv"), ["units"]),
+        (("stats", "{raster}", "{table}", "--body", "mars", "--units", "km", "--region", "rim=1:1.5", "--out", "o.csv"),
+         ["not on mars", "write_crs"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1,1.5", "--out", "o.csv"), ["NAME=INNER:OUTER"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=2:1", "--out", "o.csv"), ["less than outer"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "o.xlsx"), [".parquet or .csv"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "no/o.csv"), ["does not exist"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--stats", "meen", "--out", "o.csv"),
+         ["unknown statistic 'meen'", "'mean'"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--out", "o.csv"), ["--region"]),
+        (("stats", "{raster}"), ["CRATERS"]),
+        (("info", "{table}"), ["cannot read"]),
+        (("demo", "--ppd", "0.31"), ["expected 360"]),
+        (("demo", "--figure", "no/where.png"), ["does not exist"]),
+        (("frobnicate",), ["frobnicate"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(args, parts, raster, table, tmp_path):
+    filled = [a.format(raster=raster, table=table) for a in args]
+    assert_refused(run(*filled, cwd=tmp_path), *parts)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_demo_shows_the_truth_and_a_figure(tmp_path):
+    import matplotlib.image
+
+    result = run("demo", "--ppd", 8, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "floor_mean  floor_true" in result.stdout
+    assert "MaskedArray" in result.stdout
+    figure = matplotlib.image.imread(tmp_path / "xcrater_demo.png")
+    assert figure.shape[1] > 1000
+    assert np.ptp(figure) > 0.9
+
+
+@pytest.mark.slow
+def test_real_demo_prints_the_documented_numbers(tmp_path):
+    result = run("demo", "--real", "--figure", "rims.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "CraterDatabase of length 786 with attributes lat, lon, rad, center, rim." in result.stdout
+    assert re.search(r"59\.517785 +14844 +14\.817788", result.stdout)
+    assert "shape (162, 201), uint8" in result.stdout
+    assert (tmp_path / "rims.png").stat().st_size > 50_000

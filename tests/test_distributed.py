@@ -1,0 +1,77 @@
+"""The same lazy results on a cluster of worker processes, on threads and on one thread."""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, LocalCluster
+
+from xcrater import CraterDatabase, tutorial
+
+STATS = ["count", "mean", "std", "min", "max", "sum", "median", "majority", "percentile_90"]
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def cdb() -> CraterDatabase:
+    rng = np.random.default_rng(5)
+    n = 300
+    table = pd.DataFrame(
+        {
+            "lat": np.degrees(np.arcsin(rng.uniform(-1, 1, n))),
+            "lon": rng.uniform(-180, 180, n),
+            "radius": rng.uniform(5e3, 300e3, n),
+        }
+    )
+    cdb = CraterDatabase(table, "moon")
+    cdb.add_annuli("rim", 1, 1.5)
+    cdb.add_annuli("true_ejecta", 1, 3, nvert=None)
+    return cdb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_statistics_are_the_same_bytes_as_on_threads(client, cdb, dtype):
+    da = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb, chunks=200, dtype=dtype)
+    lazy = da.craters.get_stats(cdb, ["rim", "true_ejecta"], STATS)
+    on_cluster = client.compute(lazy).result()
+    with dask.config.set(scheduler="threads"):
+        on_threads = lazy.compute()
+    with dask.config.set(scheduler="synchronous"):
+        alone = lazy.compute()
+    for name in STATS:
+        assert on_cluster[name].values.tobytes() == on_threads[name].values.tobytes() == alone[name].values.tobytes()
+
+
+@pytest.mark.slow
+def test_arrays_are_the_same_as_on_threads(client, cdb):
+    da = tutorial.synthetic_mosaic("moon", ppd=2, craters=cdb, chunks=200)
+    arrays = da.craters.get_arrays(cdb, "rim")
+    with dask.config.set(scheduler="threads"):
+        on_threads = arrays.compute()["rim"]
+    on_cluster = arrays.compute()["rim"]  # the client is the default scheduler
+    one = arrays["rim"].iloc[7].compute()
+    assert isinstance(one, np.ma.MaskedArray)
+    for ours, theirs in zip(on_cluster, on_threads, strict=True):
+        assert isinstance(ours, np.ma.MaskedArray)
+        np.testing.assert_array_equal(ours.mask, theirs.mask)
+        np.testing.assert_array_equal(ours.compressed(), theirs.compressed())
+    np.testing.assert_array_equal(one.compressed(), on_threads[7].compressed())
+
+
+@pytest.mark.slow
+def test_functions_run_on_the_workers(client, cdb):
+    da = tutorial.synthetic_mosaic("moon", ppd=2, craters=cdb, chunks=200)
+    lazy = da.craters.get_stats(cdb, "rim", "max", add_stats={"top": np.ma.max})
+    result = client.compute(lazy).result()
+    np.testing.assert_array_equal(result["top"].values.astype(float), result["max"].values)

@@ -1,0 +1,5 @@
+"""``python -m xcrater``."""
+
+from xcrater.cli import main
+
+main()
