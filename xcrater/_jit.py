@@ -21,7 +21,7 @@ def jit(function: Callable[..., Any]) -> Any:
     callable
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
-    options = {"nogil": True, "error_model": "numpy"}
+    options: Any = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba finds no directory to cache in; a slower start is better than no start

@@ -258,5 +258,7 @@ def _percentile(name: str) -> Aggregation:
     except ValueError:
         q = float("nan")
     if not 0.0 <= q <= 100.0:
-        raise StatisticError(f"received {name!r}; expected percentile_<q> with q from 0 to 100, such as 'percentile_90'")
+        raise StatisticError(
+            f"received {name!r}; expected percentile_<q> with q from 0 to 100, such as 'percentile_90'"
+        )
     return Aggregation(name, ("values",), partial(_quantile, q=q / 100.0))

@@ -148,6 +148,7 @@ class CutLeaf:
     cutter: Cutter
 
     def __call__(self, block: NDArray[Any], tile: Tile) -> list[tuple[int, int, tuple[int, int], NDArray[Any]]]:
+        """Cut one tile."""
         windows = self.cutter.windows(tile.craters).tolist()
         top, left = tile.window[0], tile.window[2]
         pieces = []
@@ -185,6 +186,7 @@ class CutFinish:
     functions: Mapping[str, Callable[[Masked], Any] | None]
 
     def __call__(self, pieces: list[Any], images: int) -> dict[str, NDArray[Any]]:
+        """Put pieces together; images is their number in a block."""
         lead = (images,) if self.lead is None else self.lead
         windows = self.cutter.windows(self.craters)
         regions, craters = windows.shape[:2]
@@ -205,9 +207,7 @@ class CutFinish:
         return out
 
 
-def map_blocks(
-    request: Request, plan: Plan, functions: Mapping[str, Callable[[Masked], Any]]
-) -> dict[str, Any]:
+def map_blocks(request: Request, plan: Plan, functions: Mapping[str, Callable[[Masked], Any]]) -> dict[str, Any]:
     """Functions of every crater's 2-D masked array: arrays of objects, dimensions (extra, region, crater)."""
     cutter = make_cutter(request)
     return graph.reduce_tiles(
@@ -391,7 +391,7 @@ class _Element:
         return self.cutter.assemble(self.region, self.craters, 0, self.window, self.lead, pieces)
 
 
-class RegionArrays(Sequence[Any]):
+class RegionArrays:
     """One region's lazy masked arrays, in the manner of a pandas Series.
 
     Iteration and ``iloc`` go by position, ``loc`` and square brackets by the table's labels.

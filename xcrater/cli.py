@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 import xcrater
-from xcrater import CraterDatabase, graph, tutorial
+from xcrater import CraterDatabase, tutorial
 from xcrater.errors import XcraterError
 from xcrater.grid import read_raster
 from xcrater.io import open_mosaic
@@ -75,7 +75,7 @@ def _scheduler(threads: int | None, address: str | None, quiet: bool) -> Iterato
         with require("distributed", extra="distributed").Client(address, timeout="10s"):
             yield
         return
-    from dask.diagnostics import ProgressBar
+    from dask.diagnostics.progress import ProgressBar
 
     bar = contextlib.nullcontext() if quiet or not sys.stderr.isatty() else ProgressBar(out=sys.stderr)
     settings = {"scheduler": "threads", **({} if threads is None else {"num_workers": threads})}
@@ -88,11 +88,20 @@ def _scheduler(threads: int | None, address: str | None, quiet: bool) -> Iterato
 @click.argument("craters", type=click.Path())
 @click.option("--body", required=True, help="Planetary body, such as moon.")
 @click.option("--units", type=click.Choice(["m", "km"]), default="m", show_default=True, help="Of radius or diameter.")
-@click.option("--region", "regions", type=_Region(), multiple=True, required=True, help="NAME=INNER:OUTER in crater radii; may be repeated.")  # fmt: skip
+@click.option(
+    "--region",
+    "regions",
+    type=_Region(),
+    multiple=True,
+    required=True,
+    help="NAME=INNER:OUTER in crater radii; may be repeated.",
+)
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
 @click.option("--coverage", type=click.Choice(["all_touched", "center"]), default="all_touched", show_default=True)
-@click.option("--nvert", type=int, default=32, show_default=True, help="Vertices of each circle's polygon; 0 for true circles.")  # fmt: skip
+@click.option(
+    "--nvert", type=int, default=32, show_default=True, help="Vertices of each circle's polygon; 0 for true circles."
+)
 @click.option("--nodata", type=float, help="Stored number that stands for no value, instead of the file's own.")
 @click.option("--input-crs", default="default", show_default=True, help="Coordinate system of the table.")
 @click.option("--lat-col", help="Latitude column.")
@@ -205,9 +214,17 @@ def info(raster: str) -> None:
 
 
 @cli.command()
-@click.option("--real", is_flag=True, help="The documented example on the real lunar mosaic instead of a synthetic one.")
+@click.option(
+    "--real", is_flag=True, help="The documented example on the real lunar mosaic instead of a synthetic one."
+)
 @click.option("--ppd", type=float, default=32.0, show_default=True, help="Pixels per degree of the synthetic mosaic.")
-@click.option("--figure", type=click.Path(path_type=Path), default=Path("xcrater_demo.png"), show_default=True, help="Where to write the figure.")  # fmt: skip
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path),
+    default=Path("xcrater_demo.png"),
+    show_default=True,
+    help="Where to write the figure.",
+)
 def demo(real: bool, ppd: float, figure: Path) -> None:
     """Regions, statistics and pixel arrays of craters, on a synthetic Moon whose true values are known."""
     if not figure.parent.is_dir():
@@ -238,7 +255,9 @@ def _synthetic_demo(ppd: float, figure: Path) -> None:
     seconds = time.perf_counter() - start
     visited = int(table["count"].sum())
     click.echo(f"{len(cdb) * len(regions)} regions, {visited:,} pixels, {seconds:.1f} s\n")
-    shown = pd.DataFrame({"diameter_km": cdb.rad.to_numpy() / 500, "lat": cdb.lat.to_numpy(), "lon": cdb.lon.to_numpy()})
+    shown = pd.DataFrame(
+        {"diameter_km": cdb.rad.to_numpy() / 500, "lat": cdb.lat.to_numpy(), "lon": cdb.lon.to_numpy()}
+    )
     worst = {}
     for name, (inner, outer) in regions.items():
         truth = np.array([tutorial.crater_mean(inner, outer, radius) for radius in cdb.rad])
@@ -254,7 +273,9 @@ def _synthetic_demo(ppd: float, figure: Path) -> None:
 
     rims = dem.craters.get_arrays(cdb, "rim", coverage="center")
     roi = rims["rim"].iloc[0].compute()
-    click.echo(f"{rims!r}\nthe first one: {type(roi).__name__}, shape {roi.shape}, {roi.dtype}, {roi.count()} valid pixels")
+    click.echo(
+        f"{rims!r}\nthe first one: {type(roi).__name__}, shape {roi.shape}, {roi.dtype}, {roi.count()} valid pixels"
+    )
     _draw(dem, cdb, list(regions), range(4), figure)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,8 @@ from xcrater.io import open_mosaic
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
 
-RasterLike = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
-Nodata = float | int | None
+RasterLike: TypeAlias = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
+Nodata: TypeAlias = float | int | None
 
 
 def stats_frame(
@@ -113,7 +113,9 @@ def _prepare(
         missing: Mapping[str, Nodata] = nodata
     else:
         missing = dict.fromkeys(named, nodata)
-    opened = {name: raster if isinstance(raster, xr.DataArray) else open_mosaic(raster) for name, raster in named.items()}
+    opened = {
+        name: raster if isinstance(raster, xr.DataArray) else open_mosaic(raster) for name, raster in named.items()
+    }
     return opened, missing, [regions] if isinstance(regions, str) else list(regions)
 
 

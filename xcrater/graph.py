@@ -18,6 +18,7 @@ import dask.system
 import numpy as np
 import xarray as xr
 from dask.array import Array
+from dask.base import compute as dask_compute
 from dask.base import tokenize
 from dask.highlevelgraph import HighLevelGraph
 
@@ -108,18 +109,22 @@ def reduce_tiles(
         out_shape = (*block_shape, *shape) if keep_images else shape
         layer[(name, *lead)] = (_finish_all, finish, merge, keys, block_shape, out_shape)
         position = (*(lead if keep_images else ()), *(0 for _ in shape))
-        for key in dtypes:
-            outputs[key][(f"{name}-{key}", *position)] = (operator.getitem, (name, *lead), key)
+        for out in dtypes:
+            outputs[out][(f"{name}-{out}", *position)] = (operator.getitem, (name, *lead), out)
 
     results = {}
-    base = HighLevelGraph.from_collections(name, layer, dependencies=[source])
-    for key, dtype in dtypes.items():
-        out = f"{name}-{key}"
-        layers = {**base.layers, out: outputs[key]}
-        dependencies = {**base.dependencies, out: {name}}
+    base = _layer(name, layer, [source])
+    for out, dtype in dtypes.items():
+        key_name = f"{name}-{out}"
+        layers = {**base.layers, key_name: outputs[out]}
+        dependencies = {**base.dependencies, key_name: {name}}
         chunks = (*(lead_chunks if keep_images else ()), *((n,) for n in shape))
-        results[key] = Array(HighLevelGraph(layers, dependencies), out, chunks, dtype=np.dtype(dtype))
+        results[out] = Array(HighLevelGraph(layers, dependencies), key_name, chunks, dtype=np.dtype(dtype))
     return results
+
+
+def _layer(name: str, layer: dict[Any, Any], sources: list[Any]) -> HighLevelGraph:
+    return HighLevelGraph.from_collections(name, layer, dependencies=sources)
 
 
 def _finish_all(
@@ -129,7 +134,9 @@ def _finish_all(
     return {name: array.reshape(shape) for name, array in arrays.items()}
 
 
-def from_tiles(grid: Grid, tiles: Iterable[Tile], fill: Callable[[Tile], np.ndarray], *, dtype: Any, token: Any) -> Array:
+def from_tiles(
+    grid: Grid, tiles: Iterable[Tile], fill: Callable[[Tile], np.ndarray], *, dtype: Any, token: Any
+) -> Array:
     """A lazy array with one task per chunk of a grid.
 
     Parameters
@@ -148,7 +155,7 @@ def from_tiles(grid: Grid, tiles: Iterable[Tile], fill: Callable[[Tile], np.ndar
     name = f"tiles-{tokenize(grid, token)}"
     layer = {(name, *tile.index): (fill, tile) for tile in tiles}
     chunks = tuple(tuple(np.diff(edges).tolist()) for edges in (grid.row_edges, grid.col_edges))
-    return Array(HighLevelGraph.from_collections(name, layer), name, chunks, dtype=dtype)
+    return Array(_layer(name, layer, []), name, chunks, dtype=dtype)
 
 
 def gather(
@@ -185,7 +192,7 @@ def gather(
         layer[(f"{name}-crop", n)] = (_cut, (source.name, *lead, *index), tile, part)
     layer[(name, *(0 for _ in shape))] = (assemble, [(f"{name}-crop", n) for n in range(len(crops))])
     chunks = tuple((n,) for n in shape)
-    return Array(HighLevelGraph.from_collections(name, layer, dependencies=[source]), name, chunks, meta=meta)
+    return Array(_layer(name, layer, [source]), name, chunks, meta=meta)
 
 
 def _cut(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
@@ -204,8 +211,7 @@ def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
         Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
     """
     if workers is None:
-        return dask.compute(*collections)
+        return dask_compute(*collections)
     cores = dask.system.CPU_COUNT
     threads = max(1, cores + 1 + workers) if workers < 0 else max(1, workers)
-    return dask.compute(*collections, scheduler="threads", num_workers=threads)
-
+    return dask_compute(*collections, scheduler="threads", num_workers=threads)

@@ -285,7 +285,9 @@ def _cylindrical(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, flo
     metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     degrees = float(np.degrees(metres / ellipsoid.semi_major_metre))
     per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
-    meridian = crs.geodetic_crs.prime_meridian.longitude if crs.geodetic_crs and crs.geodetic_crs.prime_meridian else 0.0
+    meridian = (
+        crs.geodetic_crs.prime_meridian.longitude if crs.geodetic_crs and crs.geodetic_crs.prime_meridian else 0.0
+    )
     lon = meridian + float(terms.get("lon_0", 0.0)) - per_x * float(terms.get("x_0", 0.0)) / metres
     lat = float(terms.get("lat_0", 0.0)) - degrees * float(terms.get("y_0", 0.0)) / metres
     return (lon, per_x), (lat, degrees)

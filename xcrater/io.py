@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import rasterio
 import rioxarray
@@ -68,7 +68,7 @@ def open_mosaic(
     if chunks == "auto":
         chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
     masked = rasterio.enums.MaskFlags.per_dataset in flags and rasterio.enums.MaskFlags.nodata not in flags
-    da = rioxarray.open_rasterio(source, chunks=chunks, lock=False, cache=chunks is None, masked=masked)
+    da: Any = rioxarray.open_rasterio(source, chunks=cast(Any, chunks), lock=False, cache=chunks is None, masked=masked)
     if not isinstance(da, xr.DataArray):
         raise GridError(f"{source!r} holds several rasters; name one of its subdatasets")
     return da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da

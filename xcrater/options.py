@@ -17,7 +17,7 @@ COVERAGES = ("all_touched", "center")
 def _checked_nvert(value: object) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 4 or value % 2:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 4 or int(value) % 2:
         raise XcraterError(f"received nvert={value!r}; expected an even number from 4 on, or None for a true circle")
     return int(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ class Plan:
             )
 
 
-def place(grid: Grid, lon: Floats, lat: Floats, angle: Floats) -> Craters:
+def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any]) -> Craters:
     """Put a crater table on a grid.
 
     Parameters

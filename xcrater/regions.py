@@ -46,7 +46,9 @@ class Annulus:
                 "(both in crater radii from the centre)"
             )
         if self.nvert is not None and (self.nvert != int(self.nvert) or self.nvert < 4 or self.nvert % 2):
-            raise RegionError(f"received nvert={self.nvert!r}; expected an even number from 4 on, or None for a true circle")
+            raise RegionError(
+                f"received nvert={self.nvert!r}; expected an even number from 4 on, or None for a true circle"
+            )
 
 
 @dataclass(frozen=True)

@@ -204,9 +204,7 @@ def disc_half_widths(lat0, rho, nvert, mode, grid, row_start, row_stop, node_row
     pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
     pole_first = (pole - lat_origin) / lat_step
     pole_last = (-pole - lat_origin) / lat_step
-    polygon_half_widths(
-        count, node_row, node_half, 0.5 * period, pole_first, pole_last, mode, row_start, row_stop, out
-    )
+    polygon_half_widths(count, node_row, node_half, 0.5 * period, pole_first, pole_last, mode, row_start, row_stop, out)
 
 
 @jit
@@ -314,9 +312,7 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, work
         return 0
     outer_half, inner_half, node_row, node_half = work[0], work[1], work[2], work[3]
     outer_mode, inner_mode = (TOUCHED, CONTAINED) if touched else (CENTER, CENTER)
-    disc_half_widths(
-        lat0, outer * rad, nvert, outer_mode, grid, row_start, row_stop, node_row, node_half, outer_half
-    )
+    disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, row_start, row_stop, node_row, node_half, outer_half)
     hole_start, hole_stop = row_start, row_start
     if inner > 0.0:
         hole_start, hole_stop = region_rows(lat0, inner * rad, grid, row_start, row_stop)
@@ -358,7 +354,9 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
         if nvert == 0 and not polar:
             half = math.asin(min(1.0, math.sin(rho) / math.cos(lat0[i]))) * period / (2.0 * math.pi)
         elif nvert > 0 and rho < math.pi:
-            count = polygon_nodes(lat0[i], rho, nvert, lat_origin, lat_step, period / (2.0 * math.pi), node_row, node_half)
+            count = polygon_nodes(
+                lat0[i], rho, nvert, lat_origin, lat_step, period / (2.0 * math.pi), node_row, node_half
+            )
             first, last = min(a, b), max(a, b)
             widest = node_half[:count].max()
             full = half * (1.0 - 1e-12)
@@ -371,7 +369,7 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
         out[i, 3] = u0[i] + half
 
 
-def scratch(rows: int, columns: int, period: float, nvert: int):  # noqa: ANN201
+def scratch(rows: int, columns: int, period: float, nvert: int):
     """Arrays that `region_spans` needs for windows of that size: (work, row, start, stop).
 
     A row holds one outer piece and one hole per turn of longitude in the window, and one more at each end.

@@ -76,6 +76,7 @@ class Leaf:
     values: bool
 
     def __call__(self, block: Array, tile: Tile) -> Partial:
+        """Accumulate one tile."""
         from xcrater import kernels
 
         lead = [_kernel_block(b) for b in block.reshape(-1, *block.shape[-2:])]
@@ -158,7 +159,8 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
 
     masked = isinstance(pixels, np.ma.MaskedArray) and pixels.mask is not np.ma.nomask
     stored = np.ascontiguousarray(np.ma.getdata(pixels))
-    none = np.empty((1, 1), np.uint8)
+    none: Array = np.empty((1, 1), np.uint8)
+    codes: Array
     has_nodata = nodata is not None and representable(nodata, stored.dtype)
     sentinel = stored.dtype.type(nodata if has_nodata else 0)
     if stored.dtype.kind == "f":
@@ -183,6 +185,7 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
 
 
 def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
+    """Whether a pixel of that dtype can hold the number."""
     if dtype.kind == "f":
         return True
     info = np.iinfo(dtype)
@@ -202,9 +205,7 @@ def merge(partials: Sequence[Partial]) -> Partial:
 def _collect(row: Array, partials: Sequence[Partial], like: dict[str, Array]) -> dict[str, Array]:
     """Merge partial results into arrays over all the craters in `row` (ascending)."""
     dtype = np.dtype("f8") if "m2" in like else np.dtype("i8")
-    out = {
-        name: _start(ACCUMULATORS[name].start(dtype), (*array.shape[:-1], row.size)) for name, array in like.items()
-    }
+    out = {name: _start(ACCUMULATORS[name].start(dtype), (*array.shape[:-1], row.size)) for name, array in like.items()}
     for partial in partials:
         at = np.searchsorted(row, partial.row)
         if "m2" in out:
@@ -241,6 +242,7 @@ class Finish:
     offset: float
 
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
+        """Finalise; lead is the number of images in the blocks."""
         row = np.arange(self.craters, dtype=np.int32)
         fields = partial.fields
         if not fields:
@@ -319,9 +321,7 @@ class Runs:
         return out.reshape(self.shape)
 
 
-def region_mask(
-    shapes: Shapes, region: int, craters: Craters, crater: int, window: Window
-) -> NDArray[np.bool_]:
+def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
     """Which pixels of a window belong to one crater's region.
 
     Parameters

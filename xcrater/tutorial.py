@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,7 +143,9 @@ def synthetic_mosaic(
         col_edges=(*range(0, width, chunks), width),
     )
     radius = craters.rad.to_numpy(float)
-    placed = place(grid, craters.lon.to_numpy(float), craters.lat.to_numpy(float), np.degrees(radius / craters.body_radius))
+    placed = place(
+        grid, craters.lon.to_numpy(float), craters.lat.to_numpy(float), np.degrees(radius / craters.body_radius)
+    )
     found = {tile.index: tile for tile in make_plan(grid, placed, EXTENT)}
     none = placed.take(slice(0, 0))
     everywhere = ((0, grid.shape[0], 0, grid.shape[1]),)
@@ -187,7 +190,7 @@ def crater_mean(inner: float, outer: float, radius: float, body: str = "moon") -
     node, weight = np.polynomial.legendre.leggauss(64)
     total = area = 0.0
     edges = [inner, *(e for e in (1.0, EXTENT) if inner < e < outer), outer]
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in itertools.pairwise(edges):
         for r, w in zip((a + b) / 2 + (b - a) / 2 * node, weight * (b - a) / 2, strict=True):
             ring = w * np.sin(r * angle)
             total += ring * crater_height(r, *_shape(radius), EXTENT)
