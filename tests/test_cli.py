@@ -79,7 +79,19 @@ def test_stats_writes_what_the_library_gives(raster, table, tmp_path):
 def test_stats_as_csv_of_true_circles(raster, table, tmp_path):
     out = tmp_path / "stats.csv"
     result = run(
-        "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--out", out, "--nvert", 0, "--coverage", "center", "--quiet"
+        "stats",
+        raster,
+        table,
+        *ARGS,
+        "--region",
+        "rim=1:1.5",
+        "--out",
+        out,
+        "--nvert",
+        0,
+        "--coverage",
+        "center",
+        "--quiet",
     )
     assert (result.returncode, result.stderr) == (0, "")
     cdb = CraterDatabase(table, "moon", units="km")
@@ -94,7 +106,16 @@ def test_stats_on_a_cluster(raster, table, tmp_path):
     out = tmp_path / "stats.csv"
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
         result = run(
-            "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--out", out, "--scheduler", cluster.scheduler_address
+            "stats",
+            raster,
+            table,
+            *ARGS,
+            "--region",
+            "rim=1:1.5",
+            "--out",
+            out,
+            "--scheduler",
+            cluster.scheduler_address,
         )
     assert result.returncode == 0, result.stderr
     cdb = CraterDatabase(table, "moon", units="km")

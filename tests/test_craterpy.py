@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -68,8 +70,9 @@ def compared(craterpy: ModuleType, body: str, folder: Path) -> Comparison:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         peer = craterpy.CraterDatabase(str(table), body, units="km")
-        for name, bounds in REGIONS.items():
-            peer.add_annuli(name, *bounds, n_jobs=1)
+        with projections_made_once(craterpy):
+            for name, bounds in REGIONS.items():
+                peer.add_annuli(name, *bounds, n_jobs=1)
         theirs = peer.get_stats(str(in_180(raster, folder)), list(REGIONS), STATS, n_jobs=1)
     return Comparison(
         ours=cdb.get_stats(raster, list(REGIONS), STATS),
@@ -79,6 +82,18 @@ def compared(craterpy: ModuleType, body: str, folder: Path) -> Comparison:
         raster=raster,
         plain={name: is_plain(cdb, outer) for name, (_, outer) in REGIONS.items()},
     )
+
+
+@contextmanager
+def projections_made_once(craterpy: ModuleType) -> Iterator[None]:
+    """craterpy makes a crater's local projection anew for each region, which is most of its time."""
+    helper = craterpy.helper
+    transformer = helper.pyproj.Transformer
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(helper, "local_crs", functools.cache(helper.local_crs))
+        patch.setattr(helper, "_naif_from_crs", functools.cache(helper._naif_from_crs))
+        patch.setattr(transformer, "from_crs", staticmethod(functools.cache(transformer.from_crs)))
+        yield
 
 
 def in_180(path: Path, folder: Path) -> Path:
@@ -148,22 +163,21 @@ def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
     assert differ <= 0.0011 * tried
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_where_counts_differ_ours_are_the_pixels_that_craterpys_polygon_overlaps(compare, body):
+def test_where_counts_differ_ours_are_the_pixels_that_craterpys_polygon_overlaps(compare):
     """GDAL leaves out (or adds) pixels whose border an edge of the polygon all but lies on."""
-    comparison = compare(body)
-    da = open_mosaic(comparison.raster)
-    ones = da.copy(data=np.ones(da.shape, "u1"))
-    for region in REGIONS:
-        for crater in disagreements(comparison, region):
-            polygon = comparison.polygons[region].iloc[crater]
-            ours = ~np.ma.getmaskarray(comparison.cdb.get_arrays(ones, region, nodata=255)[region].iloc[crater])
-            gdals = ~np.ma.getmaskarray(gdal_pixels(polygon, da.shape))
-            overlap = overlap_areas(polygon, da.shape)
-            assert ours.shape == gdals.shape == overlap.shape
-            np.testing.assert_array_equal(ours, overlap > 0)
-            assert (gdals != ours).any()
-            assert overlap[gdals != ours].max() < 1e-3
+    for comparison in map(compare, BODIES):
+        da = open_mosaic(comparison.raster)
+        ones = da.copy(data=np.ones(da.shape, "u1"))
+        for region in REGIONS:
+            for crater in disagreements(comparison, region):
+                polygon = comparison.polygons[region].iloc[crater]
+                ours = ~np.ma.getmaskarray(comparison.cdb.get_arrays(ones, region, nodata=255)[region].iloc[crater])
+                gdals = ~np.ma.getmaskarray(gdal_pixels(polygon, da.shape))
+                overlap = overlap_areas(polygon, da.shape)
+                assert ours.shape == gdals.shape == overlap.shape
+                np.testing.assert_array_equal(ours, overlap > 0)
+                assert (gdals != ours).any()
+                assert overlap[gdals != ours].max() < 1e-3
 
 
 def global_transform(shape: tuple[int, int]) -> Affine:
@@ -216,7 +230,7 @@ def test_many_craters_cross_the_seam_or_hold_a_pole():
     for body in BODIES:
         cdb = CraterDatabase(sample_data[f"{body}_craters_km.csv"], body, units="km")
         crossing += sum(int((~is_plain(cdb, outer)).sum()) for _, outer in REGIONS.values())
-    assert crossing == 298
+    assert crossing == 256
 
 
 def polygon_counts(transform: Affine, valid: np.ndarray, polygon: BaseGeometry, expected: int) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_spans_are_sorted_disjoint_not_empty_and_inside_the_window(
     window = data.draw(windows(case))
     spans = spans_of(case, data.draw(strategies.caps(case)), *bounds, nvert, coverage, window)
     assert all(window[0] <= row < window[1] and window[2] <= start < stop <= window[3] for row, start, stop in spans)
-    assert all(a[0] < b[0] or (a[0] == b[0] and a[2] <= b[1]) for a, b in zip(spans, spans[1:]))
+    assert all(a[0] < b[0] or (a[0] == b[0] and a[2] <= b[1]) for a, b in pairwise(spans))
 
 
 @given(**ANY_REGION)
@@ -150,6 +151,7 @@ def test_spans_of_a_tile_are_those_of_the_grid_clipped_to_it(
     assert spans_of(case, cap, *bounds, nvert, coverage, window) == [s for s in clipped if s[1] < s[2]]
 
 
+@pytest.mark.nojit
 @given(**ANY_REGION)
 @settings(max_examples=100)
 def test_bounds_hold_every_touched_pixel(
@@ -193,9 +195,7 @@ NAMED = {
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("case", [GLOBAL, SOUTH_UP, ODD_ORIGIN, PARTIAL], ids=["global", "south", "odd", "partial"])
-def test_named_discs_and_rings_equal_brute_force(
-    case: GridCase, name: str, coverage: ref.Coverage, nvert: int
-) -> None:
+def test_named_discs_and_rings_equal_brute_force(case: GridCase, name: str, coverage: ref.Coverage, nvert: int) -> None:
     for inner, outer in ((0.0, 1.0), (0.6, 1.0), (0.9, 1.3)):
         assert_masks_agree(case, NAMED[name], inner, outer, nvert, coverage)
 
@@ -213,9 +213,7 @@ def test_a_disc_with_both_poles_is_all_but_the_gap_around_its_antipode(coverage:
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("case", [GLOBAL, SOUTH_UP], ids=["-180", "0"])
-def test_a_crater_on_the_seam_covers_both_sides_of_it_alike(
-    case: GridCase, coverage: ref.Coverage, nvert: int
-) -> None:
+def test_a_crater_on_the_seam_covers_both_sides_of_it_alike(case: GridCase, coverage: ref.Coverage, nvert: int) -> None:
     lon = case.transform.c
     mask = assert_masks_agree(case, Cap(lon, 4.0, 22.0), 0.0, 1.0, nvert, coverage)
     np.testing.assert_array_equal(mask, mask[:, ::-1])
@@ -265,11 +263,11 @@ def test_columns_that_run_west_mirror_those_that_run_east(name: str, coverage: r
 @pytest.mark.parametrize("name", NAMED)
 def test_a_turn_of_1000_37_columns_on_a_grid_of_1000(name: str, coverage: ref.Coverage, nvert: int) -> None:
     step = 360 / 1000.37
-    case = GridCase(Affine(step, 0, -180, 0, -9, 90), (20, 1000))
-    for turn in (0.0, 0.2, -0.1):
+    case = GridCase(Affine(step, 0, -180, 0, -18, 90), (10, 1000))
+    for turn in (0.0, 0.2):
         cap = Cap(NAMED[name].lon + turn, NAMED[name].lat, NAMED[name].radius)
         assert_masks_agree(case, cap, 0.4, 1.0, nvert, coverage)
-    mask = assert_masks_agree(case, Cap(179.9, 0.0, 5.0), 0.0, 1.0, nvert, coverage)
+    mask = assert_masks_agree(case, Cap(179.9, 0.0, 12.0), 0.0, 1.0, nvert, coverage)
     assert mask[:, [0, 999]].any(axis=0).all()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -140,9 +140,7 @@ def edges(draw: st.DataObject) -> Grid:
 @pytest.mark.parametrize("dtype", INTEGERS)
 @given(data=st.data(), pattern=st.sampled_from(PATTERNS), seed=st.integers(0, 2**32 - 1), holes=st.booleans())
 @settings(max_examples=25)
-def test_integers_equal_exact_arithmetic(
-    dtype: str, data: st.DataObject, pattern: str, seed: int, holes: bool
-) -> None:
+def test_integers_equal_exact_arithmetic(dtype: str, data: st.DataObject, pattern: str, seed: int, holes: bool) -> None:
     values, sentinel = integers(np.random.default_rng(seed), dtype, pattern)
     nodata = sentinel if holes else None
     actual = statistics(values, nodata, grid=edges(data))
@@ -383,7 +381,7 @@ def test_kernels_equal_exact_arithmetic(dtype: str, nodata: int | None) -> None:
 @pytest.mark.nojit
 def test_quantiles_equal_numpys() -> None:
     runs = [[], [4.0], [1.0, 5.0], [1.0, 2.0, 2.0, 9.0], [0.1] * 7, [-1e300, 1e300]]
-    values, offsets = np.array(sum(runs, [])), np.cumsum([0, *map(len, runs)])
+    values, offsets = np.concatenate(runs), np.cumsum([0, *map(len, runs)])
     for q in (0.0, 0.175, 0.5, 0.9, 1.0):
         out = np.empty(len(runs))
         kernels.run_quantile(values, offsets, q, out)
@@ -425,9 +423,7 @@ def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> Non
     crater = place(grid, np.array([lon]), np.array([lat]), np.array([radius]))
     out = np.full(SHAPE, 10.0)
     placed = (crater.u0, crater.lat, crater.radius)
-    kernels.stamp_craters(
-        *placed, np.array([depth]), np.array([rim]), extent, grid.radians, window, buffers, out
-    )
+    kernels.stamp_craters(*placed, np.array([depth]), np.array([rim]), extent, grid.radians, window, buffers, out)
     rows, cols = np.indices(SHAPE)
     distance = ref.great_circle_distance(lon, lat, -180 + 15 * (cols + 0.5), 90 - 15 * (rows + 0.5)) / radius
     bowl = rim - depth * (1 - distance**2)

@@ -9,7 +9,6 @@ from tests.helpers import raise_if_dask_computes
 from xcrater import tutorial
 from xcrater.database import CraterDatabase
 
-
 BARE = CraterDatabase(pd.DataFrame({"lat": [0.1], "lon": [0.1], "radius": [0.01]}), "moon")
 """One crater too small for any pixel."""
 
@@ -59,7 +58,9 @@ def test_terrain_has_the_roughness_asked_for():
 
 def test_integers_are_rounded(craters):
     exact = tutorial.synthetic_mosaic("moon", ppd=1, craters=craters, dtype="float64").values
-    np.testing.assert_array_equal(tutorial.synthetic_mosaic("moon", ppd=1, craters=craters, dtype="int32").values, np.rint(exact))
+    np.testing.assert_array_equal(
+        tutorial.synthetic_mosaic("moon", ppd=1, craters=craters, dtype="int32").values, np.rint(exact)
+    )
 
 
 def test_crater_shape_is_bowl_rim_and_ejecta(craters):

@@ -119,8 +119,9 @@ def _variance(state: State) -> Array:
         # Exact integers: deviations from q, the integer next to the mean, in two parts to stay within 64 bits.
         q = np.rint(np.where(n > 0, state["total"] / n, 0.0)).astype(np.int64)
         twice = 2 * state["total"] - n * q
-        high = state["sq_high"] - q * (twice >> 32)
-        low = state["sq_low"] - q * (twice & 0xFFFFFFFF)
+        product = q * (twice & 0xFFFFFFFF)
+        high = state["sq_high"] - q * (twice >> 32) + (state["sq_low"] >> 32) - (product >> 32)
+        low = (state["sq_low"] & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
         high, low = high + (low >> 32), low & 0xFFFFFFFF
         rest = (state["total"] - n * q) / n
         return (high * 4294967296.0 + low) / n - rest * rest
@@ -136,7 +137,8 @@ def _extreme(state: State, *, high: bool) -> Array:
 
 
 def _range(state: State) -> Array:
-    return _extreme(state, high=True) - _extreme(state, high=False)
+    with np.errstate(invalid="ignore"):  # of infinities
+        return _extreme(state, high=True) - _extreme(state, high=False)
 
 
 def _quantile(state: State, *, q: float) -> Array:
@@ -205,6 +207,19 @@ AGGREGATIONS = {
 CATEGORICAL = Aggregation("categorical", ("values",), _categories, "object")
 
 
+_OTHER_NAMES = {
+    "average": "mean",
+    "avg": "mean",
+    "n": "count",
+    "stdev": "std",
+    "stddev": "std",
+    "maximum": "max",
+    "minimum": "min",
+    "total": "sum",
+    "mode": "majority",
+}
+
+
 def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     """Look statistics up by name.
 
@@ -242,7 +257,11 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     percentiles = [_percentile(name) for name in names if name.startswith("percentile_")]
     for name in names:
         if name not in AGGREGATIONS and not name.startswith("percentile_"):
-            close = get_close_matches(name, [*AGGREGATIONS, "percentile_50"], n=3)
+            close = (
+                [_OTHER_NAMES[name]]
+                if name in _OTHER_NAMES
+                else get_close_matches(name, [*AGGREGATIONS, "percentile_50"], n=3)
+            )
             hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise StatisticError(
                 f"unknown statistic {name!r}; {hint}expected any of {', '.join(AGGREGATIONS)}, percentile_<0 to 100>"

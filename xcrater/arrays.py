@@ -133,8 +133,9 @@ class Cutter:
             inside[row : row + part[1] - part[0], col : col + part[3] - part[2]] = tiles.region_mask(
                 self.shapes, region, craters, crater, part
             )
-        if self.fill_value is not None or (self.raster.nodata is not None and self.raster.decodes):
-            missing |= stored == stored.dtype.type(self.raster.nodata)
+        nodata = self.raster.nodata
+        if nodata is not None and tiles.representable(nodata, stored.dtype):
+            missing |= stored == stored.dtype.type(nodata)
         if stored.dtype.kind == "f":
             missing |= np.isnan(stored)
         values = self.raster.decode(stored).astype(self.result_dtype, copy=False)

@@ -57,10 +57,9 @@ def stats_frame(
     columns: dict[str, Any] = {}
     for region in regions:
         for name, result in zip(named, results, strict=True):
-            for stat, values in result.sel(region=region).data_vars.items():
-                for label, image in _images(values):
-                    suffix = _suffix(name, region, label)
-                    columns.update(_columns(str(stat), image, suffix))
+            for label, image in _images(result.sel(region=region)):
+                for stat, values in image.data_vars.items():
+                    columns.update(_columns(str(stat), values, _suffix(name, region, label)))
     return pd.concat([cdb.data[cdb.orig_cols], pd.DataFrame(columns, index=cdb.data.index)], axis=1)
 
 
@@ -95,7 +94,7 @@ def _prepare(
         named = {str(name): raster for name, raster in rasters.items()}
     elif isinstance(rasters, (str, os.PathLike, rasterio.DatasetReader, xr.DataArray)):
         named = {"": rasters}
-    elif isinstance(rasters, Iterable):
+    elif isinstance(rasters, Iterable) and not hasattr(rasters, "dtype"):
         named = {}
         for i, raster in enumerate(rasters):
             name = Path(raster).name if isinstance(raster, (str, os.PathLike)) else f"raster{i}"
@@ -103,14 +102,16 @@ def _prepare(
                 raise GridError(f"received two rasters named {name!r}; give them names: {{'a': ..., 'b': ...}}")
             named[name] = raster
     else:
-        raise GridError(f"received a {type(rasters).__name__} as raster; expected a path, a DataArray, or several")
+        raise GridError(
+            f"received an object of type {type(rasters).__name__} as raster; expected a path, a DataArray, or several"
+        )
     if not named:
         raise GridError("received no raster; expected a path, a DataArray, or several")
     if isinstance(nodata, Mapping):
-        unknown = [name for name in nodata if name not in named]
+        missing = {str(name): value for name, value in nodata.items()}
+        unknown = [name for name in missing if name not in named]
         if unknown:
             raise GridError(f"received nodata for {unknown}; the rasters are {list(named)}")
-        missing: Mapping[str, Nodata] = nodata
     else:
         missing = dict.fromkeys(named, nodata)
     opened = {
@@ -119,13 +120,13 @@ def _prepare(
     return opened, missing, [regions] if isinstance(regions, str) else list(regions)
 
 
-def _images(values: xr.DataArray) -> Iterable[tuple[str, xr.DataArray]]:
+def _images(result: xr.Dataset) -> Iterable[tuple[str, xr.Dataset]]:
     """Each image of a raster with extra dimensions, and the label that tells it from the others."""
-    extra = [d for d in values.dims if d != "crater"]
+    extra = [d for d in result.dims if d != "crater"]
     if not extra:
-        yield "", values
+        yield "", result
         return
-    stacked = values.stack(image=extra)
+    stacked = result.stack(image=extra)
     for i in range(stacked.sizes["image"]):
         image = stacked.isel(image=i)
         label = "_".join(f"{d}{image[d].item()}" if d in image.coords else f"{d}{i}" for d in extra)

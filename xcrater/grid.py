@@ -12,6 +12,7 @@ import numpy as np
 import pyproj
 import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
+from rasterio import Affine
 
 from xcrater.bodies import Body, same_body
 from xcrater.errors import BodyError, GridError
@@ -105,7 +106,7 @@ class Raster:
 
     def decode(self, stored: Any) -> Any:
         """Values of stored numbers, as float64 where a scale or offset applies."""
-        return stored * self.scale + self.offset if self.decodes else stored
+        return np.multiply(stored, self.scale, dtype=np.float64) + self.offset if self.decodes else stored
 
 
 def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | int | None = None) -> Raster:
@@ -134,9 +135,9 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
         The raster shows another body.
     """
     if not isinstance(da, xr.DataArray):
-        raise GridError(f"received a {type(da).__name__}; expected an xarray.DataArray")
+        raise GridError(f"received an object of type {type(da).__name__}; expected an xarray.DataArray")
     y_dim, x_dim = _spatial_dims(da)
-    crs = _crs(da)
+    crs = _crs(da, body)
     if body is not None and not same_body(crs, body):
         raise BodyError(
             f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
@@ -193,12 +194,13 @@ def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:
         ) from err
 
 
-def _crs(da: xr.DataArray) -> pyproj.CRS:
+def _crs(da: xr.DataArray, body: Body | None) -> pyproj.CRS:
     crs = da.rio.crs
     if crs is None:
+        code, name = ("IAU_2015:30100", "moon") if body is None else (body.crs.to_string(), body.name)
         raise GridError(
             "the raster has no CRS, so it is not known what body it shows or how. "
-            'Set it: da = da.rio.write_crs("IAU_2015:30100") for longitude and latitude on the Moon'
+            f'Set it: da = da.rio.write_crs("{code}") for longitude and latitude on {name}'
         )
     return pyproj.CRS.from_user_input(crs)
 
@@ -217,7 +219,7 @@ def _axis_grid(da: xr.DataArray, dim: str, axis: str) -> tuple[float, float]:
     size = da.sizes[dim]
     if size == 0:
         raise GridError(f"received a raster with no pixels along {dim!r}")
-    declared = da.rio.transform(recalc=False)
+    declared = _declared_transform(da)
     origin, step = (declared.c, declared.a) if axis == "x" else (declared.f, declared.e)
     if dim not in da.coords:
         if declared.is_identity:
@@ -248,8 +250,17 @@ def _axis_grid(da: xr.DataArray, dim: str, axis: str) -> tuple[float, float]:
     return (float(origin), float(step)) if same else (float(first), float(measured))
 
 
+def _declared_transform(da: xr.DataArray) -> Affine:
+    """The geotransform that the raster carries; rioxarray's own answer has its origin from the coordinates."""
+    written = da.coords[da.rio.grid_mapping].attrs.get("GeoTransform") if da.rio.grid_mapping in da.coords else None
+    declared: Affine = (
+        da.rio.transform(recalc=False) if written is None else Affine.from_gdal(*map(float, str(written).split()))
+    )
+    return declared
+
+
 def _reject_rotation(da: xr.DataArray) -> None:
-    transform = da.rio.transform(recalc=False)
+    transform = _declared_transform(da)
     if transform.b or transform.d:
         raise GridError(
             f"the raster's geotransform is rotated: {tuple(transform)[:6]}. "

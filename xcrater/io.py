@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,11 +57,20 @@ def open_mosaic(
         source = os.fspath(paths)
         local = "://" not in source and not source.startswith("/vsi") and ":" not in Path(source).parts[0]
         if local and not Path(source).exists():
-            raise FileNotFoundError(f"there is no raster file {source!r}")
+            raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
     else:
-        raise GridError(f"received a {type(paths).__name__}; expected the path of a raster file")
+        raise GridError(f"received an object of type {type(paths).__name__}; expected the path of a raster file")
     try:
-        with rasterio.open(source) as dataset:
+        with warnings.catch_warnings():
+            # A file that only holds others has no geotransform; a raster without one is read_raster's to refuse
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            dataset = rasterio.open(source)
+        with dataset:
+            if not dataset.count:
+                raise GridError(
+                    f"{source!r} holds several rasters; name one of its subdatasets: "
+                    + ", ".join(map(repr, dataset.subdatasets))
+                )
             shape, block = dataset.shape, dataset.block_shapes[0]
             flags = {flag for band in dataset.mask_flag_enums for flag in band}
     except rasterio.errors.RasterioIOError as err:
@@ -69,8 +79,6 @@ def open_mosaic(
         chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
     masked = rasterio.enums.MaskFlags.per_dataset in flags and rasterio.enums.MaskFlags.nodata not in flags
     da: Any = rioxarray.open_rasterio(source, chunks=cast(Any, chunks), lock=False, cache=chunks is None, masked=masked)
-    if not isinstance(da, xr.DataArray):
-        raise GridError(f"{source!r} holds several rasters; name one of its subdatasets")
     return da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
 
 

@@ -230,7 +230,7 @@ def run_quantile(values, offsets, q, out):
         above = min(below + 1, n - 1)
         t = rank - below
         x, y = np.float64(values[a + below]), np.float64(values[a + above])
-        if x == y:
+        if x == y or t == 0.0:
             out[i] = x
         elif t >= 0.5:
             out[i] = y - (y - x) * (1.0 - t)

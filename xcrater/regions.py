@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from xcrater.errors import RegionError
 
@@ -36,7 +37,7 @@ class Annulus:
     nvert: int | None = 32
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.inner) and math.isfinite(self.outer)):
+        if not all(isinstance(bound, Real) and math.isfinite(bound) for bound in (self.inner, self.outer)):
             raise RegionError(f"received inner={self.inner!r}, outer={self.outer!r}; both must be finite numbers")
         if self.inner < 0:
             raise RegionError(f"received inner={self.inner!r}; a distance in crater radii is 0 or more")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -60,7 +61,7 @@ class Request:
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
                 "Check that the raster's longitudes and latitudes are those of the table",
                 NoOverlapWarning,
-                stacklevel=4,
+                stacklevel=_users_level(),
             )
         return plan
 
@@ -132,6 +133,15 @@ def make_request(
         craters=craters,
         table=cdb,
     )
+
+
+def _users_level() -> int:
+    """Stack level, as `warnings.warn` counts it for its caller, of the first frame outside of this package."""
+    package, level = __name__.partition(".")[0], 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _listed(cdb: CraterDatabase) -> str:

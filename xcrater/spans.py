@@ -20,6 +20,9 @@ from xcrater._jit import jit
 CENTER, TOUCHED, CONTAINED = 0, 1, 2
 """Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
 
+POLE_SLACK = 1e-9
+"""Rows by which rounding may misplace a pole."""
+
 
 @jit
 def _circle_half_width(lat, lat0, rho):
@@ -48,12 +51,13 @@ def circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian
     where it is smallest (contained).
     """
     half_pi = 0.5 * math.pi
+    slack = abs(lat_step) * POLE_SLACK
     if mode == CENTER:
         for row in range(row_start, row_stop):
             lat = lat_origin + lat_step * (row + 0.5)
             h = -1.0
-            if abs(lat) <= half_pi:
-                h = _circle_half_width(lat, lat0, rho)
+            if abs(lat) <= half_pi + abs(lat_step) * POLE_SLACK:
+                h = _circle_half_width(min(max(lat, -half_pi), half_pi), lat0, rho)
             out[row - row_start] = h * columns_per_radian
         return
     # The parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for
@@ -72,7 +76,7 @@ def circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian
         lat_b = lat_origin + lat_step * (row + 1)
         h_b = _circle_half_width(min(max(lat_b, -half_pi), half_pi), lat0, rho)
         turns_inside = min(lat_a, lat_b) <= turning <= max(lat_a, lat_b)
-        if min(lat_a, lat_b) >= half_pi or max(lat_a, lat_b) <= -half_pi:
+        if min(lat_a, lat_b) >= half_pi - slack or max(lat_a, lat_b) <= slack - half_pi:
             h = -1.0
         elif mode == TOUCHED:
             h = max(h_a, h_b)
@@ -136,9 +140,9 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
         if mode == CENTER:
             v = row + 0.5
             if v < first:
-                h = np.inf if open_first and v >= pole_first else -1.0
+                h = np.inf if open_first and v >= pole_first - POLE_SLACK else -1.0
             elif v > last:
-                h = np.inf if open_last and v <= pole_last else -1.0
+                h = np.inf if open_last and v <= pole_last + POLE_SLACK else -1.0
             else:
                 while j < count - 2 and node_row[j + 1] < v:
                     j += 1
@@ -148,7 +152,7 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
         top, bottom = float(row), row + 1.0
         before = top < first  # part of the row lies before the first node
         after = bottom > last
-        off_body = bottom <= pole_first or top >= pole_last
+        off_body = bottom <= pole_first + POLE_SLACK or top >= pole_last - POLE_SLACK
         if mode == TOUCHED:
             h = -1.0
             if off_body:
@@ -193,17 +197,21 @@ def disc_half_widths(lat0, rho, nvert, mode, grid, row_start, row_stop, node_row
     """Half-widths of a disc in rows [row_start, row_stop): of its polygon, or of the true circle for nvert 0."""
     lat_origin, lat_step, period = grid[0], grid[1], grid[2]
     columns_per_radian = period / (2.0 * math.pi)
+    pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
+    pole_first = (pole - lat_origin) / lat_step
+    pole_last = (-pole - lat_origin) / lat_step
     if rho >= math.pi:
         for row in range(row_start, row_stop):
-            out[row - row_start] = np.inf
+            if mode == CENTER:
+                on_body = pole_first - POLE_SLACK <= row + 0.5 <= pole_last + POLE_SLACK
+            else:
+                on_body = row + 1.0 > pole_first + POLE_SLACK and row < pole_last - POLE_SLACK
+            out[row - row_start] = np.inf if on_body else -1.0
         return
     if nvert == 0:
         circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian, row_start, row_stop, out)
         return
     count = polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, node_row, node_half)
-    pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
-    pole_first = (pole - lat_origin) / lat_step
-    pole_last = (-pole - lat_origin) / lat_step
     polygon_half_widths(count, node_row, node_half, 0.5 * period, pole_first, pole_last, mode, row_start, row_stop, out)
 
 

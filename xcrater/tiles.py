@@ -142,6 +142,8 @@ def _start(start: tuple[type, float | int], shape: tuple[int, ...]) -> Array:
 
 def _kernel_block(pixels: Array) -> Array:
     """A block in a dtype that kernels know, native and with the same values."""
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 8:
+        pixels = np.minimum(pixels, np.uint64(2**63 - 1))  # refused later on, rather than wrapped to a negative
     code = pixels.dtype.kind + str(pixels.dtype.itemsize)
     wanted = np.dtype(_KERNEL_DTYPE.get(code, code))
     return pixels if pixels.dtype == wanted and pixels.dtype.isnative else pixels.astype(wanted)
@@ -178,7 +180,7 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
         value = stored if clean else np.where(codes == kernels.VALID, stored, 0)
         if value.min() <= -(2**31) or value.max() >= 2**31:
             raise GridError(
-                "received 64-bit integers beyond ±2147483647, whose sums of squares do not fit; "
+                "received integers beyond ±2147483647, whose sums of squares do not fit; "
                 "convert the raster first: da = da.astype('float64')"
             )
     return (none if clean else codes), clean
@@ -187,7 +189,9 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
 def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
     """Whether a pixel of that dtype can hold the number."""
     if dtype.kind == "f":
-        return True
+        return bool(np.isinf(nodata) or abs(nodata) <= float(np.finfo(dtype).max))
+    if dtype.kind == "b":
+        return nodata in (0, 1)
     info = np.iinfo(dtype)
     return float(nodata).is_integer() and info.min <= nodata <= info.max
 
@@ -283,7 +287,7 @@ class Runs:
         from xcrater import kernels
 
         offsets = np.concatenate([[0], np.cumsum(count)])
-        values = np.empty(offsets[-1], runs[0].values.dtype if runs else dtype)
+        values = np.empty(offsets[-1], runs[0].values.dtype if runs else _kernel_block(np.empty(0, dtype)).dtype)
         at = offsets[:-1].reshape(count.shape).copy()
         for run in runs:
             target = at[..., run.row]
@@ -292,7 +296,7 @@ class Runs:
             kernels.scatter(run.values, np.cumsum(length) - length, length, flat, values)
             at[..., run.row] = flat.reshape(target.shape)
         if (scale, offset) != (1.0, 0.0):
-            values = values * scale + offset
+            values = values.astype(np.float64) * scale + offset
         kernels.sort_runs(values, offsets)
         return cls(values, offsets, count.shape)
 

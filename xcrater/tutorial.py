@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from affine import Affine
 from numpy.typing import NDArray
+from rasterio import Affine
 
 from xcrater import graph
 from xcrater.bodies import get_body

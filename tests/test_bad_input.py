@@ -1,0 +1,301 @@
+"""What users get wrong: every message says what was received, what was expected, or what to type."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from affine import Affine
+
+from xcrater import CraterDatabase, open_mosaic, sample_data, set_options
+from xcrater.errors import (
+    BodyError,
+    GridError,
+    NoOverlapWarning,
+    RegionError,
+    StatisticError,
+    TableError,
+    XcraterError,
+)
+
+MOON = sample_data["moon.tif"]
+
+
+def craters(**columns) -> pd.DataFrame:
+    return pd.DataFrame({"lat": [0.0, 10.0], "lon": [20.0, 30.0], "radius": [1e5, 1e5]} | columns)
+
+
+@pytest.fixture
+def cdb():
+    cdb = CraterDatabase(craters(), "moon")
+    cdb.add_annuli("rim", 1, 1.5)
+    cdb.add_circles("floor", 0.8)
+    return cdb
+
+
+@pytest.fixture
+def da():
+    y, x = np.arange(85.0, -90, -10), np.arange(-175.0, 180, 10)
+    da = xr.DataArray(np.ones((18, 36), "u1"), {"y": y, "x": x}, ("y", "x"))
+    return da.rio.write_crs("IAU_2015:30100").rio.write_transform(Affine(10, 0, -180, 0, -10, 90))
+
+
+def said(error: type[Exception], *words: str):
+    """Context that catches an error whose message holds all of the words, in this order."""
+    return pytest.raises(error, match="(?s)" + ".*".join(map(re.escape, words)))
+
+
+class TestTables:
+    def test_missing_file(self, tmp_path):
+        path = tmp_path / "craters.csv"
+        with said(TableError, f"received {str(path)!r}", "there is no such file"):
+            CraterDatabase(path, "moon")
+
+    def test_unreadable_file(self, tmp_path):
+        path = tmp_path / "craters.parquet"
+        path.write_text("lat,lon,radius\n1,2,3\n")
+        with said(TableError, repr(str(path)), "cannot be read as a Parquet table", "Read it with pandas and pass the"):
+            CraterDatabase(path, "moon")
+
+    def test_raster_for_a_table(self):
+        with said(TableError, f"received {str(MOON)!r}; expected a file that ends in .csv", "pass the DataFrame"):
+            CraterDatabase(MOON, "moon")
+
+    def test_empty_table(self, tmp_path):
+        with said(TableError, "the DataFrame has no rows; expected one row per crater"):
+            CraterDatabase(craters().iloc[:0], "moon")
+        (tmp_path / "craters.csv").write_text("lat,lon,radius\n")
+        with said(TableError, "craters.csv' has no rows; expected one row per crater"):
+            CraterDatabase(tmp_path / "craters.csv", "moon")
+
+    def test_file_without_anything(self, tmp_path):
+        (tmp_path / "craters.csv").write_text("")
+        with said(TableError, "craters.csv' cannot be read as a comma-separated table", "pass the DataFrame"):
+            CraterDatabase(tmp_path / "craters.csv", "moon")
+
+    def test_no_latitude_column(self):
+        table = craters().rename(columns={"lat": "breadth"})
+        with said(TableError, "found no latitude column among 'breadth', 'lon', 'radius'", "name it: lat_col='...'"):
+            CraterDatabase(table, "moon")
+        assert CraterDatabase(table, "moon", lat_col="breadth").lat.tolist() == [0, 10]
+
+    def test_two_latitude_columns(self):
+        with said(TableError, "found several latitude columns, 'lat', 'Latitude'", "say which with lat_col='...'"):
+            CraterDatabase(craters(Latitude=[1, 2]), "moon")
+
+    def test_two_radius_columns(self):
+        table = craters().rename(columns={"radius": "radius_a"}).assign(radius_b=1.0)
+        with said(TableError, "found several radius columns, 'radius_a', 'radius_b'", "say which with rad_col='...'"):
+            CraterDatabase(table, "moon")
+
+    def test_misspelt_column(self):
+        with said(TableError, "received diam_col='radus', which is not a column", "did you mean 'radius'?"):
+            CraterDatabase(craters(), "moon", diam_col="radus")
+
+    @pytest.mark.parametrize("units", ["miles", "KM", "kilometers", None])
+    def test_unknown_units(self, units):
+        with said(TableError, f"received units={units!r}", "expected 'm' or 'km'"):
+            CraterDatabase(craters(), "moon", units=units)
+
+
+class TestBodies:
+    @pytest.mark.parametrize(("body", "close"), [("mooon", "moon"), ("Marz", "mars"), ("enceladius", "enceladus")])
+    def test_misspelt_body(self, body, close):
+        with said(BodyError, f"received body={body!r}", "did you mean", repr(close)):
+            CraterDatabase(craters(), body)
+
+    def test_unknown_body(self):
+        with said(BodyError, "received body='qqq'", "expected one of the", "such as 'moon'"):
+            CraterDatabase(craters(), "qqq")
+
+
+class TestRegions:
+    def test_misspelt_region(self, cdb, da):
+        for ask in (cdb.get_stats, cdb.get_arrays):
+            with said(RegionError, "received region 'rims', which was not added", "did you mean 'rim'?"):
+                ask(da, "rims")
+
+    def test_unknown_region(self, cdb, da):
+        with said(RegionError, "received region 'wall', which was not added", "expected one of rim, floor"):
+            cdb.get_stats(da, ["rim", "wall"])
+
+    def test_none_added(self, da):
+        with said(
+            RegionError, "received region 'rim'; none was added yet", "cdb.add_annuli('rim', inner=1, outer=1.5)"
+        ):
+            CraterDatabase(craters(), "moon").get_stats(da, "rim")
+
+    def test_none_asked_for(self, cdb, da):
+        with said(RegionError, "received no region; the table has 'rim', 'floor'"):
+            cdb.get_stats(da, [])
+
+    def test_added_twice(self, cdb):
+        with said(RegionError, "received the region name 'rim'", "already", "del cdb.regions['rim']", "another name"):
+            cdb.add_annuli("rim", 1, 2)
+        assert cdb.regions["rim"].outer == 1.5
+
+    def test_asked_for_twice(self, cdb, da):
+        with said(RegionError, "the region 'rim' is asked for twice; name it once"):
+            cdb.get_stats(da, ["rim", "floor", "rim"])
+
+    @pytest.mark.parametrize(("inner", "outer"), [(2, 1), (1, 1)])
+    def test_inner_is_not_less_than_outer(self, cdb, inner, outer):
+        with said(
+            RegionError, f"received inner={inner}, outer={outer}", "inner must be less than outer", "crater radii"
+        ):
+            cdb.add_annuli("ring", inner, outer)
+        assert "ring" not in cdb.regions
+
+    def test_negative(self, cdb):
+        with said(RegionError, "received inner=-1", "a distance in crater radii is 0 or more"):
+            cdb.add_annuli("ring", -1, 1)
+        with said(RegionError, "outer=-2", "must be less than outer"):
+            cdb.add_circles("disc", -2)
+
+    @pytest.mark.parametrize("bound", [float("nan"), float("inf")])
+    def test_not_finite(self, cdb, bound):
+        with said(RegionError, f"outer={bound!r}", "must be finite numbers"):
+            cdb.add_annuli("ring", 1, bound)
+
+    @pytest.mark.parametrize("bound", ["2", None])
+    def test_not_a_number(self, cdb, bound):
+        with said(RegionError, f"outer={bound!r}", "numbers"):
+            cdb.add_annuli("ring", 1, bound)
+
+    @pytest.mark.parametrize("nvert", [33, 3, 2, 0, -4, 32.5])
+    def test_bad_nvert(self, cdb, nvert):
+        with said(
+            RegionError, f"received nvert={nvert!r}", "expected an even number from 4 on, or None for a true circle"
+        ):
+            cdb.add_annuli("ring", 1, 2, nvert=nvert)
+
+    def test_bad_nvert_as_an_option(self):
+        with said(XcraterError, "received nvert=33", "expected an even number from 4 on, or None for a true circle"):
+            set_options(nvert=33)
+
+
+class TestStatistics:
+    @pytest.mark.parametrize(
+        ("name", "close"), [("medan", "median"), ("average", "mean"), ("percentil_90", "percentile_")]
+    )
+    def test_misspelt_statistic(self, cdb, da, name, close):
+        with said(StatisticError, f"unknown statistic {name!r}", f"did you mean '{close}", "expected any of min, max"):
+            cdb.get_stats(da, "rim", ["mean", name])
+
+    def test_unknown_statistic(self, cdb, da):
+        with said(StatisticError, "unknown statistic 'qqq'; expected any of min, max, mean", "percentile_<0 to 100>"):
+            cdb.get_stats(da, "rim", "qqq")
+
+    def test_statistic_twice(self, cdb, da):
+        with said(StatisticError, "the statistic 'mean' is asked for twice; name it once"):
+            cdb.get_stats(da, "rim", "mean count mean")
+
+    def test_statistic_that_is_no_name(self, cdb, da):
+        with said(StatisticError, f"received {np.mean!r} as a statistic; expected a name such as 'mean'"):
+            cdb.get_stats(da, "rim", [np.mean])
+
+    @pytest.mark.parametrize(
+        "name", ["percentile_101", "percentile_-1", "percentile_nan", "percentile_", "percentile_x"]
+    )
+    def test_percentile_beyond_100(self, cdb, da, name):
+        with said(StatisticError, f"received {name!r}", "q from 0 to 100, such as 'percentile_90'"):
+            cdb.get_stats(da, "rim", name)
+
+    @pytest.mark.parametrize("weights", ["area", np.ones(3)], ids=["area", "array"])
+    def test_weights(self, cdb, da, weights):
+        with said(StatisticError, "received weights=", "weights are not supported yet, expected None"):
+            cdb.get_stats(da, "rim", weights=weights)
+
+    @pytest.mark.parametrize("coverage", ["touched", "exact", "centre", True])
+    def test_unknown_coverage(self, cdb, da, coverage):
+        for ask in (cdb.get_stats, cdb.get_arrays):
+            with said(XcraterError, f"received coverage={coverage!r}", "expected one of 'all_touched', 'center'"):
+                ask(da, "rim", coverage=coverage)
+
+    def test_own_statistic_that_is_no_function(self, cdb, da):
+        with said(StatisticError, "received add_stats['p90'] = 90", "expected a function of a masked array"):
+            cdb.get_stats(da, "rim", add_stats={"p90": 90})
+
+    @pytest.mark.parametrize("name", ["mean", "percentile_90", "categorical"])
+    def test_own_statistic_named_like_a_built_in(self, cdb, da, name):
+        with said(StatisticError, f"received add_stats with the name {name!r}", "a built-in statistic; choose another"):
+            cdb.get_stats(da, "rim", add_stats={name: np.ma.count})
+
+
+class TestRasters:
+    def test_missing_file(self, cdb, tmp_path):
+        path = tmp_path / "mosaic.tif"
+        for ask in (cdb.get_stats, cdb.get_arrays):
+            with said(FileNotFoundError, f"there is no raster file {str(path)!r}"):
+                ask(path, "rim")
+
+    def test_unreadable_file(self, cdb, tmp_path):
+        path = tmp_path / "mosaic.tif"
+        path.write_text("not a raster")
+        with said(GridError, f"cannot read {str(path)!r} as a raster", "not recognized"):
+            cdb.get_stats(path, "rim")
+
+    def test_table_for_a_raster(self, cdb):
+        path = sample_data["moon_craters_km.csv"]
+        with said(GridError, f"cannot read {str(path)!r} as a raster"):
+            cdb.get_stats(path, "rim")
+
+    def test_no_crs(self, cdb, da):
+        with said(GridError, "the raster has no CRS", 'da = da.rio.write_crs("IAU_2015:30100")', "latitude on moon"):
+            cdb.get_stats(da.drop_vars("spatial_ref"), "rim")
+
+    def test_another_body(self, cdb):
+        mars = sample_data["mars.tif"]
+        line = 'da = da.rio.write_crs("IAU_2015:30100")'
+        with said(
+            BodyError, "the raster's CRS", "Mars", "is not on moon, the table's body (radius 1.7374e+06 m)", line
+        ):
+            cdb.get_stats(mars, "rim")
+
+    def test_earth_by_mistake(self, cdb, da):
+        with said(BodyError, "the raster's CRS 'WGS 84'", "is not on moon", 'da = da.rio.write_crs("IAU_2015:30100")'):
+            cdb.get_stats(da.rio.write_crs("EPSG:4326"), "rim")
+
+    def test_rotated_transform(self, cdb, da):
+        rotated = da.drop_vars(["x", "y"]).rio.write_transform(Affine.rotation(5) * Affine(10, 0, -180, 0, -10, 90))
+        with said(GridError, "geotransform is rotated: (", "da = da.rio.reproject(da.rio.crs)"):
+            cdb.get_stats(rotated, "rim")
+
+    def test_not_spatial(self, cdb):
+        table = xr.DataArray(np.zeros((3, 4)), dims=("crater", "statistic"))
+        with said(
+            GridError, "('crater', 'statistic')", "expected two spatial ones such as ('y', 'x')", "set_spatial_dims("
+        ):
+            cdb.get_stats(table, "rim")
+
+    def test_bare_array(self, cdb):
+        with said(GridError, "received an object of type ndarray", "expected a path, a DataArray, or several"):
+            cdb.get_stats(np.zeros((18, 36)), "rim")
+
+    @pytest.mark.parametrize("source", ["memory", "file"])
+    def test_no_overlap(self, da, source):
+        cdb = CraterDatabase(craters(lat=[80.0, 82.0], radius=[1e4, 1e4]), "moon")
+        cdb.add_circles("floor")
+        part = da.sel(y=slice(0, -90)) if source == "memory" else open_mosaic(MOON).isel(y=slice(256, None))
+        message = "no region of the 2 craters meets the raster; every count is 0. Check that the raster's longitudes"
+        with pytest.warns(NoOverlapWarning, match=re.escape(message)):
+            frame = cdb.get_stats(part, "floor", "count mean max median")
+        assert frame["count_floor"].tolist() == [0, 0]
+        assert frame[["mean_floor", "max_floor", "median_floor"]].isna().all(axis=None)
+        with pytest.warns(NoOverlapWarning, match="meets the raster"):
+            pixels = cdb.get_arrays(part, "floor")["floor"]
+        assert [cell.count() for cell in pixels] == [0, 0]
+
+    @pytest.mark.parametrize("method", ["get_stats", "get_arrays"])
+    @pytest.mark.parametrize("start", ["raster", "table"])
+    def test_no_overlap_is_blamed_on_the_users_line(self, da, start, method):
+        cdb = CraterDatabase(craters(lat=[80.0, 82.0], radius=[1e4, 1e4]), "moon")
+        cdb.add_circles("floor")
+        part = da.sel(y=slice(0, -90))
+        owner, other = (part.craters, cdb) if start == "raster" else (cdb, part)
+        with pytest.warns(NoOverlapWarning) as caught:
+            getattr(owner, method)(other, "floor")
+        assert [w.filename for w in caught if w.category is NoOverlapWarning] == [__file__]

@@ -1,0 +1,143 @@
+"""The plan: which craters meet which tile."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import reference as ref
+from tests import strategies
+from tests.strategies import GridCase
+from xcrater.grid import Grid
+from xcrater.plan import Craters, Plan, make_plan, place
+
+GRIDS = strategies.grids(max_pixels=2000, overhang=True)
+
+
+def grid_of(case: GridCase, chunks: strategies.Chunks | None = None) -> Grid:
+    t = case.transform
+    rows, cols = chunks or tuple((length,) for length in case.shape)
+    edges = [(0, *np.cumsum(lengths).tolist()) for lengths in (rows, cols)]
+    return Grid(case.shape, t.c, t.a, t.f, t.e, *edges)
+
+
+def place_caps(grid: Grid, caps: list[strategies.Cap]) -> Craters:
+    table = np.array([(cap.lon, cap.lat, cap.radius) for cap in caps]).reshape(-1, 3)
+    return place(grid, *table.T)
+
+
+CAPS = st.lists(strategies.caps(), min_size=1, max_size=6)
+
+
+@given(data=st.data(), case=GRIDS, outer=st.sampled_from([0.5, 1.0, 1.5, 3.0]), nvert=st.sampled_from([0, 32]))
+@settings(max_examples=150)
+def test_no_tile_with_a_pixel_of_a_region_is_missed(
+    data: st.DataObject, case: GridCase, outer: float, nvert: int
+) -> None:
+    grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))
+    caps = data.draw(st.lists(strategies.caps(case), min_size=1, max_size=3))
+    listed = {
+        (tile.index, i) for tile in make_plan(grid, place_caps(grid, caps), outer) for i in tile.craters.row.tolist()
+    }
+    for i, cap in enumerate(caps):
+        if nvert:
+            region = ref.polygon_region(cap.lon, cap.lat, 0, outer * cap.radius, nvert)
+            mask = ref.polygon_mask(case.transform, case.shape, region, "all_touched")
+            mask &= ~ref.polygon_ties(case.transform, case.shape, region, "all_touched")
+        else:
+            on_circle = (case.transform, case.shape, cap.lon, cap.lat, 0, outer * cap.radius)
+            mask = ref.circle_mask_all_touched(*on_circle) & (ref.circle_margin_all_touched(*on_circle) > ref.TIE)
+        rows, cols = np.nonzero(mask)
+        down = np.searchsorted(grid.row_edges, rows, side="right") - 1
+        across = np.searchsorted(grid.col_edges, cols, side="right") - 1
+        met = {((a, b), i) for a, b in zip(down.tolist(), across.tolist())}
+        assert met <= listed, f"{cap}: tiles {sorted(met - listed)} are missed"
+
+
+@given(data=st.data(), case=GRIDS, outer=st.sampled_from([0.5, 1.0, 3.0]), caps=CAPS)
+@settings(max_examples=100)
+def test_tiles_ascend_and_members_ascend_without_duplicates(
+    data: st.DataObject, case: GridCase, outer: float, caps: list[strategies.Cap]
+) -> None:
+    grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))
+    plan = make_plan(grid, place_caps(grid, caps), outer)
+    assert (np.diff(plan.tile) > 0).all()
+    assert plan.offset[0] == 0
+    assert plan.offset[-1] == plan.member.size
+    assert (np.diff(plan.offset) > 0).all()
+    assert plan.member.dtype == np.int32
+    for tile in plan:
+        assert (np.diff(tile.craters.row) > 0).all()
+        (r0, r1, c0, c1), (i, j) = tile.window, tile.index
+        assert (r0, r1) == grid.row_edges[i : i + 2]
+        assert (c0, c1) == grid.col_edges[j : j + 2]
+        np.testing.assert_array_equal(tile.craters.u0, plan.craters.u0[tile.craters.row])
+    assert [tile.index for tile in plan] == sorted(tile.index for tile in plan)
+
+
+def tiles_of(grid: Grid, lon: float, lat: float, radius: float) -> list[tuple[int, int]]:
+    return [tile.index for tile in make_plan(grid, place_caps(grid, [strategies.Cap(lon, lat, radius)]), 1.0)]
+
+
+@pytest.mark.parametrize("origin", [-180.0, 0.0, 37.5])
+def test_a_crater_meets_the_tiles_that_its_bounding_box_meets_and_no_other(origin: float) -> None:
+    case = GridCase(Affine(1, 0, origin, 0, -1, 90), (180, 360))
+    grid = grid_of(case, ((90, 90), (120, 120, 120)))
+    assert tiles_of(grid, origin + 60, 45, 5) == [(0, 0)]
+    assert tiles_of(grid, origin + 60, 2, 5) == [(0, 0), (1, 0)]
+    assert tiles_of(grid, origin + 119, -45, 5) == [(1, 0), (1, 1)]
+    assert tiles_of(grid, origin + 360, -45, 5) == [(1, 0), (1, 2)]
+    assert tiles_of(grid, origin + 60, 88, 5) == [(0, 0), (0, 1), (0, 2)]
+    assert tiles_of(grid, origin + 60, 0, 179) == [(i, j) for i in range(2) for j in range(3)]
+
+
+def test_a_crater_outside_of_a_partial_raster_meets_no_tile() -> None:
+    grid = grid_of(GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30)), ((10, 10), (30,)))
+    for lon, lat in ((0, 10), (60, 10), (-170, 10), (25, 40), (25, -40)):
+        assert tiles_of(grid, lon, lat, 5) == []
+    assert tiles_of(grid, 369, 10, 5) == [(0, 0), (1, 0)]
+
+
+def test_an_empty_plan_is_well_formed() -> None:
+    grid = grid_of(GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30)))
+    plan = make_plan(grid, place_caps(grid, []), 1.0)
+    assert len(plan) == 0
+    assert list(plan) == []
+    assert plan.offset.tolist() == [0]
+
+
+def calls_of_making_a_plan(n: int, rng: np.random.Generator) -> tuple[int, Plan]:
+    """Calls of Python and C functions while n craters are placed and planned."""
+    case = GridCase(Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720))
+    grid = grid_of(case, ((60,) * 6, (60,) * 12))
+    table = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n))), rng.uniform(0.01, 2, n)
+    calls = 0
+
+    def count(frame: FrameType, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        plan = make_plan(grid, place(grid, *table), 1.5)
+    finally:
+        sys.setprofile(before)
+    return calls, plan
+
+
+def test_no_call_is_made_per_crater() -> None:
+    rng = np.random.default_rng(0)
+    calls_of_making_a_plan(100, rng)
+    few, _ = calls_of_making_a_plan(1_000, rng)
+    many, plan = calls_of_making_a_plan(300_000, rng)
+    assert len(plan) == 72
+    assert np.unique(plan.member).size == 300_000
+    assert many < few + 100
