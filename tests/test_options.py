@@ -42,9 +42,9 @@ def test_nvert_becomes_a_plain_integer(nvert):
     assert type(get_option("nvert")) is int
 
 
-@pytest.mark.parametrize("nvert", [3, -1, 0, True, 32.0, "32"])
+@pytest.mark.parametrize("nvert", [3, 33, -1, 0, True, 32.0, "32"])
 def test_bad_nvert(nvert):
-    with pytest.raises(XcraterError, match="expected an integer of 4 or more, or None"):
+    with pytest.raises(XcraterError, match="expected an even number from 4 on, or None"):
         set_options(nvert=nvert)
 
 

@@ -21,6 +21,7 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options
+from xcrater.aggregations import Aggregation
 from xcrater.errors import BodyError, GridError, NoOverlapWarning, RegionError, StatisticError, XcraterError
 
 Array = NDArray[Any]
@@ -533,3 +534,19 @@ def with_regions_on(body: str) -> CraterDatabase:
     cdb = CraterDatabase(table(*CRATERS), body)
     cdb.add_circles("rim")
     return cdb
+
+
+def test_a_declared_statistic_reduces_tile_by_tile() -> None:
+    case = strategies.GridCase(Affine(2, 0, -180, 0, -2, 90), (90, 180))
+    values = np.random.default_rng(3).integers(0, 5, case.shape).astype("u1")
+    da = strategies.data_array(values, case, chunks=(31, 47), nodata=0)
+    cdb = CraterDatabase(pd.DataFrame({"lat": [5.0, -80.0], "lon": [0.0, 179.0], "radius": [400e3, 300e3]}), "moon")
+    cdb.add_annuli("ring", 0.5, 1.5)
+    covered = Aggregation("any", ("sums",), lambda s: s["count"] / (s["count"] + s["nodata"]))
+    missing = Aggregation("any", ("sums",), lambda s: s["nodata"] / (s["count"] + s["nodata"]))
+    lazy = da.craters.get_stats(cdb, "ring", "count nodata", add_stats={"covered": covered})
+    other = da.craters.get_stats(cdb, "ring", "count nodata", add_stats={"covered": missing})
+    assert lazy["covered"].data.name != other["covered"].data.name
+    result = lazy.compute()
+    np.testing.assert_array_equal(result["covered"], result["count"] / (result["count"] + result["nodata"]))
+    np.testing.assert_allclose(result["covered"] + other["covered"].compute(), 1.0)

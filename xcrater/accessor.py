@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from xcrater import arrays, zonal
+from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
 
@@ -34,7 +35,7 @@ class CratersAccessor:
         weights: None = None,
         nodata: float | int | None = None,
         categorical: bool = False,
-        add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None = None,
+        add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
     ) -> xr.Dataset:
         """Statistics of the pixels in the regions of every crater.
 
@@ -57,8 +58,10 @@ class CratersAccessor:
             Stored number that stands for no value, instead of the one that the raster declares.
         categorical : bool
             Add the variable ``categorical``: for each crater a dict of value to pixel count.
-        add_stats : mapping of str to callable, optional
-            More statistics: functions of a crater's pixels, the 2-D masked array that `get_arrays` gives.
+        add_stats : mapping of str to callable or Aggregation, optional
+            More statistics: functions of a crater's pixels, the 2-D masked array that `get_arrays` gives; or
+            `xcrater.aggregations.Aggregation`, which declares what tiles collect and how that becomes a number,
+            and so never holds the pixels.
 
         Returns
         -------
@@ -80,7 +83,7 @@ class CratersAccessor:
         >>> cdb.add_annuli("rim", 1, 1.5)
         >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
         >>> dem.craters.get_stats(cdb, "rim", "count max").compute()["count"].item()
-        115
+        236
         """
         return zonal.get_stats(
             self._da,

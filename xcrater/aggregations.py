@@ -171,6 +171,16 @@ class Aggregation:
         Merged state -> array of shape (lead, region, crater).
     dtype : str
         Of the result.
+
+    Examples
+    --------
+    The share of a region's pixels that hold values, as a statistic of one's own:
+
+    >>> covered = Aggregation("covered", ("sums",), lambda s: s["count"] / (s["count"] + s["nodata"] + s["nan"]))
+    >>> covered.reduces
+    True
+
+    It is asked for by ``da.craters.get_stats(cdb, "rim", add_stats={"covered": covered})``.
     """
 
     name: str

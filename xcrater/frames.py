@@ -13,6 +13,7 @@ import rasterio
 import xarray as xr
 
 from xcrater import arrays, graph, zonal
+from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError
 from xcrater.io import open_mosaic
 
@@ -34,7 +35,7 @@ def stats_frame(
     coverage: str | None,
     weights: None,
     categorical: bool,
-    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None,
 ) -> pd.DataFrame:
     """The table with a column for every statistic, raster and region; see `CraterDatabase.get_stats`."""
     named, missing, regions = _prepare(rasters, nodata, regions)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xcrater import arrays, graph, tiles
-from xcrater.aggregations import AGGREGATIONS, CATEGORICAL, parse
+from xcrater.aggregations import AGGREGATIONS, CATEGORICAL, Aggregation, parse
 from xcrater.errors import StatisticError
 from xcrater.request import make_request
 
@@ -27,7 +28,7 @@ def get_stats(
     weights: None = None,
     nodata: float | int | None = None,
     categorical: bool = False,
-    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any]] | None = None,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
 ) -> xr.Dataset:
     """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
     if weights is not None:
@@ -36,11 +37,15 @@ def get_stats(
     wanted = parse(stats) + ((CATEGORICAL,) if categorical else ())
     if not wanted and not add_stats:
         wanted = parse(("count", "min", "max", "mean"))
-    added = dict(add_stats or {})
-    for name, function in added.items():
+    added: dict[str, Any] = {}
+    for name, function in (add_stats or {}).items():
         if name in AGGREGATIONS or name.startswith("percentile_") or name == CATEGORICAL.name:
             raise StatisticError(f"received add_stats with the name {name!r}, a built-in statistic; choose another")
-        if not callable(function):
+        if isinstance(function, Aggregation):
+            wanted += (replace(function, name=name),)
+        elif callable(function):
+            added[name] = function
+        else:
             raise StatisticError(f"received add_stats[{name!r}] = {function!r}; expected a function of a masked array")
 
     plan = request.plan()
@@ -58,7 +63,7 @@ def get_stats(
             finish,
             shape=shape,
             dtypes={a.name: a.dtype for a in wanted},
-            token=(request.craters, leaf, [a.name for a in wanted], finish.scale, finish.offset),
+            token=(request.craters, leaf, finish),
         )
     if added:
         results |= arrays.map_blocks(request, plan, added)

@@ -1,0 +1,97 @@
+"""Compiled kernels on disk: reused, keyed by their sources, safe to share, never needed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import xcrater
+
+ANSWER = """
+import numpy as np
+from xcrater.plan import Craters
+from xcrater.tiles import Shapes, region_mask
+from xcrater import _jit
+
+shapes = Shapes((0.5,), (1.0,), (0,), False, (np.radians(90.0), np.radians(-1.0), 360.0))
+craters = Craters(np.arange(1), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
+mask = region_mask(shapes, 0, craters, 0, (0, 180, 0, 360))
+print(int(mask.sum()), _jit.cache_directory())
+"""
+
+
+def start(cache, **env):
+    return subprocess.Popen(
+        [sys.executable, "-c", ANSWER],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache), **env},
+    )
+
+
+def answer(process) -> tuple[int, str]:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    count, directory = out.split()
+    return int(count), directory
+
+
+def compiled(directory) -> set[str]:
+    return {p.name for p in Path(directory).rglob("*.nbc")}
+
+
+@pytest.mark.slow
+def test_processes_that_compile_at_once_agree_and_leave_one_good_cache(tmp_path):
+    together = [answer(p) for p in [start(tmp_path) for _ in range(3)]]
+    assert len(set(together)) == 1
+    kept = compiled(tmp_path)
+    assert kept
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
+    assert answer(start(tmp_path)) == together[0]
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")} == stamps  # nothing was compiled again
+
+
+@pytest.mark.slow
+def test_a_directory_that_cannot_be_written_to_does_no_harm(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    count, directory = answer(start(blocked, XDG_CACHE_HOME=str(blocked), TMPDIR=str(tmp_path)))
+    assert count > 0
+    assert Path(directory).parent.name.startswith("xcrater")
+    assert Path(directory).parents[1] == tmp_path
+
+
+@pytest.mark.slow
+def test_without_any_directory_kernels_are_compiled_anew():
+    refuse = "import pathlib\ndef refuse(*a, **k):\n    raise PermissionError\npathlib.Path.mkdir = refuse\n"
+    script = refuse + ANSWER
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.split()[1] == "None"
+
+
+def test_the_directory_is_named_by_the_sources(tmp_path):
+    """A kernel inlines functions of other files: a change in any of them must not find the old machine code."""
+    package = Path(xcrater.__file__).parent
+    names = set()
+    for change in (None, "spans.py", "kernels.py"):
+        copy = tmp_path / str(change)
+        shutil.copytree(package, copy / "xcrater")
+        if change:
+            with open(copy / "xcrater" / change, "a") as file:
+                file.write("\n# changed\n")
+        script = "from xcrater import _jit; print(_jit.__file__, _jit.cache_directory())"
+        out = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True, text=True, timeout=300, check=True, cwd=copy,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        ).stdout.split()  # fmt: skip
+        assert out[0].startswith(str(copy))
+        names.add(out[1])
+    assert len(names) == 3
