@@ -18,7 +18,8 @@ def text(cell) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebook_runs_and_prints_what_it_shows(path):
+def test_notebook_runs_and_prints_what_it_shows(path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in a notebook
     notebook = nbformat.read(path, as_version=4)
     shown = [text(cell) for cell in notebook.cells if cell.cell_type == "code"]
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
