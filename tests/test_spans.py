@@ -49,11 +49,11 @@ def spans_of(
     grid = grid_of(case)
     window = window or whole(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
-    work, row, start, stop = scratch(window[1] - window[0], window[3] - window[2], grid.period, nvert)
     at = (crater.u0[0], crater.lat[0], crater.radius[0])
     touched = coverage == "all_touched"
-    n = region_spans(*at, inner, outer, nvert, touched, grid.radians, window, work, row, start, stop)
-    return list(zip(row[:n].tolist(), start[:n].tolist(), stop[:n].tolist(), strict=True))
+    buffers = scratch(window, grid.radians, nvert, touched)
+    n = region_spans(*at, inner, outer, nvert, touched, grid.radians, window, buffers)
+    return [tuple(span) for span in buffers[-1][:3, :n].T.tolist()]
 
 
 def mask_of(case: GridCase, cap: Cap, inner: float, outer: float, nvert: int, coverage: ref.Coverage) -> Mask:

@@ -70,7 +70,7 @@ def statistics(
     aggregations = parse(stats)
     needs = {need for a in aggregations for need in a.needs}
     plan = make_plan(grid or grid_of(), craters, max(SHAPES.outer))
-    partials = leaves(plan, values, Leaf(SHAPES, nodata, "extremes" in needs, "values" in needs))
+    partials = leaves(plan, values, Leaf(SHAPES, nodata, "values" in needs))
     pairs = [merge(partials[i : i + 2]) for i in range(0, len(partials), 2)]
     finish = Finish(aggregations, len(craters), len(SHAPES.outer), values.dtype.str, scale, offset)
     return finish(merge(pairs), math.prod(values.shape[:-2]))
@@ -348,7 +348,7 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
 ) -> None:
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
     plan = make_plan(edges(data), CRATERS, max(SHAPES.outer))
-    partials = leaves(plan, values, Leaf(SHAPES, nodata, True, True))
+    partials = leaves(plan, values, Leaf(SHAPES, nodata, True))
     finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0)
     one_by_one = partials[0]
     for partial in data.draw(st.permutations(partials[1:])):
@@ -432,3 +432,81 @@ def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> Non
     np.testing.assert_allclose(out, wanted, rtol=1e-12)
     assert out.min() < 8
     assert out.max() > 10.3
+
+
+WIDE = Grid((24, 1500), -30.0, 0.1, 12.0, -1.0, (0, 24), (0, 700, 1500))
+"""Rows far longer than the blocks that summaries are made of; the second tile ends within one."""
+
+
+def wide_craters(rng: np.random.Generator, n: int) -> Craters:
+    lat, lon = rng.uniform(-12, 12, n), rng.uniform(-30, 120, n)
+    return place(WIDE, lon, lat, 10 ** rng.uniform(-1.5, 1.7, n))
+
+
+def fields_of(values: Array, shapes: Shapes, craters: Craters, summarise: bool | None) -> dict[str, Array]:
+    plan = make_plan(WIDE, craters, max(shapes.outer))
+    merged = merge(leaves(plan, values, Leaf(shapes, 0, values=False, summarise=summarise)))
+    order = np.argsort(merged.row)
+    return {name: field[..., order] for name, field in merged.fields.items()}
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4"])
+@pytest.mark.parametrize("holes", ["none", "some", "whole blocks"])
+def test_summaries_of_blocks_change_no_bit(dtype: str, holes: str) -> None:
+    rng = np.random.default_rng(2)
+    info = np.iinfo(dtype)
+    values = rng.choice([info.min, info.max, 1, 2, 3], WIDE.shape).astype(dtype)
+    values[values == 0] = 1
+    if holes == "some":
+        values[rng.random(values.shape) < 0.1] = 0
+    elif holes == "whole blocks":
+        values[:, 64:256] = 0
+    craters = wide_craters(rng, 200)
+    for touched in (False, True):
+        for nvert in (0, 32):
+            shapes = Shapes((0.0, 0.9), (1.0, 2.5), (nvert, nvert), touched, WIDE.radians)
+            without = fields_of(values, shapes, craters, False)
+            for summarise in (True, None):
+                for name, field in fields_of(values, shapes, craters, summarise).items():
+                    np.testing.assert_array_equal(field, without[name])
+            assert without["count"].max() > 5 * kernels.LONG
+
+
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1), touched=st.booleans(), nvert=st.sampled_from([0, 32]))
+@settings(max_examples=40)
+def test_regions_put_together_from_rings_are_the_regions_alone(
+    data: st.DataObject, seed: int, touched: bool, nvert: int
+) -> None:
+    """Many overlapping regions at once, which share the visits to pixels, against one at a time."""
+    rng = np.random.default_rng(seed)
+    bounds = st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0])
+    pairs = data.draw(st.lists(st.tuples(bounds, bounds).filter(lambda p: p[0] < p[1]), min_size=1, max_size=6))
+    values = rng.integers(-3, 100, WIDE.shape).astype(data.draw(st.sampled_from(["i2", "f4"])))
+    craters = wide_craters(rng, 20)
+    inner, outer = zip(*pairs, strict=True)
+    together = fields_of(values, Shapes(inner, outer, (nvert,) * len(pairs), touched, WIDE.radians), craters, None)
+    for k, (a, b) in enumerate(pairs):
+        alone = fields_of(values, Shapes((a,), (b,), (nvert,), touched, WIDE.radians), craters, None)
+        rows = np.isin(np.arange(len(craters)), fields_rows(craters, b))
+        for name, field in alone.items():
+            exact = name != "m2"
+            got = together[name][:, k][..., rows[fields_rows(craters, max(outer))]]
+            np.testing.assert_allclose(got, field[:, 0], rtol=0 if exact else 1e-12)
+
+
+def fields_rows(craters: Craters, outer: float) -> Array:
+    """Which craters a plan of that largest region lists, in the order of the table."""
+    return np.unique(make_plan(WIDE, craters, outer).member)
+
+
+def test_twenty_rings_visit_each_pixel_once() -> None:
+    """Rings of equal width add up to the disc, pixel for pixel."""
+    rng = np.random.default_rng(6)
+    values = rng.integers(1, 100, WIDE.shape).astype("i2")
+    craters = wide_craters(rng, 50)
+    edges = np.linspace(0, 2, 21)
+    rings = Shapes(tuple(edges[:-1]), tuple(edges[1:]), (0,) * 20, False, WIDE.radians)
+    disc = Shapes((0.0,), (2.0,), (0,), False, WIDE.radians)
+    apart, whole = (fields_of(values, shapes, craters, None) for shapes in (rings, disc))
+    for name in ("count", "total"):
+        np.testing.assert_array_equal(apart[name].sum(axis=1), whole[name][:, 0])

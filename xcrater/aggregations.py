@@ -166,7 +166,7 @@ class Aggregation:
     name : str
         As users type it.
     needs : tuple of str
-        What tiles collect for it: "sums" (count, total, squares, missing pixels), "extremes", "values" or "pixels".
+        What tiles collect for it: "sums" (counts, sums and extremes, of fixed size) or "values" (all of them).
     finalise : callable
         Merged state -> array of shape (lead, region, crater).
     dtype : str
@@ -191,14 +191,14 @@ class Aggregation:
     @property
     def reduces(self) -> bool:
         """Whether tiles send sums of fixed size for it, rather than the pixels themselves."""
-        return not {"values", "pixels"} & set(self.needs)
+        return "values" not in self.needs
 
 
 AGGREGATIONS = {
     a.name: a
     for a in (
-        Aggregation("min", ("extremes",), partial(_extreme, high=False)),
-        Aggregation("max", ("extremes",), partial(_extreme, high=True)),
+        Aggregation("min", ("sums",), partial(_extreme, high=False)),
+        Aggregation("max", ("sums",), partial(_extreme, high=True)),
         Aggregation("mean", ("sums",), _mean),
         Aggregation("count", ("sums",), partial(_plain, name="count"), "int64"),
         Aggregation("sum", ("sums",), _sum),
@@ -207,7 +207,7 @@ AGGREGATIONS = {
         Aggregation("majority", ("values",), partial(_frequency, which="majority")),
         Aggregation("minority", ("values",), partial(_frequency, which="minority")),
         Aggregation("unique", ("values",), partial(_frequency, which="unique")),
-        Aggregation("range", ("extremes",), _range),
+        Aggregation("range", ("sums",), _range),
         Aggregation("nodata", ("sums",), partial(_plain, name="nodata"), "int64"),
         Aggregation("nan", ("sums",), partial(_plain, name="nan"), "int64"),
     )

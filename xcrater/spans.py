@@ -15,51 +15,77 @@ import math
 
 import numpy as np
 
-from xcrater._jit import jit
+from xcrater._jit import inlined, jit
 
 CENTER, TOUCHED, CONTAINED = 0, 1, 2
 """Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
 
-POLE_SLACK = 1e-9
-"""Rows by which rounding may misplace a pole."""
+SLACK = 1e-9
+"""Rows by which rounding may misplace a pole or the end of a disc."""
 
 
 @jit
-def _circle_half_width(lat, lat0, rho):
-    """Half-width in radians of the cap of radius rho around lat0, at one latitude (spherical law of cosines).
+def row_tables(grid, row_start, row_stop, mode, sin_half, cos_half, inverse_cos):
+    """Sine and cosine of half the latitude and 1 / cosine of the latitude, row by row.
+
+    At the rows' centres for `CENTER`, else at their edges (one more than there are rows). Beyond a pole the
+    edge is the pole, and the centre is nowhere (NaN).
+    """
+    half_pi = 0.5 * math.pi
+    count = row_stop - row_start + (0 if mode == CENTER else 1)
+    for i in range(count):
+        lat = grid[0] + grid[1] * (row_start + i + (0.5 if mode == CENTER else 0.0))
+        if abs(lat) > half_pi:
+            beyond = abs(lat) > half_pi + abs(grid[1]) * SLACK
+            lat = np.nan if beyond and mode == CENTER else math.copysign(half_pi, lat)
+        sin_half[i] = math.sin(0.5 * lat)
+        cos_half[i] = math.cos(0.5 * lat)
+        inverse_cos[i] = 1.0 / math.cos(lat)
+
+
+@inlined
+def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
+    """Half-width in radians of a cap at one latitude (spherical law of cosines).
 
     In the half-angle form, which keeps its digits for small caps:
-    sin²(h/2) = sin((rho - d)/2) sin((rho + d)/2) / (cos lat cos lat0) with d = |lat - lat0|.
+    sin²(h/2) = (sin²(rho/2) - sin²(d/2)) / (cos lat cos lat0), where d = lat - lat0.
     """
-    d = abs(lat - lat0)
-    s = math.sin(0.5 * (rho - d)) * math.sin(0.5 * (rho + d))
+    s = sin2_rho - sin2_d
     if s < 0.0:
         return -1.0
-    q = s / (math.cos(lat) * math.cos(lat0))
+    q = s * inverse_cosines
+    if q < 0.01:
+        # The arcsine's series, to the last digit of a double for so small an argument.
+        series = 1.0 + q * (
+            1 / 6 + q * (3 / 40 + q * (5 / 112 + q * (35 / 1152 + q * (63 / 2816 + q * (231 / 13312)))))
+        )
+        return 2.0 * math.sqrt(q) * series
     if q >= 1.0:
         return np.inf
-    if q >= 0.0:
+    if q >= 0.01:
         return 2.0 * math.asin(math.sqrt(q))
-    return -1.0
+    return -1.0  # not a number: beyond the pole, or tangent to it
 
 
 @jit
-def circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian, row_start, row_stop, out):
+def circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop, tables, out):
     """Half-widths, in columns, of a true small circle in rows [row_start, row_stop); out[0] is row_start's.
 
     Within a row the half-width is taken where the mode asks: at the centre, where it is largest (touched) or
     where it is smallest (contained).
     """
-    half_pi = 0.5 * math.pi
-    slack = abs(lat_step) * POLE_SLACK
+    sin_half, cos_half, inverse_cos = tables[0], tables[1], tables[2]
+    columns_per_radian = grid[2] / (2.0 * math.pi)
+    sin0, cos0 = math.sin(0.5 * lat0), math.cos(0.5 * lat0)
+    inverse0 = 1.0 / math.cos(lat0)
+    sin2_rho = math.sin(0.5 * rho) ** 2
+    offset = row_start - window_start
     if mode == CENTER:
-        for row in range(row_start, row_stop):
-            lat = lat_origin + lat_step * (row + 0.5)
-            h = -1.0
-            if abs(lat) <= half_pi + abs(lat_step) * POLE_SLACK:
-                h = _circle_half_width(min(max(lat, -half_pi), half_pi), lat0, rho)
-            out[row - row_start] = h * columns_per_radian
+        for i in range(row_stop - row_start):
+            t = sin_half[offset + i] * cos0 - cos_half[offset + i] * sin0
+            out[i] = columns_per_radian * _circle_half_width(t * t, sin2_rho, inverse_cos[offset + i] * inverse0)
         return
+    half_pi = 0.5 * math.pi
     # The parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for
     # one with both; a cap with one pole has none.
     cos_rho = math.cos(rho)
@@ -70,13 +96,18 @@ def circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian
         extreme = math.asin(min(1.0, math.sin(rho) / math.cos(lat0)))
         if cos_rho < 0.0:
             extreme = math.pi - extreme
-    lat_a = lat_origin + lat_step * row_start
-    h_a = _circle_half_width(min(max(lat_a, -half_pi), half_pi), lat0, rho)
-    for row in range(row_start, row_stop):
-        lat_b = lat_origin + lat_step * (row + 1)
-        h_b = _circle_half_width(min(max(lat_b, -half_pi), half_pi), lat0, rho)
-        turns_inside = min(lat_a, lat_b) <= turning <= max(lat_a, lat_b)
-        if min(lat_a, lat_b) >= half_pi - slack or max(lat_a, lat_b) <= slack - half_pi:
+    slack = abs(grid[1]) * SLACK
+    lat_a = grid[0] + grid[1] * row_start
+    t = sin_half[offset] * cos0 - cos_half[offset] * sin0
+    h_a = _circle_half_width(t * t, sin2_rho, inverse_cos[offset] * inverse0)
+    for i in range(row_stop - row_start):
+        lat_b = grid[0] + grid[1] * (row_start + i + 1)
+        t = sin_half[offset + i + 1] * cos0 - cos_half[offset + i + 1] * sin0
+        h_b = _circle_half_width(t * t, sin2_rho, inverse_cos[offset + i + 1] * inverse0)
+        low, high = min(lat_a, lat_b), max(lat_a, lat_b)
+        turns_inside = low <= turning <= high
+        if low >= min(lat0 + rho, half_pi) - slack or high <= max(lat0 - rho, -half_pi) + slack:
+            # Beyond the disc or the pole; where a pole is inside, the disc's own end lies beyond it.
             h = -1.0
         elif mode == TOUCHED:
             h = max(h_a, h_b)
@@ -86,7 +117,7 @@ def circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian
             h = min(h_a, h_b)
             if turns_inside and cos_rho < 0.0 and h >= 0.0:
                 h = extreme
-        out[row - row_start] = h * columns_per_radian
+        out[i] = h * columns_per_radian
         lat_a = lat_b
         h_a = h_b
 
@@ -140,9 +171,9 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
         if mode == CENTER:
             v = row + 0.5
             if v < first:
-                h = np.inf if open_first and v >= pole_first - POLE_SLACK else -1.0
+                h = np.inf if open_first and v >= pole_first - SLACK else -1.0
             elif v > last:
-                h = np.inf if open_last and v <= pole_last + POLE_SLACK else -1.0
+                h = np.inf if open_last and v <= pole_last + SLACK else -1.0
             else:
                 while j < count - 2 and node_row[j + 1] < v:
                     j += 1
@@ -152,7 +183,7 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
         top, bottom = float(row), row + 1.0
         before = top < first  # part of the row lies before the first node
         after = bottom > last
-        off_body = bottom <= pole_first + POLE_SLACK or top >= pole_last - POLE_SLACK
+        off_body = bottom <= pole_first + SLACK or top >= pole_last - SLACK
         if mode == TOUCHED:
             h = -1.0
             if off_body:
@@ -161,8 +192,7 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
             if (before and open_first) or (after and open_last):
                 out[row - row_start] = np.inf
                 continue
-            if bottom <= first or top >= last:
-                # A polygon no higher than a rounding error still has its place.
+            if bottom <= first + SLACK or top >= last - SLACK:
                 out[row - row_start] = h
                 continue
             top, bottom = max(top, first), min(bottom, last)
@@ -193,29 +223,60 @@ def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_
 
 
 @jit
-def disc_half_widths(lat0, rho, nvert, mode, grid, row_start, row_stop, node_row, node_half, out):
+def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, row_start, row_stop, tables, node_row, node_half, out):
     """Half-widths of a disc in rows [row_start, row_stop): of its polygon, or of the true circle for nvert 0."""
     lat_origin, lat_step, period = grid[0], grid[1], grid[2]
-    columns_per_radian = period / (2.0 * math.pi)
     pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
     pole_first = (pole - lat_origin) / lat_step
     pole_last = (-pole - lat_origin) / lat_step
+    if row_stop <= row_start:
+        return
     if rho >= math.pi:
         for row in range(row_start, row_stop):
             if mode == CENTER:
-                on_body = pole_first - POLE_SLACK <= row + 0.5 <= pole_last + POLE_SLACK
+                on_body = pole_first - SLACK <= row + 0.5 <= pole_last + SLACK
             else:
-                on_body = row + 1.0 > pole_first + POLE_SLACK and row < pole_last - POLE_SLACK
+                on_body = row + 1.0 > pole_first + SLACK and row < pole_last - SLACK
             out[row - row_start] = np.inf if on_body else -1.0
         return
     if nvert == 0:
-        circle_half_widths(lat0, rho, mode, lat_origin, lat_step, columns_per_radian, row_start, row_stop, out)
+        circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop, tables, out)
         return
+    columns_per_radian = period / (2.0 * math.pi)
     count = polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, node_row, node_half)
     polygon_half_widths(count, node_row, node_half, 0.5 * period, pole_first, pole_last, mode, row_start, row_stop, out)
 
 
 @jit
+def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes, half):
+    """Half-widths of several discs of one crater, ``half[e, row - first]``, and the rows (first, stop) that they meet.
+
+    The last disc is the widest.
+    """
+    first, stop = region_rows(lat0, edges[-1] * rad, grid, window[0], window[1])
+    for e in range(edges.size):
+        rho = edges[e] * rad
+        a, b = region_rows(lat0, rho, grid, first, stop)
+        half[e, : a - first] = -1.0
+        half[e, b - first : stop - first] = -1.0
+        disc_half_widths(
+            lat0,
+            rho,
+            nvert,
+            modes[e],
+            grid,
+            window[0],
+            a,
+            b,
+            tables,
+            nodes[0],
+            nodes[1],
+            half[e, a - first : b - first],
+        )
+    return first, stop
+
+
+@inlined
 def _columns(center, half, mode):
     """Columns [start, stop) that a disc's row takes."""
     if mode == CENTER:
@@ -281,13 +342,13 @@ def region_rows(lat0, rho, grid, row_start, row_stop):
     if lat0 + rho > half_pi:
         a = (half_pi - lat_origin) / lat_step
     low, high = min(a, b), max(a, b)
-    first = max(row_start, math.floor(max(low - 1e-6, -1.0)))
+    first = min(max(row_start, math.floor(max(low - 1e-6, -1.0))), row_stop)
     last = min(row_stop, math.ceil(min(high + 1e-6, row_stop + 1.0)))
     return first, max(first, last)
 
 
 @jit
-def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, work, row, start, stop):
+def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers):
     """Row spans of one region within a window of the grid.
 
     Parameters
@@ -304,40 +365,48 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, work
         Latitude of the first row's outer edge, latitude per row (radians), columns per turn.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
-    work : ndarray, shape (4, >= max(rows, nvert // 2 + 1))
-        Scratch space.
-    row, start, stop : ndarray of int64
-        Filled with the spans, rows ascending, columns ascending within a row.
+    buffers : tuple of ndarray
+        From `scratch` for that window; its last array is filled with the spans, (row, start, stop) in its rows,
+        rows ascending, columns ascending within a row.
 
     Returns
     -------
     int
         The number of spans.
     """
-    row_start, row_stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
-    rows = row_stop - row_start
-    if rows <= 0:
-        return 0
-    outer_half, inner_half, node_row, node_half = work[0], work[1], work[2], work[3]
+    tables, nodes, half, spans = buffers
     outer_mode, inner_mode = (TOUCHED, CONTAINED) if touched else (CENTER, CENTER)
-    disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, row_start, row_stop, node_row, node_half, outer_half)
-    hole_start, hole_stop = row_start, row_start
+    first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
+    disc_half_widths(
+        lat0, outer * rad, nvert, outer_mode, grid, window[0], first, stop, tables, nodes[0], nodes[1], half[0]
+    )
+    hole_first, hole_stop = first, first
     if inner > 0.0:
-        hole_start, hole_stop = region_rows(lat0, inner * rad, grid, row_start, row_stop)
+        hole_first, hole_stop = region_rows(lat0, inner * rad, grid, first, stop)
         disc_half_widths(
-            lat0, inner * rad, nvert, inner_mode, grid, hole_start, hole_stop, node_row, node_half, inner_half
+            lat0,
+            inner * rad,
+            nvert,
+            inner_mode,
+            grid,
+            window[0],
+            hole_first,
+            hole_stop,
+            tables,
+            nodes[0],
+            nodes[1],
+            half[1],
         )
     n = 0
-    for r in range(row_start, row_stop):
+    for r in range(first, stop):
         hole = -1.0
-        if hole_start <= r < hole_stop:
-            hole = inner_half[r - hole_start]
+        if hole_first <= r < hole_stop:
+            hole = half[1, r - hole_first]
         before = n
         n = row_spans(
-            u0, outer_half[r - row_start], hole, outer_mode, inner_mode, grid[2], window[2], window[3], start, stop, n
+            u0, half[0, r - first], hole, outer_mode, inner_mode, grid[2], window[2], window[3], spans[1], spans[2], n
         )
-        for i in range(before, n):
-            row[i] = r
+        spans[0, before:n] = r
     return n
 
 
@@ -377,11 +446,19 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
         out[i, 3] = u0[i] + half
 
 
-def scratch(rows: int, columns: int, period: float, nvert: int):
-    """Arrays that `region_spans` needs for windows of that size: (work, row, start, stop).
+def scratch(window, grid, nvert, touched, edges=2, regions=1):
+    """Arrays that the functions above need for a window of the grid: (tables, nodes, half, spans).
 
-    A row holds one outer piece and one hole per turn of longitude in the window, and one more at each end.
+    A row holds one outer piece and one hole per turn of longitude in the window, and one more at each end, for
+    each region; or two runs for each of nested discs.
     """
-    spans = rows * 2 * (int(columns / period) + 3)
-    work = np.empty((4, max(rows, nvert // 2 + 1)))
-    return work, np.empty(spans, np.int64), np.empty(spans, np.int64), np.empty(spans, np.int64)
+    rows, columns = window[1] - window[0], window[3] - window[2]
+    tables = np.empty((3, rows + 1))
+    row_tables(grid, window[0], window[1], TOUCHED if touched else CENTER, tables[0], tables[1], tables[2])
+    turns = int(columns / grid[2]) + 3
+    return (
+        tables,
+        np.empty((2, nvert // 2 + 1)),
+        np.empty((max(edges, 2), rows)),
+        np.empty((4, rows * 2 * (turns * regions + edges)), np.int64),
+    )

@@ -6,7 +6,7 @@ They carry no numba at import, so a scheduler that only unpickles them stays lig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,13 +47,64 @@ class Shapes:
 
     def arrays(self) -> tuple[Array, Array, Array]:
         """Inner, outer and nvert as kernels take them."""
-        return np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64)
+        return (np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64))
 
-    def buffers(self, window: Window) -> tuple[Array, ...]:
-        """Scratch arrays for a window of the grid."""
+    def buffers(self, window: Window, edges: int = 2, regions: int = 1) -> tuple[Array, ...]:
+        """Scratch arrays for a window of the grid, for so many discs and regions at once."""
         from xcrater.spans import scratch
 
-        return scratch(window[1] - window[0], window[3] - window[2], self.grid[2], max(self.nvert))
+        return scratch(window, self.grid, max(self.nvert), self.touched, edges, regions)
+
+    def groups(self) -> list[Group]:
+        """Regions whose discs are nested in one another: those of one number of vertices."""
+        from xcrater.spans import CENTER, CONTAINED, TOUCHED
+
+        outer_mode, inner_mode = (TOUCHED, CONTAINED) if self.touched else (CENTER, CENTER)
+        groups = []
+        for nvert in dict.fromkeys(self.nvert):
+            members = [k for k, n in enumerate(self.nvert) if n == nvert]
+            # Of two discs of one radius, the one that takes fewer pixels lies within the other.
+            rank = {inner_mode: 0, outer_mode: 1}
+            discs = {(self.outer[k], outer_mode) for k in members}
+            discs |= {(self.inner[k], inner_mode) for k in members if self.inner[k] > 0}
+            order = sorted(discs, key=lambda disc: (disc[0], rank[disc[1]]))
+            groups.append(
+                Group(
+                    members=np.array(members),
+                    edges=np.array([radius for radius, _ in order]),
+                    modes=np.array([mode for _, mode in order]),
+                    outer=np.array([order.index((self.outer[k], outer_mode)) for k in members]),
+                    inner=np.array(
+                        [order.index((self.inner[k], inner_mode)) if self.inner[k] > 0 else -1 for k in members]
+                    ),
+                    nvert=nvert,
+                )
+            )
+        return groups
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Regions cut from one nest of discs.
+
+    Parameters
+    ----------
+    members : ndarray, shape (k,)
+        Positions of the regions in the request.
+    edges, modes : ndarray, shape (e,)
+        Radius in crater radii and rounding rule of each disc, innermost first.
+    outer, inner : ndarray, shape (k,)
+        Discs that bound each region; -1 for no hole.
+    nvert : int
+        Vertices of the discs' polygons; 0 for true circles.
+    """
+
+    members: Array
+    edges: Array
+    modes: Array
+    outer: Array
+    inner: Array
+    nvert: int
 
 
 @dataclass(frozen=True)
@@ -66,46 +117,113 @@ class Leaf:
         The regions.
     nodata : float or None
         Stored number that stands for no value.
-    extremes, values : bool
-        Whether the lowest and highest value, or all values, are wanted.
+    values : bool
+        Whether all values are wanted, besides their sums.
+    summarise : bool or None
+        Whether to sum whole blocks of pixels once for all craters; None where it pays.
     """
 
     shapes: Shapes
     nodata: float | int | None
-    extremes: bool
     values: bool
+    summarise: bool | None = None
 
     def __call__(self, block: Array, tile: Tile) -> Partial:
         """Accumulate one tile."""
-        from xcrater import kernels
-
-        lead = [_kernel_block(b) for b in block.reshape(-1, *block.shape[-2:])]
-        craters, (inner, outer, nvert) = tile.craters, self.shapes.arrays()
-        dtype = np.dtype(lead[0].dtype) if lead else block.dtype
-        fields = accumulators(dtype)
-        kernel = kernels.accumulate_float if dtype.kind == "f" else kernels.accumulate_int
-        buffers = self.shapes.buffers(tile.window)
-        place = (craters.u0, craters.lat, craters.radius, inner, outer, nvert, self.shapes.touched, self.shapes.grid)
-        states, runs, lengths = [], [], []
-        for pixels in lead:
+        # Craters next to each other in memory find their rows in the cache.
+        tile = replace(tile, craters=tile.craters.take(np.argsort(tile.craters.lat, kind="stable")))
+        images = [_kernel_block(b) for b in block.reshape(-1, *block.shape[-2:])]
+        dtype = images[0].dtype if images else block.dtype
+        slots = accumulators(dtype)
+        kind = np.float64 if dtype.kind == "f" else np.int64
+        held = np.empty((len(slots), len(images), len(self.shapes.outer), len(tile.craters)), kind)
+        runs, lengths = [], []
+        for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
-            state = [_start(a.start(dtype), (len(craters), inner.size)) for a in fields]
-            kernel(stored, codes, clean, *place, tile.window, buffers, self.extremes, *state)
-            states.append(state)
+            sums = self._accumulate(stored, codes, clean, tile)
+            held[:, n] = np.moveaxis(sums, -1, 0).swapaxes(1, 2)
             if self.values:
-                count = state[0].T
-                offset = np.ascontiguousarray((np.cumsum(count) - count.ravel()).reshape(count.shape).T)
-                out = np.empty(int(count.sum()), dtype)
-                kernels.collect(stored, codes, clean, *place, tile.window, buffers, offset, out)
-                runs.append(out)
-                lengths.append(count)
-        arrays = {
-            a.name: np.stack([s[n].T for s in states]) if states else np.empty((0, inner.size, len(craters)))
-            for n, a in enumerate(fields)
+                run = self._collect(stored, codes, clean, tile, held[0, n])
+                runs.append(run)
+                lengths.append(held[0, n])
+        fields: dict[str, Array] = {
+            a.name: part.astype(a.start(dtype)[0], copy=False) for a, part in zip(slots, held, strict=True)
         }
-        pieces = [Run(craters.row, np.stack(lengths), np.concatenate(runs))] if runs else []
-        return Partial(craters.row, arrays, pieces)
+        pieces = [Run(tile.craters.row, np.stack(lengths).astype(np.int64), np.concatenate(runs))] if runs else []
+        return Partial(tile.craters.row, fields, pieces)
+
+    def _accumulate(self, stored: Array, codes: Array, clean: bool, tile: Tile) -> Array:
+        """Accumulators of an image, shape (crater, region, slot)."""
+        from xcrater import kernels
+
+        craters, dtype = tile.craters, stored.dtype
+        groups = self.shapes.groups()
+        exact, wide = (None, False) if dtype.kind == "f" else (True, dtype.itemsize > 2)
+        kind: Any = np.float64 if exact is None else np.int64
+        start: Array = np.zeros(8, kind)
+        for name, slot in (("low", kernels.LOW), ("high", kernels.HIGH)):
+            start[slot] = ACCUMULATORS[name].start(dtype)[1]
+        out: Array = np.empty((len(craters), len(self.shapes.outer), 8), kind)
+        summary = self._summary(stored, codes, clean, tile)
+        buffers = self.shapes.buffers(
+            tile.window, max(g.edges.size for g in groups), max(g.members.size for g in groups)
+        )
+        for group in groups:
+            part = np.empty((len(craters), group.members.size, 8), kind)
+            held = np.empty((group.edges.size + group.members.size, 8), kind)
+            kernels.accumulate(
+                stored, codes, clean, exact, wide, summary, craters.u0, craters.lat, craters.radius,
+                group.edges, group.modes, group.outer, group.inner, group.nvert,
+                self.shapes.grid, tile.window, buffers, start, held, part,
+            )  # fmt: skip
+            out[:, group.members] = part
+        if exact is None:
+            return np.delete(out, kernels.SQ_LOW, axis=-1)
+        # Squares of narrow integers are summed whole: split the sum, so that it can go on growing.
+        out[..., kernels.SQ_HIGH] += out[..., kernels.SQ_LOW] >> 32
+        out[..., kernels.SQ_LOW] &= 0xFFFFFFFF
+        return out
+
+    def _summary(self, stored: Array, codes: Array, clean: bool, tile: Tile) -> tuple[Array, ...]:
+        """Sums over whole blocks of pixels, or arrays without rows where they would not pay."""
+        from xcrater import kernels
+
+        rows, blocks = stored.shape[0], stored.shape[1] // kernels.BLOCK
+        narrow = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
+        wanted = self.summarise
+        if wanted is None:
+            # Wide regions visit their pixels block by block; it pays once they would visit as many as there are.
+            columns = max(self.shapes.outer) * tile.craters.radius * self.shapes.grid[2] / np.pi
+            far = columns > 2 * kernels.BLOCK
+            wanted = bool(np.minimum(columns[far] ** 2, stored.size).sum() > 0.5 * stored.size)
+        if not (wanted and narrow):
+            rows = blocks = 0
+        summary = (
+            np.empty((rows, blocks + 1), np.int64),
+            np.empty((rows, blocks + 1), np.int64),
+            np.empty((rows, blocks + 1), np.int64),
+            np.empty((rows, blocks), np.int64),
+            np.empty((rows, blocks), np.int64),
+        )
+        if rows:
+            kernels.summarise(stored, codes, clean, *summary)
+        return summary
+
+    def _collect(self, stored: Array, codes: Array, clean: bool, tile: Tile, count: Array) -> Array:
+        """Values of an image's regions, in order of region and crater."""
+        from xcrater import kernels
+
+        craters = tile.craters
+        length = count.astype(np.int64)
+        offset = (np.cumsum(length) - length.ravel()).reshape(length.shape).T
+        out = np.empty(int(length.sum()), stored.dtype)
+        kernels.collect(
+            stored, codes, clean, craters.u0, craters.lat, craters.radius, *self.shapes.arrays(),
+            self.shapes.touched, self.shapes.grid, tile.window, self.shapes.buffers(tile.window),
+            np.ascontiguousarray(offset), out,
+        )  # fmt: skip
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +242,7 @@ class Partial:
     Parameters
     ----------
     row : ndarray of int32, shape (n,)
-        Their positions in the table, ascending.
+        Their positions in the table.
     fields : dict of ndarray, shape (lead, region, n)
         Accumulators by name.
     runs : list of Run

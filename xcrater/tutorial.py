@@ -225,7 +225,7 @@ class _Terrain:
         kernels.plane_waves(lon, lat, self._waves(), out)
         craters: Craters = tile.craters
         depth, rim = _shape(craters.radius * self.body_radius)
-        buffers = scratch(lat.size, lon.size, grid.period, 0)
+        buffers = scratch(tile.window, grid.radians, 0, False)
         kernels.stamp_craters(
             craters.u0, craters.lat, craters.radius, depth, rim, EXTENT, grid.radians, tile.window, buffers, out
         )

@@ -53,7 +53,7 @@ def get_stats(
     results: dict[str, Any] = {}
     if wanted:
         needs = {need for a in wanted for need in a.needs}
-        leaf = tiles.Leaf(request.shapes, request.raster.nodata, "extremes" in needs, "values" in needs)
+        leaf = tiles.Leaf(request.shapes, request.raster.nodata, values="values" in needs)
         finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, request.raster.scale, request.raster.offset)
         results = graph.reduce_tiles(
             request.da,
