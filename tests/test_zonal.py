@@ -550,3 +550,40 @@ def test_a_declared_statistic_reduces_tile_by_tile() -> None:
     result = lazy.compute()
     np.testing.assert_array_equal(result["covered"], result["count"] / (result["count"] + result["nodata"]))
     np.testing.assert_allclose(result["covered"] + other["covered"].compute(), 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ppd", [1, 2, 4, 8])
+@pytest.mark.parametrize("lon_origin", [-180, 0])
+@pytest.mark.parametrize("south_up", [False, True])
+def test_true_circles_on_global_mosaics_equal_brute_force_pixel_for_pixel(
+    ppd: int, lon_origin: int, south_up: bool
+) -> None:
+    """Every pixel has its own number, so that equal counts, sums and squares mean equal sets of pixels."""
+    rng = np.random.default_rng([ppd, abs(lon_origin), south_up])
+    shape = (180 * ppd, 360 * ppd)
+    step = 1 / ppd
+    origin = -90 if south_up else 90
+    case = GridCase(Affine(step, 0, lon_origin, 0, step if south_up else -step, origin), shape)
+    values = rng.permutation(np.arange(shape[0] * shape[1], dtype="i4")).reshape(shape)
+    rows, cols = (tuple(np.diff([0, *np.sort(rng.integers(1, n, 4)), n])) for n in shape)
+    da = strategies.data_array(values, case, chunks=(rows, cols))
+    edge = 170.0
+    lon = [0.0, 180.0, 179.9, -120.3, 15.2, 77.7, 60.0, -33.3]
+    lat = [90.0, -90.0, 12.3, 88.8, -89.9, 45.6, -7.0, 0.001]
+    degrees = [3.3, edge, 20.2, 0.1 * step, 95.5, 60.6, 1.7 * step, edge - 1]
+    radius = np.radians(degrees) * MOON_RADIUS_M
+    cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": radius}), "moon")
+    cdb.add_circles("cap", 1.0, nvert=None)
+    cdb.add_annuli("ring", 0.37, 1.0, nvert=None)
+    found = da.craters.get_stats(cdb, ["cap", "ring"], "count sum std", coverage="center").compute()
+    x, y = ref.pixel_centres(case.transform, shape)
+    for i in range(len(cdb)):
+        d = ref.great_circle_distance(x, y, cdb.lon[i], cdb.lat[i])
+        for name, inner in (("cap", 0.0), ("ring", 0.37)):
+            assert (np.abs(d - degrees[i]) > ref.TIE).all()
+            inside = values[(d <= degrees[i]) & ((d > inner * degrees[i]) | (inner == 0))].astype(float)
+            one = found.sel(region=name).isel(crater=i)
+            assert one["count"] == inside.size
+            assert inside.size == 0 or one["sum"] == inside.sum()
+            assert inside.size == 0 or float(one["std"]) == pytest.approx(inside.std(), rel=1e-12, abs=1e-9)

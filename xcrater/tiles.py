@@ -5,6 +5,7 @@ They carry no numba at import, so a scheduler that only unpickles them stays lig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -132,7 +133,7 @@ class Leaf:
         """Accumulate one tile."""
         # Craters next to each other in memory find their rows in the cache.
         tile = replace(tile, craters=tile.craters.take(np.argsort(tile.craters.lat, kind="stable")))
-        images = [_kernel_block(b) for b in block.reshape(-1, *block.shape[-2:])]
+        images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
         slots = accumulators(dtype)
         kind = np.float64 if dtype.kind == "f" else np.int64
