@@ -1,0 +1,270 @@
+"""The table in the README: a Robbins-sized table over a global mosaic, against the time to read it once.
+
+    python benchmarks/headline.py              128 pixels per degree, 1.06 gigapixels, 1.3 million craters
+    python benchmarks/headline.py --ppd 256    4.2 gigapixels
+    python benchmarks/headline.py --small      a few seconds, for continuous integration
+
+The mosaic (int16 elevations, tiled 512, deflate with predictor) and the craters (sizes as N(>D) ~ D**-1.75 from
+1 to 2500 km, uniform on the sphere) are made once, from fixed seeds, under --data. Each measurement runs in a process
+of its own, the measurements of a round one after another, so that a drift of the machine's speed touches all alike;
+medians of the rounds are printed. exactextract, rasterstats and craterpy run on a sample of the same craters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+REGIONS = {"floor": (0.0, 1.0), "rim": (1.0, 1.5), "ejecta": (1.0, 3.0)}
+STATS = ("count", "mean", "std", "min", "max")
+MOON = 1737.4
+
+
+def make_craters(path: Path, count: int) -> None:
+    """Robbins-like: CRATER_ID, LAT_CIRC_IMG, LON_CIRC_IMG, DIAM_CIRC_IMG (km)."""
+    rng = np.random.default_rng(2018)
+    diameter = rng.uniform(2500.0**-1.75, 1.0, count) ** (-1 / 1.75)
+    table = {
+        "CRATER_ID": np.arange(count),
+        "LAT_CIRC_IMG": np.degrees(np.arcsin(rng.uniform(-1, 1, count))),
+        "LON_CIRC_IMG": rng.uniform(0, 360, count),
+        "DIAM_CIRC_IMG": diameter,
+    }
+    pd.DataFrame(table).to_parquet(path)
+
+
+def make_mosaic(path: Path, ppd: int) -> None:
+    """Rough terrain, craters, and noise of a few metres as a laser altimeter's."""
+    import dask
+    import rasterio
+
+    from xcrater import tutorial
+
+    craters = tutorial.synthetic_craters("moon", 2000, apart=0, diameters=(20e3, 200e3))
+    da = tutorial.synthetic_mosaic("moon", ppd=ppd, craters=craters, chunks=2048, roughness=1500.0, dtype="float32")
+    height, width = da.shape
+    profile = {
+        "driver": "GTiff", "width": width, "height": height, "count": 1, "dtype": "int16", "tiled": True,
+        "blockxsize": 512, "blockysize": 512, "compress": "deflate", "predictor": 2, "zlevel": 6, "BIGTIFF": "YES",
+        "crs": da.rio.crs, "transform": da.rio.transform(), "num_threads": 2,
+    }  # fmt: skip
+    partial = path.with_suffix(".part.tif")
+    with rasterio.open(partial, "w", **profile) as out:
+        for row in range(0, height, 2048):
+            band = da[row : row + 2048].compute()
+            noise = np.random.default_rng(row).normal(0, 4, band.shape).astype("float32")
+            out.write(
+                np.rint(band.values + noise).clip(-32000, 32000).astype("int16"),
+                1,
+                window=((row, row + len(band)), (0, width)),
+            )
+    del dask
+    partial.replace(path)
+
+
+def read_only(raster: str, side: int) -> dict:
+    """dask threads read every chunk and drop it."""
+    import dask
+
+    import xcrater
+
+    da = xcrater.open_mosaic(raster, chunks=side)
+    tasks = [dask.delayed(np.size)(block) for block in da.data.to_delayed().ravel()]
+    dask.compute(*tasks, scheduler="threads")
+    return {}
+
+
+def run_xcrater(raster: str, craters: str, nvert: int, coverage: str) -> dict:
+    """From opening the file to a finished DataFrame."""
+    import xcrater
+
+    timing = {}
+    start = time.perf_counter()
+    cdb = xcrater.CraterDatabase(craters, "moon", units="km")
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer, nvert=nvert or None)
+    da = xcrater.open_mosaic(raster)
+    timing["table"] = time.perf_counter() - start
+    start = time.perf_counter()
+    lazy = da.craters.get_stats(cdb, list(REGIONS), STATS, coverage=coverage)
+    timing["plan"] = time.perf_counter() - start
+    start = time.perf_counter()
+    frame = lazy.compute().to_dataframe()
+    timing["compute"] = time.perf_counter() - start
+    timing["pixels"] = int(frame["count"].sum())
+    return timing
+
+
+def sample_of(craters: str, count: int) -> pd.DataFrame:
+    return pd.read_parquet(craters).sample(count, random_state=1)
+
+
+def polygons(craters: str, count: int):
+    import xcrater
+
+    cdb = xcrater.CraterDatabase(sample_of(craters, count), "moon", units="km")
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer)
+    return {name: getattr(cdb, name) for name in REGIONS}
+
+
+def run_exactextract(raster: str, craters: str, count: int, strategy: str) -> dict:
+    """Five statistics of a sample; the polygons are made beforehand and not counted."""
+    import geopandas
+    from exactextract import exact_extract
+
+    frames = [
+        geopandas.GeoDataFrame(geometry=list(shapes), crs="IAU_2015:30100")
+        for shapes in polygons(craters, count).values()
+    ]
+    start = time.perf_counter()
+    for frame in frames:
+        exact_extract(raster, frame, ["count", "mean", "stdev", "min", "max"], strategy=strategy)
+    return {"inner": time.perf_counter() - start}
+
+
+def run_rasterstats(raster: str, craters: str, count: int) -> dict:
+    """Five statistics of a sample; the polygons are made beforehand and not counted."""
+    from rasterstats import zonal_stats
+
+    shapes = polygons(craters, count)
+    start = time.perf_counter()
+    for geometries in shapes.values():
+        zonal_stats(list(geometries), raster, stats=list(STATS), all_touched=True, nodata=-32768)
+    return {"inner": time.perf_counter() - start}
+
+
+def run_craterpy(raster: str, craters: str, count: int) -> dict:
+    """Regions and statistics of a sample, on one core."""
+    import craterpy
+
+    table = sample_of(craters, count)
+    start = time.perf_counter()
+    cdb = craterpy.CraterDatabase(
+        table, "moon", units="km", lat_col="LAT_CIRC_IMG", lon_col="LON_CIRC_IMG", diam_col="DIAM_CIRC_IMG"
+    )
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer, n_jobs=1)
+    cdb.get_stats(raster, list(REGIONS), STATS, nodata=-32768, n_jobs=1)
+    return {"inner": time.perf_counter() - start}
+
+
+def child(task: list) -> None:
+    """Run one measurement and print it as JSON."""
+    name, *args = task
+    start = time.perf_counter()
+    result = globals()[name](*args)
+    result["seconds"] = time.perf_counter() - start
+    result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print("RESULT " + json.dumps(result))
+
+
+def measure(task: list) -> dict:
+    """Run one measurement in a process of its own."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(task)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{task}: {done.stderr[-2000:]}")
+    result = json.loads(done.stdout.split("RESULT ")[-1])
+    result["process"] = time.perf_counter() - start
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ppd", type=int, default=128)
+    parser.add_argument("--craters", type=int, default=1_300_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--small", action="store_true", help="8 pixels per degree, 5,000 craters, one round")
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument(
+        "--data", type=Path, default=Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "xcrater-bench"
+    )
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        child(json.loads(options.child))
+        return
+    if options.small:
+        options.ppd, options.craters, options.rounds = 8, 5_000, 1
+    options.data.mkdir(parents=True, exist_ok=True)
+    raster, craters = options.data / f"moon_{options.ppd}ppd.tif", options.data / f"craters_{options.craters}.parquet"
+    if not craters.exists():
+        make_craters(craters, options.craters)
+    if not raster.exists():
+        make_mosaic(raster, options.ppd)
+    raster, craters = str(raster), str(craters)
+    sample = 20 if options.small else 300
+
+    reads = {
+        f"read once, {side} px chunks": ["read_only", raster, side]
+        for side in ((512,) if options.small else (2048, 4096))
+    }
+    ours = {
+        "xcrater, true circles, center": ["run_xcrater", raster, craters, 0, "center"],
+        "xcrater, 32-vertex polygons, all_touched": ["run_xcrater", raster, craters, 32, "all_touched"],
+    }
+    peers = {
+        "exactextract, feature-sequential": ["run_exactextract", raster, craters, sample, "feature-sequential"],
+        "exactextract, raster-sequential": ["run_exactextract", raster, craters, sample * 10, "raster-sequential"],
+        "rasterstats": ["run_rasterstats", raster, craters, sample],
+        "craterpy": ["run_craterpy", raster, craters, sample],
+    }
+    if options.no_peers:
+        peers = {}
+    measure(ours["xcrater, true circles, center"])  # compiles what is not cached yet
+    results: dict[str, list[dict]] = {}
+    for _ in range(options.rounds):
+        for name, task in (reads | ours | peers).items():
+            results.setdefault(name, []).append(measure(task))
+
+    def median(name: str, key: str = "seconds") -> float:
+        return statistics.median(r[key] for r in results[name])
+
+    read = min(median(name) for name in reads)
+    pairs = options.craters * len(REGIONS)
+    python = f"Python {platform.python_version()}"
+    print(
+        f"{options.ppd} pixels per degree, {options.craters:,} craters, {len(REGIONS)} regions, {len(STATS)} statistics"
+    )
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {python}, median of {options.rounds}\n")
+    print("| | seconds | x reading once | crater-regions/s | pixels/s | peak memory |\n|---|---|---|---|---|---|")
+    for name in reads:
+        print(f"| {name} | {median(name):.2f} | {median(name) / read:.2f} | | | {median(name, 'peak') / 1e9:.2f} GB |")
+    for name in ours:
+        s = median(name)
+        print(
+            f"| {name} | {s:.2f} | {s / read:.2f} | {pairs / s:,.0f} | {median(name, 'pixels') / s:.3g} "
+            f"| {median(name, 'peak') / 1e9:.2f} GB |"
+        )
+    each = {name: median(name, "inner") / (task[3] * len(REGIONS)) for name, task in peers.items()}
+    for name, task in peers.items():
+        title = f"{name}, extrapolated from {task[3]:,} craters"
+        print(f"| {title} | {each[name] * pairs:,.0f} | {each[name] * pairs / read:,.0f} | {1 / each[name]:,.0f} | | |")
+    print()
+    ours_each = median("xcrater, 32-vertex polygons, all_touched") / pairs
+    for name in peers:
+        print(f"xcrater is {each[name] / ours_each:,.0f} x {name} per crater and region")
+    for name in ours:
+        parts = ", ".join(f"{key} {median(name, key):.2f} s" for key in ("table", "plan", "compute"))
+        print(f"{name}: {parts}")
+
+
+if __name__ == "__main__":
+    main()
