@@ -320,22 +320,36 @@ def merge(partials: Sequence[Partial]) -> Partial:
     partials = [p for p in partials if p.row.size]
     if len(partials) < 2:
         return partials[0] if partials else Partial(np.empty(0, np.int32))
-    row = np.unique(np.concatenate([p.row for p in partials]))
-    fields = _collect(row, partials, partials[0].fields)
-    return Partial(row, fields, [run for p in partials for run in p.runs])
+    present = np.zeros(max(int(p.row.max()) for p in partials) + 1, bool)
+    for p in partials:
+        present[p.row] = True
+    row = np.flatnonzero(present).astype(np.int32)
+    return Partial(row, _collect(row, partials, partials[0].fields), [run for p in partials for run in p.runs])
 
 
 def _collect(row: Array, partials: Sequence[Partial], like: dict[str, Array]) -> dict[str, Array]:
     """Merge partial results into arrays over all the craters in `row` (ascending)."""
     dtype = np.dtype("f8") if "m2" in like else np.dtype("i8")
-    out = {name: _start(ACCUMULATORS[name].start(dtype), (*array.shape[:-1], row.size)) for name, array in like.items()}
+    out = {name: np.empty((*array.shape[:-1], row.size), array.dtype) for name, array in like.items()}
+    place = np.zeros(int(row[-1]) + 1 if row.size else 0, np.int64)
+    place[row] = np.arange(row.size)
+    seen = np.zeros(row.size, bool)
     for partial in partials:
-        at = np.searchsorted(row, partial.row)
-        if "m2" in out:
-            held = {name: out[name][..., at] for name in ("count", "total")}
-            out["m2"][..., at] += between_means(held, partial.fields)
+        at = place[partial.row]
+        again = np.flatnonzero(seen[at])  # few: most craters lie on one tile
+        if again.size:
+            held = {name: array[..., at[again]] for name, array in out.items()}
+            other = {name: array[..., again] for name, array in partial.fields.items()}
         for name, array in partial.fields.items():
-            out[name][..., at] = ACCUMULATORS[name].combine(out[name][..., at], array)
+            out[name][..., at] = array
+        if again.size:
+            if "m2" in out:
+                held["m2"] = held["m2"] + between_means(held, other)
+            for name, array in other.items():
+                out[name][..., at[again]] = ACCUMULATORS[name].combine(held[name], array)
+        seen[at] = True
+    for name, array in out.items():
+        array[..., ~seen] = ACCUMULATORS[name].start(dtype)[1]
     return out
 
 
@@ -375,7 +389,8 @@ class Finish:
                 for a in accumulators(np.dtype(self.dtype))
             }
             partial = Partial(np.empty(0, np.int32), fields)
-        state: dict[str, Any] = _collect(row, [partial], fields)
+        whole = partial.row.size == row.size and bool((partial.row == row).all())
+        state: dict[str, Any] = dict(fields) if whole else _collect(row, [partial], fields)
         state.update(scale=self.scale, offset=self.offset)
         if any("values" in a.needs for a in self.aggregations):
             state["runs"] = Runs.gather(partial.runs, state["count"], np.dtype(self.dtype), self.scale, self.offset)
