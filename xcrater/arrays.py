@@ -286,7 +286,7 @@ class CraterArrays:
         regions = ", ".join(self.regions)
         return (
             f"CraterArrays of {len(self.index)} craters with regions {regions}: lazy masked arrays of {self.dtype} "
-            f"from {len(self._plan)} tiles"
+            f"from {len(self._plan)} tile{'s' if len(self._plan) != 1 else ''}"
         )
 
     def compute(self, *, workers: int | None = None) -> pd.DataFrame:

@@ -195,7 +195,7 @@ def info(raster: str) -> None:
     chunks = f"{len(grid.row_edges) - 1} x {len(grid.col_edges) - 1}"
     stored = "value = stored number"
     if read.decodes:
-        stored = f"value = stored number * {read.scale:g} + {read.offset:g}"
+        stored = f"value = stored number * {read.scale:g}" + (f" + {read.offset:g}" if read.offset else "")
     rows = {
         "pixels": f"{grid.shape[1]} x {grid.shape[0]} {da.dtype}, {da.nbytes / 1e6:.4g} MB",
         "bands": " x ".join(f"{d} {da.sizes[d]}" for d in read.extra_dims) or "1",
