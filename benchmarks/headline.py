@@ -46,7 +46,6 @@ def make_craters(path: Path, count: int) -> None:
 
 def make_mosaic(path: Path, ppd: int) -> None:
     """Rough terrain, craters, and noise of a few metres as a laser altimeter's."""
-    import dask
     import rasterio
 
     from xcrater import tutorial
@@ -69,7 +68,6 @@ def make_mosaic(path: Path, ppd: int) -> None:
                 1,
                 window=((row, row + len(band)), (0, width)),
             )
-    del dask
     partial.replace(path)
 
 
@@ -186,6 +184,18 @@ def measure(task: list) -> dict:
     return result
 
 
+def import_ratio(times: int) -> float:
+    """Time to import xcrater against that of xarray, rioxarray and dask.array together, in turn."""
+    seconds: dict[str, list[float]] = {"xarray, rioxarray, dask.array": [], "xcrater": []}
+    for _ in range(times):
+        for modules, spent in seconds.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-W", "ignore", "-c", f"import {modules}"], check=True)
+            spent.append(time.perf_counter() - start)
+    dependencies, ours = (statistics.median(spent) for spent in seconds.values())
+    return ours / dependencies
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ppd", type=int, default=128)
@@ -264,6 +274,7 @@ def main() -> None:
     for name in ours:
         parts = ", ".join(f"{key} {median(name, key):.2f} s" for key in ("table", "plan", "compute"))
         print(f"{name}: {parts}")
+    print(f"import xcrater: {import_ratio(5):.2f} x importing xarray, rioxarray and dask.array")
 
 
 if __name__ == "__main__":
