@@ -323,6 +323,10 @@ class CraterArrays:
             keep_images=False,
         )["arrays"]
 
+    def _window(self, region: str, crater: int) -> Window:
+        row_start, row_stop, col_start, col_stop = self._windows[self.regions.index(region), crater].tolist()
+        return row_start, row_stop, col_start, col_stop
+
     def extent(self, region: str, crater: int) -> tuple[float, float, float, float]:
         """Edges of one crater's array on the body.
 
@@ -340,7 +344,7 @@ class CraterArrays:
             the last row's; degrees. Longitudes run on across the antimeridian.
         """
         grid = self._request.raster.grid
-        row_start, row_stop, col_start, col_stop = self._windows[self.regions.index(region), crater].tolist()
+        row_start, row_stop, col_start, col_stop = self._window(region, crater)
         lon = [grid.lon_origin + grid.lon_step * col for col in (col_start, col_stop)]
         lat = [grid.lat_origin + grid.lat_step * row for row in (row_start, row_stop)]
         return lon[0], lon[1], lat[0], lat[1]
@@ -357,8 +361,7 @@ class CraterArrays:
         """
         request, cutter = self._request, self._cutter
         k = self.regions.index(region)
-        row_start, row_stop, col_start, col_stop = self._windows[k, crater].tolist()
-        window = (row_start, row_stop, col_start, col_stop)
+        window = self._window(region, crater)
         craters = request.craters.take(np.array([crater]))
         lead = request.da.shape[:-2]
         places, crops = [], []
@@ -370,7 +373,7 @@ class CraterArrays:
             request.da,
             crops,
             _Element(cutter, k, craters, window, lead, tuple(places)),
-            shape=(*lead, row_stop - row_start, col_stop - col_start),
+            shape=(*lead, window[1] - window[0], window[3] - window[2]),
             meta=np.ma.masked_array(np.empty((0,) * (len(lead) + 2), self.dtype), fill_value=cutter.fill_value),
             token=(region, crater, craters, cutter),
         )

@@ -1,6 +1,6 @@
 """What happens to one tile, and to the results of several: the functions that tasks call.
 
-They carry no numba at import, so a scheduler that only unpickles them stays light.
+They import numba when they are called, so a scheduler that only unpickles them loads no compiler.
 """
 
 from __future__ import annotations
@@ -392,7 +392,7 @@ class Finish:
         whole = partial.row.size == row.size and bool((partial.row == row).all())
         state: dict[str, Any] = dict(fields) if whole else _collect(row, [partial], fields)
         state.update(scale=self.scale, offset=self.offset)
-        if any("values" in a.needs for a in self.aggregations):
+        if not all(a.reduces for a in self.aggregations):
             state["runs"] = Runs.gather(partial.runs, state["count"], np.dtype(self.dtype), self.scale, self.offset)
         return {a.name: a.finalise(state) for a in self.aggregations}
 

@@ -52,8 +52,7 @@ def get_stats(
     shape = (len(request.names), len(request.craters))
     results: dict[str, Any] = {}
     if wanted:
-        needs = {need for a in wanted for need in a.needs}
-        leaf = tiles.Leaf(request.shapes, request.raster.nodata, values="values" in needs)
+        leaf = tiles.Leaf(request.shapes, request.raster.nodata, values=not all(a.reduces for a in wanted))
         finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, request.raster.scale, request.raster.offset)
         results = graph.reduce_tiles(
             request.da,
