@@ -131,12 +131,15 @@ def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_pat
     out.write_text("earlier result\n")
     many = pd.concat([pd.read_csv(table)] * 6000)
     many.to_csv(tmp_path / "many.csv", index=False)
+    # Imports may take long on a cold machine: the clock starts once they are over.
+    command = "from xcrater.cli import main; print('ready', flush=True); main()"
     with subprocess.Popen(
-        [sys.executable, "-m", "xcrater", "stats", str(raster), str(tmp_path / "many.csv"), *ARGS,
+        [sys.executable, "-c", command, "stats", str(raster), str(tmp_path / "many.csv"), *ARGS,
          "--region", "big=0:80", "--out", str(out)],
-        stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        time.sleep(3)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(1.5)
         process.send_signal(sent)
         _, stderr = process.communicate(timeout=120)
     assert process.returncode == code
