@@ -58,7 +58,7 @@ def make_mosaic(path: Path, ppd: int) -> None:
         "blockxsize": 512, "blockysize": 512, "compress": "deflate", "predictor": 2, "zlevel": 6, "BIGTIFF": "YES",
         "crs": da.rio.crs, "transform": da.rio.transform(), "num_threads": 2,
     }  # fmt: skip
-    partial = path.with_suffix(".part.tif")
+    partial = path.with_suffix(f".{os.getpid()}.tif")
     with rasterio.open(partial, "w", **profile) as out:
         for row in range(0, height, 2048):
             band = da[row : row + 2048].compute()

@@ -17,7 +17,7 @@ from tests import strategies
 from tests.strategies import Cap, GridCase
 from xcrater.grid import Grid, Window
 from xcrater.plan import place
-from xcrater.spans import region_spans, region_windows, scratch
+from xcrater.spans import node_scratch, region_spans, region_windows, scratch
 from xcrater.tiles import Shapes, region_mask
 
 Mask = NDArray[np.bool_]
@@ -159,8 +159,8 @@ def test_bounds_hold_every_touched_pixel(
 ) -> None:
     grid, cap = grid_of(case), data.draw(strategies.caps(case))
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
-    nodes, out = np.empty((2, nvert // 2 + 1)), np.empty((1, 4))
-    region_windows(crater.u0, crater.lat, crater.radius, bounds[1], nvert, grid.radians, *nodes, out)
+    out = np.empty((1, 4))
+    region_windows(crater.u0, crater.lat, crater.radius, bounds[1], nvert, grid.radians, node_scratch(nvert), out)
     top, bottom, left, right = out[0]
     for row, start, stop in spans_of(case, cap, 0.0, bounds[1], nvert, coverage):
         assert top - 1e-6 < row + 1

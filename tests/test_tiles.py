@@ -19,6 +19,7 @@ from xcrater.errors import GridError
 from xcrater.grid import Grid
 from xcrater.plan import Craters, Plan, make_plan, place
 from xcrater.tiles import Finish, Leaf, Partial, Shapes, merge, region_mask
+from xcrater.vectors import LANES
 
 Array = NDArray[Any]
 
@@ -434,42 +435,90 @@ def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> Non
     assert out.max() > 10.3
 
 
-WIDE = Grid((24, 1500), -30.0, 0.1, 12.0, -1.0, (0, 24), (0, 700, 1500))
-"""Rows far longer than the blocks that summaries are made of; the second tile ends within one."""
+WIDE = Grid((100, 1500), -30.0, 0.1, 12.5, -0.25, (0, 37, 100), (0, 700, 1500))
+"""Larger than the squares that summaries are made of; tiles end within one, the first soon after one."""
+WHOLE = Grid((90, 360), 0.0, 1.0, 90.0, -2.0, (0, 44, 45, 90), (0, 64, 200, 360))
+"""A whole body, with a band of tiles one row high."""
 
 
-def wide_craters(rng: np.random.Generator, n: int) -> Craters:
-    lat, lon = rng.uniform(-12, 12, n), rng.uniform(-30, 120, n)
-    return place(WIDE, lon, lat, 10 ** rng.uniform(-1.5, 1.7, n))
+def craters_on(grid: Grid, rng: np.random.Generator, n: int, largest: float = 50.0) -> Craters:
+    """Craters of all sizes, some larger than the grid."""
+    west, north = grid.lon_origin, grid.lat_origin
+    east, south = west + grid.lon_step * grid.shape[1], north + grid.lat_step * grid.shape[0]
+    angle = 10 ** rng.uniform(-1.5, np.log10(largest), n)
+    return place(grid, rng.uniform(west, east, n), rng.uniform(south, north, n), angle)
 
 
-def fields_of(values: Array, shapes: Shapes, craters: Craters, summarise: bool | None) -> dict[str, Array]:
-    plan = make_plan(WIDE, craters, max(shapes.outer))
+def sums_of(
+    values: Array, shapes: Shapes, craters: Craters, *, summarise: bool | None = None, grid: Grid = WIDE
+) -> Array:
+    """Merged accumulators of craters in the order of the table, shape (crater, lead, region, 8)."""
+    plan = make_plan(grid, craters, max(shapes.outer))
     merged = merge(leaves(plan, values, Leaf(shapes, 0, values=False, summarise=summarise)))
-    order = np.argsort(merged.row)
-    return {name: field[..., order] for name, field in merged.fields.items()}
+    out = np.full((len(craters), *merged.sums.shape[1:]), -1, merged.sums.dtype)
+    out[merged.row] = merged.sums
+    return out
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4"])
-@pytest.mark.parametrize("holes", ["none", "some", "whole blocks"])
-def test_summaries_of_blocks_change_no_bit(dtype: str, holes: str) -> None:
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("holes", ["none", "some", "whole squares"])
+def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) -> None:
     rng = np.random.default_rng(2)
-    info = np.iinfo(dtype)
+    info = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo("f4")
     values = rng.choice([info.min, info.max, 1, 2, 3], WIDE.shape).astype(dtype)
+    if dtype[0] == "f":
+        values = rng.normal(1000, 3, WIDE.shape).astype(dtype)
     values[values == 0] = 1
     if holes == "some":
         values[rng.random(values.shape) < 0.1] = 0
-    elif holes == "whole blocks":
+    elif holes == "whole squares":
         values[:, 64:256] = 0
-    craters = wide_craters(rng, 200)
+    craters = craters_on(WIDE, rng, 200)
     for touched in (False, True):
         for nvert in (0, 32):
             shapes = Shapes((0.0, 0.9), (1.0, 2.5), (nvert, nvert), touched, WIDE.radians)
-            without = fields_of(values, shapes, craters, False)
+            without = sums_of(values, shapes, craters, summarise=False)
             for summarise in (True, None):
-                for name, field in fields_of(values, shapes, craters, summarise).items():
-                    np.testing.assert_array_equal(field, without[name])
-            assert without["count"].max() > 5 * kernels.LONG
+                found = sums_of(values, shapes, craters, summarise=summarise)
+                if dtype[0] == "f":
+                    np.testing.assert_allclose(found, without, rtol=1e-12)
+                else:
+                    np.testing.assert_array_equal(found, without)
+            assert without[..., kernels.COUNT].max() > 50 * LANES**2 / 2
+
+
+@pytest.mark.parametrize("dtype", ["i2", "i4", "f4"])
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("nvert", [0, 32])
+@given(seed=st.integers(0, 2**32 - 1), summarise=st.booleans(), on=st.sampled_from(["wide", "whole"]))
+@settings(max_examples=15)
+def test_pixels_are_those_under_the_mask(
+    dtype: str, touched: bool, nvert: int, seed: int, summarise: bool, on: str
+) -> None:
+    """Rings, bands, squares and lanes against one mask for each region: seam, poles, the whole body, tiles one row high."""
+    rng = np.random.default_rng(seed)
+    grid = {"wide": WIDE, "whole": WHOLE}[on]
+    values = rng.integers(-3, 100, grid.shape).astype(dtype)
+    craters = craters_on(grid, rng, 8, largest=180.0)
+    bounds = rng.choice([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0], (3, 2))
+    shapes = Shapes(tuple(bounds.min(axis=1)), tuple(bounds.max(axis=1) + 0.1), (nvert,) * 3, touched, grid.radians)
+    found = sums_of(values, shapes, craters, summarise=summarise, grid=grid)
+    window = (0, grid.shape[0], 0, grid.shape[1])
+    for k in range(3):
+        for i in range(len(craters)):
+            pixels = values[region_mask(shapes, k, craters, i, window)].astype("f8")
+            valid = pixels[pixels != 0]
+            held = found[i, 0, k] if pixels.size else np.zeros(8)
+            wanted = {kernels.COUNT: valid.size, kernels.MISSING: pixels.size - valid.size, kernels.NANS: 0}
+            if valid.size:
+                wanted |= {kernels.TOTAL: valid.sum(), kernels.LOW: valid.min(), kernels.HIGH: valid.max()}
+                if dtype == "f4":
+                    deviation = ((valid - valid.mean()) ** 2).sum()
+                    assert held[kernels.SQ_HIGH] == pytest.approx(deviation, rel=1e-12, abs=1e-9)
+                else:
+                    assert held[kernels.SQ_HIGH] * 2**32 + held[kernels.SQ_LOW] == (valid**2).sum()
+            for slot, number in wanted.items():
+                assert held[slot] == number, (slot, k, i)
 
 
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1), touched=st.booleans(), nvert=st.sampled_from([0, 32]))
@@ -481,32 +530,25 @@ def test_regions_put_together_from_rings_are_the_regions_alone(
     rng = np.random.default_rng(seed)
     bounds = st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0])
     pairs = data.draw(st.lists(st.tuples(bounds, bounds).filter(lambda p: p[0] < p[1]), min_size=1, max_size=6))
-    values = rng.integers(-3, 100, WIDE.shape).astype(data.draw(st.sampled_from(["i2", "f4"])))
-    craters = wide_craters(rng, 20)
+    dtype = data.draw(st.sampled_from(["i2", "f4"]))
+    values = rng.integers(-3, 100, WIDE.shape).astype(dtype)
+    craters = craters_on(WIDE, rng, 20)
     inner, outer = zip(*pairs, strict=True)
-    together = fields_of(values, Shapes(inner, outer, (nvert,) * len(pairs), touched, WIDE.radians), craters, None)
+    together = sums_of(values, Shapes(inner, outer, (nvert,) * len(pairs), touched, WIDE.radians), craters)
     for k, (a, b) in enumerate(pairs):
-        alone = fields_of(values, Shapes((a,), (b,), (nvert,), touched, WIDE.radians), craters, None)
-        rows = np.isin(np.arange(len(craters)), fields_rows(craters, b))
-        for name, field in alone.items():
-            exact = name != "m2"
-            got = together[name][:, k][..., rows[fields_rows(craters, max(outer))]]
-            np.testing.assert_allclose(got, field[:, 0], rtol=0 if exact else 1e-12)
-
-
-def fields_rows(craters: Craters, outer: float) -> Array:
-    """Which craters a plan of that largest region lists, in the order of the table."""
-    return np.unique(make_plan(WIDE, craters, outer).member)
+        alone = sums_of(values, Shapes((a,), (b,), (nvert,), touched, WIDE.radians), craters)
+        listed = np.unique(make_plan(WIDE, craters, b).member)
+        np.testing.assert_allclose(together[listed, :, k], alone[listed, :, 0], rtol=1e-12 if dtype == "f4" else 0)
 
 
 def test_twenty_rings_visit_each_pixel_once() -> None:
     """Rings of equal width add up to the disc, pixel for pixel."""
     rng = np.random.default_rng(6)
     values = rng.integers(1, 100, WIDE.shape).astype("i2")
-    craters = wide_craters(rng, 50)
+    craters = craters_on(WIDE, rng, 50)
     edges = np.linspace(0, 2, 21)
     rings = Shapes(tuple(edges[:-1]), tuple(edges[1:]), (0,) * 20, False, WIDE.radians)
     disc = Shapes((0.0,), (2.0,), (0,), False, WIDE.radians)
-    apart, whole = (fields_of(values, shapes, craters, None) for shapes in (rings, disc))
-    for name in ("count", "total"):
-        np.testing.assert_array_equal(apart[name].sum(axis=1), whole[name][:, 0])
+    apart, whole = (sums_of(values, shapes, craters) for shapes in (rings, disc))
+    for slot in (kernels.COUNT, kernels.TOTAL):
+        np.testing.assert_array_equal(apart[..., slot].sum(axis=-1), whole[..., 0, slot])

@@ -22,10 +22,10 @@ import llvmlite.binding
 import numba
 import numba.core.caching
 
-KERNEL_FILES = ("_jit.py", "spans.py", "kernels.py")
+KERNEL_FILES = ("_jit.py", "vectors.py", "spans.py", "kernels.py")
 
 
-def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
+def jit(function: Callable[..., Any], *, inline: bool = False, allocates: bool = False) -> Any:
     """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
 
     Parameters
@@ -36,12 +36,17 @@ def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
         Whether its body replaces every call: for what is called per row or per run, where handing a dozen arrays
         over would cost more than the work.
 
+    allocates : bool
+        Whether it makes arrays of its own. Those that do not are spared counting references to the arrays that
+        they hand on, which would cost a small crater more than its pixels.
+
     Returns
     -------
     callable
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
-    kernel: Any = numba.njit(nogil=True, error_model="numpy", forceinline=inline)(function)
+    options = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": allocates}
+    kernel: Any = numba.njit(**options)(function)
     settings: Any = numba.config
     directory = None if settings.DISABLE_JIT else cache_directory()
     if directory is not None:
@@ -58,6 +63,11 @@ def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """`jit` with ``inline=True``, as a decorator."""
     return jit(function, inline=True)
+
+
+def allocating(function: Callable[..., Any]) -> Any:
+    """`jit` with ``allocates=True``, as a decorator."""
+    return jit(function, allocates=True)
 
 
 @cache

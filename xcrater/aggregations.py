@@ -1,11 +1,12 @@
 """What each statistic collects from tiles, how that merges, and how it becomes a number: declarations.
 
-*Chunk*: a statistic names the accumulators it needs; a tile collects each of them once, whatever number of
-statistics share it. *Combine*: accumulators of two tiles merge, tile by tile in a fixed order; ``Accumulator``
-says how. *Finalise*: the merged accumulators of all craters become the statistic's array.
+*Chunk*: a statistic names what it needs; a tile collects that once, whatever number of statistics share it.
+*Combine*: accumulators of two tiles merge, tile by tile in a fixed order. *Finalise*: the merged accumulators of all
+craters become the statistic's array.
 
-Accumulators are arrays of shape (lead, region, crater), where lead counts the raster's extra dimensions. Pixel
-values, which order statistics need whole, do not reduce: they travel as runs and merge by being put side by side.
+A statistic sees each accumulator as an array of shape (lead, region, crater), where lead counts the raster's extra
+dimensions. Pixel values, which order statistics need whole, do not reduce: they travel as runs and merge by being
+put side by side.
 """
 
 from __future__ import annotations
@@ -24,72 +25,6 @@ from xcrater.errors import StatisticError
 Array = NDArray[Any]
 State = Mapping[str, Any]
 """Merged accumulators by name; ``scale`` and ``offset`` turn stored numbers into values."""
-
-
-@dataclass(frozen=True)
-class Accumulator:
-    """One array that a tile fills and that merges with another tile's.
-
-    Parameters
-    ----------
-    name : str
-        Its name in a state.
-    start : callable
-        dtype of the pixels -> (dtype of the accumulator, value before any pixel).
-    combine : callable
-        Element by element: (one tile's array, another's) -> both tiles'.
-    """
-
-    name: str
-    start: Callable[[np.dtype[Any]], tuple[type, float | int]]
-    combine: Callable[[Array, Array], Array]
-
-
-def _integer(dtype: np.dtype[Any]) -> tuple[type, int]:
-    return np.int64, 0
-
-
-def _like(dtype: np.dtype[Any]) -> tuple[type, float | int]:
-    return (np.float64, 0.0) if dtype.kind == "f" else (np.int64, 0)
-
-
-def _lowest(dtype: np.dtype[Any]) -> tuple[type, float | int]:
-    return (np.float64, np.inf) if dtype.kind == "f" else (np.int64, np.iinfo(np.int64).max)
-
-
-def _highest(dtype: np.dtype[Any]) -> tuple[type, float | int]:
-    return (np.float64, -np.inf) if dtype.kind == "f" else (np.int64, np.iinfo(np.int64).min)
-
-
-ACCUMULATORS = {
-    a.name: a
-    for a in (
-        Accumulator("count", _integer, np.add),
-        Accumulator("total", _like, np.add),
-        # The sum of squares: exact in two integers, or deviations from the mean for floats (see `between_means`).
-        Accumulator("sq_high", _integer, np.add),
-        Accumulator("sq_low", _integer, np.add),
-        Accumulator("m2", _like, np.add),
-        Accumulator("low", _lowest, np.minimum),
-        Accumulator("high", _highest, np.maximum),
-        Accumulator("nodata", _integer, np.add),
-        Accumulator("nan", _integer, np.add),
-    )
-}
-
-
-def accumulators(dtype: np.dtype[Any]) -> tuple[Accumulator, ...]:
-    """The reducing accumulators of a raster's dtype, in the order that kernels take them."""
-    moments = ("m2",) if dtype.kind == "f" else ("sq_high", "sq_low")
-    return tuple(ACCUMULATORS[name] for name in ("count", "total", *moments, "low", "high", "nodata", "nan"))
-
-
-def between_means(a: State, b: State) -> Array:
-    """What the spread between two parts' means adds to their squared deviations (Chan, Golub & LeVeque 1983)."""
-    n, m = a["count"], b["count"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        apart = b["total"] / m - a["total"] / n
-        return np.where((n > 0) & (m > 0), apart * apart * (n * (m / (n + m))), 0.0)
 
 
 def _counted(state: State, values: Array) -> Array:
@@ -113,18 +48,14 @@ def _sum(state: State) -> Array:
 def _variance(state: State) -> Array:
     """Population variance of the stored numbers."""
     n = state["count"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if "m2" in state:
-            return state["m2"] / n
-        # Exact integers: deviations from q, the integer next to the mean, in two parts to stay within 64 bits.
-        q = np.rint(np.where(n > 0, state["total"] / n, 0.0)).astype(np.int64)
-        twice = 2 * state["total"] - n * q
-        product = q * (twice & 0xFFFFFFFF)
-        high = state["sq_high"] - q * (twice >> 32) + (state["sq_low"] >> 32) - (product >> 32)
-        low = (state["sq_low"] & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
-        high, low = high + (low >> 32), low & 0xFFFFFFFF
-        rest = (state["total"] - n * q) / n
-        return (high * 4294967296.0 + low) / n - rest * rest
+    if state["total"].dtype.kind == "f":
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(state["m2"] / n)
+    from xcrater import kernels
+
+    out = np.empty(n.size)
+    kernels.exact_variance(n.ravel(), *(state[name].ravel() for name in ("total", "sq_high", "sq_low")), out)
+    return out.reshape(n.shape)
 
 
 def _std(state: State) -> Array:

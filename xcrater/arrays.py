@@ -60,16 +60,15 @@ class Cutter:
         On a raster that goes once round the body, columns below 0 or beyond the width stand for those on the
         other side; a region that goes all the way round has each column once.
         """
-        from xcrater.spans import region_windows
+        from xcrater.spans import node_scratch, region_windows
 
         grid = self.raster.grid
         width, period = grid.shape[1], grid.period
         out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
         for k, (outer, nvert) in enumerate(zip(self.shapes.outer, self.shapes.nvert, strict=True)):
             bounds = np.empty((len(craters), 4))
-            nodes = np.empty((2, nvert // 2 + 1))
             region_windows(
-                craters.u0, craters.lat, craters.radius, outer, nvert, self.shapes.grid, nodes[0], nodes[1], bounds
+                craters.u0, craters.lat, craters.radius, outer, nvert, self.shapes.grid, node_scratch(nvert), bounds
             )
             top, bottom, left, right = bounds.T
             if grid.wraps:

@@ -10,8 +10,9 @@ import math
 
 import numpy as np
 
-from xcrater._jit import inlined, jit
-from xcrater.spans import CENTER, _columns, edge_half_widths, region_spans, row_spans
+from xcrater._jit import allocating, inlined, jit
+from xcrater.spans import CENTER, _columns, disc_lanes, edge_half_widths, nested_lanes, region_spans, row_spans
+from xcrater.vectors import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 
 VALID, NODATA, NAN = 0, 1, 2
 
@@ -48,74 +49,25 @@ def classify_float(block, nodata, has_nodata, out):
     return invalid
 
 
-BLOCK = 64
-"""Pixels of a row that one entry of a summary stands for."""
-
-LONG = 4 * BLOCK
-"""Pixels from which on a run takes whole blocks from the summary."""
-
 COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
 """Slots of an accumulator of integers. Floats keep their squared deviations in SQ_HIGH and leave SQ_LOW."""
 
 
-@jit
-def summarise(block, codes, clean, total, square, count, low, high):
-    """Sums, sums of squares and counts of every row up to each whole `BLOCK` of pixels, and each block's extremes.
-
-    For integers of at most 16 bits. The first three have one more column than there are whole blocks.
-    """
-    for r in range(block.shape[0]):
-        total[r, 0] = square[r, 0] = count[r, 0] = 0
-        for j in range(low.shape[1]):
-            s = q = n = np.int64(0)
-            lo, hi = np.int64(2**63 - 1), np.int64(-(2**63))
-            for c in range(j * BLOCK, (j + 1) * BLOCK):
-                if clean or codes[r, c] == VALID:
-                    x = np.int64(block[r, c])
-                    s += x
-                    q += x * x
-                    n += 1
-                    lo = min(lo, x)
-                    hi = max(hi, x)
-            total[r, j + 1] = total[r, j] + s
-            square[r, j + 1] = square[r, j] + q
-            count[r, j + 1] = count[r, j] + n
-            low[r, j] = lo
-            high[r, j] = hi
-
-
 @inlined
-def _scan_exact(block, codes, clean, wide, r, a, b, held, t):
+def _scan_exact(block, codes, clean, r, a, b, held, t):
     """Add pixels [a, b) of row r, integers, to an accumulator."""
-    s = low_part = high_part = np.int64(0)
-    lo, hi = held[t, LOW], held[t, HIGH]
-    n = b - a
-    if clean and not wide:
-        for c in range(a, b):
+    for c in range(a, b):
+        if clean or codes[r, c] == VALID:
             x = np.int64(block[r, c])
-            s += x
-            low_part += x * x
-            lo = min(lo, x)
-            hi = max(hi, x)
-    else:
-        n = 0
-        for c in range(a, b):
-            if clean or codes[r, c] == VALID:
-                x = np.int64(block[r, c])
-                n += 1
-                s += x
-                lo = min(lo, x)
-                hi = max(hi, x)
-                x *= x
-                low_part += x & 0xFFFFFFFF
-                high_part += x >> 32
-        held[t, MISSING] += b - a - n
-    held[t, COUNT] += n
-    held[t, TOTAL] += s
-    held[t, SQ_LOW] += low_part
-    held[t, SQ_HIGH] += high_part
-    held[t, LOW] = lo
-    held[t, HIGH] = hi
+            held[t, COUNT] += 1
+            held[t, TOTAL] += x
+            held[t, LOW] = min(held[t, LOW], x)
+            held[t, HIGH] = max(held[t, HIGH], x)
+            x *= x
+            held[t, SQ_LOW] += x & 0xFFFFFFFF
+            held[t, SQ_HIGH] += x >> 32
+        else:
+            held[t, MISSING] += 1
 
 
 @inlined
@@ -126,21 +78,18 @@ def _scan_float(block, codes, clean, r, a, b, held, t):
     1983), so a mean far larger than the spread costs no digits.
     """
     s = square = 0.0
-    lo, hi = held[t, LOW], held[t, HIGH]
     n = 0
     for c in range(a, b):
         if clean or codes[r, c] == VALID:
             x = np.float64(block[r, c])
             n += 1
             s += x
-            lo = min(lo, x)
-            hi = max(hi, x)
+            held[t, LOW] = min(held[t, LOW], x)
+            held[t, HIGH] = max(held[t, HIGH], x)
         elif codes[r, c] == NODATA:
             held[t, MISSING] += 1
         else:
             held[t, NANS] += 1
-    held[t, LOW] = lo
-    held[t, HIGH] = hi
     if n == 0:
         return
     mean = s / n
@@ -163,138 +112,177 @@ def _merge_float(held, t, n, total, square):
     held[t, SQ_HIGH] += square
 
 
-@jit
-def _add_blocks(block, codes, clean, total, square, count, low, high, r, a, b, held, t):
-    """Add pixels [a, b) of row r, narrow integers, to an accumulator, whole blocks of them from the summary."""
-    first, last = (a + BLOCK - 1) // BLOCK, b // BLOCK
-    n = count[r, last] - count[r, first]
-    held[t, COUNT] += n
-    held[t, MISSING] += (last - first) * BLOCK - n
-    held[t, TOTAL] += total[r, last] - total[r, first]
-    held[t, SQ_LOW] += square[r, last] - square[r, first]
-    lo, hi = held[t, LOW], held[t, HIGH]
-    for j in range(first, last):
-        lo = min(lo, low[r, j])
-        hi = max(hi, high[r, j])
-    held[t, LOW], held[t, HIGH] = lo, hi
-    _scan_exact(block, codes, clean, False, r, a, first * BLOCK, held, t)
-    _scan_exact(block, codes, clean, False, r, last * BLOCK, b, held, t)
-
-
-@jit
-def _compose(exact, ring, into, held):
-    """Merge a ring's accumulator into a region's, both rows of ``held``."""
+@inlined
+def _scan_lanes(block, codes, clean, exact, top, left, lanes, e, first, stop, lane, held, t):
+    """Add a ring's pixels in one group of lanes to an accumulator, all but MISSING; see `ring_sums`."""
+    n, nans, total, low, high, square_high, square_low = ring_sums(
+        block, codes, clean, top, left, lanes, e, first, stop, lane
+    )
     if exact is None:
-        if held[ring, COUNT] > 0:
-            _merge_float(held, into, held[ring, COUNT], held[ring, TOTAL], held[ring, SQ_HIGH])
-        held[into, MISSING] += held[ring, MISSING]
-        held[into, NANS] += held[ring, NANS]
-    else:
-        for slot in (COUNT, TOTAL, SQ_HIGH, SQ_LOW, MISSING):
-            held[into, slot] += held[ring, slot]
-    held[into, LOW] = min(held[into, LOW], held[ring, LOW])
-    held[into, HIGH] = max(held[into, HIGH], held[ring, HIGH])
-
-
-@jit
-def _nest_runs(u0, first, stop, edges, modes, outer_edge, inner_edge, grid, window, half, runs):
-    """Cut every row of one crater's discs into runs (row, start, stop, accumulator); returns how many.
-
-    Accumulators are numbered rings first, then regions.
-    """
-    left, right, period = window[2], window[3], grid[2]
-    count, regions = edges.size, outer_edge.size
-    row_of, begin, end, target = runs[0], runs[1], runs[2], runs[3]
-    widest = -1.0
-    for row in range(stop - first):
-        widest = max(widest, half[count - 1, row])
-    if widest < 0.0:
-        return 0
-    single = widest < 0.5 * period
-    u = u0
-    if single:
-        turn = math.ceil((left - 1.0 - u0 - widest) / period)
-        single = turn == math.floor((right + 1.0 - u0 + widest) / period)
-        u = u0 + turn * period
-    n = 0
-    for row in range(first, stop):
-        before = n
-        nested = single
-        if single:
-            inside = False
-            from_before = to_before = 0
-            for e in range(count):
-                h = half[e, row - first]
-                if h >= 0.0:
-                    a, b = _columns(u, h, modes[e])
-                    a, b = max(a, left), min(b, right)
-                    if a < b:
-                        if not inside:
-                            begin[n], end[n], target[n] = a, b, e
-                            n += 1
-                        else:
-                            nested = nested and a <= from_before and b >= to_before
-                            if a < from_before:
-                                begin[n], end[n], target[n] = a, from_before, e
-                                n += 1
-                            if to_before < b:
-                                begin[n], end[n], target[n] = to_before, b, e
-                                n += 1
-                        inside = True
-                        from_before, to_before = a, b
-                        continue
-                nested = nested and not inside
-        if not nested:
-            n = before
-            for k in range(regions):
-                disc, hole = outer_edge[k], inner_edge[k]
-                hole_half, hole_mode = -1.0, CENTER
-                if hole >= 0:
-                    hole_half, hole_mode = half[hole, row - first], modes[hole]
-                start = n
-                n = row_spans(
-                    u0, half[disc, row - first], hole_half, modes[disc], hole_mode, period, left, right, begin, end, n
-                )
-                target[start:n] = count + k
-        row_of[before:n] = row
-    return n
-
-
-@jit
-def _scan_runs(block, codes, clean, exact, wide, total, square, valid, low, high, window, runs, n, held):
-    """Add the pixels of runs to their accumulators; ``exact`` is None for floats."""
-    top, left = window[0], window[2]
-    summed = total.shape[0] > 0
-    for m in range(n):
-        r, a, b, t = runs[0, m] - top, runs[1, m] - left, runs[2, m] - left, runs[3, m]
-        if exact is None:  # numba drops the branches that cannot be when it compiles
-            _scan_float(block, codes, clean, r, a, b, held, t)
-        elif summed and b - a >= LONG:
-            _add_blocks(block, codes, clean, total, square, valid, low, high, r, a, b, held, t)
+        held[t, NANS] += nans
+    if n > 0:
+        held[t, LOW] = min(held[t, LOW], low)
+        held[t, HIGH] = max(held[t, HIGH], high)
+        if exact is None:
+            square = ring_deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, total / n)
+            _merge_float(held, t, n, total, square)
         else:
-            _scan_exact(block, codes, clean, wide, r, a, b, held, t)
+            held[t, COUNT] += n
+            held[t, TOTAL] += total
+            held[t, SQ_HIGH] += square_high
+            held[t, SQ_LOW] += square_low
+
+
+@inlined
+def _add_sums(exact, source, i, held, t):
+    """Merge all but the missing pixels of accumulator ``source[i]`` into ``held[t]``."""
+    if source[i, COUNT] > 0:
+        if exact is None:
+            _merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
+        else:
+            held[t, COUNT] += source[i, COUNT]
+            held[t, TOTAL] += source[i, TOTAL]
+            held[t, SQ_HIGH] += source[i, SQ_HIGH]
+            held[t, SQ_LOW] += source[i, SQ_LOW]
+        held[t, LOW] = min(held[t, LOW], source[i, LOW])
+        held[t, HIGH] = max(held[t, HIGH], source[i, HIGH])
+    held[t, NANS] += source[i, NANS]
+
+
+@inlined
+def _add(exact, source, i, held, t):
+    """Merge accumulator ``source[i]`` into ``held[t]``."""
+    _add_sums(exact, source, i, held, t)
+    held[t, MISSING] += source[i, MISSING]
 
 
 @jit
-def accumulate(block, codes, clean, exact, wide, summary, u0, lat0, rad, edges, modes, outer_edge, inner_edge, nvert,
-               grid, window, buffers, start, held, out):  # fmt: skip
+def summarise(block, codes, clean, exact, start, lanes, out):
+    """Accumulators, without MISSING, of every whole square of `LANES` by `LANES` pixels, row by row of squares.
+
+    ``lanes``, of shape (2, 2, LANES), is scratch space.
+    """
+    across = block.shape[1] // LANES
+    lanes[0, 0], lanes[1, 0], lanes[0, 1], lanes[1, 1] = OUTSIDE, NOWHERE, 0, LANES
+    for j in range(out.shape[0]):
+        for slot in range(8):
+            out[j, slot] = start[slot]
+        top, left = j // across * LANES, j % across * LANES
+        _scan_lanes(block, codes, clean, exact, top, left, lanes, 0, 0, LANES, 0, out, j)
+
+
+TALL = 16384
+"""Rows that are scanned at once: so many counts fit a lane."""
+
+
+@jit
+def _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held):
+    """Add the pixels of ring e in a few rows to its accumulator, whole squares of them from the summary."""
+    # The widest and the narrowest of these rows, of the disc and of its hole.
+    out_a, full_a, full_b, out_b = OUTSIDE, 0, OUTSIDE, NOWHERE
+    hole_a, core_a, core_b, hole_b = OUTSIDE, 0, OUTSIDE, NOWHERE
+    for r in range(row, until):
+        a, b, c, d = lanes[0, e + 1, r], lanes[1, e + 1, r], lanes[0, e, r], lanes[1, e, r]
+        out_a, full_a, full_b, out_b = min(out_a, a), max(full_a, a), min(full_b, b), max(out_b, b)
+        hole_a, core_a, core_b, hole_b = min(hole_a, c), max(core_a, c), min(core_b, d), max(hole_b, d)
+    whole = squares.shape[0] > 0 and until - row == LANES and (top + row) % LANES == 0 and left % LANES == 0
+    across = block.shape[1] // LANES
+    for lane in range(out_a // LANES * LANES, out_b, LANES):
+        last = lane + LANES
+        if core_a <= lane and last <= core_b:
+            continue
+        if whole and full_a <= lane and last <= full_b and (hole_b <= lane or last <= hole_a):
+            _add_sums(exact, squares, (top + row) // LANES * across + (left + lane) // LANES, held, e)
+        else:
+            _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
+
+
+@jit
+def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, edges, modes, period, window, half, lanes,
+                reach, held):  # fmt: skip
+    """Add the pixels of one crater's rings to their accumulators; False where a row takes more than its two bounds."""
+    left, right, count, rows = window[2], window[3], edges.size, stop - first
+    u = u0 + period * np.rint((0.5 * (left + right) - u0) / period)
+    a, b = left, right
+    if widest < 0.5 * period:
+        start, end = _columns(u, widest, modes[count - 1])
+        a, b = int(max(start, left)), int(min(end, right))
+        if a >= b:
+            a, b = left, left + 1  # nothing around u; a copy a turn on may show
+    wide = b - a > 2 * LANES
+    if wide:
+        a -= (a - left) % LANES
+    groups = (b - a + LANES - 1) // LANES
+    if groups * LANES >= OUTSIDE:
+        return False
+    origin = min(a, left + block.shape[1] - groups * LANES)
+    for e in range(count):
+        held[e, MISSING], pieces = disc_lanes(
+            u, e, modes[e], half, rows, period, float(left), float(right), origin, lanes
+        )
+        if pieces:
+            return False
+    if not nested_lanes(count, rows, lanes):
+        return False
+    top, left = first - window[0], origin - left
+    inner = held[0, MISSING] * 0
+    for e in range(count):
+        row, end = reach[e, 0], reach[e, 1]
+        while row < end:
+            until = min(end, row + LANES - (top + row) % LANES if wide else row + TALL)
+            if wide:
+                _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held)
+            else:
+                for lane in range(0, groups * LANES, LANES):
+                    _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
+            row = until
+        pixels = held[e, MISSING]
+        held[e, MISSING] = pixels - inner - held[e, COUNT] - held[e, NANS]
+        inner = pixels
+    return True
+
+
+@jit
+def _scan_regions(block, codes, clean, exact, u0, first, stop, modes, outer_edge, inner_edge, period, window, half,
+                  runs, held):  # fmt: skip
+    """Add the pixels of one crater's regions to their accumulators, region by region and run by run."""
+    left, count = window[2], modes.size
+    for k in range(outer_edge.size):
+        disc, hole = outer_edge[k], inner_edge[k]
+        for row in range(first, stop):
+            hole_half, hole_mode = -1.0, CENTER
+            if hole >= 0:
+                hole_half, hole_mode = half[hole, row - first], modes[hole]
+            n = row_spans(
+                u0, half[disc, row - first], hole_half, modes[disc], hole_mode, period, left, window[3],
+                runs[1], runs[2], 0,
+            )  # fmt: skip
+            for m in range(n):
+                r, a, b = row - window[0], runs[1, m] - left, runs[2, m] - left
+                if exact is None:  # numba drops the branches that cannot be when it compiles
+                    _scan_float(block, codes, clean, r, a, b, held, count + k)
+                else:
+                    _scan_exact(block, codes, clean, r, a, b, held, count + k)
+
+
+@jit
+def accumulate(block, codes, clean, exact, squares, u0, lat0, rad, edges, modes, outer_edge, inner_edge, nvert, grid,
+               window, buffers, start, held, out):  # fmt: skip
     """Accumulate the pixels of every crater's regions.
 
-    The discs of one crater are nested, so in each row their edges cut the widest into runs, two for each ring
-    and one for the innermost. Each run is visited once, for its ring; regions are put together from rings at the
-    end. Where a row's edges are not nested after rounding to pixels, or the crater shows more than once in the
-    tile (at the antimeridian, around a pole), the row goes region by region.
+    The discs of one crater are nested, so each pixel is visited once, for the ring between two discs that it lies
+    in; regions are put together from rings at the end. Where a row's discs are not nested after rounding to pixels,
+    or a disc shows in two pieces (at the antimeridian, around a pole), the crater goes region by region.
 
     Parameters
     ----------
     block, codes, clean
-        Pixels, their codes, and whether all hold values (then there are no codes).
+        Pixels, a multiple of `LANES` wide; their codes; whether all hold values (then there are no codes). They may
+        be wider than the window.
     exact : bool or None
         None for floats.
-    wide : bool
-        Whether squares of pixels need more than 32 bits.
-    summary : tuple of ndarray
-        From `summarise`; with no rows where it is not worth making.
+    squares : ndarray, shape (s, 8)
+        From `summarise`; of no length where it is not worth making.
     u0, lat0, rad : ndarray, shape (n,)
         The craters.
     edges, modes : ndarray, shape (e,)
@@ -312,28 +300,73 @@ def accumulate(block, codes, clean, exact, wide, summary, u0, lat0, rad, edges, 
     out : ndarray, shape (n, k, 8)
         The accumulators.
     """
-    tables, nodes, half, runs = buffers
-    total, square, valid, low, high = summary
+    tables, nodes, half, lanes, reach, runs = buffers
     count = edges.size
     for i in range(u0.size):
+        first, stop = edge_half_widths(lat0[i], rad[i], edges, modes, nvert, grid, window, tables, nodes, half, reach)
         for t in range(held.shape[0]):
             for slot in range(8):
                 held[t, slot] = start[slot]
-        first, stop = edge_half_widths(lat0[i], rad[i], edges, modes, nvert, grid, window, tables, nodes, half)
-        n = _nest_runs(u0[i], first, stop, edges, modes, outer_edge, inner_edge, grid, window, half, runs)
-        _scan_runs(block, codes, clean, exact, wide, total, square, valid, low, high, window, runs, n, held)
+        widest = -1.0
+        for row in range(stop - first):
+            widest = max(widest, half[count - 1, row])
+        by_rings = widest < 0.0 or _scan_rings(
+            block, codes, clean, exact, squares, u0[i], widest, first, stop, edges, modes, grid[2], window, half, lanes,
+            reach, held,
+        )  # fmt: skip
+        if not by_rings:
+            for e in range(count):
+                held[e, MISSING] = 0
+            _scan_regions(
+                block, codes, clean, exact, u0[i], first, stop, modes, outer_edge, inner_edge, grid[2], window, half,
+                runs, held,
+            )  # fmt: skip
         for k in range(outer_edge.size):
-            for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
-                _compose(exact, e, count + k, held)
+            if by_rings:
+                for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
+                    _add(exact, held, e, held, count + k)
             for slot in range(8):
                 out[i, k, slot] = held[count + k, slot]
+            if exact is not None:  # narrow integers' squares are summed whole: split the sum, so that it can go on
+                low = np.int64(out[i, k, SQ_LOW])
+                out[i, k, SQ_HIGH] += low >> 32
+                out[i, k, SQ_LOW] = low & 0xFFFFFFFF
+
+
+@jit
+def merge_sums(exact, sums, place, out):
+    """Merge accumulators into others: ``sums[i]`` into ``out[place[i]]``, both of shape (craters, more, 8)."""
+    for i in range(place.size):
+        for k in range(out.shape[1]):
+            _add(exact, sums[i], k, out[place[i]], k)
+
+
+@jit
+def exact_variance(count, total, sq_high, sq_low, out):
+    """Population variance of integers, from sums without rounding: ``sq_high * 2**32 + sq_low`` is that of squares.
+
+    Deviations are from q, the integer next to the mean, in two parts to stay within 64 bits.
+    """
+    for i in range(count.size):
+        n = count[i]
+        if n == 0:
+            out[i] = np.nan
+            continue
+        q = np.int64(np.rint(total[i] / n))
+        twice = 2 * total[i] - n * q
+        product = q * (twice & 0xFFFFFFFF)
+        high = sq_high[i] - q * (twice >> 32) + (sq_low[i] >> 32) - (product >> 32)
+        low = (sq_low[i] & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
+        high, low = high + (low >> 32), low & 0xFFFFFFFF
+        rest = (total[i] - n * q) / n
+        out[i] = (high * 4294967296.0 + low) / n - rest * rest
 
 
 @jit
 def collect(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, offset, out):
     """Copy the valid pixels of every crater's regions to ``out``, region by region from ``offset[i, k]`` on."""
     r0, c0 = window[0], window[2]
-    spans = buffers[3]
+    spans = buffers[5]
     for i in range(u0.size):
         for k in range(inner.size):
             n = region_spans(u0[i], lat0[i], rad[i], inner[k], outer[k], nvert[k], touched, grid, window, buffers)
@@ -349,7 +382,7 @@ def collect(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, gr
 @jit
 def paint(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, out):
     """Set ``out``, an array over the window, to True in one crater's region."""
-    spans = buffers[3]
+    spans = buffers[5]
     for s in range(region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers)):
         out[spans[0, s] - window[0], spans[1, s] - window[2] : spans[2, s] - window[2]] = True
 
@@ -364,7 +397,7 @@ def scatter(source, source_offset, length, target_offset, target):
         target_offset[i] = b + length[i]
 
 
-@jit
+@allocating
 def sort_runs(values, offsets):
     """Sort each run ``values[offsets[i]:offsets[i + 1]]`` in place."""
     for i in range(offsets.size - 1):
@@ -446,7 +479,7 @@ def crater_height(r, depth, rim, extent):
 @jit
 def stamp_craters(u0, lat0, rad, depth, rim, extent, grid, window, buffers, out):
     """Add synthetic craters to a block of heights. Depth and rim height are those of each crater."""
-    spans = buffers[3]
+    spans = buffers[5]
     lat_origin, lat_step, period = grid
     for i in range(u0.size):
         for s in range(region_spans(u0[i], lat0[i], rad[i], 0.0, extent, 0, False, grid, window, buffers)):

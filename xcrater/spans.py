@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
+from xcrater.vectors import LANES, NOWHERE, OUTSIDE
 
 CENTER, TOUCHED, CONTAINED = 0, 1, 2
 """Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
@@ -44,6 +45,12 @@ def row_tables(grid, row_start, row_stop, mode, sin_half, cos_half, inverse_cos)
 
 
 @inlined
+def _arcsine_ratio(q):
+    """Arcsine of x over x, where q = x², to the last digit of a double for q < 0.01."""
+    return 1.0 + q * (1 / 6 + q * (3 / 40 + q * (5 / 112 + q * (35 / 1152 + q * (63 / 2816 + q * (231 / 13312))))))
+
+
+@inlined
 def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
     """Half-width in radians of a cap at one latitude (spherical law of cosines).
 
@@ -55,11 +62,7 @@ def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
         return -1.0
     q = s * inverse_cosines
     if q < 0.01:
-        # The arcsine's series, to the last digit of a double for so small an argument.
-        series = 1.0 + q * (
-            1 / 6 + q * (3 / 40 + q * (5 / 112 + q * (35 / 1152 + q * (63 / 2816 + q * (231 / 13312)))))
-        )
-        return 2.0 * math.sqrt(q) * series
+        return 2.0 * math.sqrt(q) * _arcsine_ratio(q)
     if q >= 1.0:
         return np.inf
     if q >= 0.01:
@@ -68,22 +71,30 @@ def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
 
 
 @jit
-def circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop, tables, out):
-    """Half-widths, in columns, of a true small circle in rows [row_start, row_stop); out[0] is row_start's.
+def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half, e):
+    """Half-widths, in columns, of a true small circle in rows [row_start, row_stop), to ``half[e, row - first]``.
 
     Within a row the half-width is taken where the mode asks: at the centre, where it is largest (touched) or
     where it is smallest (contained).
     """
-    sin_half, cos_half, inverse_cos = tables[0], tables[1], tables[2]
     columns_per_radian = grid[2] / (2.0 * math.pi)
     sin0, cos0 = math.sin(0.5 * lat0), math.cos(0.5 * lat0)
     inverse0 = 1.0 / math.cos(lat0)
     sin2_rho = math.sin(0.5 * rho) ** 2
-    offset = row_start - window_start
+    offset, to = row_start - window_start, row_start - first
     if mode == CENTER:
+        poleward = max(tables[2, offset], tables[2, offset + row_stop - row_start - 1])
+        if sin2_rho * poleward * inverse0 < 0.01:  # and not NaN: a loop without branches, for the vectoriser
+            for i in range(row_stop - row_start):
+                t = tables[0, offset + i] * cos0 - tables[1, offset + i] * sin0
+                s = sin2_rho - t * t
+                q = max(s, 0.0) * (tables[2, offset + i] * inverse0)
+                h = columns_per_radian * (2.0 * math.sqrt(q) * _arcsine_ratio(q))
+                half[e, to + i] = h if s >= 0.0 else -1.0
+            return
         for i in range(row_stop - row_start):
-            t = sin_half[offset + i] * cos0 - cos_half[offset + i] * sin0
-            out[i] = columns_per_radian * _circle_half_width(t * t, sin2_rho, inverse_cos[offset + i] * inverse0)
+            t = tables[0, offset + i] * cos0 - tables[1, offset + i] * sin0
+            half[e, to + i] = columns_per_radian * _circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
         return
     half_pi = 0.5 * math.pi
     # The parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for
@@ -98,12 +109,12 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop,
             extreme = math.pi - extreme
     slack = abs(grid[1]) * SLACK
     lat_a = grid[0] + grid[1] * row_start
-    t = sin_half[offset] * cos0 - cos_half[offset] * sin0
-    h_a = _circle_half_width(t * t, sin2_rho, inverse_cos[offset] * inverse0)
+    t = tables[0, offset] * cos0 - tables[1, offset] * sin0
+    h_a = _circle_half_width(t * t, sin2_rho, tables[2, offset] * inverse0)
     for i in range(row_stop - row_start):
         lat_b = grid[0] + grid[1] * (row_start + i + 1)
-        t = sin_half[offset + i + 1] * cos0 - cos_half[offset + i + 1] * sin0
-        h_b = _circle_half_width(t * t, sin2_rho, inverse_cos[offset + i + 1] * inverse0)
+        t = tables[0, offset + i + 1] * cos0 - tables[1, offset + i + 1] * sin0
+        h_b = _circle_half_width(t * t, sin2_rho, tables[2, offset + i + 1] * inverse0)
         low, high = min(lat_a, lat_b), max(lat_a, lat_b)
         turns_inside = low <= turning <= high
         if low >= min(lat0 + rho, half_pi) - slack or high <= max(lat0 - rho, -half_pi) + slack:
@@ -117,162 +128,158 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop,
             h = min(h_a, h_b)
             if turns_inside and cos_rho < 0.0 and h >= 0.0:
                 h = extreme
-        out[i] = h * columns_per_radian
+        half[e, to + i] = h * columns_per_radian
         lat_a = lat_b
         h_a = h_b
 
 
+NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT = range(5)
+"""Rows of the array of a polygon's nodes: where they are, and the azimuths they were last made for."""
+
+
 @jit
-def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, node_row, node_half):
+def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, nodes):
     """Vertices of a disc's polygon on one side of its meridian, in pixel coordinates, in order of rows.
 
-    Fills the two arrays and returns how many vertices there are. A first or last half-width that is infinite
-    says that the polygon closes over the pole beyond it.
+    Fills the first two rows of nodes and returns how many vertices there are. A first or last half-width of half a
+    turn says that the polygon closes over the pole beyond it.
     """
     count = nvert // 2 + 1
+    if nodes[NODE_COUNT, 0] != nvert:
+        nodes[NODE_COUNT, 0] = nvert
+        for j in range(count):
+            azimuth = 2.0 * math.pi * j / nvert
+            nodes[NODE_COS, j] = math.cos(azimuth)
+            nodes[NODE_SIN, j] = math.sin(azimuth) if 2 * j < nvert else 0.0
     sin0, cos0 = math.sin(lat0), math.cos(lat0)
     sin_rho, cos_rho = math.sin(rho), math.cos(rho)
-    for j in range(count):
-        azimuth = 2.0 * math.pi * j / nvert
-        cos_a = math.cos(azimuth)
-        sin_a = math.sin(azimuth) if 2 * j < nvert else 0.0
-        x = cos0 * cos_rho - sin0 * sin_rho * cos_a
-        y = sin_rho * sin_a
-        z = sin0 * cos_rho + cos0 * sin_rho * cos_a
-        lat = math.atan2(z, math.hypot(x, y))
-        at = j if lat_step < 0.0 else count - 1 - j
-        node_row[at] = (lat - lat_origin) / lat_step
-        node_half[at] = math.atan2(y, x) * columns_per_radian
+    poleward = math.cos(abs(lat0) + rho)
+    if sin_rho < 0.1 * poleward and poleward > 0.1:
+        # Small and away from the poles: both angles by the arcsine's series, a loop for the vectoriser.
+        for j in range(count):
+            z = sin0 * cos_rho + cos0 * sin_rho * nodes[NODE_COS, j]
+            cos_lat = math.sqrt(1.0 - z * z)
+            up = z * cos0 - cos_lat * sin0
+            along = sin_rho * nodes[NODE_SIN, j] / cos_lat
+            nodes[NODE_ROW, j] = (lat0 + up * _arcsine_ratio(up * up) - lat_origin) / lat_step
+            nodes[NODE_HALF, j] = along * _arcsine_ratio(along * along) * columns_per_radian
+    else:
+        for j in range(count):
+            x = cos0 * cos_rho - sin0 * sin_rho * nodes[NODE_COS, j]
+            y = sin_rho * nodes[NODE_SIN, j]
+            z = sin0 * cos_rho + cos0 * sin_rho * nodes[NODE_COS, j]
+            nodes[NODE_ROW, j] = (math.atan2(z, math.hypot(x, y)) - lat_origin) / lat_step
+            nodes[NODE_HALF, j] = math.atan2(y, x) * columns_per_radian
+    if lat_step > 0.0:
+        for j in range(count // 2):
+            k = count - 1 - j
+            nodes[NODE_ROW, j], nodes[NODE_ROW, k] = nodes[NODE_ROW, k], nodes[NODE_ROW, j]
+            nodes[NODE_HALF, j], nodes[NODE_HALF, k] = nodes[NODE_HALF, k], nodes[NODE_HALF, j]
     return count
 
 
 @jit
-def _polygon_half_width(v, j, node_row, node_half):
-    """Half-width at row coordinate v on the edge between nodes j and j + 1."""
-    height = node_row[j + 1] - node_row[j]
-    if height <= 0.0:
-        return max(node_half[j], node_half[j + 1])
-    t = (v - node_row[j]) / height
-    return node_half[j] + t * (node_half[j + 1] - node_half[j])
-
-
-@jit
-def polygon_half_widths(count, node_row, node_half, half_turn, pole_first, pole_last, mode, row_start, row_stop, out):
-    """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop); out[0] is row_start's.
+def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, first, row_start, row_stop, half, e):
+    """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop), to ``half[e, row - first]``.
 
     `half_turn` is the columns in 180°, which a node's half-width reaches where the polygon closes over a
     pole; `pole_first` and `pole_last` are the row coordinates of the poles before and after the nodes.
     """
-    first, last = node_row[0], node_row[count - 1]
-    open_first = node_half[0] >= half_turn * (1.0 - 1e-12)
-    open_last = node_half[count - 1] >= half_turn * (1.0 - 1e-12)
+    north, south = nodes[NODE_ROW, 0], nodes[NODE_ROW, count - 1]
+    open_first = nodes[NODE_HALF, 0] >= half_turn * (1.0 - 1e-12)
+    open_last = nodes[NODE_HALF, count - 1] >= half_turn * (1.0 - 1e-12)
+    rows, to = row_stop - row_start, row_start - first
+    # Along the middle line of each row, or along the lines between rows.
+    lines, shift, slack = (rows, 0.5, -1.0) if mode == CENTER else (rows + 1, 0.0, SLACK)
     j = 0
-    for row in range(row_start, row_stop):
-        if mode == CENTER:
-            v = row + 0.5
-            if v < first:
-                h = np.inf if open_first and v >= pole_first - SLACK else -1.0
-            elif v > last:
-                h = np.inf if open_last and v <= pole_last + SLACK else -1.0
-            else:
-                while j < count - 2 and node_row[j + 1] < v:
-                    j += 1
-                h = _polygon_half_width(v, j, node_row, node_half)
-            out[row - row_start] = h
-            continue
-        top, bottom = float(row), row + 1.0
-        before = top < first  # part of the row lies before the first node
-        after = bottom > last
-        off_body = bottom <= pole_first + SLACK or top >= pole_last - SLACK
-        if mode == TOUCHED:
-            h = -1.0
-            if off_body:
-                out[row - row_start] = h
-                continue
-            if (before and open_first) or (after and open_last):
-                out[row - row_start] = np.inf
-                continue
-            if bottom <= first + SLACK or top >= last - SLACK:
-                out[row - row_start] = h
-                continue
-            top, bottom = max(top, first), min(bottom, last)
-            while j < count - 2 and node_row[j + 1] <= top:
-                j += 1
-            h = _polygon_half_width(top, j, node_row, node_half)
-            i = j
-            while i < count - 2 and node_row[i + 1] < bottom:
-                i += 1
-                h = max(h, node_half[i])
-            h = max(h, _polygon_half_width(bottom, i, node_row, node_half))
+    above = np.inf
+    for i in range(lines):
+        v = row_start + i + shift
+        if v < north or (v <= north + slack and not open_first):
+            h = np.inf if open_first and (mode != CENTER or v >= pole_first - SLACK) else -1.0
+        elif v > south or (v >= south - slack and not open_last):
+            h = np.inf if open_last and (mode != CENTER or v <= pole_last + SLACK) else -1.0
         else:
-            h = np.inf
-            if (before and not open_first) or (after and not open_last) or off_body:
-                out[row - row_start] = -1.0
-                continue
-            if bottom > first and top < last:
-                top, bottom = max(top, first), min(bottom, last)
-                while j < count - 2 and node_row[j + 1] <= top:
-                    j += 1
-                h = _polygon_half_width(top, j, node_row, node_half)
-                i = j
-                while i < count - 2 and node_row[i + 1] < bottom:
-                    i += 1
-                    h = min(h, node_half[i])
-                h = min(h, _polygon_half_width(bottom, i, node_row, node_half))
-        out[row - row_start] = h
+            while j < count - 2 and nodes[NODE_ROW, j + 1] < v:
+                j += 1
+            height = nodes[NODE_ROW, j + 1] - nodes[NODE_ROW, j]
+            if height > 0.0:
+                h = nodes[NODE_HALF, j] + (v - nodes[NODE_ROW, j]) / height * (
+                    nodes[NODE_HALF, j + 1] - nodes[NODE_HALF, j]
+                )
+            else:
+                h = max(nodes[NODE_HALF, j], nodes[NODE_HALF, j + 1])
+        if mode == CENTER:
+            half[e, to + i] = h
+        elif i > 0:
+            half[e, to + i - 1] = max(above, h) if mode == TOUCHED else min(above, h)
+        above = h
+    if mode == CENTER:
+        return
+    # Nodes inside a row bend the sides there.
+    for j in range(count):
+        v = nodes[NODE_ROW, j]
+        if j == 0 and not open_first:
+            v += SLACK
+        elif j == count - 1 and not open_last:
+            v -= SLACK
+        i = int(math.floor(v)) - row_start
+        if 0 <= i < rows:
+            h = half[e, to + i]
+            half[e, to + i] = max(h, nodes[NODE_HALF, j]) if mode == TOUCHED else min(h, nodes[NODE_HALF, j])
+    for i in range(rows):
+        if row_start + i + 1.0 <= pole_first + SLACK:
+            half[e, to + i] = -1.0
+        if row_stop - 1.0 - i >= pole_last - SLACK:
+            half[e, to + rows - 1 - i] = -1.0
+        if row_start + i + 1.0 > pole_first + SLACK and row_stop - 1.0 - i < pole_last - SLACK:
+            break
 
 
 @jit
-def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, row_start, row_stop, tables, node_row, node_half, out):
-    """Half-widths of a disc in rows [row_start, row_stop): of its polygon, or of the true circle for nvert 0."""
+def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_start, row_stop, tables, nodes, half, e):
+    """Half-widths of a disc in rows [row_start, row_stop), to ``half[e, row - first]``.
+
+    Of its polygon, or of the true circle for nvert 0.
+    """
     lat_origin, lat_step, period = grid[0], grid[1], grid[2]
+    if row_stop <= row_start:
+        return
+    if nvert == 0 and rho < math.pi:
+        circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half, e)
+        return
     pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
     pole_first = (pole - lat_origin) / lat_step
     pole_last = (-pole - lat_origin) / lat_step
-    if row_stop <= row_start:
-        return
     if rho >= math.pi:
         for row in range(row_start, row_stop):
             if mode == CENTER:
                 on_body = pole_first - SLACK <= row + 0.5 <= pole_last + SLACK
             else:
                 on_body = row + 1.0 > pole_first + SLACK and row < pole_last - SLACK
-            out[row - row_start] = np.inf if on_body else -1.0
-        return
-    if nvert == 0:
-        circle_half_widths(lat0, rho, mode, grid, window_start, row_start, row_stop, tables, out)
+            half[e, row - first] = np.inf if on_body else -1.0
         return
     columns_per_radian = period / (2.0 * math.pi)
-    count = polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, node_row, node_half)
-    polygon_half_widths(count, node_row, node_half, 0.5 * period, pole_first, pole_last, mode, row_start, row_stop, out)
+    count = polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, nodes)
+    polygon_half_widths(count, nodes, 0.5 * period, pole_first, pole_last, mode, first, row_start, row_stop, half, e)
 
 
 @jit
-def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes, half):
+def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes, half, reach):
     """Half-widths of several discs of one crater, ``half[e, row - first]``, and the rows (first, stop) that they meet.
 
-    The last disc is the widest.
+    The last disc is the widest. Those that each may meet go to ``reach[e]``, counted from the first.
     """
     first, stop = region_rows(lat0, edges[-1] * rad, grid, window[0], window[1])
     for e in range(edges.size):
         rho = edges[e] * rad
         a, b = region_rows(lat0, rho, grid, first, stop)
-        half[e, : a - first] = -1.0
-        half[e, b - first : stop - first] = -1.0
-        disc_half_widths(
-            lat0,
-            rho,
-            nvert,
-            modes[e],
-            grid,
-            window[0],
-            a,
-            b,
-            tables,
-            nodes[0],
-            nodes[1],
-            half[e, a - first : b - first],
-        )
+        reach[e, 0], reach[e, 1] = a - first, b - first
+        for i in range(a - first):
+            half[e, i] = -1.0
+        for i in range(b - first, stop - first):
+            half[e, i] = -1.0
+        disc_half_widths(lat0, rho, nvert, modes[e], grid, window[0], first, a, b, tables, nodes, half, e)
     return first, stop
 
 
@@ -280,10 +287,45 @@ def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes
 def _columns(center, half, mode):
     """Columns [start, stop) that a disc's row takes."""
     if mode == CENTER:
-        return math.ceil(center - half - 0.5), math.floor(center + half - 0.5) + 1
+        return np.ceil(center - half - 0.5), np.floor(center + half - 0.5) + 1.0
     if mode == TOUCHED:
-        return math.floor(center - half), math.ceil(center + half)
-    return math.ceil(center - half), math.floor(center + half)
+        return np.floor(center - half), np.ceil(center + half)
+    return np.ceil(center - half), np.floor(center + half)
+
+
+@jit
+def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
+    """Bounds of disc e in lanes, columns counted from the origin, within columns [left, right).
+
+    Fills ``lanes[:, e + 1]``. Returns how many pixels there are, and whether a row has more than the one piece
+    around u, as it may where the disc, a turn of longitude on, shows again.
+    """
+    pixels = 0
+    pieces = False
+    for row in range(rows):
+        h = half[e, row]
+        h = np.inf if h >= 0.5 * period else h
+        a, b = _columns(u, h, mode)
+        a, b = max(a, left), min(b, right)
+        hit = (h >= 0.0) & (a < b)
+        east = (u + period - h < right + 1.0) & ((b < right) | (a >= b))
+        west = (u - period + h > left - 1.0) & ((a > left) | (a >= b))
+        pieces |= (h >= 0.0) & (east | west)
+        first, stop = np.int32(a - origin if hit else OUTSIDE), np.int32(b - origin if hit else NOWHERE)
+        lanes[0, e + 1, row] = first
+        lanes[1, e + 1, row] = stop
+        pixels += max(stop - first, 0)
+    return pixels, pieces
+
+
+@jit
+def nested_lanes(count, rows, lanes):
+    """Whether every disc's bounds, in lanes, hold those of the disc before it."""
+    apart = False
+    for e in range(1, count):
+        for row in range(rows):
+            apart |= (lanes[0, e + 1, row] > lanes[0, e, row]) | (lanes[1, e + 1, row] < lanes[1, e, row])
+    return not apart
 
 
 @jit
@@ -374,28 +416,16 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buff
     int
         The number of spans.
     """
-    tables, nodes, half, spans = buffers
+    tables, nodes, half, _, _, spans = buffers
     outer_mode, inner_mode = (TOUCHED, CONTAINED) if touched else (CENTER, CENTER)
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
-    disc_half_widths(
-        lat0, outer * rad, nvert, outer_mode, grid, window[0], first, stop, tables, nodes[0], nodes[1], half[0]
-    )
+    disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, window[0], first, first, stop, tables, nodes, half, 0)
     hole_first, hole_stop = first, first
     if inner > 0.0:
-        hole_first, hole_stop = region_rows(lat0, inner * rad, grid, first, stop)
+        rho = inner * rad
+        hole_first, hole_stop = region_rows(lat0, rho, grid, first, stop)
         disc_half_widths(
-            lat0,
-            inner * rad,
-            nvert,
-            inner_mode,
-            grid,
-            window[0],
-            hole_first,
-            hole_stop,
-            tables,
-            nodes[0],
-            nodes[1],
-            half[1],
+            lat0, rho, nvert, inner_mode, grid, window[0], hole_first, hole_first, hole_stop, tables, nodes, half, 1
         )
     n = 0
     for r in range(first, stop):
@@ -411,7 +441,7 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buff
 
 
 @jit
-def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
+def region_windows(u0, lat0, rad, outer, nvert, grid, nodes, out):
     """Bounds of every crater's disc in pixel coordinates: (first row, last row, first column, last column).
 
     The columns are counted on from the crater's meridian without wrapping; a disc that holds a pole spans
@@ -431,9 +461,8 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
         if nvert == 0 and not polar:
             half = math.asin(min(1.0, math.sin(rho) / math.cos(lat0[i]))) * period / (2.0 * math.pi)
         elif nvert > 0 and rho < math.pi:
-            count = polygon_nodes(
-                lat0[i], rho, nvert, lat_origin, lat_step, period / (2.0 * math.pi), node_row, node_half
-            )
+            count = polygon_nodes(lat0[i], rho, nvert, lat_origin, lat_step, period / (2.0 * math.pi), nodes)
+            node_row, node_half = nodes[NODE_ROW], nodes[NODE_HALF]
             first, last = min(a, b), max(a, b)
             widest = node_half[:count].max()
             full = half * (1.0 - 1e-12)
@@ -447,7 +476,7 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, node_row, node_half, out):
 
 
 def scratch(window, grid, nvert, touched, edges=2, regions=1):
-    """Arrays that the functions above need for a window of the grid: (tables, nodes, half, spans).
+    """Arrays that the functions above need for a window of the grid: (tables, nodes, half, lanes, reach, spans).
 
     A row holds one outer piece and one hole per turn of longitude in the window, and one more at each end, for
     each region; or two runs for each of nested discs.
@@ -456,9 +485,18 @@ def scratch(window, grid, nvert, touched, edges=2, regions=1):
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED if touched else CENTER, tables[0], tables[1], tables[2])
     turns = int(columns / grid[2]) + 3
+    lanes = np.empty((2, edges + 1, rows), np.int16)
+    lanes[0], lanes[1] = OUTSIDE, NOWHERE  # the first of them stays so: the hole of a ring without one
     return (
         tables,
-        np.empty((2, nvert // 2 + 1)),
+        node_scratch(nvert),
         np.empty((max(edges, 2), rows)),
+        lanes,
+        np.empty((max(edges, 2), 2), np.int64),
         np.empty((4, rows * 2 * (turns * regions + edges)), np.int64),
     )
+
+
+def node_scratch(nvert):
+    """An array for `polygon_nodes` of up to so many vertices."""
+    return np.zeros((5, nvert // 2 + 1))

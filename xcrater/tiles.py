@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.aggregations import ACCUMULATORS, Aggregation, accumulators, between_means
+from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError
 from xcrater.grid import Window
 from xcrater.plan import Craters, Tile
@@ -121,7 +121,7 @@ class Leaf:
     values : bool
         Whether all values are wanted, besides their sums.
     summarise : bool or None
-        Whether to sum whole blocks of pixels once for all craters; None where it pays.
+        Whether to sum whole squares of pixels once for all craters; None where it pays.
     """
 
     shapes: Shapes
@@ -131,92 +131,72 @@ class Leaf:
 
     def __call__(self, block: Array, tile: Tile) -> Partial:
         """Accumulate one tile."""
-        # Craters next to each other in memory find their rows in the cache.
-        tile = replace(tile, craters=tile.craters.take(np.argsort(tile.craters.lat, kind="stable")))
+        from xcrater.vectors import LANES
+
+        # In the order of the rows, craters find pixels in the processor's cache.
+        order = np.argsort(tile.craters.lat * self.shapes.grid[1], kind="stable")
+        tile = replace(tile, craters=tile.craters.take(order))
         images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
-        slots = accumulators(dtype)
-        kind = np.float64 if dtype.kind == "f" else np.int64
-        held = np.empty((len(slots), len(images), len(self.shapes.outer), len(tile.craters)), kind)
+        start = _start(dtype)
+        sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         runs, lengths = [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
-            sums = self._accumulate(stored, codes, clean, tile)
-            held[:, n] = np.moveaxis(sums, -1, 0).swapaxes(1, 2)
+            beside = ((0, 0), (0, -stored.shape[1] % LANES))
+            if beside[1][1]:
+                stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
+            self._accumulate(stored, codes, clean, tile, start, sums[:, n])
             if self.values:
-                run = self._collect(stored, codes, clean, tile, held[0, n])
-                runs.append(run)
-                lengths.append(held[0, n])
-        fields: dict[str, Array] = {
-            a.name: part.astype(a.start(dtype)[0], copy=False) for a, part in zip(slots, held, strict=True)
-        }
-        pieces = [Run(tile.craters.row, np.stack(lengths).astype(np.int64), np.concatenate(runs))] if runs else []
-        return Partial(tile.craters.row, fields, pieces)
+                lengths.append(sums[:, n, :, 0].T.astype(np.int64))
+                runs.append(self._collect(stored, codes, clean, tile, lengths[-1]))
+        pieces = [Run(tile.craters.row, np.stack(lengths), np.concatenate(runs))] if runs else []
+        return Partial(tile.craters.row, sums, pieces)
 
-    def _accumulate(self, stored: Array, codes: Array, clean: bool, tile: Tile) -> Array:
-        """Accumulators of an image, shape (crater, region, slot)."""
+    def _accumulate(self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, out: Array) -> None:
+        """Accumulators of an image to ``out``, of shape (crater, region, slot)."""
         from xcrater import kernels
 
-        craters, dtype = tile.craters, stored.dtype
+        craters = tile.craters
         groups = self.shapes.groups()
-        exact, wide = (None, False) if dtype.kind == "f" else (True, dtype.itemsize > 2)
-        kind: Any = np.float64 if exact is None else np.int64
-        start: Array = np.zeros(8, kind)
-        for name, slot in (("low", kernels.LOW), ("high", kernels.HIGH)):
-            start[slot] = ACCUMULATORS[name].start(dtype)[1]
-        out: Array = np.empty((len(craters), len(self.shapes.outer), 8), kind)
-        summary = self._summary(stored, codes, clean, tile)
+        exact = None if stored.dtype.kind == "f" else True
+        squares = self._squares(stored, codes, clean, exact, tile, start)
         buffers = self.shapes.buffers(
             tile.window, max(g.edges.size for g in groups), max(g.members.size for g in groups)
         )
         for group in groups:
-            part = np.empty((len(craters), group.members.size, 8), kind)
-            held = np.empty((group.edges.size + group.members.size, 8), kind)
+            part = np.empty((len(craters), group.members.size, start.size), start.dtype)
+            held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
             kernels.accumulate(
-                stored, codes, clean, exact, wide, summary, craters.u0, craters.lat, craters.radius,
+                stored, codes, clean, exact, squares, craters.u0, craters.lat, craters.radius,
                 group.edges, group.modes, group.outer, group.inner, group.nvert,
                 self.shapes.grid, tile.window, buffers, start, held, part,
             )  # fmt: skip
             out[:, group.members] = part
-        if exact is None:
-            return np.delete(out, kernels.SQ_LOW, axis=-1)
-        # Squares of narrow integers are summed whole: split the sum, so that it can go on growing.
-        out[..., kernels.SQ_HIGH] += out[..., kernels.SQ_LOW] >> 32
-        out[..., kernels.SQ_LOW] &= 0xFFFFFFFF
-        return out
 
-    def _summary(self, stored: Array, codes: Array, clean: bool, tile: Tile) -> tuple[Array, ...]:
-        """Sums over whole blocks of pixels, or arrays without rows where they would not pay."""
+    def _squares(self, stored: Array, codes: Array, clean: bool, exact: bool | None, tile: Tile, start: Array) -> Array:
+        """Accumulators of whole squares of pixels, or none where they would not pay."""
         from xcrater import kernels
+        from xcrater.vectors import LANES
 
-        rows, blocks = stored.shape[0], stored.shape[1] // kernels.BLOCK
-        narrow = stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2
         wanted = self.summarise
         if wanted is None:
-            # Wide regions visit their pixels block by block; it pays once they would visit as many as there are.
+            # It pays once wide regions would visit more pixels than there are.
             columns = max(self.shapes.outer) * tile.craters.radius * self.shapes.grid[2] / np.pi
-            far = columns > 2 * kernels.BLOCK
-            wanted = bool(np.minimum(columns[far] ** 2, stored.size).sum() > 0.5 * stored.size)
-        if not (wanted and narrow):
-            rows = blocks = 0
-        summary = (
-            np.empty((rows, blocks + 1), np.int64),
-            np.empty((rows, blocks + 1), np.int64),
-            np.empty((rows, blocks + 1), np.int64),
-            np.empty((rows, blocks), np.int64),
-            np.empty((rows, blocks), np.int64),
-        )
-        if rows:
-            kernels.summarise(stored, codes, clean, *summary)
-        return summary
+            wide = columns[columns > 4 * LANES]
+            wanted = bool(np.minimum(wide**2, stored.size).sum() > 2 * stored.size)
+        count = (stored.shape[0] // LANES) * (stored.shape[1] // LANES) if wanted else 0
+        squares = np.empty((count, start.size), start.dtype)
+        if count:
+            kernels.summarise(stored, codes, clean, exact, start, np.empty((2, 2, LANES), np.int16), squares)
+        return squares
 
-    def _collect(self, stored: Array, codes: Array, clean: bool, tile: Tile, count: Array) -> Array:
+    def _collect(self, stored: Array, codes: Array, clean: bool, tile: Tile, length: Array) -> Array:
         """Values of an image's regions, in order of region and crater."""
         from xcrater import kernels
 
         craters = tile.craters
-        length = count.astype(np.int64)
         offset = (np.cumsum(length) - length.ravel()).reshape(length.shape).T
         out = np.empty(int(length.sum()), stored.dtype)
         kernels.collect(
@@ -244,19 +224,26 @@ class Partial:
     ----------
     row : ndarray of int32, shape (n,)
         Their positions in the table.
-    fields : dict of ndarray, shape (lead, region, n)
-        Accumulators by name.
+    sums : ndarray, shape (n, lead, region, 8)
+        Their accumulators, as kernels lay them out.
     runs : list of Run
         Pixel values, in the order of the tiles.
     """
 
     row: NDArray[np.int32]
-    fields: dict[str, Array] = field(default_factory=dict)
+    sums: Array
     runs: list[Run] = field(default_factory=list)
 
 
-def _start(start: tuple[type, float | int], shape: tuple[int, ...]) -> Array:
-    return np.full(shape, start[1], dtype=start[0])
+def _start(dtype: np.dtype[Any]) -> Array:
+    """An accumulator before any pixel."""
+    from xcrater import kernels
+
+    floats = dtype.kind == "f"
+    start: Array = np.zeros(8, np.float64 if floats else np.int64)
+    start[kernels.LOW] = np.inf if floats else np.iinfo(np.int64).max
+    start[kernels.HIGH] = -np.inf if floats else np.iinfo(np.int64).min
+    return start
 
 
 def _kernel_block(pixels: Array) -> Array:
@@ -317,40 +304,58 @@ def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
 
 def merge(partials: Sequence[Partial]) -> Partial:
     """Merge partial results in the order given."""
+    from xcrater import kernels
+
     partials = [p for p in partials if p.row.size]
     if len(partials) < 2:
-        return partials[0] if partials else Partial(np.empty(0, np.int32))
+        return partials[0] if partials else Partial(np.empty(0, np.int32), np.empty((0, 0, 0, 8)))
     present = np.zeros(max(int(p.row.max()) for p in partials) + 1, bool)
     for p in partials:
         present[p.row] = True
     row = np.flatnonzero(present).astype(np.int32)
-    return Partial(row, _collect(row, partials, partials[0].fields), [run for p in partials for run in p.runs])
-
-
-def _collect(row: Array, partials: Sequence[Partial], like: dict[str, Array]) -> dict[str, Array]:
-    """Merge partial results into arrays over all the craters in `row` (ascending)."""
-    dtype = np.dtype("f8") if "m2" in like else np.dtype("i8")
-    out = {name: np.empty((*array.shape[:-1], row.size), array.dtype) for name, array in like.items()}
-    place = np.zeros(int(row[-1]) + 1 if row.size else 0, np.int64)
+    place = np.empty(present.size, np.int64)
     place[row] = np.arange(row.size)
-    seen = np.zeros(row.size, bool)
-    for partial in partials:
-        at = place[partial.row]
-        again = np.flatnonzero(seen[at])  # few: most craters lie on one tile
-        if again.size:
-            held = {name: array[..., at[again]] for name, array in out.items()}
-            other = {name: array[..., again] for name, array in partial.fields.items()}
-        for name, array in partial.fields.items():
-            out[name][..., at] = array
-        if again.size:
-            if "m2" in out:
-                held["m2"] = held["m2"] + between_means(held, other)
-            for name, array in other.items():
-                out[name][..., at[again]] = ACCUMULATORS[name].combine(held[name], array)
-        seen[at] = True
-    for name, array in out.items():
-        array[..., ~seen] = ACCUMULATORS[name].start(dtype)[1]
-    return out
+    like = partials[0].sums
+    out = np.empty((row.size, like.shape[1] * like.shape[2], like.shape[3]), like.dtype)
+    out[:] = _start(like.dtype)
+    for p in partials:
+        exact = None if like.dtype.kind == "f" else True
+        kernels.merge_sums(exact, p.sums.reshape(-1, *out.shape[1:]), place[p.row], out)
+    return Partial(row, out.reshape(-1, *like.shape[1:]), [run for p in partials for run in p.runs])
+
+
+class State(dict[str, Any]):
+    """The merged accumulators of all craters by name, each an array of shape (lead, region, crater).
+
+    An array is laid out when it is first asked for.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (crater, lead, region, 8)
+        The accumulators.
+    """
+
+    def __init__(self, sums: Array) -> None:
+        from xcrater import kernels
+
+        self._sums = sums
+        self._slots = {
+            "count": kernels.COUNT,
+            "total": kernels.TOTAL,
+            "low": kernels.LOW,
+            "high": kernels.HIGH,
+            "nodata": kernels.MISSING,
+            "nan": kernels.NANS,
+        }
+        if sums.dtype.kind == "f":
+            self._slots |= {"m2": kernels.SQ_HIGH}
+        else:
+            self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
+
+    def __missing__(self, name: str) -> Array:
+        dtype = np.int64 if name in ("count", "nodata", "nan") else self._sums.dtype
+        self[name] = np.moveaxis(self._sums[..., self._slots[name]], 0, -1).astype(dtype, order="C")
+        return self[name]
 
 
 @dataclass(frozen=True)
@@ -380,20 +385,20 @@ class Finish:
 
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
         """Finalise; lead is the number of images in the blocks."""
-        row = np.arange(self.craters, dtype=np.int32)
-        fields = partial.fields
-        if not fields:
-            # No tile was touched: a block without pixels has all the accumulators, at their start.
-            fields = {
-                a.name: _start(a.start(np.dtype(self.dtype)), (lead, self.regions, 0))
-                for a in accumulators(np.dtype(self.dtype))
-            }
-            partial = Partial(np.empty(0, np.int32), fields)
-        whole = partial.row.size == row.size and bool((partial.row == row).all())
-        state: dict[str, Any] = dict(fields) if whole else _collect(row, [partial], fields)
+        dtype = np.dtype(self.dtype)
+        sums = partial.sums
+        if partial.row.size < self.craters:
+            start = _start(dtype)
+            sums = np.empty((self.craters, lead, self.regions, start.size), start.dtype)
+            sums[:] = start
+            if partial.row.size:
+                sums[partial.row] = partial.sums
+        elif (np.diff(partial.row) < 0).any():
+            sums = sums[np.argsort(partial.row)]
+        state = State(sums)
         state.update(scale=self.scale, offset=self.offset)
         if not all(a.reduces for a in self.aggregations):
-            state["runs"] = Runs.gather(partial.runs, state["count"], np.dtype(self.dtype), self.scale, self.offset)
+            state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
         return {a.name: a.finalise(state) for a in self.aggregations}
 
 
