@@ -2,19 +2,25 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
+import warnings
 
 import dask.array
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
+import rioxarray
 import xarray as xr
 from affine import Affine
 
 from tests.helpers import raise_if_dask_computes
 from xcrater import io as module
-from xcrater import open_mosaic
-from xcrater.errors import GridError
+from xcrater import CraterDatabase, open_mosaic
+from xcrater.errors import BlocksWarning, GridError
+from xcrater.io import check_chunks
 
 TRANSFORM = Affine(0.1, 0, -180, 0, -0.1, 90)
 
@@ -239,3 +245,55 @@ def test_a_file_of_several_rasters_asks_for_one(tmp_path):
     assert open_mosaic(f"netcdf:{path}:a").shape == (4, 6)
     with pytest.raises(GridError, match="holds several rasters; name one of its subdatasets"):
         open_mosaic(path)
+
+
+class TestChunksThatStraddleBlocks:
+    @staticmethod
+    def decoded(path, chunks):
+        """What is said when statistics are asked for."""
+        cdb = CraterDatabase(pd.DataFrame({"lat": [70.0], "lon": [-100.0], "diam": [60.0]}), "moon", units="km")
+        cdb.add_annuli("rim", 1, 1.5)
+        da = rioxarray.open_rasterio(path, chunks=chunks)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            da.craters.get_stats(cdb, "rim", "mean")
+        return [w for w in caught if w.category is BlocksWarning]
+
+    def test_say_how_often_a_pixel_is_decoded_and_what_to_type(self, tiled):
+        (warning,) = self.decoded(tiled, {"y": 500, "x": 700})
+        # Rows 0-500, 500-1000, 1000-1300 read 512, 1024 and 788 rows; columns 1024, 1024 and 1076.
+        times = (512 + 1024 + 788) / 1300 * (1024 + 1024 + 1076) / 2100
+        assert f"decoded {times:.1f} times" in str(warning.message)
+        assert "chunks of 500 x 700" in str(warning.message)
+        assert "blocks of 512 x 512" in str(warning.message)
+        assert f"open_mosaic({str(tiled)!r})" in str(warning.message)
+        assert warning.filename == __file__
+
+    @pytest.mark.parametrize("chunks", [{"y": 512, "x": 1024}, {"y": -1, "x": -1}, {"y": 1024, "x": 2048}])
+    def test_whole_blocks_say_nothing(self, tiled, chunks):
+        assert not self.decoded(tiled, chunks)
+
+    def test_columns_cut_from_strips(self, strips):
+        (warning,) = self.decoded(strips, {"y": 800, "x": 525})
+        assert "decoded 4.0 times" in str(warning.message)
+
+    def test_a_crop_or_a_raster_in_memory_is_not_looked_at(self, tiled):
+        da = rioxarray.open_rasterio(tiled, chunks={"y": 500, "x": 700})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", BlocksWarning)
+            check_chunks(da.isel(x=slice(100, 1000)), 2)
+            check_chunks(da.compute(), 2)
+            check_chunks(da * 1, 2)
+
+
+def test_gdal_keeps_few_blocks_unless_told_otherwise(tiled):
+    code = (
+        "import rasterio.env, xcrater, sys; xcrater.open_mosaic(sys.argv[1]);"
+        "print(rasterio.env.get_gdal_config('GDAL_CACHEMAX'))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "GDAL_CACHEMAX"}
+    for wish, wanted in (({}, module.CACHE_BYTES), ({"GDAL_CACHEMAX": "300"}, 300 * 2**20), ({"GDAL_CACHEMAX": "1"}, 2**20)):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tiled)], env=environment | wish, capture_output=True, text=True, check=True
+        )
+        assert int(done.stdout) == wanted

@@ -99,7 +99,8 @@ class Aggregation:
     needs : tuple of str
         What tiles collect for it: "sums" (counts, sums and extremes, of fixed size) or "values" (all of them).
     finalise : callable
-        Merged state -> array of shape (lead, region, crater).
+        Merged state of some craters -> array of shape (lead, region, crater). They come by the block, so a number
+        may depend on nothing but its own crater.
     dtype : str
         Of the result.
 

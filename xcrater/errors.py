@@ -33,3 +33,7 @@ class NoOverlapWarning(UserWarning):
 
 class DroppedRowsWarning(UserWarning):
     """Rows of the crater table were dropped on request."""
+
+
+class BlocksWarning(UserWarning):
+    """A raster's chunks straddle the blocks of its file, which are decoded several times."""

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import rasterio
+import rasterio.env
 import rioxarray
 import xarray as xr
 
-from xcrater.errors import GridError
+from xcrater.errors import BlocksWarning, GridError
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
+
+CACHE_BYTES = 2**26
+"""Bytes of decoded blocks that GDAL keeps: chunks of whole blocks want none of them twice."""
+
+WASTE = 1.25
+"""How many times the pixels of a file may be decoded before `check_chunks` warns."""
 
 
 def open_mosaic(
@@ -29,6 +38,11 @@ def open_mosaic(
     chunks : "auto", int, dict or None
         Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels a chunk: bands of full
         width where the file has strips. None reads the file into memory.
+
+    Notes
+    -----
+    As such chunks never want a block twice, GDAL's cache of decoded blocks, which would take 5 % of the memory, is
+    set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is smaller already.
 
     Returns
     -------
@@ -76,6 +90,7 @@ def open_mosaic(
     except rasterio.errors.RasterioIOError as err:
         raise GridError(f"cannot read {source!r} as a raster: {err}") from err
     if chunks == "auto":
+        _limit_cache()
         chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
     masked = rasterio.enums.MaskFlags.per_dataset in flags and rasterio.enums.MaskFlags.nodata not in flags
     da: Any = rioxarray.open_rasterio(source, chunks=cast(Any, chunks), lock=False, cache=chunks is None, masked=masked)
@@ -89,3 +104,44 @@ def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, i
     cols = width if block[1] >= width else min(width, max(1, side // block[1]) * block[1])
     rows = max(1, TARGET_PIXELS // cols // block[0]) * block[0]
     return min(height, rows), cols
+
+
+def _limit_cache() -> None:
+    """Have GDAL keep no more blocks than chunks of whole blocks need."""
+    if "GDAL_CACHEMAX" not in os.environ and rasterio.env.get_gdal_config("GDAL_CACHEMAX") > CACHE_BYTES:
+        rasterio.env.set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
+
+
+def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
+    """Warn where a file's blocks would be decoded several times, as its chunks straddle them.
+
+    For what was opened by open_mosaic or rioxarray from a local file, and not cropped since.
+    """
+    source = da.encoding.get("source")
+    if not da.chunks or not isinstance(source, str) or not os.path.exists(source):
+        return
+    try:
+        with warnings.catch_warnings(), rasterio.open(source) as dataset:
+            shape, block = dataset.shape, dataset.block_shapes[0]
+    except (rasterio.errors.RasterioError, IndexError):
+        return
+    if shape != da.shape[-2:]:
+        return
+    decoded = math.prod(map(_decoded, da.chunks[-2:], shape, block))
+    if decoded > WASTE:
+        was, better = (max(c) for c in da.chunks[-2:]), _auto_chunks(shape, block)
+        warnings.warn(
+            f"received chunks of {' x '.join(map(str, was))} pixels of a file in blocks of {block[0]} x {block[1]}: "
+            f"every pixel is decoded {decoded:.1f} times; expected whole blocks: use xcrater.open_mosaic({source!r}), "
+            f"or chunks={dict(zip(da.dims[-2:], better, strict=True))}",
+            BlocksWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _decoded(chunks: tuple[int, ...], size: int, block: int) -> float:
+    """How often a row or column is decoded if every chunk reads its blocks for itself."""
+    stop = np.cumsum(chunks)
+    start = stop - chunks
+    pixels = np.minimum(-(-stop // block) * block, size) - start // block * block
+    return float(pixels.sum() / size)

@@ -266,8 +266,8 @@ def _scan_regions(block, codes, clean, exact, u0, first, stop, modes, outer_edge
 
 
 @jit
-def accumulate(block, codes, clean, exact, squares, u0, lat0, rad, edges, modes, outer_edge, inner_edge, nvert, grid,
-               window, buffers, start, held, out):  # fmt: skip
+def accumulate(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, modes, outer_edge, inner_edge, members,
+               nvert, grid, window, buffers, start, held, image, out):  # fmt: skip
     """Accumulate the pixels of every crater's regions.
 
     The discs of one crater are nested, so each pixel is visited once, for the ring between two discs that it lies
@@ -283,12 +283,16 @@ def accumulate(block, codes, clean, exact, squares, u0, lat0, rad, edges, modes,
         None for floats.
     squares : ndarray, shape (s, 8)
         From `summarise`; of no length where it is not worth making.
+    order : ndarray, shape (n,)
+        In which to visit the craters: those in neighbouring rows share the processor's cache.
     u0, lat0, rad : ndarray, shape (n,)
         The craters.
     edges, modes : ndarray, shape (e,)
         Radius of each disc in crater radii, innermost first, and which pixels it takes.
     outer_edge, inner_edge : ndarray, shape (k,)
         Discs that bound each region; -1 for no hole.
+    members : ndarray, shape (k,)
+        Positions of these regions in the output.
     nvert : int
         Vertices of the polygons; 0 for true circles.
     grid, window, buffers
@@ -297,12 +301,15 @@ def accumulate(block, codes, clean, exact, squares, u0, lat0, rad, edges, modes,
         An accumulator before any pixel.
     held : ndarray, shape (e + k, 8)
         Scratch space: one crater's rings, then its regions.
-    out : ndarray, shape (n, k, 8)
+    image : int
+        Which of several this block is.
+    out : ndarray, shape (n, images, regions, 8)
         The accumulators.
     """
     tables, nodes, half, lanes, reach, runs = buffers
     count = edges.size
-    for i in range(u0.size):
+    for n in range(order.size):
+        i = order[n]
         first, stop = edge_half_widths(lat0[i], rad[i], edges, modes, nvert, grid, window, tables, nodes, half, reach)
         for t in range(held.shape[0]):
             for slot in range(8):
@@ -325,12 +332,12 @@ def accumulate(block, codes, clean, exact, squares, u0, lat0, rad, edges, modes,
             if by_rings:
                 for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
                     _add(exact, held, e, held, count + k)
-            for slot in range(8):
-                out[i, k, slot] = held[count + k, slot]
             if exact is not None:  # narrow integers' squares are summed whole: split the sum, so that it can go on
-                low = np.int64(out[i, k, SQ_LOW])
-                out[i, k, SQ_HIGH] += low >> 32
-                out[i, k, SQ_LOW] = low & 0xFFFFFFFF
+                low = np.int64(held[count + k, SQ_LOW])
+                held[count + k, SQ_HIGH] += low >> 32
+                held[count + k, SQ_LOW] = low & 0xFFFFFFFF
+            for slot in range(8):
+                out[i, image, members[k], slot] = held[count + k, slot]
 
 
 @jit
@@ -339,6 +346,14 @@ def merge_sums(exact, sums, place, out):
     for i in range(place.size):
         for k in range(out.shape[1]):
             _add(exact, sums[i], k, out[place[i]], k)
+
+
+@jit
+def lay_out(sums, slot, out):
+    """One slot of accumulators of shape (craters, more, 8), as an array of shape (more, craters)."""
+    for i in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            out[k, i] = sums[i, k, slot]
 
 
 @jit

@@ -14,6 +14,7 @@ import xarray as xr
 from xcrater.bodies import get_body
 from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.grid import Raster, read_raster
+from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
 from xcrater.plan import Craters, Plan, make_plan, place
 from xcrater.tiles import Shapes
@@ -113,6 +114,8 @@ def make_request(
     shapes = [cdb.region(name) for name in names]
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
+    da = da.transpose(..., raster.y_dim, raster.x_dim)
+    check_chunks(da, _users_level())
     craters = place(
         raster.grid,
         cdb.lon.to_numpy(float),
@@ -120,7 +123,7 @@ def make_request(
         np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
     )
     return Request(
-        da=da.transpose(..., raster.y_dim, raster.x_dim),
+        da=da,
         raster=raster,
         names=names,
         shapes=Shapes(

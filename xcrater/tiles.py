@@ -5,9 +5,10 @@ They import numba when they are called, so a scheduler that only unpickles them 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -133,9 +134,6 @@ class Leaf:
         """Accumulate one tile."""
         from xcrater.vectors import LANES
 
-        # In the order of the rows, craters find pixels in the processor's cache.
-        order = np.argsort(tile.craters.lat * self.shapes.grid[1], kind="stable")
-        tile = replace(tile, craters=tile.craters.take(order))
         images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
         start = _start(dtype)
@@ -147,15 +145,18 @@ class Leaf:
             beside = ((0, 0), (0, -stored.shape[1] % LANES))
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
-            self._accumulate(stored, codes, clean, tile, start, sums[:, n])
+            self._accumulate(stored, codes, clean, tile, start, n, sums)
             if self.values:
                 lengths.append(sums[:, n, :, 0].T.astype(np.int64))
                 runs.append(self._collect(stored, codes, clean, tile, lengths[-1]))
-        pieces = [Run(tile.craters.row, np.stack(lengths), np.concatenate(runs))] if runs else []
-        return Partial(tile.craters.row, sums, pieces)
+        row = tile.craters.row
+        pieces = [Run(row, np.stack(lengths), np.concatenate(runs))] if runs else []
+        return Partial([Sums(row, sums)], pieces)
 
-    def _accumulate(self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, out: Array) -> None:
-        """Accumulators of an image to ``out``, of shape (crater, region, slot)."""
+    def _accumulate(
+        self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
+    ) -> None:
+        """Accumulators of an image to ``out[:, image]``."""
         from xcrater import kernels
 
         craters = tile.craters
@@ -165,15 +166,14 @@ class Leaf:
         buffers = self.shapes.buffers(
             tile.window, max(g.edges.size for g in groups), max(g.members.size for g in groups)
         )
+        order = np.argsort(craters.lat * self.shapes.grid[1], kind="stable")
         for group in groups:
-            part = np.empty((len(craters), group.members.size, start.size), start.dtype)
             held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
             kernels.accumulate(
-                stored, codes, clean, exact, squares, craters.u0, craters.lat, craters.radius,
-                group.edges, group.modes, group.outer, group.inner, group.nvert,
-                self.shapes.grid, tile.window, buffers, start, held, part,
+                stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius,
+                group.edges, group.modes, group.outer, group.inner, group.members, group.nvert,
+                self.shapes.grid, tile.window, buffers, start, held, image, out,
             )  # fmt: skip
-            out[:, group.members] = part
 
     def _squares(self, stored: Array, codes: Array, clean: bool, exact: bool | None, tile: Tile, start: Array) -> Array:
         """Accumulators of whole squares of pixels, or none where they would not pay."""
@@ -217,21 +217,34 @@ class Run:
 
 
 @dataclass(frozen=True, eq=False)
-class Partial:
-    """Accumulators of the craters present in some tiles.
+class Sums:
+    """Accumulators of some craters.
 
     Parameters
     ----------
     row : ndarray of int32, shape (n,)
-        Their positions in the table.
+        Their positions in the table, ascending.
     sums : ndarray, shape (n, lead, region, 8)
         Their accumulators, as kernels lay them out.
-    runs : list of Run
-        Pixel values, in the order of the tiles.
     """
 
     row: NDArray[np.int32]
     sums: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """What some tiles found, in the order of the tiles.
+
+    Parameters
+    ----------
+    sums : list of Sums
+        Accumulators; a crater may be in several.
+    runs : list of Run
+        Pixel values.
+    """
+
+    sums: list[Sums] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
 
 
@@ -303,29 +316,40 @@ def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
 
 
 def merge(partials: Sequence[Partial]) -> Partial:
-    """Merge partial results in the order given."""
+    """Merge partial results in the order given.
+
+    Most craters lie on one tile: their accumulators are passed on as they are, rather than copied from level to
+    level, until as many are of craters that were there before.
+    """
+    merged = Partial([s for p in partials for s in p.sums if s.row.size], [run for p in partials for run in p.runs])
+    if len(merged.sums) < 2:
+        return merged
+    present = np.zeros(max(int(s.row[-1]) for s in merged.sums) + 1, bool)
+    for s in merged.sums:
+        present[s.row] = True
+    row = np.flatnonzero(present).astype(np.int32)
+    if sum(s.row.size for s in merged.sums) < 2 * row.size:
+        return merged
+    return Partial([Sums(row, _add_up(merged.sums, row))], merged.runs)
+
+
+def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
+    """Accumulators of the craters in ``row``, ascending, which has all that the pieces have."""
     from xcrater import kernels
 
-    partials = [p for p in partials if p.row.size]
-    if len(partials) < 2:
-        return partials[0] if partials else Partial(np.empty(0, np.int32), np.empty((0, 0, 0, 8)))
-    present = np.zeros(max(int(p.row.max()) for p in partials) + 1, bool)
-    for p in partials:
-        present[p.row] = True
-    row = np.flatnonzero(present).astype(np.int32)
-    place = np.empty(present.size, np.int64)
-    place[row] = np.arange(row.size)
-    like = partials[0].sums
+    like = pieces[0].sums
     out = np.empty((row.size, like.shape[1] * like.shape[2], like.shape[3]), like.dtype)
     out[:] = _start(like.dtype)
-    for p in partials:
-        exact = None if like.dtype.kind == "f" else True
-        kernels.merge_sums(exact, p.sums.reshape(-1, *out.shape[1:]), place[p.row], out)
-    return Partial(row, out.reshape(-1, *like.shape[1:]), [run for p in partials for run in p.runs])
+    exact = None if like.dtype.kind == "f" else True
+    together = row.size and row[-1] - row[0] + 1 == row.size
+    for piece in pieces:
+        place = piece.row - row[0] if together else np.searchsorted(row, piece.row)
+        kernels.merge_sums(exact, piece.sums.reshape(-1, *out.shape[1:]), place, out)
+    return out.reshape(-1, *like.shape[1:])
 
 
 class State(dict[str, Any]):
-    """The merged accumulators of all craters by name, each an array of shape (lead, region, crater).
+    """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
 
     An array is laid out when it is first asked for.
 
@@ -353,9 +377,18 @@ class State(dict[str, Any]):
             self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
 
     def __missing__(self, name: str) -> Array:
+        from xcrater import kernels
+
+        craters, lead, regions, slots = self._sums.shape
         dtype = np.int64 if name in ("count", "nodata", "nan") else self._sums.dtype
-        self[name] = np.moveaxis(self._sums[..., self._slots[name]], 0, -1).astype(dtype, order="C")
+        out = np.empty((lead * regions, craters), dtype)
+        kernels.lay_out(self._sums.reshape(craters, lead * regions, slots), self._slots[name], out)
+        self[name] = out.reshape(lead, regions, craters)
         return self[name]
+
+
+BLOCK = 2**15
+"""Craters that are finished at once."""
 
 
 @dataclass(frozen=True)
@@ -386,20 +419,23 @@ class Finish:
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
         """Finalise; lead is the number of images in the blocks."""
         dtype = np.dtype(self.dtype)
-        sums = partial.sums
-        if partial.row.size < self.craters:
-            start = _start(dtype)
-            sums = np.empty((self.craters, lead, self.regions, start.size), start.dtype)
-            sums[:] = start
-            if partial.row.size:
-                sums[partial.row] = partial.sums
-        elif (np.diff(partial.row) < 0).any():
-            sums = sums[np.argsort(partial.row)]
-        state = State(sums)
-        state.update(scale=self.scale, offset=self.offset)
-        if not all(a.reduces for a in self.aggregations):
-            state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
-        return {a.name: a.finalise(state) for a in self.aggregations}
+        results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
+        # Craters by the block, which stays in the processor's cache from one step to the next.
+        step = BLOCK if all(a.reduces for a in self.aggregations) else max(1, self.craters)
+        edges = np.append(np.arange(0, self.craters, step), self.craters).astype(np.int32)
+        nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, 8), _start(dtype).dtype))
+        cuts = [(piece, np.searchsorted(piece.row, edges)) for piece in partial.sums]
+        for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
+            row = np.arange(first, stop, dtype=np.int32)
+            pieces = [Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]]) for p, at in cuts if at[n] < at[n + 1]]
+            pieces = pieces or [nothing]
+            state = State(_add_up(pieces, row))
+            state.update(scale=self.scale, offset=self.offset)
+            if step != BLOCK:
+                state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
+            for a in self.aggregations:
+                results[a.name][..., first:stop] = a.finalise(state)
+        return results
 
 
 @dataclass(eq=False)
