@@ -71,7 +71,7 @@ def make_mosaic(path: Path, ppd: int) -> None:
     partial.replace(path)
 
 
-def read_only(raster: str, side: int) -> dict:
+def read_only(raster: str, side: int | str) -> dict:
     """dask threads read every chunk and drop it."""
     import dask
 
@@ -84,24 +84,73 @@ def read_only(raster: str, side: int) -> dict:
 
 
 def run_xcrater(raster: str, craters: str, nvert: int, coverage: str) -> dict:
-    """From opening the file to a finished DataFrame."""
+    """From opening the file to a finished DataFrame: the table, and a column for each region and statistic."""
     import xcrater
 
-    timing = {}
     start = time.perf_counter()
     cdb = xcrater.CraterDatabase(craters, "moon", units="km")
     for name, (inner, outer) in REGIONS.items():
         cdb.add_annuli(name, inner, outer, nvert=nvert or None)
+    table = time.perf_counter()
+    frame = cdb.get_stats(xcrater.open_mosaic(raster), list(REGIONS), STATS, coverage=coverage)
+    done = time.perf_counter()
+    pixels = int(sum(frame[f"count_{name}"].sum() for name in REGIONS))
+    return {"table": table - start, "statistics": done - table, "pixels": pixels}
+
+
+def run_plan(raster: str, craters: str) -> dict:
+    """From the call to the graph, and the graph's size."""
+    import cloudpickle
+
+    import xcrater
+
+    cdb = xcrater.CraterDatabase(craters, "moon", units="km")
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer, nvert=None)
     da = xcrater.open_mosaic(raster)
-    timing["table"] = time.perf_counter() - start
     start = time.perf_counter()
-    lazy = da.craters.get_stats(cdb, list(REGIONS), STATS, coverage=coverage)
-    timing["plan"] = time.perf_counter() - start
+    lazy = da.craters.get_stats(cdb, list(REGIONS), STATS, coverage="center")
+    planned = time.perf_counter()
+    ours = {k: v for k, v in lazy["mean"].data.dask.layers.items() if k.startswith("craters")}
+    size = sum(len(cloudpickle.dumps(dict(layer))) for layer in ours.values())
+    return {"inner": planned - start, "bytes": size / len(cdb), "tasks": sum(map(len, ours.values()))}
+
+
+def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
+    """Where the time of one thread goes: the parts of `run_xcrater` under a stopwatch."""
+    import dask
+
+    import xcrater
+    from xcrater import graph, kernels, request, tiles
+
+    parts = {}
+
+    def watch(owner, name: str, title: str) -> None:
+        function = getattr(owner, name)
+
+        def timed(*args, **kwargs):
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                parts[title] = parts.get(title, 0.0) + time.perf_counter() - start
+
+        setattr(owner, name, timed)
+
+    watch(kernels, "accumulate", "spans and accumulate")
+    watch(kernels, "summarise", "summarise squares")
+    watch(tiles.Leaf, "__call__", "leaf")
+    watch(tiles.Finish, "__call__", "merge and finalise")
+    watch(graph, "reduce_tiles", "graph")
+    watch(request, "make_plan", "plan")
     start = time.perf_counter()
-    frame = lazy.compute().to_dataframe()
-    timing["compute"] = time.perf_counter() - start
-    timing["pixels"] = int(frame["count"].sum())
-    return timing
+    with dask.config.set(scheduler="synchronous"):
+        run_xcrater(raster, craters, nvert, coverage)
+    whole = time.perf_counter() - start
+    leaf = parts.pop("leaf")
+    parts["rest of the leaves"] = leaf - parts["spans and accumulate"] - parts.get("summarise squares", 0.0)
+    parts["read, decode and everything else"] = whole - sum(parts.values())
+    return {"parts": parts}
 
 
 def sample_of(craters: str, count: int) -> pd.DataFrame:
@@ -224,7 +273,7 @@ def main() -> None:
 
     reads = {
         f"read once, {side} px chunks": ["read_only", raster, side]
-        for side in ((512,) if options.small else (2048, 4096))
+        for side in ((512,) if options.small else (1024, 2048, 4096))
     }
     ours = {
         "xcrater, true circles, center": ["run_xcrater", raster, craters, 0, "center"],
@@ -271,9 +320,17 @@ def main() -> None:
     ours_each = median("xcrater, 32-vertex polygons, all_touched") / pairs
     for name in peers:
         print(f"xcrater is {each[name] / ours_each:,.0f} x {name} per crater and region")
-    for name in ours:
-        parts = ", ".join(f"{key} {median(name, key):.2f} s" for key in ("table", "plan", "compute"))
-        print(f"{name}: {parts}")
+    planned = [measure(["run_plan", raster, craters]) for _ in range(options.rounds)]
+    print(
+        f"from call to graph: {statistics.median(p['inner'] for p in planned):.2f} s, {planned[0]['tasks']} tasks, "
+        f"{planned[0]['bytes']:.1f} bytes of pickled graph per crater"
+    )
+    for name, task in ours.items():
+        print(f"\n{name}, one thread:")
+        parts = measure(["run_parts", *task[1:]])["parts"]
+        for part, seconds in sorted(parts.items(), key=lambda item: -item[1]):
+            print(f"  {seconds:6.2f} s  {part}")
+    print()
     print(f"import xcrater: {import_ratio(5):.2f} x importing xarray, rioxarray and dask.array")
 
 

@@ -8,9 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import xcrater
+from xcrater import kernels
+from xcrater.plan import Craters, Tile
+from xcrater.tiles import Leaf, Shapes, check_kernels
 
 ANSWER = """
 import numpy as np
@@ -95,3 +99,41 @@ def test_the_directory_is_named_by_the_sources(tmp_path):
         assert out[0].startswith(str(copy))
         names.add(out[1])
     assert len(names) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [b"", b"rubbish"])
+def test_damaged_files_are_made_anew(tmp_path, damage):
+    before = answer(start(tmp_path))
+    files = [p for p in tmp_path.rglob("*.nb?")]
+    assert files
+    for suffix in (".nbc", ".nbi"):
+        for path in files:
+            if path.suffix == suffix:
+                path.write_bytes(damage or path.read_bytes()[:100])
+        assert answer(start(tmp_path)) == before
+        assert all(len(p.read_bytes()) > 100 for p in tmp_path.rglob("*.nb?"))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "i8", "f4", "f8"])
+def test_kernels_give_the_known_answer(dtype):
+    check_kernels.__wrapped__(np.dtype(dtype).str)
+
+
+@pytest.mark.parametrize("slot", ["COUNT", "TOTAL", "LOW", "HIGH", "SQ_HIGH"])
+def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
+    sound = kernels.accumulate
+
+    def wrong(*args):
+        sound(*args)
+        args[-1][..., getattr(kernels, slot)] += 1
+
+    monkeypatch.setattr(kernels, "accumulate", wrong)
+    check_kernels.cache_clear()
+    shapes = Shapes((0.0,), (1.0,), (0,), False, (np.radians(90.0), np.radians(-1.0), 360.0))
+    craters = Craters(np.arange(1, dtype="i4"), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
+    tile = Tile((0, 0), (0, 180, 0, 360), craters)
+    with pytest.raises(RuntimeError, match="delete that directory"):
+        Leaf(shapes, None, values=False)(np.ones((180, 360), "i2"), tile)
+    monkeypatch.undo()
+    Leaf(shapes, None, values=False)(np.ones((180, 360), "i2"), tile)

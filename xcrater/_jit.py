@@ -45,7 +45,7 @@ def jit(function: Callable[..., Any], *, inline: bool = False, allocates: bool =
     callable
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
-    options = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": allocates}
+    options: Any = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": allocates}
     kernel: Any = numba.njit(**options)(function)
     settings: Any = numba.config
     directory = None if settings.DISABLE_JIT else cache_directory()
@@ -119,7 +119,16 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 class _LockedCache(numba.core.caching.FunctionCache):
-    """numba's cache of one function, saving one process at a time."""
+    """numba's cache of one function, saving one process at a time; files that cannot be read are made anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Compiled code; None where there is none."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged pickle or object file raises
+            with contextlib.suppress(OSError), _lock(Path(self._cache_path).parent / "lock"):
+                self.flush()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep compiled code; without, it is compiled again next time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from pathlib import Path
@@ -41,8 +40,9 @@ def open_mosaic(
 
     Notes
     -----
-    As such chunks never want a block twice, GDAL's cache of decoded blocks, which would take 5 % of the memory, is
-    set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is smaller already.
+    Chunks of whole blocks never want a block twice. For them, GDAL's cache of decoded blocks, which would take 5 % of
+    the memory, is set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is
+    smaller already.
 
     Returns
     -------
@@ -90,10 +90,11 @@ def open_mosaic(
     except rasterio.errors.RasterioIOError as err:
         raise GridError(f"cannot read {source!r} as a raster: {err}") from err
     if chunks == "auto":
-        _limit_cache()
         chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
     masked = rasterio.enums.MaskFlags.per_dataset in flags and rasterio.enums.MaskFlags.nodata not in flags
     da: Any = rioxarray.open_rasterio(source, chunks=cast(Any, chunks), lock=False, cache=chunks is None, masked=masked)
+    if chunks is not None and _decoded_times(da, shape, block) == 1:
+        _limit_cache()
     return da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
 
 
@@ -127,7 +128,7 @@ def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
         return
     if shape != da.shape[-2:]:
         return
-    decoded = math.prod(map(_decoded, da.chunks[-2:], shape, block))
+    decoded = _decoded_times(da, shape, block)
     if decoded > WASTE:
         was, better = (max(c) for c in da.chunks[-2:]), _auto_chunks(shape, block)
         warnings.warn(
@@ -139,9 +140,12 @@ def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
         )
 
 
-def _decoded(chunks: tuple[int, ...], size: int, block: int) -> float:
-    """How often a row or column is decoded if every chunk reads its blocks for itself."""
-    stop = np.cumsum(chunks)
-    start = stop - chunks
-    pixels = np.minimum(-(-stop // block) * block, size) - start // block * block
-    return float(pixels.sum() / size)
+def _decoded_times(da: xr.DataArray, shape: tuple[int, int], block: tuple[int, int]) -> float:
+    """How often a pixel is decoded if every chunk reads its blocks for itself."""
+    times = 1.0
+    for chunks, size, side in zip(cast(Any, da.chunks)[-2:], shape, block, strict=True):
+        stop = np.cumsum(chunks)
+        start = stop - chunks
+        pixels = np.minimum(-(-stop // side) * side, size) - start // side * side
+        times *= float(pixels.sum() / size)
+    return times

@@ -197,7 +197,7 @@ def _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, un
             _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
 
 
-@jit
+@inlined
 def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, edges, modes, period, window, half, lanes,
                 reach, held):  # fmt: skip
     """Add the pixels of one crater's rings to their accumulators; False where a row takes more than its two bounds."""
@@ -209,7 +209,7 @@ def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, ed
         a, b = int(max(start, left)), int(min(end, right))
         if a >= b:
             a, b = left, left + 1  # nothing around u; a copy a turn on may show
-    wide = b - a > 2 * LANES
+    wide = b - a > 4 * LANES
     if wide:
         a -= (a - left) % LANES
     groups = (b - a + LANES - 1) // LANES

@@ -115,7 +115,7 @@ def make_request(
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
-    check_chunks(da, _users_level())
+    check_chunks(da, _users_level() + 1)
     craters = place(
         raster.grid,
         cdb.lon.to_numpy(float),

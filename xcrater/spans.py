@@ -70,7 +70,7 @@ def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
     return -1.0  # not a number: beyond the pole, or tangent to it
 
 
-@jit
+@inlined
 def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half, e):
     """Half-widths, in columns, of a true small circle in rows [row_start, row_stop), to ``half[e, row - first]``.
 
@@ -137,7 +137,7 @@ NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT = range(5)
 """Rows of the array of a polygon's nodes: where they are, and the azimuths they were last made for."""
 
 
-@jit
+@inlined
 def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, nodes):
     """Vertices of a disc's polygon on one side of its meridian, in pixel coordinates, in order of rows.
 
@@ -178,7 +178,7 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
     return count
 
 
-@jit
+@inlined
 def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, first, row_start, row_stop, half, e):
     """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop), to ``half[e, row - first]``.
 
@@ -236,7 +236,7 @@ def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, fi
             break
 
 
-@jit
+@inlined
 def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_start, row_stop, tables, nodes, half, e):
     """Half-widths of a disc in rows [row_start, row_stop), to ``half[e, row - first]``.
 
@@ -264,7 +264,7 @@ def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_star
     polygon_half_widths(count, nodes, 0.5 * period, pole_first, pole_last, mode, first, row_start, row_stop, half, e)
 
 
-@jit
+@inlined
 def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes, half, reach):
     """Half-widths of several discs of one crater, ``half[e, row - first]``, and the rows (first, stop) that they meet.
 
@@ -293,7 +293,7 @@ def _columns(center, half, mode):
     return np.ceil(center - half), np.floor(center + half)
 
 
-@jit
+@inlined
 def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     """Bounds of disc e in lanes, columns counted from the origin, within columns [left, right).
 
@@ -318,7 +318,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     return pixels, pieces
 
 
-@jit
+@inlined
 def nested_lanes(count, rows, lanes):
     """Whether every disc's bounds, in lanes, hold those of the disc before it."""
     apart = False
@@ -372,7 +372,7 @@ def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_s
     return n
 
 
-@jit
+@inlined
 def region_rows(lat0, rho, grid, row_start, row_stop):
     """The rows within [row_start, row_stop) that a disc can meet, with a hair to spare."""
     lat_origin, lat_step = grid[0], grid[1]

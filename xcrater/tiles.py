@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -136,6 +137,7 @@ class Leaf:
 
         images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
+        check_kernels(dtype.str)
         start = _start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         runs, lengths = [], []
@@ -205,6 +207,45 @@ class Leaf:
             np.ascontiguousarray(offset), out,
         )  # fmt: skip
         return out
+
+
+@cache
+def check_kernels(dtype: str) -> None:
+    """Try the kernels of a dtype, which may come from a file, on pixels whose sums are known; once in a process.
+
+    Raises
+    ------
+    RuntimeError
+        They give other sums.
+    """
+    from xcrater import _jit, kernels
+
+    size, side, top = (160, 256), 0.25, 20.0
+    row, column = np.indices(size)
+    pixels = ((7 * row + 3 * column) % 101).astype(dtype)
+    lon, lat, angle = 31.91, 0.43, 10.0
+    north, east = np.radians(top - side * (row + 0.5)), np.radians(side * (column + 0.5) - lon)
+    up, both = np.sin((north - np.radians(lat)) / 2) ** 2, np.cos(north) * math.cos(math.radians(lat))
+    distance = np.degrees(2 * np.arcsin(np.sqrt(up + both * np.sin(east / 2) ** 2))) / angle
+    shapes = Shapes((0.0, 0.7), (1.0, 1.8), (0, 0), False, (math.radians(top), math.radians(-side), 360 / side))
+    craters = Craters(np.zeros(1, np.int32), np.array([lon / side]), np.radians([lat]), np.radians([angle]))
+    tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
+    start = _start(pixels.dtype)
+    out = np.empty((1, 1, 2, start.size), start.dtype)
+    leaf = Leaf(shapes, None, values=False, summarise=True)
+    leaf._accumulate(pixels, np.empty((1, 1), np.uint8), True, tile, start, 0, out)
+    for k, held in enumerate(out[0, 0]):
+        inside = pixels[(shapes.inner[k] < distance) & (distance < shapes.outer[k])].astype(np.int64)
+        wanted = [inside.size, inside.sum(), inside.min(), inside.max(), inside.size * inside.var()]
+        found = [held[slot] for slot in (kernels.COUNT, kernels.TOTAL, kernels.LOW, kernels.HIGH)]
+        square = held[kernels.SQ_HIGH]
+        if start.dtype.kind != "f":
+            square = square * 2**32 + held[kernels.SQ_LOW] - inside.sum() ** 2 / inside.size
+        if found != wanted[:4] or not math.isclose(square, wanted[4], rel_tol=1e-9):
+            raise RuntimeError(
+                f"the compiled kernels give wrong numbers ({[*found, square]} for {wanted}); expected those of a file "
+                f"in {_jit.cache_directory()} to be sound: delete that directory and start again"
+            )
 
 
 @dataclass(frozen=True, eq=False)
