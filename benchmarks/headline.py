@@ -120,7 +120,6 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     """Where the time of one thread goes: the parts of `run_xcrater` under a stopwatch."""
     import dask
 
-    import xcrater
     from xcrater import graph, kernels, request, tiles
 
     parts = {}

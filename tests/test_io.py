@@ -17,8 +17,8 @@ import xarray as xr
 from affine import Affine
 
 from tests.helpers import raise_if_dask_computes
-from xcrater import io as module
 from xcrater import CraterDatabase, open_mosaic
+from xcrater import io as module
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.io import check_chunks
 
@@ -248,6 +248,10 @@ def test_a_file_of_several_rasters_asks_for_one(tmp_path):
 
 
 class TestChunksThatStraddleBlocks:
+    @pytest.fixture(autouse=True)
+    def no_file_is_small(self, monkeypatch):
+        monkeypatch.setattr(module, "SMALL", 0)
+
     @staticmethod
     def decoded(path, chunks):
         """What is said when statistics are asked for."""
@@ -277,6 +281,10 @@ class TestChunksThatStraddleBlocks:
         (warning,) = self.decoded(strips, {"y": 800, "x": 525})
         assert "decoded 4.0 times" in str(warning.message)
 
+    def test_a_small_file_is_decoded_soon_enough(self, tiled, monkeypatch):
+        monkeypatch.setattr(module, "SMALL", 1300 * 2100)
+        assert not self.decoded(tiled, {"y": 500, "x": 700})
+
     def test_a_crop_or_a_raster_in_memory_is_not_looked_at(self, tiled):
         da = rioxarray.open_rasterio(tiled, chunks={"y": 500, "x": 700})
         with warnings.catch_warnings():
@@ -292,7 +300,11 @@ def test_gdal_keeps_few_blocks_unless_told_otherwise(tiled):
         "print(rasterio.env.get_gdal_config('GDAL_CACHEMAX'))"
     )
     environment = {k: v for k, v in os.environ.items() if k != "GDAL_CACHEMAX"}
-    for wish, wanted in (({}, module.CACHE_BYTES), ({"GDAL_CACHEMAX": "300"}, 300 * 2**20), ({"GDAL_CACHEMAX": "1"}, 2**20)):
+    for wish, wanted in (
+        ({}, module.CACHE_BYTES),
+        ({"GDAL_CACHEMAX": "300"}, 300 * 2**20),
+        ({"GDAL_CACHEMAX": "1"}, 2**20),
+    ):
         done = subprocess.run(
             [sys.executable, "-c", code, str(tiled)], env=environment | wish, capture_output=True, text=True, check=True
         )

@@ -493,7 +493,7 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
 def test_pixels_are_those_under_the_mask(
     dtype: str, touched: bool, nvert: int, seed: int, summarise: bool, on: str
 ) -> None:
-    """Rings, bands, squares and lanes against one mask for each region: seam, poles, the whole body, tiles one row high."""
+    """One mask for each region says the same: across the seam, over the poles, all round, in tiles one row high."""
     rng = np.random.default_rng(seed)
     grid = {"wide": WIDE, "whole": WHOLE}[on]
     values = rng.integers(-3, 100, grid.shape).astype(dtype)

@@ -74,7 +74,7 @@ def test_a_ring_is_its_disc_without_the_disc_before() -> None:
     lanes = np.empty((2, 3, 2), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
     lanes[:, 1, 1] = 5, 8
-    lanes[:, 2] = 3, 10
+    lanes[:, 2] = [[3], [10]]
     n, nans, total, low, high, _, squares = ring_sums(block, block, True, 2, 1, lanes, 1, 0, 2, 0)
     pixels = np.r_[block[2, 4:11], block[3, 4:6], block[3, 9:11]].astype(int)
     assert (n, nans, total, low, high) == (pixels.size, 0, pixels.sum(), pixels.min(), pixels.max())

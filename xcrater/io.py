@@ -21,6 +21,9 @@ TARGET_PIXELS = 2**24
 CACHE_BYTES = 2**26
 """Bytes of decoded blocks that GDAL keeps: chunks of whole blocks want none of them twice."""
 
+SMALL = 2**24
+"""Pixels up to which a file is decoded so soon that `check_chunks` says nothing."""
+
 WASTE = 1.25
 """How many times the pixels of a file may be decoded before `check_chunks` warns."""
 
@@ -126,7 +129,7 @@ def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
             shape, block = dataset.shape, dataset.block_shapes[0]
     except (rasterio.errors.RasterioError, IndexError):
         return
-    if shape != da.shape[-2:]:
+    if shape != da.shape[-2:] or shape[0] * shape[1] <= SMALL:
         return
     decoded = _decoded_times(da, shape, block)
     if decoded > WASTE:

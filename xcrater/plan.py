@@ -162,35 +162,37 @@ def make_plan(grid: Grid, craters: Craters, outer: float) -> Plan:
     top, bottom, half = extents(grid, craters, outer)
     row_start = np.clip(np.floor(top - 1e-6), 0, height).astype(np.int64)
     row_stop = np.clip(np.ceil(bottom + 1e-6), 0, height).astype(np.int64)
-    row_edges, col_edges = np.asarray(grid.row_edges), np.asarray(grid.col_edges)
-    across = col_edges.size - 1
-    i_start = np.searchsorted(row_edges, row_start, side="right") - 1
-    i_stop = np.searchsorted(row_edges, row_stop, side="left")
-    i_stop = np.where(row_stop > row_start, i_stop, i_start)
+    row_chunk, col_chunk = (np.repeat(np.arange(len(e) - 1), np.diff(e)) for e in (grid.row_edges, grid.col_edges))
+    across = len(grid.col_edges) - 1
+    i_start = row_chunk[np.minimum(row_start, height - 1)]
+    deep = np.where(row_stop > row_start, row_chunk[row_stop - 1] + 1 - i_start, 0)
 
     polar = half >= grid.period / 2
     tiles, members = [], []
     for k in range(-1, int(np.ceil(width / grid.period)) + 1):
-        left, right = craters.u0 - half + k * grid.period, craters.u0 + half + k * grid.period
-        col_start = np.clip(np.floor(left - 1e-6), 0, width)
-        col_stop = np.clip(np.ceil(right + 1e-6), 0, width)
-        col_start = np.where(polar, 0, col_start).astype(np.int64)
-        col_stop = np.where(polar, width if k == 0 else 0, col_stop).astype(np.int64)
-        j_start = np.searchsorted(col_edges, col_start, side="right") - 1
-        j_stop = np.searchsorted(col_edges, col_stop, side="left")
-        wide = np.where(col_stop > col_start, j_stop - j_start, 0)
-        hits = (i_stop - i_start) * wide
-        member = np.repeat(np.arange(len(craters), dtype=np.int32), hits)
+        west, east = craters.u0 - half + k * grid.period, craters.u0 + half + k * grid.period
+        shown = np.flatnonzero((deep > 0) & np.where(polar, k == 0, (west < width + 1.0) & (east > -1.0)))
+        whole = polar[shown]
+        col_start = np.where(whole, 0, np.clip(np.floor(west[shown] - 1e-6), 0, width)).astype(np.int64)
+        col_stop = np.where(whole, width, np.clip(np.ceil(east[shown] + 1e-6), 0, width)).astype(np.int64)
+        j_start = col_chunk[np.minimum(col_start, width - 1)]
+        wide = np.where(col_stop > col_start, col_chunk[col_stop - 1] + 1 - j_start, 0)
+        hits = deep[shown] * wide
+        member = np.repeat(np.arange(shown.size), hits)
         nth = np.arange(member.size) - np.repeat(np.cumsum(hits) - hits, hits)
-        down, right_by = np.divmod(nth, wide[member]) if member.size else (nth, nth)
-        tiles.append((i_start[member] + down) * across + j_start[member] + right_by)
-        members.append(member)
+        down, right_by = np.divmod(nth, wide[member])
+        tiles.append((i_start[shown[member]] + down) * across + j_start[member] + right_by)
+        members.append(shown[member])
     tile, member = np.concatenate(tiles), np.concatenate(members)
-    order = np.lexsort((member, tile))
+    order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
+    tile, member = tile[order], member[order]
+    # Of numbers of 16 bits, a stable sort takes numpy one pass.
+    number = tile.astype(np.uint16 if (len(grid.row_edges) - 1) * across <= 2**16 else np.int64)
+    order = np.argsort(number, kind="stable")
     tile, member = tile[order], member[order]
     # Two turns of one crater may meet the same tile.
     again = np.zeros(tile.size, bool)
     again[1:] = (tile[1:] == tile[:-1]) & (member[1:] == member[:-1])
     tile, member = tile[~again], member[~again]
-    touched, first = np.unique(tile, return_index=True)
-    return Plan(grid, craters, touched, np.append(first, tile.size), member)
+    first = np.flatnonzero(np.append(True, tile[1:] != tile[:-1])[: tile.size])
+    return Plan(grid, craters, tile[first], np.append(first, tile.size), member.astype(np.int32))

@@ -16,7 +16,7 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
-from xcrater.vectors import LANES, NOWHERE, OUTSIDE
+from xcrater.vectors import NOWHERE, OUTSIDE
 
 CENTER, TOUCHED, CONTAINED = 0, 1, 2
 """Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
@@ -223,7 +223,7 @@ def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, fi
             v += SLACK
         elif j == count - 1 and not open_last:
             v -= SLACK
-        i = int(math.floor(v)) - row_start
+        i = math.floor(v) - row_start
         if 0 <= i < rows:
             h = half[e, to + i]
             half[e, to + i] = max(h, nodes[NODE_HALF, j]) if mode == TOUCHED else min(h, nodes[NODE_HALF, j])
@@ -300,7 +300,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     Fills ``lanes[:, e + 1]``. Returns how many pixels there are, and whether a row has more than the one piece
     around u, as it may where the disc, a turn of longitude on, shows again.
     """
-    pixels = 0
+    pixels = np.int64(0)
     pieces = False
     for row in range(rows):
         h = half[e, row]
@@ -314,7 +314,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
         first, stop = np.int32(a - origin if hit else OUTSIDE), np.int32(b - origin if hit else NOWHERE)
         lanes[0, e + 1, row] = first
         lanes[1, e + 1, row] = stop
-        pixels += max(stop - first, 0)
+        pixels += np.int64(stop - first if hit else 0)
     return pixels, pieces
 
 
@@ -462,13 +462,13 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, nodes, out):
             half = math.asin(min(1.0, math.sin(rho) / math.cos(lat0[i]))) * period / (2.0 * math.pi)
         elif nvert > 0 and rho < math.pi:
             count = polygon_nodes(lat0[i], rho, nvert, lat_origin, lat_step, period / (2.0 * math.pi), nodes)
-            node_row, node_half = nodes[NODE_ROW], nodes[NODE_HALF]
             first, last = min(a, b), max(a, b)
-            widest = node_half[:count].max()
             full = half * (1.0 - 1e-12)
-            a = first if node_half[0] >= full else node_row[0]
-            b = last if node_half[count - 1] >= full else node_row[count - 1]
-            half = widest
+            a = first if nodes[NODE_HALF, 0] >= full else nodes[NODE_ROW, 0]
+            b = last if nodes[NODE_HALF, count - 1] >= full else nodes[NODE_ROW, count - 1]
+            half = 0.0
+            for j in range(count):
+                half = max(half, nodes[NODE_HALF, j])
         out[i, 0] = min(a, b)
         out[i, 1] = max(a, b)
         out[i, 2] = u0[i] - half

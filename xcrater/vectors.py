@@ -152,9 +152,8 @@ def _over_ring(context: Any, builder: Any, signature: Any, args: Any, visit: Cal
     outer_disc = builder.add(e, ir.Constant(_I64, 1))
     with cgutils.for_range(builder, builder.sub(stop, first)) as loop:
         row = builder.add(loop.index, first)
-        a, b, c, d = (
-            load("lanes", ir.Constant(_I64, side), disc, row, vector=False) for disc in (outer_disc, e) for side in (0, 1)
-        )  # fmt: skip
+        sides = ir.Constant(_I64, 0), ir.Constant(_I64, 1)
+        a, b, c, d = (load("lanes", side, disc, row, vector=False) for disc in (outer_disc, e) for side in sides)
         wide = [builder.sext(bound, _I64) for bound in (a, b, c, d)]
         reached = builder.and_(builder.icmp_signed("<", wide[0], last), builder.icmp_signed(">", wide[1], lane))
         spared = builder.or_(builder.icmp_signed(">", wide[2], lane), builder.icmp_signed("<", wide[3], last))
@@ -269,7 +268,7 @@ def _ring_deviations(typing_context, block, codes, clean, top, left, lanes, e, f
 @overload(ring_sums, inline="always")
 def _(block, codes, clean, top, left, lanes, e, first, stop, lane):
     def sums(block, codes, clean, top, left, lanes, e, first, stop, lane):
-        return _ring_sums(block, codes, clean, top, left, lanes, e, first, stop, lane)
+        return _ring_sums(block, codes, clean, top, left, lanes, e, first, stop, lane)  # type: ignore[call-arg]
 
     return sums
 
@@ -280,6 +279,6 @@ def _(block, codes, clean, top, left, lanes, e, first, stop, lane, mean):
         return lambda block, codes, clean, top, left, lanes, e, first, stop, lane, mean: 0.0
 
     def deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, mean):
-        return _ring_deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, mean)
+        return _ring_deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, mean)  # type: ignore[call-arg]
 
     return deviations

@@ -64,22 +64,25 @@ class Stats:
 
 
 class Rings:
-    """A radial profile of rings against the disc that they make up."""
+    """Twenty rings of equal width against the disc that they make up, for one large crater and for many small ones."""
 
-    params = (1, 20)
-    param_names = ("rings",)
+    params = (("one crater of 600 km", "20,000 craters"), (1, 20))
+    param_names = ("table", "rings")
 
-    def setup(self, rings: int) -> None:
+    def setup(self, table: str, rings: int) -> None:
         self.cdb = lunar_craters(20_000)
+        if table.startswith("one"):
+            one = pd.DataFrame({"lat": [12.0], "lon": [3.0], "diameter": [600.0]})
+            self.cdb = xcrater.CraterDatabase(one, "moon", units="km")
         edges = np.linspace(0, 3, rings + 1)
         for n in range(rings):
             self.cdb.add_annuli(f"ring {n}", edges[n], edges[n + 1], nvert=None)
         self.names = [f"ring {n}" for n in range(rings)]
         few = tutorial.synthetic_craters("moon", 50)
         self.da = tutorial.synthetic_mosaic("moon", ppd=16, craters=few, dtype="int16").compute()
-        self.time_rings(rings)
+        self.time_rings(table, rings)
 
-    def time_rings(self, rings: int) -> None:
+    def time_rings(self, table: str, rings: int) -> None:
         self.da.craters.get_stats(self.cdb, self.names, "mean", coverage="center")
 
 
