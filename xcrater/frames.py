@@ -61,7 +61,7 @@ def stats_frame(
             for label, image in _images(result.sel(region=region)):
                 for stat, values in image.data_vars.items():
                     columns.update(_columns(str(stat), values, _suffix(name, region, label)))
-    return pd.concat([cdb.data[cdb.orig_cols], pd.DataFrame(columns, index=cdb.data.index)], axis=1)
+    return _beside(cdb, columns)
 
 
 def arrays_frame(
@@ -83,7 +83,15 @@ def arrays_frame(
     for k, region in enumerate(regions):
         for name, cells in zip(named, results, strict=True):
             columns[_suffix(name, region, "").removeprefix("_")] = pd.Series(list(cells[k]), cdb.data.index, object)
-    return pd.concat([cdb.data[cdb.orig_cols], pd.DataFrame(columns, index=cdb.data.index)], axis=1)
+    return _beside(cdb, columns)
+
+
+def _beside(cdb: CraterDatabase, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """The table with columns added, which are not copied."""
+    table = cdb.data[cdb.orig_cols]
+    if table.columns.intersection(list(columns)).empty:
+        return pd.DataFrame({**table, **columns}, index=table.index, copy=False)
+    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
 
 
 def _prepare(
