@@ -18,7 +18,7 @@ from tests.strategies import Cap, GridCase
 from xcrater.grid import Grid, Window
 from xcrater.plan import place
 from xcrater.spans import node_scratch, region_spans, region_windows, scratch
-from xcrater.tiles import Shapes, region_mask
+from xcrater.tiles import MODES, Shapes, region_mask
 
 Mask = NDArray[np.bool_]
 Spans = list[tuple[int, int, int]]
@@ -50,16 +50,16 @@ def spans_of(
     window = window or whole(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
     at = (crater.u0[0], crater.lat[0], crater.radius[0])
-    touched = coverage == "all_touched"
-    buffers = scratch(window, grid.radians, nvert, touched)
-    n = region_spans(*at, inner, outer, nvert, touched, grid.radians, window, buffers)
+    mode = MODES[coverage]
+    buffers = scratch(window, grid.radians, nvert, mode)
+    n = region_spans(*at, inner, outer, nvert, mode, grid.radians, window, buffers)
     return [tuple(span) for span in buffers[-1][:3, :n].T.tolist()]
 
 
 def mask_of(case: GridCase, cap: Cap, inner: float, outer: float, nvert: int, coverage: ref.Coverage) -> Mask:
     grid = grid_of(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
-    shapes = Shapes((inner,), (outer,), (nvert,), coverage == "all_touched", grid.radians)
+    shapes = Shapes((inner,), (outer,), (nvert,), coverage, grid.radians)
     return region_mask(shapes, 0, crater, 0, whole(case))
 
 

@@ -18,6 +18,7 @@ from xcrater.aggregations import parse
 from xcrater.errors import GridError
 from xcrater.grid import Grid
 from xcrater.plan import Craters, Plan, make_plan, place
+from xcrater.spans import CENTER, scratch
 from xcrater.tiles import Finish, Leaf, Partial, Shapes, _add_up, merge, region_mask
 from xcrater.vectors import LANES
 
@@ -29,7 +30,7 @@ STATS = (*ref.RASTERSTATS, "percentile_0", "percentile_17.5", "percentile_50", "
 COUNTS = ("count", "unique", "nodata", "nan")
 ROUNDED = ("sum", "mean", "std")
 SHAPE = (12, 24)
-SHAPES = Shapes((0.0, 0.5, 1.0), (1.0, 1.2, 2.0), (0, 32, 0), True, (math.pi / 2, -math.pi / 12, 24.0))
+SHAPES = Shapes((0.0, 0.5, 1.0), (1.0, 1.2, 2.0), (0, 32, 0), "all_touched", (math.pi / 2, -math.pi / 12, 24.0))
 """A disc, a ring that overlaps it and a ring around it, on a grid of 15° pixels."""
 
 
@@ -57,6 +58,11 @@ def leaves(plan: Plan, values: Array, leaf: Leaf) -> list[Partial]:
     return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan]
 
 
+def leaf_of(needs: set[str], nodata: float | int | None) -> Leaf:
+    """What collects those needs."""
+    return Leaf(SHAPES, nodata, values="values" in needs, more="moments" in needs)
+
+
 def statistics(
     values: Array,
     nodata: float | int | None = None,
@@ -71,9 +77,10 @@ def statistics(
     aggregations = parse(stats)
     needs = {need for a in aggregations for need in a.needs}
     plan = make_plan(grid or grid_of(), craters, max(SHAPES.outer))
-    partials = leaves(plan, values, Leaf(SHAPES, nodata, "values" in needs))
+    leaf = leaf_of(needs, nodata)
+    partials = leaves(plan, values, leaf)
     pairs = [merge(partials[i : i + 2]) for i in range(0, len(partials), 2)]
-    finish = Finish(aggregations, len(craters), len(SHAPES.outer), values.dtype.str, scale, offset)
+    finish = Finish(aggregations, len(craters), len(SHAPES.outer), values.dtype.str, scale, offset, leaf)
     return finish(merge(pairs), math.prod(values.shape[:-2]))
 
 
@@ -243,7 +250,7 @@ def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, ">i2", ">f4"])
 def test_no_tile_at_all_counts_nothing_and_is_nan(dtype: str) -> None:
     aggregations = parse(STATS)
-    actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0)(merge([]), 4)
+    actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0, Leaf(SHAPES, None, values=True))(merge([]), 4)
     assert {found.shape for found in actual.values()} == {(4, 2, 3)}
     for name, found in actual.items():
         assert (found == 0).all() if name in ("count", "nodata", "nan") else np.isnan(found).all(), name
@@ -350,7 +357,7 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
     plan = make_plan(edges(data), CRATERS, max(SHAPES.outer))
     partials = leaves(plan, values, Leaf(SHAPES, nodata, True))
-    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0)
+    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, Leaf(SHAPES, nodata, True))
     one_by_one = partials[0]
     for partial in data.draw(st.permutations(partials[1:])):
         one_by_one = merge([partial, one_by_one])
@@ -419,7 +426,8 @@ def test_waves_equal_numpys() -> None:
 @pytest.mark.nojit
 def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> None:
     grid = grid_of()
-    window, buffers = (0, 12, 0, 24), SHAPES.buffers((0, 12, 0, 24))
+    window = (0, 12, 0, 24)
+    buffers = scratch(window, grid.radians, 0, CENTER)
     lon, lat, radius, depth, rim, extent = 170.0, 60.0, 35.0, 3.0, 0.5, 2.0
     crater = place(grid, np.array([lon]), np.array([lat]), np.array([radius]))
     out = np.full(SHAPE, 10.0)
@@ -472,9 +480,9 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
     elif holes == "whole squares":
         values[:, 64:256] = 0
     craters = craters_on(WIDE, rng, 200)
-    for touched in (False, True):
+    for coverage in ("center", "all_touched"):
         for nvert in (0, 32):
-            shapes = Shapes((0.0, 0.9), (1.0, 2.5), (nvert, nvert), touched, WIDE.radians)
+            shapes = Shapes((0.0, 0.9), (1.0, 2.5), (nvert, nvert), coverage, WIDE.radians)
             without = sums_of(values, shapes, craters, summarise=False)
             for summarise in (True, None):
                 found = sums_of(values, shapes, craters, summarise=summarise)
@@ -486,12 +494,12 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
 
 
 @pytest.mark.parametrize("dtype", ["i2", "i4", "f4"])
-@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize("coverage", ["center", "all_touched"])
 @pytest.mark.parametrize("nvert", [0, 32])
 @given(seed=st.integers(0, 2**32 - 1), summarise=st.booleans(), on=st.sampled_from(["wide", "whole"]))
 @settings(max_examples=15)
 def test_pixels_are_those_under_the_mask(
-    dtype: str, touched: bool, nvert: int, seed: int, summarise: bool, on: str
+    dtype: str, coverage: str, nvert: int, seed: int, summarise: bool, on: str
 ) -> None:
     """One mask for each region says the same: across the seam, over the poles, all round, in tiles one row high."""
     rng = np.random.default_rng(seed)
@@ -499,7 +507,7 @@ def test_pixels_are_those_under_the_mask(
     values = rng.integers(-3, 100, grid.shape).astype(dtype)
     craters = craters_on(grid, rng, 8, largest=180.0)
     bounds = rng.choice([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0], (3, 2))
-    shapes = Shapes(tuple(bounds.min(axis=1)), tuple(bounds.max(axis=1) + 0.1), (nvert,) * 3, touched, grid.radians)
+    shapes = Shapes(tuple(bounds.min(axis=1)), tuple(bounds.max(axis=1) + 0.1), (nvert,) * 3, coverage, grid.radians)
     found = sums_of(values, shapes, craters, summarise=summarise, grid=grid)
     window = (0, grid.shape[0], 0, grid.shape[1])
     for k in range(3):
@@ -519,10 +527,10 @@ def test_pixels_are_those_under_the_mask(
                 assert held[slot] == number, (slot, k, i)
 
 
-@given(data=st.data(), seed=st.integers(0, 2**32 - 1), touched=st.booleans(), nvert=st.sampled_from([0, 32]))
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1), coverage=st.sampled_from(["center", "all_touched"]), nvert=st.sampled_from([0, 32]))
 @settings(max_examples=40)
 def test_regions_put_together_from_rings_are_the_regions_alone(
-    data: st.DataObject, seed: int, touched: bool, nvert: int
+    data: st.DataObject, seed: int, coverage: str, nvert: int
 ) -> None:
     """Many overlapping regions at once, which share the visits to pixels, against one at a time."""
     rng = np.random.default_rng(seed)
@@ -532,9 +540,9 @@ def test_regions_put_together_from_rings_are_the_regions_alone(
     values = rng.integers(-3, 100, WIDE.shape).astype(dtype)
     craters = craters_on(WIDE, rng, 20)
     inner, outer = zip(*pairs, strict=True)
-    together = sums_of(values, Shapes(inner, outer, (nvert,) * len(pairs), touched, WIDE.radians), craters)
+    together = sums_of(values, Shapes(inner, outer, (nvert,) * len(pairs), coverage, WIDE.radians), craters)
     for k, (a, b) in enumerate(pairs):
-        alone = sums_of(values, Shapes((a,), (b,), (nvert,), touched, WIDE.radians), craters)
+        alone = sums_of(values, Shapes((a,), (b,), (nvert,), coverage, WIDE.radians), craters)
         listed = np.unique(make_plan(WIDE, craters, b).member)
         np.testing.assert_allclose(together[listed, :, k], alone[listed, :, 0], rtol=1e-12 if dtype == "f4" else 0)
 
@@ -545,8 +553,8 @@ def test_twenty_rings_visit_each_pixel_once() -> None:
     values = rng.integers(1, 100, WIDE.shape).astype("i2")
     craters = craters_on(WIDE, rng, 50)
     edges = np.linspace(0, 2, 21)
-    rings = Shapes(tuple(edges[:-1]), tuple(edges[1:]), (0,) * 20, False, WIDE.radians)
-    disc = Shapes((0.0,), (2.0,), (0,), False, WIDE.radians)
+    rings = Shapes(tuple(edges[:-1]), tuple(edges[1:]), (0,) * 20, "center", WIDE.radians)
+    disc = Shapes((0.0,), (2.0,), (0,), "center", WIDE.radians)
     apart, whole = (sums_of(values, shapes, craters) for shapes in (rings, disc))
     for slot in (kernels.COUNT, kernels.TOTAL):
         np.testing.assert_array_equal(apart[..., slot].sum(axis=-1), whole[..., 0, slot])

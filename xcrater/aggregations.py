@@ -28,8 +28,8 @@ State = Mapping[str, Any]
 
 
 def _counted(state: State, values: Array) -> Array:
-    """Values as float64, NaN where no pixel was counted."""
-    return np.where(state["count"] > 0, values, np.nan)
+    """Values as float64, NaN where no pixel has any weight."""
+    return np.where(state["weight"] > 0, values, np.nan)
 
 
 def _decoded(state: State, stored: Array) -> Array:
@@ -38,16 +38,16 @@ def _decoded(state: State, stored: Array) -> Array:
 
 def _mean(state: State) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _decoded(state, state["total"] / state["count"])
+        return _decoded(state, state["total"] / state["weight"])
 
 
 def _sum(state: State) -> Array:
-    return _counted(state, state["total"] * state["scale"] + state["offset"] * state["count"])
+    return _counted(state, state["total"] * state["scale"] + state["offset"] * state["weight"])
 
 
 def _variance(state: State) -> Array:
     """Population variance of the stored numbers."""
-    n = state["count"]
+    n = state["weight"]
     if state["total"].dtype.kind == "f":
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(state["m2"] / n)
@@ -58,8 +58,33 @@ def _variance(state: State) -> Array:
     return out.reshape(n.shape)
 
 
+def _var(state: State) -> Array:
+    return state["scale"] ** 2 * _variance(state)
+
+
 def _std(state: State) -> Array:
     return np.abs(state["scale"]) * np.sqrt(_variance(state))
+
+
+def _variation(state: State) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(_std(state) / _mean(state))
+
+
+def _skew(state: State) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shape = state["m3"] / state["weight"] / _variance(state) ** 1.5
+    return np.asarray(np.sign(state["scale"]) * shape)
+
+
+def _kurtosis(state: State) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(state["m4"] / state["weight"] / _variance(state) ** 2 - 3.0)
+
+
+def _coverage(state: State) -> Array:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(state["count"] / (state["count"] + state["nodata"] + state["nan"]))
 
 
 def _extreme(state: State, *, high: bool) -> Array:
@@ -135,6 +160,12 @@ AGGREGATIONS = {
         Aggregation("count", ("sums",), partial(_plain, name="count"), "int64"),
         Aggregation("sum", ("sums",), _sum),
         Aggregation("std", ("sums",), _std),
+        Aggregation("var", ("sums",), _var),
+        Aggregation("cv", ("sums",), _variation),
+        Aggregation("skew", ("moments",), _skew),
+        Aggregation("kurtosis", ("moments",), _kurtosis),
+        Aggregation("area", ("area",), partial(_plain, name="area")),
+        Aggregation("coverage", ("sums",), _coverage),
         Aggregation("median", ("values",), partial(_quantile, q=0.5)),
         Aggregation("majority", ("values",), partial(_frequency, which="majority")),
         Aggregation("minority", ("values",), partial(_frequency, which="minority")),

@@ -28,7 +28,7 @@ from xcrater.plan import Plan, Tile
 FAN_IN = 16
 """How many partial results one merge takes."""
 
-Leaf = Callable[[np.ndarray, Tile], Any]
+Leaf = Callable[..., Any]
 Merge = Callable[[Sequence[Any]], Any]
 Finish = Callable[[Any, int], Mapping[str, np.ndarray]]
 
@@ -49,6 +49,7 @@ def reduce_tiles(
     dtypes: Mapping[str, str],
     token: Any,
     keep_images: bool = True,
+    beside: xr.DataArray | None = None,
 ) -> dict[str, Any]:
     """Reduce the tiles of a raster to arrays, one for each name.
 
@@ -72,6 +73,8 @@ def reduce_tiles(
         Everything besides the raster that the result depends on.
     keep_images : bool
         Whether results have the raster's extra dimensions before `shape`. If not, these must be one chunk.
+    beside : xarray.DataArray, optional
+        An array of the raster's rows and columns, whose block the leaf takes as its third argument.
 
     Returns
     -------
@@ -81,12 +84,17 @@ def reduce_tiles(
     if not is_lazy(da):
         block = da.data
         whole = (0, block.shape[-2], 0, block.shape[-1])
-        partials = [leaf(_cut(block, whole, tile.window), tile) for tile in plan]
+        blocks = [block] if beside is None else [block, np.asarray(beside.data)]
+        partials = []
+        for tile in plan:
+            first, *others = (_cut(b, whole, tile.window) for b in blocks)
+            partials.append(leaf(first, tile, *others))
         lead_shape = block.shape[:-2]
         return _finish_all(finish, merge, partials, lead_shape, (*lead_shape, *shape) if keep_images else shape)
 
     source: Array = da.data
-    name = f"craters-{tokenize(source.name, token, shape, dict(dtypes))}"
+    other = [] if beside is None else [dask.array.asarray(beside.data).rechunk(source.chunks[-2:])]
+    name = f"craters-{tokenize(source.name, [o.name for o in other], token, shape, dict(dtypes))}"
     lead_chunks = source.chunks[:-2]
     layer: dict[Any, Any] = {}
     outputs: dict[str, dict[Any, Any]] = {key: {} for key in dtypes}
@@ -95,7 +103,7 @@ def reduce_tiles(
         keys: list[Any] = []
         for n, tile in enumerate(tiles):
             key = (f"{name}-tile", *lead, n)
-            layer[key] = (leaf, (source.name, *lead, *tile.index), tile)
+            layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in other))
             keys.append(key)
         level = 0
         while len(keys) > FAN_IN:
@@ -113,7 +121,7 @@ def reduce_tiles(
             outputs[out][(f"{name}-{out}", *position)] = (operator.getitem, (name, *lead), out)
 
     results = {}
-    base = _layer(name, layer, [source])
+    base = _layer(name, layer, [source, *other])
     for out, dtype in dtypes.items():
         key_name = f"{name}-{out}"
         layers = {**base.layers, key_name: outputs[out]}

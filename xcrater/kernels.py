@@ -11,7 +11,18 @@ import math
 import numpy as np
 
 from xcrater._jit import allocating, inlined, jit
-from xcrater.spans import CENTER, _columns, disc_lanes, edge_half_widths, nested_lanes, region_spans, row_spans
+from xcrater.cover import EMPTY, copies, cover_row, disc_edges, region_runs, row_bounds
+from xcrater.spans import (
+    CENTER,
+    EXACT,
+    _columns,
+    disc_lanes,
+    edge_half_widths,
+    nested_lanes,
+    region_rows,
+    region_spans,
+    row_spans,
+)
 from xcrater.vectors import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 
 VALID, NODATA, NAN = 0, 1, 2
@@ -51,6 +62,13 @@ def classify_float(block, nodata, has_nodata, out):
 
 COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
 """Slots of an accumulator of integers. Floats keep their squared deviations in SQ_HIGH and leave SQ_LOW."""
+
+PIXELS = SQ_LOW
+AREA, CUBES, FOURTHS = range(8, 11)
+"""Slots of an accumulator of weighted pixels, floats: COUNT is the sum of weights, PIXELS that of fractions covered.
+
+The last three are there only where they are asked for: area, and sums of third and fourth powers of deviations.
+"""
 
 
 @inlined
@@ -134,8 +152,33 @@ def _scan_lanes(block, codes, clean, exact, top, left, lanes, e, first, stop, la
 
 
 @inlined
+def _merge_moments(held, t, n, total, square, cubes, fourths):
+    """Merge sums of third and fourth powers of deviations, before the sums of squares (Pébay 2008, eq. 2.1 and 2.2)."""
+    before = held[t, COUNT]
+    if before > 0:
+        d = total / n - held[t, TOTAL] / before
+        a, b = before / (before + n), n / (before + n)
+        d2, earlier = d * d, held[t, SQ_HIGH]
+        held[t, FOURTHS] += (
+            d2 * d2 * before * b * (a * a - a * b + b * b)
+            + 6.0 * d2 * (a * a * square + b * b * earlier)
+            + 4.0 * d * (a * cubes - b * held[t, CUBES])
+        )
+        held[t, CUBES] += d * d2 * before * b * (a - b) + 3.0 * d * (a * square - b * earlier)
+    held[t, CUBES] += cubes
+    held[t, FOURTHS] += fourths
+
+
+@inlined
 def _add_sums(exact, source, i, held, t):
     """Merge all but the missing pixels of accumulator ``source[i]`` into ``held[t]``."""
+    if exact is None:
+        held[t, PIXELS] += source[i, PIXELS]
+        if source.shape[1] > AREA:
+            held[t, AREA] += source[i, AREA]
+            if source[i, COUNT] > 0:
+                _merge_moments(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH], source[i, CUBES],
+                               source[i, FOURTHS])  # fmt: skip
     if source[i, COUNT] > 0:
         if exact is None:
             _merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
@@ -340,9 +383,250 @@ def accumulate(block, codes, clean, exact, squares, order, u0, lat0, rad, edges,
                 out[i, image, members[k], slot] = held[count + k, slot]
 
 
+@inlined
+def _exact_variance(n, total, sq_high, sq_low):
+    """Population variance of integers; ``sq_high * 2**32 + sq_low`` is the sum of their squares.
+
+    Deviations are from q, the integer next to the mean, in two parts to stay within 64 bits.
+    """
+    q = np.int64(np.rint(total / n))
+    twice = 2 * total - n * q
+    product = q * (twice & 0xFFFFFFFF)
+    high = sq_high - q * (twice >> 32) + (sq_low >> 32) - (product >> 32)
+    low = (sq_low & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
+    high, low = high + (low >> 32), low & 0xFFFFFFFF
+    rest = (total - n * q) / n
+    return (high * 4294967296.0 + low) / n - rest * rest
+
+
+CELLS = 512
+"""Partly covered pixels of a ring that are put by before they are summed."""
+
+
+@inlined
+def _merge_cells(cells, e, n, held, t):
+    """Merge weights and values of n pixels, ``cells[:, e]``, into an accumulator of floats."""
+    weight = total = square = 0.0
+    low, high = np.inf, -np.inf
+    for j in range(n):
+        weight += cells[0, e, j]
+        total += cells[0, e, j] * cells[1, e, j]
+        low, high = min(low, cells[1, e, j]), max(high, cells[1, e, j])
+    mean = total / weight
+    for j in range(n):
+        d = cells[1, e, j] - mean
+        square += cells[0, e, j] * (d * d)
+    _merge_float(held, t, weight, total, square)
+    held[t, LOW], held[t, HIGH] = min(held[t, LOW], low), max(held[t, HIGH], high)
+
+
+@inlined
+def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
+    """Put a partly covered pixel of ring e by, to be summed."""
+    if w <= EMPTY:
+        return
+    if clean or codes[r, c] == VALID:
+        n = filled[e]
+        cells[0, e, n] = w
+        cells[1, e, n] = block[r, c]
+        filled[e] = n + 1
+        if n + 1 == CELLS:
+            _merge_cells(cells, e, CELLS, held, e)
+            filled[e] = 0
+    elif codes[r, c] == NODATA:
+        held[e, MISSING] += w
+    else:
+        held[e, NANS] += w
+
+
+@inlined
+def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, widths,
+                 cover, cells, filled, partly):  # fmt: skip
+    """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
+    left, right, half_turn = window[2], window[3], 0.5 * grid[2]
+    for row in range(first, stop):
+        i, r = row - first, row - window[0]
+        ia = ic = id = ib = left  # of the disc before: empty
+        for e in range(count):
+            a, c, d, b = row_bounds(u, half[2 * e, i], half[2 * e + 1, i], half_turn, left, right)
+            cover_row(u, profiles, e, i, nodes, nvert, row, grid, areas, widths, a, c, left, cover)
+            cover_row(u, profiles, e, i, nodes, nvert, row, grid, areas, widths, d, b, left, cover)
+            for side in range(2):
+                for col in range(a if side == 0 else d, c if side == 0 else b):
+                    w = cover[e, col - left]
+                    if ia <= col < ib:
+                        w = 0.0 if ic <= col < id else w - cover[e - 1, col - left]
+                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
+                # Pixels whole in this disc and partly in the one before.
+                for col in range(max(ia if side == 0 else id, c), min(ic if side == 0 else ib, d)):
+                    _put_by(block, codes, clean, r, col - left, 1.0 - cover[e - 1, col - left], cells, filled, e, partly)
+            ia, ic, id, ib = a, c, d, b
+
+
+@inlined
+def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole):
+    """Bounds in lanes of what each disc holds and touches, within columns [left, right).
+
+    Disc e holds what goes to ``lanes[:, 2 * e + 1]`` and touches ``lanes[:, 2 * e + 2]``. Counts the pixels held that
+    the disc before does not touch in ``whole``.
+    """
+    for e in range(count):
+        whole[e] = 0
+        for row in range(stop - first):
+            a, c, d, b = row_bounds(u, half[2 * e, row], half[2 * e + 1, row], half_turn, left, right)
+            held = c < d
+            lanes[0, 2 * e + 1, row] = np.int16(c - origin if held else OUTSIDE)
+            lanes[1, 2 * e + 1, row] = np.int16(d - origin if held else NOWHERE)
+            lanes[0, 2 * e + 2, row] = np.int16(a - origin if a < b else OUTSIDE)
+            lanes[1, 2 * e + 2, row] = np.int16(b - origin if a < b else NOWHERE)
+            if held:
+                hole_a, hole_b = lanes[0, 2 * e, row] + origin, lanes[1, 2 * e, row] + origin
+                hole_a, hole_b = max(hole_a, c), min(hole_b, d)
+                whole[e] += d - c - max(0, hole_b - hole_a)
+
+
+@inlined
+def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half, half_turn, window, lanes, whole, held):
+    """Add the wholly covered pixels of one crater's rings, those of the copy at u; False where they need too many lanes."""
+    left, right, rows = window[2], window[3], stop - first
+    widest = -1.0
+    for row in range(rows):
+        widest = max(widest, half[2 * count - 1, row])
+    a, _, _, b = row_bounds(u, widest, widest, half_turn, left, right)
+    if a >= b:
+        return True
+    wide = b - a > 4 * LANES
+    if wide:
+        a -= (a - left) % LANES
+    groups = (b - a + LANES - 1) // LANES
+    if groups * LANES >= OUTSIDE:
+        return False
+    origin = min(a, left + block.shape[1] - groups * LANES)
+    _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole)
+    top = first - window[0]
+    for e in range(count):
+        if whole[e] == 0:
+            continue
+        before = held[2 * e, COUNT] + held[2 * e, NANS]
+        row = 0
+        while row < rows:
+            until = min(rows, row + LANES - (top + row) % LANES if wide else row + TALL)
+            if wide:
+                _scan_band(block, codes, clean, exact, squares, top, origin - left, lanes, 2 * e, row, until, held)
+            else:
+                for lane in range(0, groups * LANES, LANES):
+                    _scan_lanes(
+                        block, codes, clean, exact, top, origin - left, lanes, 2 * e, row, until, lane, held, 2 * e
+                    )  # fmt: skip
+            row = until
+        held[2 * e, MISSING] += whole[e] - (held[2 * e, COUNT] + held[2 * e, NANS] - before)
+    return True
+
+
+@inlined
+def _to_weighted(exact, held, t, out, k):
+    """Merge an accumulator of pixels that count one each into one of weighted pixels."""
+    n = held[t, COUNT]
+    if n > 0:
+        total, square = np.float64(held[t, TOTAL]), np.float64(held[t, SQ_HIGH])
+        if exact is not None:
+            square = _exact_variance(n, held[t, TOTAL], held[t, SQ_HIGH], held[t, SQ_LOW]) * n
+        _merge_float(out, k, np.float64(n), total, square)
+        out[k, PIXELS] += n
+        out[k, LOW], out[k, HIGH] = min(out[k, LOW], held[t, LOW]), max(out[k, HIGH], held[t, HIGH])
+    out[k, MISSING] += held[t, MISSING]
+    out[k, NANS] += held[t, NANS]
+
+
+@jit
+def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, outer_edge, inner_edge,
+                       members, nvert, grid, window, buffers, scratch, start, partly_start, held, partly, image,
+                       out):  # fmt: skip
+    """Accumulate the pixels of every crater's regions, each by the fraction covered.
+
+    Wholly covered pixels go the way of `accumulate`, by rings and vectors of lanes; those on a disc's edge one by one.
+
+    Parameters
+    ----------
+    block, codes, clean, exact, squares, order, u0, lat0, rad, members, nvert, grid, window, start, image
+        As for `accumulate`.
+    edges : ndarray, shape (e,)
+        Radius of each disc in crater radii, innermost first.
+    outer_edge, inner_edge : ndarray, shape (k,)
+        Discs that bound each region; -1 for no hole.
+    buffers : tuple of ndarray
+        From `xcrater.cover.cover_scratch`.
+    scratch : tuple of ndarray
+        From `covered_scratch`.
+    partly_start : ndarray, shape (8,)
+        A weighted accumulator before any pixel.
+    held, partly : ndarray, shape (2 e + 1, 8) and (e + 1, 8)
+        Scratch space: one crater's rings, of whole pixels and of parts.
+    out : ndarray, shape (n, images, regions, 8)
+        The weighted accumulators.
+
+    Returns
+    -------
+    int
+        The first crater, in this order, that needs more lanes than there are; their number if none does.
+    """
+    tables, nodes, profiles, half, areas, widths, cover = buffers
+    lanes, cells, filled, whole = scratch
+    count = edges.size
+    for j in range(order.size):
+        i = order[j]
+        first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
+        widest = -1.0
+        for e in range(count):
+            a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
+            half[2 * e : 2 * e + 2, : stop - first] = -1.0
+            disc_edges(e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
+                       areas, widths)  # fmt: skip
+            for slot in range(8):
+                held[2 * e, slot] = start[slot]
+                partly[e, slot] = partly_start[slot]
+            filled[e] = 0
+        for row in range(stop - first):
+            widest = max(widest, half[2 * count - 1, row])
+        k_first, k_last = copies(u0[i], widest, grid[2], window[2], window[3])
+        for k in range(k_first, k_last + 1):
+            u = u0[i] + k * grid[2]
+            if not _scan_whole(
+                block, codes, clean, exact, squares, u, first, stop, count, half, 0.5 * grid[2], window, lanes, whole,
+                held,
+            ):  # fmt: skip
+                return j
+            _cover_rings(
+                block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, widths,
+                cover, cells, filled, partly,
+            )  # fmt: skip
+        for e in range(count):
+            if filled[e] > 0:
+                _merge_cells(cells, e, filled[e], partly, e)
+            partly[e, PIXELS] = partly[e, COUNT]
+        for k in range(members.size):
+            for slot in range(8):
+                held[2 * count, slot] = start[slot]
+                partly[count, slot] = partly_start[slot]
+            for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
+                _add(exact, held, 2 * e, held, 2 * count)
+                _add(None, partly, e, partly, count)
+            _to_weighted(exact, held, 2 * count, partly, count)
+            for slot in range(8):
+                out[i, image, members[k], slot] = partly[count, slot]
+    return order.size
+
+
+def covered_scratch(rows, edges):
+    """Arrays that `accumulate_covered` needs: lanes, pixels put by and their numbers, pixels held."""
+    lanes = np.empty((2, 2 * edges + 1, rows), np.int16)
+    lanes[0], lanes[1] = OUTSIDE, NOWHERE
+    return lanes, np.empty((2, edges, CELLS)), np.empty(edges, np.int64), np.empty(edges, np.int64)
+
+
 @jit
 def merge_sums(exact, sums, place, out):
-    """Merge accumulators into others: ``sums[i]`` into ``out[place[i]]``, both of shape (craters, more, 8)."""
+    """Merge accumulators into others: ``sums[i]`` into ``out[place[i]]``, both of shape (craters, more, slots)."""
     for i in range(place.size):
         for k in range(out.shape[1]):
             _add(exact, sums[i], k, out[place[i]], k)
@@ -358,48 +642,190 @@ def lay_out(sums, slot, out):
 
 @jit
 def exact_variance(count, total, sq_high, sq_low, out):
-    """Population variance of integers, from sums without rounding: ``sq_high * 2**32 + sq_low`` is that of squares.
-
-    Deviations are from q, the integer next to the mean, in two parts to stay within 64 bits.
-    """
+    """Population variance of integers, from sums without rounding; NaN of none."""
     for i in range(count.size):
-        n = count[i]
-        if n == 0:
-            out[i] = np.nan
-            continue
-        q = np.int64(np.rint(total[i] / n))
-        twice = 2 * total[i] - n * q
-        product = q * (twice & 0xFFFFFFFF)
-        high = sq_high[i] - q * (twice >> 32) + (sq_low[i] >> 32) - (product >> 32)
-        low = (sq_low[i] & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
-        high, low = high + (low >> 32), low & 0xFFFFFFFF
-        rest = (total[i] - n * q) / n
-        out[i] = (high * 4294967296.0 + low) / n - rest * rest
+        out[i] = np.nan
+        if count[i] > 0:
+            out[i] = _exact_variance(count[i], total[i], sq_high[i], sq_low[i])
 
 
 @jit
-def collect(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, offset, out):
-    """Copy the valid pixels of every crater's regions to ``out``, region by region from ``offset[i, k]`` on."""
-    r0, c0 = window[0], window[2]
+def draw_discs(i, u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers, scratch, runs, weight, offset):
+    """Runs of all regions of craters i, i + 1, ... one after another, as long as there is room.
+
+    Parameters
+    ----------
+    mode : int
+        Coverage: `CENTER`, `TOUCHED` or `EXACT`.
+    buffers, scratch : tuple of ndarray
+        From `xcrater.spans.scratch`, and from `xcrater.cover.cover_scratch` where the mode is `EXACT`.
+    runs, weight : ndarray, shape (3, n) and (n,)
+        Filled with (row, start, stop) and the fraction covered of each pixel.
+    offset : ndarray, shape (craters, regions, 2)
+        Filled with where a region's runs begin and end.
+
+    Returns
+    -------
+    int
+        The first crater that there was no room for.
+    """
+    n, room = 0, weight.size
     spans = buffers[5]
-    for i in range(u0.size):
+    while i < u0.size:
+        begun = n
         for k in range(inner.size):
-            n = region_spans(u0[i], lat0[i], rad[i], inner[k], outer[k], nvert[k], touched, grid, window, buffers)
-            at = offset[i, k]
-            for s in range(n):
-                r = spans[0, s] - r0
-                for c in range(spans[1, s] - c0, spans[2, s] - c0):
-                    if clean or codes[r, c] == VALID:
-                        out[at] = block[r, c]
-                        at += 1
+            at = (u0[i], lat0[i], rad[i], inner[k], outer[k], nvert[k])
+            offset[i, k, 0] = n
+            if mode == EXACT:
+                m = region_runs(*at, grid, window, scratch, runs[:, n:], weight[n:])
+            else:
+                m = region_spans(*at, mode, grid, window, buffers)
+                if n + m <= room:
+                    for s in range(m):
+                        runs[0, n + s], runs[1, n + s], runs[2, n + s] = spans[0, s], spans[1, s], spans[2, s]
+                        weight[n + s] = 1.0
+            n += m
+            offset[i, k, 1] = n
+            if n > room:
+                break
+        if n > room:
+            n = begun
+            break
+        i += 1
+    return i
+
+
+@inlined
+def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, areas, held, t):
+    """Add the pixels of some runs to an accumulator of weighted pixels; False where a weight is none.
+
+    Deviations are from the mean of all of them, so there are two passes.
+    """
+    down, across = int(weights.shape[0] > 1), int(weights.shape[1] > 1)
+    area_down, area_across = int(areas.shape[0] > 1), int(areas.shape[1] > 1)
+    mass = total = pixels = area = 0.0
+    sound = True
+    for s in range(first, stop):
+        r, cover = runs[0, s] - window[0], weight[s]
+        for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+            if clean or codes[r, c] == VALID:
+                w = cover * weights[r * down, c * across]
+                sound &= 0.0 <= w < np.inf
+                pixels += cover
+                area += cover * areas[r * area_down, c * area_across]
+                if w > 0.0:
+                    x = np.float64(block[r, c])
+                    mass += w
+                    total += w * x
+                    held[t, LOW] = min(held[t, LOW], x)
+                    held[t, HIGH] = max(held[t, HIGH], x)
+            elif codes[r, c] == NODATA:
+                held[t, MISSING] += cover
+            else:
+                held[t, NANS] += cover
+    held[t, PIXELS] += pixels
+    more = held.shape[1] > AREA
+    if more:
+        held[t, AREA] += area
+    if not mass > 0.0:
+        return sound
+    mean = total / mass
+    square = cubes = fourths = 0.0
+    for s in range(first, stop):
+        r, cover = runs[0, s] - window[0], weight[s]
+        for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+            if clean or codes[r, c] == VALID:
+                w = cover * weights[r * down, c * across]
+                if w > 0.0:
+                    d = np.float64(block[r, c]) - mean
+                    square += w * (d * d)
+                    if more:
+                        cubes += w * (d * d * d)
+                        fourths += w * (d * d) * (d * d)
+    if more:
+        _merge_moments(held, t, mass, total, square, cubes, fourths)
+    _merge_float(held, t, mass, total, square)
+    return sound
 
 
 @jit
-def paint(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, out):
-    """Set ``out``, an array over the window, to True in one crater's region."""
-    spans = buffers[5]
-    for s in range(region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers)):
-        out[spans[0, s] - window[0], spans[1, s] - window[2] : spans[2, s] - window[2]] = True
+def sum_runs(block, codes, clean, exact, weighted, runs, weight, offset, window, weights, areas, start, image, members,
+             first, out):  # fmt: skip
+    """Accumulate the pixels of drawn regions, ``out[i, image, members[k]]`` for ``offset[i, k]``, from crater first on.
+
+    Parameters
+    ----------
+    exact : bool or None
+        None for floats.
+    weighted : bool
+        Whether accumulators are of weighted pixels.
+    weights, areas : ndarray, shape (rows or 1, columns or 1)
+        Weight and area of each pixel.
+    offset : ndarray, shape (n, k, 2)
+        Where each region's runs begin and end.
+
+    Returns
+    -------
+    bool
+        Whether all weights are numbers from 0 on.
+    """
+    sound = True
+    for i in range(offset.shape[0]):
+        for k in range(offset.shape[1]):
+            held = out[first + i, image]
+            t = members[k]
+            for slot in range(held.shape[1]):
+                held[t, slot] = start[slot]
+            if weighted:
+                sound &= _scan_runs(
+                    block, codes, clean, runs, weight, offset[i, k, 0], offset[i, k, 1], window, weights, areas, held, t
+                )
+                continue
+            for s in range(offset[i, k, 0], offset[i, k, 1]):
+                at = (runs[0, s] - window[0], runs[1, s] - window[2], runs[2, s] - window[2])
+                if exact is None:
+                    _scan_float(block, codes, clean, *at, held, t)
+                else:
+                    _scan_exact(block, codes, clean, *at, held, t)
+            if exact is not None:  # the low words of squares are summed whole: split the sum, so that it can go on
+                low = np.int64(held[t, SQ_LOW])
+                held[t, SQ_HIGH] += low >> 32
+                held[t, SQ_LOW] = low & 0xFFFFFFFF
+    return sound
+
+
+@jit
+def collect(block, codes, clean, weighted, runs, weight, offset, window, weights, values, masses, length):
+    """Copy the valid pixels of drawn regions, one region after another, to ``values``, and their weights to ``masses``.
+
+    Those without weight are left out. Their numbers go to ``length[i, k]``.
+    """
+    down, across = int(weights.shape[0] > 1), int(weights.shape[1] > 1)
+    n = 0
+    for i in range(offset.shape[0]):
+        for k in range(offset.shape[1]):
+            begun = n
+            for s in range(offset[i, k, 0], offset[i, k, 1]):
+                r = runs[0, s] - window[0]
+                for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+                    if clean or codes[r, c] == VALID:
+                        if weighted:
+                            w = weight[s] * weights[r * down, c * across]
+                            if not w > 0.0:
+                                continue
+                            masses[n] = w
+                        values[n] = block[r, c]
+                        n += 1
+            length[i, k] = n - begun
+
+
+@jit
+def paint(runs, weight, offset, window, out):
+    """Write the covered fraction of one region's pixels to ``out``, an array over the window."""
+    for s in range(offset[0], offset[1]):
+        r = runs[0, s] - window[0]
+        for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+            out[r, c] = weight[s]
 
 
 @jit

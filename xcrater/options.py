@@ -11,7 +11,7 @@ from typing import Literal, overload
 
 from xcrater.errors import XcraterError
 
-COVERAGES = ("all_touched", "center")
+COVERAGES = ("all_touched", "center", "exact")
 
 
 def _checked_nvert(value: object) -> int | None:
@@ -101,8 +101,9 @@ class set_options:
     **options
         nvert : int or None, default 32
             Number of vertices of the polygon that stands for each circle, even; None for the true small circle.
-        coverage : {"all_touched", "center"}, default "all_touched"
-            Which pixels belong to a region: every pixel that it intersects, or those whose centre lies inside.
+        coverage : {"all_touched", "center", "exact"}, default "all_touched"
+            Which pixels belong to a region: every pixel that it intersects, those whose centre lies inside, or every
+            pixel by the fraction of its area inside. The accurate setting is ``nvert=None, coverage="exact"``.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def make_request(
         The table.
     regions : str or iterable of str
         Names of its regions.
-    coverage : {"all_touched", "center"} or None
+    coverage : {"all_touched", "center", "exact"} or None
         Which pixels belong to a region; None takes the option.
     nodata : number or None
         Stored number that stands for no value, instead of the raster's own.
@@ -130,7 +130,7 @@ def make_request(
             inner=tuple(float(s.inner) for s in shapes),
             outer=tuple(float(s.outer) for s in shapes),
             nvert=tuple(int(s.nvert or 0) for s in shapes),
-            touched=coverage == "all_touched",
+            coverage=coverage,
             grid=raster.grid.radians,
         ),
         craters=craters,

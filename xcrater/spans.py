@@ -21,6 +21,9 @@ from xcrater.vectors import NOWHERE, OUTSIDE
 CENTER, TOUCHED, CONTAINED = 0, 1, 2
 """Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
 
+EXACT = 3
+"""Every pixel by the fraction of its square that is inside: see `xcrater.cover`."""
+
 SLACK = 1e-9
 """Rows by which rounding may misplace a pole or the end of a disc."""
 
@@ -390,7 +393,7 @@ def region_rows(lat0, rho, grid, row_start, row_stop):
 
 
 @jit
-def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers):
+def region_spans(u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers):
     """Row spans of one region within a window of the grid.
 
     Parameters
@@ -401,8 +404,8 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buff
         Bounds of the region in crater radii.
     nvert : int
         Vertices of its polygons; 0 for true circles.
-    touched : bool
-        Coverage: every pixel touched, or those whose centre is inside.
+    mode : int
+        Coverage: `CENTER` or `TOUCHED`.
     grid : tuple of float
         Latitude of the first row's outer edge, latitude per row (radians), columns per turn.
     window : tuple of int
@@ -417,7 +420,7 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buff
         The number of spans.
     """
     tables, nodes, half, _, _, spans = buffers
-    outer_mode, inner_mode = (TOUCHED, CONTAINED) if touched else (CENTER, CENTER)
+    outer_mode, inner_mode = (TOUCHED, CONTAINED) if mode == TOUCHED else (CENTER, CENTER)
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
     disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, window[0], first, first, stop, tables, nodes, half, 0)
     hole_first, hole_stop = first, first
@@ -475,7 +478,7 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, nodes, out):
         out[i, 3] = u0[i] + half
 
 
-def scratch(window, grid, nvert, touched, edges=2, regions=1):
+def scratch(window, grid, nvert, mode, edges=2, regions=1):
     """Arrays that the functions above need for a window of the grid: (tables, nodes, half, lanes, reach, spans).
 
     A row holds one outer piece and one hole per turn of longitude in the window, and one more at each end, for
@@ -483,7 +486,7 @@ def scratch(window, grid, nvert, touched, edges=2, regions=1):
     """
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
-    row_tables(grid, window[0], window[1], TOUCHED if touched else CENTER, tables[0], tables[1], tables[2])
+    row_tables(grid, window[0], window[1], CENTER if mode == CENTER else TOUCHED, tables[0], tables[1], tables[2])
     turns = int(columns / grid[2]) + 3
     lanes = np.empty((2, edges + 1, rows), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE  # the first of them stays so: the hole of a ring without one

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.aggregations import Aggregation
-from xcrater.errors import GridError
+from xcrater.errors import GridError, StatisticError
 from xcrater.grid import Window
 from xcrater.plan import Craters, Tile
 
@@ -24,6 +24,13 @@ Array = NDArray[Any]
 
 _KERNEL_DTYPE = {"b1": "u1", "i1": "i2", "u4": "i8", "u8": "i8", "f2": "f4", "f12": "f8", "f16": "f8"}
 """Dtypes that kernels are not compiled for, and what stands in for them."""
+
+
+MODES = {"center": 0, "all_touched": 1, "exact": 3}
+"""Coverage rules as `xcrater.spans` numbers them."""
+
+ROOM = 2**18
+"""Runs that are drawn at once, unless one crater needs more."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,8 @@ class Shapes:
         Bounds in crater radii.
     nvert : tuple of int
         Vertices of each region's polygons; 0 for true circles.
-    touched : bool
-        Coverage "all_touched" rather than "center".
+    coverage : {"all_touched", "center", "exact"}
+        Which pixels belong to a region.
     grid : tuple of float
         `Grid.radians`.
     """
@@ -45,24 +52,54 @@ class Shapes:
     inner: tuple[float, ...]
     outer: tuple[float, ...]
     nvert: tuple[int, ...]
-    touched: bool
+    coverage: str
     grid: tuple[float, float, float]
 
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """Inner, outer and nvert as kernels take them."""
-        return (np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64))
+    def only(self, region: int) -> Shapes:
+        """One of the regions."""
+        k = slice(region, region + 1)
+        return replace(self, inner=self.inner[k], outer=self.outer[k], nvert=self.nvert[k])
 
-    def buffers(self, window: Window, edges: int = 2, regions: int = 1) -> tuple[Array, ...]:
-        """Scratch arrays for a window of the grid, for so many discs and regions at once."""
+    @property
+    def mode(self) -> int:
+        """The coverage rule's number."""
+        return MODES[self.coverage]
+
+    @property
+    def exact(self) -> bool:
+        """Whether pixels count by the fraction covered."""
+        return self.coverage == "exact"
+
+    def draw(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+        """Runs of every region of some craters within a window, as many craters at once as there is room for."""
+        from xcrater import kernels
+        from xcrater.cover import cover_scratch
         from xcrater.spans import scratch
 
-        return scratch(window, self.grid, max(self.nvert), self.touched, edges, regions)
+        inner, outer, nvert = np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64)
+        buffers = scratch(window, self.grid, max(self.nvert), self.mode)
+        covered = cover_scratch(window, self.grid, max(self.nvert) if self.exact else 0)
+        room = min(ROOM, 2**12 * len(craters))
+        first = 0
+        while first < len(craters):
+            runs, weight = np.empty((3, room), np.int64), np.empty(room)
+            offset = np.zeros((len(craters), inner.size, 2), np.int64)
+            stop = kernels.draw_discs(
+                first, craters.u0, craters.lat, craters.radius, inner, outer, nvert, self.mode, self.grid, window,
+                buffers, covered, runs, weight, offset,
+            )  # fmt: skip
+            if stop > first:
+                yield Drawn(slice(first, stop), runs, weight, offset[first:stop])
+            else:
+                room *= 4
+            first = stop
 
     def groups(self) -> list[Group]:
         """Regions whose discs are nested in one another: those of one number of vertices."""
         from xcrater.spans import CENTER, CONTAINED, TOUCHED
 
-        outer_mode, inner_mode = (TOUCHED, CONTAINED) if self.touched else (CENTER, CENTER)
+        # What covers pixels by fractions has one disc to a radius, whatever it bounds.
+        outer_mode, inner_mode = (TOUCHED, CONTAINED) if self.coverage == "all_touched" else (CENTER, CENTER)
         groups = []
         for nvert in dict.fromkeys(self.nvert):
             members = [k for k, n in enumerate(self.nvert) if n == nvert]
@@ -84,6 +121,33 @@ class Shapes:
                 )
             )
         return groups
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Regions of some craters as runs of pixels within a window.
+
+    Parameters
+    ----------
+    craters : slice
+        Which of the craters.
+    runs : ndarray of int64, shape (3, n)
+        (row, start, stop), rows ascending and columns ascending within a row, region after region.
+    weight : ndarray, shape (n,)
+        Fraction covered of each pixel of a run.
+    offset : ndarray of int64, shape (craters, regions, 2)
+        Where each region's runs begin and end.
+    """
+
+    craters: slice
+    runs: Array
+    weight: Array
+    offset: Array
+
+    def pixels(self) -> int:
+        """How many pixels all regions have, those of several counted for each."""
+        total = np.concatenate([[0], np.cumsum(self.runs[2] - self.runs[1])]) if self.offset.size else np.zeros(1, int)
+        return int((total[self.offset[..., 1]] - total[self.offset[..., 0]]).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +186,12 @@ class Leaf:
         Stored number that stands for no value.
     values : bool
         Whether all values are wanted, besides their sums.
+    weights : str or None
+        "area", "given" (then the leaf takes a block of them), or None.
+    more : bool
+        Whether areas and higher moments are wanted, besides the sums.
+    surface : tuple or None
+        What `xcrater.areas.pixel_areas` takes besides a window, where areas are wanted.
     summarise : bool or None
         Whether to sum whole squares of pixels once for all craters; None where it pays.
     """
@@ -129,17 +199,30 @@ class Leaf:
     shapes: Shapes
     nodata: float | int | None
     values: bool
+    weights: str | None = None
+    more: bool = False
+    surface: tuple[str, tuple[float, ...]] | None = None
     summarise: bool | None = None
 
-    def __call__(self, block: Array, tile: Tile) -> Partial:
+    @property
+    def weighted(self) -> bool:
+        """Whether accumulators are of weighted pixels."""
+        return self.shapes.exact or self.weights is not None or self.more
+
+    def start(self, dtype: np.dtype[Any]) -> Array:
+        """An accumulator before any pixel."""
+        return _start(np.dtype("f8") if self.weighted else dtype, 11 if self.more else 8)
+
+    def __call__(self, block: Array, tile: Tile, given: Array | None = None) -> Partial:
         """Accumulate one tile."""
         from xcrater.vectors import LANES
 
         images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
         check_kernels(dtype.str)
-        start = _start(dtype)
+        start = self.start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
+        weights, areas = self._factors(tile.window, given)
         runs, lengths = [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
@@ -147,27 +230,98 @@ class Leaf:
             beside = ((0, 0), (0, -stored.shape[1] % LANES))
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
-            self._accumulate(stored, codes, clean, tile, start, n, sums)
+            if self.weights is not None or self.more:
+                self._sum_drawn(stored, codes, clean, tile, weights, areas, start, n, sums)
+            elif self.shapes.exact:
+                self._accumulate_covered(stored, codes, clean, tile, start, n, sums)
+            else:
+                self._accumulate(stored, codes, clean, tile, start, n, sums)
             if self.values:
-                lengths.append(sums[:, n, :, 0].T.astype(np.int64))
-                runs.append(self._collect(stored, codes, clean, tile, lengths[-1]))
+                values, length = self._collect(stored, codes, clean, tile, weights)
+                lengths.append(length)
+                runs.append(values)
         row = tile.craters.row
-        pieces = [Run(row, np.stack(lengths), np.concatenate(runs))] if runs else []
+        pieces = [Run(row, np.stack(lengths), np.concatenate([values for values, _ in runs]))] if runs else []
         return Partial([Sums(row, sums)], pieces)
+
+    def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
+        """Weight and area of each pixel of a window, of one row or column where they are all alike."""
+        areas = np.ones((1, 1))
+        if self.surface is not None:
+            from xcrater.areas import pixel_areas
+
+            areas = np.ascontiguousarray(pixel_areas(*self.surface, window))
+        if self.weights == "area":
+            return areas, areas
+        if given is not None:
+            return np.ascontiguousarray(np.ma.filled(given.astype(np.float64), np.nan)), areas
+        return np.ones((1, 1)), areas
+
+    def _sum_drawn(
+        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array, areas: Array, start: Array,
+        image: int, out: Array,
+    ) -> None:  # fmt: skip
+        """Accumulators of an image to ``out[:, image]``, run by run."""
+        from xcrater import kernels
+
+        exact = None if stored.dtype.kind == "f" else True
+        members = np.arange(len(self.shapes.outer))
+        for drawn in self.shapes.draw(tile.craters, tile.window):
+            if not kernels.sum_runs(
+                stored, codes, clean, exact, self.weighted, drawn.runs, drawn.weight, drawn.offset, tile.window,
+                weights, areas, start, image, members, drawn.craters.start, out,
+            ):  # fmt: skip
+                raise StatisticError(
+                    "received weights that are negative, infinite or not numbers, on pixels with values inside a "
+                    "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0)"
+                )
+
+    def _accumulate_covered(
+        self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
+    ) -> None:
+        """Accumulators of an image to ``out[:, image]``, pixels by the fraction covered."""
+        from xcrater import kernels
+        from xcrater.cover import cover_scratch
+
+        craters, grid, window = tile.craters, self.shapes.grid, tile.window
+        exact = None if stored.dtype.kind == "f" else True
+        plain = _start(stored.dtype)
+        squares = self._squares(stored, codes, clean, exact, tile, plain)
+        order = np.argsort(craters.lat * grid[1], kind="stable")
+        for group in self.shapes.groups():
+            edges = group.edges.size
+            buffers = cover_scratch(window, grid, group.nvert, edges)
+            scratch = kernels.covered_scratch(window[1] - window[0], edges)
+            held, partly = np.empty((2 * edges + 1, 8), plain.dtype), np.empty((edges + 1, 8))
+            done = 0
+            while done < order.size:
+                done += kernels.accumulate_covered(
+                    stored, codes, clean, exact, squares, order[done:], craters.u0, craters.lat, craters.radius,
+                    group.edges, group.outer, group.inner, group.members, group.nvert, grid, window, buffers, scratch,
+                    plain, start, held, partly, image, out,
+                )  # fmt: skip
+                if done < order.size:  # wider than the lanes can count
+                    one = Tile(tile.index, window, craters.take(order[done : done + 1]))
+                    sums = np.empty((1, *out.shape[1:]))
+                    self._sum_drawn(stored, codes, clean, one, *self._factors(window, None), start, image, sums)
+                    out[order[done], image, group.members] = sums[0, image, group.members]
+                    done += 1
 
     def _accumulate(
         self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
     ) -> None:
         """Accumulators of an image to ``out[:, image]``."""
         from xcrater import kernels
+        from xcrater.spans import scratch
 
         craters = tile.craters
         groups = self.shapes.groups()
         exact = None if stored.dtype.kind == "f" else True
         squares = self._squares(stored, codes, clean, exact, tile, start)
-        buffers = self.shapes.buffers(
-            tile.window, max(g.edges.size for g in groups), max(g.members.size for g in groups)
-        )
+        buffers = scratch(
+            tile.window, self.shapes.grid, max(self.shapes.nvert), self.shapes.mode,
+            max(g.edges.size for g in groups), max(g.members.size for g in groups),
+        )  # fmt: skip
         order = np.argsort(craters.lat * self.shapes.grid[1], kind="stable")
         for group in groups:
             held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
@@ -194,19 +348,25 @@ class Leaf:
             kernels.summarise(stored, codes, clean, exact, start, np.empty((2, 2, LANES), np.int16), squares)
         return squares
 
-    def _collect(self, stored: Array, codes: Array, clean: bool, tile: Tile, length: Array) -> Array:
-        """Values of an image's regions, in order of region and crater."""
+    def _collect(
+        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array
+    ) -> tuple[tuple[Array, Array], Array]:
+        """Values and weights of an image's regions, in order of region and crater, and their numbers."""
         from xcrater import kernels
 
-        craters = tile.craters
-        offset = (np.cumsum(length) - length.ravel()).reshape(length.shape).T
-        out = np.empty(int(length.sum()), stored.dtype)
-        kernels.collect(
-            stored, codes, clean, craters.u0, craters.lat, craters.radius, *self.shapes.arrays(),
-            self.shapes.touched, self.shapes.grid, tile.window, self.shapes.buffers(tile.window),
-            np.ascontiguousarray(offset), out,
-        )  # fmt: skip
-        return out
+        values, masses, lengths = [], [], []
+        for drawn in self.shapes.draw(tile.craters, tile.window):
+            size = drawn.pixels()
+            held, mass = np.empty(size, stored.dtype), np.empty(size if self.weighted else 0)
+            length = np.empty(drawn.offset.shape[:2], np.int64)
+            kernels.collect(
+                stored, codes, clean, self.weighted, drawn.runs, drawn.weight, drawn.offset, tile.window, weights,
+                held, mass, length,
+            )  # fmt: skip
+            values.append(held[: length.sum()])
+            masses.append(mass[: length.sum()])
+            lengths.append(length)
+        return (np.concatenate(values), np.concatenate(masses)), np.concatenate(lengths)
 
 
 @cache
@@ -227,7 +387,7 @@ def check_kernels(dtype: str) -> None:
     north, east = np.radians(top - side * (row + 0.5)), np.radians(side * (column + 0.5) - lon)
     up, both = np.sin((north - np.radians(lat)) / 2) ** 2, np.cos(north) * math.cos(math.radians(lat))
     distance = np.degrees(2 * np.arcsin(np.sqrt(up + both * np.sin(east / 2) ** 2))) / angle
-    shapes = Shapes((0.0, 0.7), (1.0, 1.8), (0, 0), False, (math.radians(top), math.radians(-side), 360 / side))
+    shapes = Shapes((0.0, 0.7), (1.0, 1.8), (0, 0), "center", (math.radians(top), math.radians(-side), 360 / side))
     craters = Craters(np.zeros(1, np.int32), np.array([lon / side]), np.radians([lat]), np.radians([angle]))
     tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
     start = _start(pixels.dtype)
@@ -250,7 +410,7 @@ def check_kernels(dtype: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Pixel values of some craters: lengths of shape (lead, region, crater), values in that order."""
+    """Pixel values of some craters: lengths of shape (lead, crater, region), values in that order."""
 
     row: NDArray[np.int32]
     length: Array
@@ -265,7 +425,7 @@ class Sums:
     ----------
     row : ndarray of int32, shape (n,)
         Their positions in the table, ascending.
-    sums : ndarray, shape (n, lead, region, 8)
+    sums : ndarray, shape (n, lead, region, slots)
         Their accumulators, as kernels lay them out.
     """
 
@@ -289,12 +449,12 @@ class Partial:
     runs: list[Run] = field(default_factory=list)
 
 
-def _start(dtype: np.dtype[Any]) -> Array:
+def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:
     """An accumulator before any pixel."""
     from xcrater import kernels
 
     floats = dtype.kind == "f"
-    start: Array = np.zeros(8, np.float64 if floats else np.int64)
+    start: Array = np.zeros(slots, np.float64 if floats else np.int64)
     start[kernels.LOW] = np.inf if floats else np.iinfo(np.int64).max
     start[kernels.HIGH] = -np.inf if floats else np.iinfo(np.int64).min
     return start
@@ -380,7 +540,7 @@ def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
 
     like = pieces[0].sums
     out = np.empty((row.size, like.shape[1] * like.shape[2], like.shape[3]), like.dtype)
-    out[:] = _start(like.dtype)
+    out[:] = _start(like.dtype, like.shape[3])
     exact = None if like.dtype.kind == "f" else True
     together = row.size and row[-1] - row[0] + 1 == row.size
     for piece in pieces:
@@ -396,16 +556,21 @@ class State(dict[str, Any]):
 
     Parameters
     ----------
-    sums : ndarray, shape (crater, lead, region, 8)
+    sums : ndarray, shape (crater, lead, region, slots)
         The accumulators.
+    weighted : bool
+        Whether they are of weighted pixels.
+    whole : bool
+        Whether pixels are counted whole, rather than by the fraction covered.
     """
 
-    def __init__(self, sums: Array) -> None:
+    def __init__(self, sums: Array, *, weighted: bool = False, whole: bool = True) -> None:
         from xcrater import kernels
 
-        self._sums = sums
+        self._sums, self._whole = sums, whole
         self._slots = {
-            "count": kernels.COUNT,
+            "count": kernels.PIXELS if weighted else kernels.COUNT,
+            "weight": kernels.COUNT,
             "total": kernels.TOTAL,
             "low": kernels.LOW,
             "high": kernels.HIGH,
@@ -416,13 +581,15 @@ class State(dict[str, Any]):
             self._slots |= {"m2": kernels.SQ_HIGH}
         else:
             self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
+        if sums.shape[-1] > kernels.AREA:
+            self._slots |= {"area": kernels.AREA, "m3": kernels.CUBES, "m4": kernels.FOURTHS}
 
     def __missing__(self, name: str) -> Array:
         from xcrater import kernels
 
         craters, lead, regions, slots = self._sums.shape
-        dtype = np.int64 if name in ("count", "nodata", "nan") else self._sums.dtype
-        out = np.empty((lead * regions, craters), dtype)
+        whole = self._whole and name in ("count", "nodata", "nan")
+        out = np.empty((lead * regions, craters), np.int64 if whole else self._sums.dtype)
         kernels.lay_out(self._sums.reshape(craters, lead * regions, slots), self._slots[name], out)
         self[name] = out.reshape(lead, regions, craters)
         return self[name]
@@ -448,6 +615,8 @@ class Finish:
         Of the raster.
     scale, offset : float
         ``value = stored * scale + offset``.
+    leaf : Leaf
+        What made the partial results.
     """
 
     aggregations: tuple[Aggregation, ...]
@@ -456,21 +625,23 @@ class Finish:
     dtype: str
     scale: float
     offset: float
+    leaf: Leaf
 
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
         """Finalise; lead is the number of images in the blocks."""
         dtype = np.dtype(self.dtype)
+        start = self.leaf.start(dtype)
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
         # Craters by the block, which stays in the processor's cache from one step to the next.
         step = BLOCK if all(a.reduces for a in self.aggregations) else max(1, self.craters)
         edges = np.append(np.arange(0, self.craters, step), self.craters).astype(np.int32)
-        nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, 8), _start(dtype).dtype))
+        nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
         cuts = [(piece, np.searchsorted(piece.row, edges)) for piece in partial.sums]
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
             pieces = [Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]]) for p, at in cuts if at[n] < at[n + 1]]
             pieces = pieces or [nothing]
-            state = State(_add_up(pieces, row))
+            state = State(_add_up(pieces, row), weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
             state.update(scale=self.scale, offset=self.offset)
             if step != BLOCK:
                 state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
@@ -506,11 +677,11 @@ class Runs:
         values = np.empty(offsets[-1], runs[0].values.dtype if runs else _kernel_block(np.empty(0, dtype)).dtype)
         at = offsets[:-1].reshape(count.shape).copy()
         for run in runs:
-            target = at[..., run.row]
+            target = at[..., run.row].swapaxes(-1, -2)
             flat = np.ascontiguousarray(target).ravel()
             length = np.ascontiguousarray(run.length).ravel()
             kernels.scatter(run.values, np.cumsum(length) - length, length, flat, values)
-            at[..., run.row] = flat.reshape(target.shape)
+            at[..., run.row] = flat.reshape(target.shape).swapaxes(-1, -2)
         if (scale, offset) != (1.0, 0.0):
             values = values.astype(np.float64) * scale + offset
         kernels.sort_runs(values, offsets)
@@ -541,8 +712,8 @@ class Runs:
         return out.reshape(self.shape)
 
 
-def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
-    """Which pixels of a window belong to one crater's region.
+def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> Array:
+    """How much of each pixel of a window belongs to one crater's region: its weight, 1 for whole pixels.
 
     Parameters
     ----------
@@ -559,8 +730,12 @@ def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, wind
     """
     from xcrater import kernels
 
-    out = np.zeros((window[1] - window[0], window[3] - window[2]), np.bool_)
-    at = (craters.u0[crater], craters.lat[crater], craters.radius[crater])
-    of = (shapes.inner[region], shapes.outer[region], shapes.nvert[region], shapes.touched)
-    kernels.paint(*at, *of, shapes.grid, window, shapes.buffers(window), out)
+    out: Array = np.zeros((window[1] - window[0], window[3] - window[2]))
+    for drawn in shapes.only(region).draw(craters.take(np.array([crater])), window):
+        kernels.paint(drawn.runs, drawn.weight, drawn.offset[0, 0], window, out)
     return out
+
+
+def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
+    """Which pixels of a window belong to one crater's region; see `covered`."""
+    return covered(shapes, region, craters, crater, window) > 0.0
