@@ -18,8 +18,8 @@ import numpy as np
 from xcrater._jit import inlined, jit
 from xcrater.vectors import NOWHERE, OUTSIDE
 
-CENTER, TOUCHED, CONTAINED = 0, 1, 2
-"""Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
+CENTER, TOUCHED, CONTAINED, EXACT = 0, 1, 2, 3
+"""Which pixels a region takes: centre inside, square touched, square wholly inside, each by the share covered."""
 
 SLACK = 1e-9
 """Rows by which rounding may misplace a pole or the end of a disc."""
