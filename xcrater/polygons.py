@@ -22,14 +22,14 @@ from xcrater.spans import CENTER, EXACT, TOUCHED
 ONE = 1 << 60
 """A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their order."""
 
-DUST = 1 << 16
-"""Areas (5.7e-14 of a pixel) so near to nothing or to a whole pixel are rounding."""
+DUST = 1 << 24
+"""Shares (1.5e-11 of a pixel) so near to nothing or to a whole pixel are rounding of the coordinates."""
 
-EASTWARD = 2.0**-33
-"""How far (1.2e-10 of a pixel) east of a pixel's centre `CENTER` looks.
+HAIR = 2.0**-33
+"""What does not count as touching (1.2e-10 of a pixel), and how far east of a pixel's centre `CENTER` looks.
 
-Seams, and the edges of tidy polygons, often go right through the centres of a column; rounded differently for two
-abutting shapes they would otherwise leave pixels out, or take them twice.
+Seams, and the edges of tidy polygons, often run along the borders or through the centres of pixels. Rounded this way
+or that they would touch one more column, or, where two shapes abut, leave out a column of centres or take it twice.
 """
 
 NEXT, FIRST, STOP, TURN = range(4)
@@ -75,9 +75,9 @@ def polygon_bound(u, v, ring, first_ring, stop_ring, period, window):
             for i in range(ring[j], ring[j + 1]):
                 u0, v0, u1, v1 = u1, v1, u[i] + shift, v[i]
                 a, b = _clip(math.floor(min(v0, v1)), math.floor(max(v0, v1)) + 1, window[0], window[1])
-                west, east = _clip(math.floor(min(u0, u1)) - 1, math.floor(max(u0, u1)) + 2, window[2], window[3])
+                left, right = _clip(math.floor(min(u0, u1)) - 1, math.floor(max(u0, u1)) + 2, window[2], window[3])
                 pieces += b - a
-                runs += 2 * (b - a) + east - west if b > a else 0
+                runs += 2 * (b - a) + right - left if b > a else 0
     return pieces, runs
 
 
@@ -150,18 +150,19 @@ def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
     low, high = min(x0, x1), max(x0, x1)
     for row in range(first, stop):
         x = x0 + (row + 0.5 - v0) / (v1 - v0) * (u1 - u0)
-        column = origin + math.ceil(min(max(x, low), high) - (0.5 + EASTWARD))
+        column = origin + math.ceil(min(max(x, low), high) - (0.5 + HAIR))
         n = _list_piece(row, column, column, turn, window, rows, pieces, n)
     return n
 
 
 @inlined
 def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
-    """List the pieces of an edge, v0 < v1, between the borders of rows.
+    """List the pieces of an edge, v0 <= v1, between the borders of rows.
 
     Positions are kept relative to a column near by, so that they lose no digits far from the first column.
     """
-    top, bottom = math.floor(v0), math.ceil(v1)
+    hair = HAIR if mode == TOUCHED else 0.0
+    top, bottom = math.floor(v0 + hair), math.ceil(v1 - hair)
     first, stop = _clip(top, bottom, window[0], window[1])
     origin = math.floor(u0)
     x0, x1 = u0 - origin, u1 - origin
@@ -174,10 +175,10 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
         if row + 1 < bottom:
             at = min(max(x0 + (row + 1 - v0) / (v1 - v0) * (u1 - u0), low), high)
         left, right = min(start, at), max(start, at)
-        a = math.floor(left)
+        a = math.floor(left + hair)
         if mode == TOUCHED:
             crosses = v0 <= row + 0.5 < v1
-            n = _list_piece(row, origin + a, origin + math.ceil(right), turn * crosses, window, rows, pieces, n)
+            n = _list_piece(row, origin + a, origin + math.ceil(right - hair), turn * crosses, window, rows, pieces, n)
             continue
         y0 = int((v0 - top) * ONE) if row == top else 0
         y1 = int((v1 - row) * ONE) if row + 1 == bottom else ONE
@@ -197,11 +198,7 @@ def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, n):
         u0, v0, u1, v1 = u1, v1, u[i] + shift, v[i]
         if max(v0, v1) <= window[0] or min(v0, v1) >= window[1] or min(u0, u1) >= window[3]:
             continue
-        if v0 == v1:
-            row = math.floor(v0)
-            if mode == TOUCHED and row < v0 and u0 != u1:
-                a, b = math.floor(min(u0, u1)), math.ceil(max(u0, u1))
-                n = _list_piece(row, a, b, 0, window, rows, pieces, n)
+        if v0 == v1 and mode != TOUCHED:
             continue
         turn, a0, b0, a1, b1 = -1, u0, v0, u1, v1
         if v0 > v1:
@@ -359,9 +356,9 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
         The rings of the shape.
     mode : int
         `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
-        a stretch of an edge, or inside points. `EXACT`: pixels of which some area is inside; the rings then wind at
-        most once round any point. The area is right to some 1e-15 of a pixel plus 3e-16 of the length of its edges
-        in pixels.
+        a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
+        `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
+        the length of the edges in pixels.
     period : float
         Columns per turn of longitude; infinite where columns do not wrap. Copies do not overlap.
     window : tuple of int
