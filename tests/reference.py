@@ -232,10 +232,7 @@ def polygon_ties(transform: Affine, shape: Shape, geometry: BaseGeometry, covera
 
 def _interiors_meet(geometry: BaseGeometry, transform: Affine, shape: Shape, grow: float) -> Mask:
     west, south, east, north = pixel_edges(transform, shape)
-    squares = shapely.box(west - grow, south - grow, east + grow, north + grow)
-    meets = shapely.intersects(geometry, squares)
-    meets[meets] = ~shapely.touches(geometry, squares[meets])
-    return meets
+    return _squares_meet(geometry, shapely.box(west - grow, south - grow, east + grow, north + grow))
 
 
 def _repeat(transform: Affine, shape: Shape, geometry: BaseGeometry) -> BaseGeometry:
@@ -343,3 +340,40 @@ def _square_root(number: Fraction) -> float:
         return 0.0
     bits = max(0, 65 + (number.denominator.bit_length() - number.numerator.bit_length()) // 2)
     return float(Fraction(math.isqrt((number.numerator << 2 * bits) // number.denominator), 1 << bits))
+
+
+PixelWindow = tuple[int, int, int, int]
+
+
+def pixel_squares(window: PixelWindow, grow: float = 0.0) -> NDArray[np.object_]:
+    """The squares [column, column + 1] x [row, row + 1] of a window (row start, stop, column start, stop)."""
+    rows, cols = np.mgrid[window[0] : window[1], window[2] : window[3]]
+    return np.asarray(shapely.box(cols - grow, rows - grow, cols + 1 + grow, rows + 1 + grow), dtype=object)
+
+
+def pixel_mask_center(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask, Mask]:
+    """Pixels whose centre is inside a geometry in pixel coordinates, and those with an edge within TIE of it."""
+    rows, cols = np.mgrid[window[0] : window[1], window[2] : window[3]]
+    inside = shapely.contains_xy(geometry, cols + 0.5, rows + 0.5)
+    return inside, shapely.dwithin(shapely.points(cols + 0.5, rows + 0.5), geometry.boundary, TIE)
+
+
+def pixel_mask_touched(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask, Mask]:
+    """Pixels whose interior meets that of a geometry in pixel coordinates, and those that TIE more or less decides."""
+    shapely.prepare(geometry)
+    meets, larger, smaller = (_squares_meet(geometry, pixel_squares(window, grow)) for grow in (0.0, TIE, -TIE))
+    return meets, larger != smaller
+
+
+def pixel_shares(geometry: BaseGeometry, window: PixelWindow) -> Floats:
+    """Share of every pixel's area that a geometry in pixel coordinates covers."""
+    row, col = window[0], window[2]  # intersections keep more digits near the origin
+    near = shapely.transform(geometry, lambda uv: uv - (col, row))
+    squares = pixel_squares((0, window[1] - row, 0, window[3] - col))
+    return np.asarray(shapely.area(shapely.intersection(near, squares)), dtype=np.float64)
+
+
+def _squares_meet(geometry: BaseGeometry, squares: NDArray[np.object_]) -> Mask:
+    meets = shapely.intersects(geometry, squares)
+    meets[meets] = ~shapely.touches(geometry, squares[meets])
+    return np.asarray(meets)

@@ -18,11 +18,8 @@ import numpy as np
 from xcrater._jit import inlined, jit
 from xcrater.vectors import NOWHERE, OUTSIDE
 
-CENTER, TOUCHED, CONTAINED = 0, 1, 2
-"""Which pixels of a row a disc takes: centre inside, square touched, square wholly inside."""
-
-EXACT = 3
-"""Every pixel by the fraction of its square that is inside: see `xcrater.cover`."""
+CENTER, TOUCHED, CONTAINED, EXACT = 0, 1, 2, 3
+"""Which pixels a region takes: centre inside, square touched, square wholly inside; or each by the share inside."""
 
 SLACK = 1e-9
 """Rows by which rounding may misplace a pole or the end of a disc."""
