@@ -30,7 +30,7 @@ RELATIVE_SAGITTA = 1e-3
 """The same as a part of the polygon's thickness, the width of a long strip of its area and perimeter."""
 
 _LEAST_SAGITTA = 1e-7
-_PASSES, _PIECES = 60, 16
+_PASSES, _PIECES, _BLOCK = 60, 16, 16_384
 _TOLERANCE = 1e-9
 _FULL_TURN = 1e-9
 
@@ -150,7 +150,7 @@ def make_polygon_table(
     >>> table.lon.tolist(), table.lat.tolist(), table.shape.tolist()
     ([-170.0, -170.0, -190.0, -190.0], [-5.0, 5.0, 5.0, -5.0], [0, 1, 1])
     """
-    checker = _Checker(np.arange(len(geometries)) if labels is None else np.asarray(labels, dtype=object))
+    checker = _Checker(np.asarray(range(len(geometries)) if labels is None else labels, dtype=object))
     parts, owner = _areal_parts(geometries, checker)
     if not len(parts):
         to_geodetic([], [], body, crs)  # a wrong CRS is an error here too
@@ -250,8 +250,6 @@ def _rings(parts: Geometries) -> _Rings:
     return _Rings(xy[:, 0], xy[:, 1], start, part.astype(np.int64), hole, nothing, nothing.astype(bool))
 
 
-
-
 def _from_angles(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
 ) -> tuple[Geometries, Ints]:
@@ -293,8 +291,13 @@ def _from_angles(
         return polygons, owner
     # Bend the edges: those that were straight in the CRS's latitude
     bent = _rings(polygons)
-    tolerance = _sagitta(_thickness(polygons))
-    _densify(bent, tolerance[bent.part], lambda x, y: (x, latitude(y / unit)), wrap=False)
+    tolerance = _sagitta(_thickness(polygons))[bent.part]
+    # Few edges reach over so much latitude that the second derivative bends them
+    quarter = latitude(np.linspace(-90.0, 90.0, 721) / unit)
+    bend = 1.1 * np.abs(np.diff(quarter, 2)).max() / 0.25**2
+    rise = np.append(np.diff(bent.y), 0.0)
+    suspects = bend * rise**2 / 8 > tolerance[bent.number]
+    _densify(bent, tolerance, lambda x, y: (x, latitude(y / unit)), suspects, wrap=False)
     bent.y = latitude(bent.y / unit)
     return _mend(_assemble(bent, len(polygons)), owner)
 
@@ -342,8 +345,6 @@ def _mean_latitude(rings: _Rings) -> Floats:
     return total / np.where(winding == 0, 1.0, 360.0 * winding)
 
 
-
-
 def _from_plane(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
 ) -> tuple[Geometries, Ints]:
@@ -362,7 +363,7 @@ def _from_plane(
 
     thickness = 2 * shapely.area(parts) / shapely.length(parts) ** 2 * _perimeter(rings, lon, lat, len(parts))
     mirrored = _mirrored(rings, transform, shapely.length(parts))
-    lost = _densify(rings, _sagitta(thickness)[rings.part], transform, wrap=True)
+    lost = _densify(rings, _sagitta(thickness)[rings.part], transform, np.ones(rings.x.size, dtype=bool), wrap=True)
     bad[rings.part[lost]] = True
     checker.refuse(bad, owner, *outside)
 
@@ -395,9 +396,7 @@ def _perimeter(rings: _Rings, lon: Floats, lat: Floats, parts: int) -> Floats:
     return np.bincount(rings.part, per_ring, parts)
 
 
-def _mirrored(
-    rings: _Rings, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], length: Floats
-) -> bool:
+def _mirrored(rings: _Rings, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], length: Floats) -> bool:
     """Whether counter-clockwise in the plane is clockwise on the body, as where x points west."""
     first = rings.start[:-1]
     x, y, step = rings.x[first], rings.y[first], 1e-5 * length[rings.part]
@@ -406,8 +405,6 @@ def _mirrored(
     east = (lon[1:] - lon[0] + 180.0) % 360.0 - 180.0
     north = lat[1:] - lat[0]
     return bool(np.nansum(np.sign(east[0] * north[1] - east[1] * north[0])) < 0)
-
-
 
 
 def _thickness(polygons: Geometries) -> Floats:
@@ -422,12 +419,17 @@ def _sagitta(thickness: Floats) -> Floats:
 
 
 def _densify(
-    rings: _Rings, tolerance: Floats, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], *, wrap: bool
+    rings: _Rings,
+    tolerance: Floats,
+    transform: Callable[[Floats, Floats], tuple[Floats, Floats]],
+    suspects: Flags,
+    *,
+    wrap: bool,
 ) -> Ints:
     """Divide edges until they are straight in longitude and latitude to within a tolerance per ring.
 
-    Returns the rings that have points without longitude and latitude. With `wrap`, longitudes of neighbouring points
-    may differ by whole turns.
+    Returns the rings that have points without longitude and latitude. Only edges that begin at `suspects` are looked
+    at. With `wrap`, longitudes of neighbouring points may differ by whole turns.
     """
     ends = np.zeros(rings.x.size, dtype=bool)
     ends[rings.start[1:] - 1] = True
@@ -435,11 +437,13 @@ def _densify(
     # x0, y0, x1, y1 of every edge; each keeps its place as it is divided
     edges = np.stack([rings.x[begin], rings.y[begin], rings.x[begin + 1], rings.y[begin + 1]])
     ring = rings.number[begin]
-    undecided = np.ones(begin.size, dtype=bool)
+    undecided = suspects[begin]
     lost: Ints = np.empty(0, dtype=np.int64)
     for _ in range(_PASSES):
         deviation = np.zeros(ring.size)
-        deviation[undecided] = _deviation(edges[:, undecided], transform, wrap=wrap)
+        some = np.flatnonzero(undecided)
+        for at in np.array_split(some, some.size // _BLOCK + 1):
+            deviation[at] = _deviation(edges[:, at], transform, wrap=wrap)
         lost = np.unique(ring[np.isnan(deviation)])
         if lost.size:
             return lost
@@ -470,9 +474,7 @@ def _densify(
     return lost
 
 
-def _deviation(
-    edges: Floats, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], *, wrap: bool
-) -> Floats:
+def _deviation(edges: Floats, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], *, wrap: bool) -> Floats:
     """How far each edge strays from its chord in longitude and latitude, degrees on the body."""
     x0, y0, x1, y1 = edges
     share = np.linspace(0.0, 1.0, 5)[:, None]
@@ -497,12 +499,12 @@ def _deviation(
     return np.asarray(deviation)
 
 
-
-
 def _assemble(rings: _Rings, parts: int) -> Geometries:
     """Polygons of rings, closed over the poles, holes in the same turn as their shells."""
     x, y, start = _close_over_poles(rings)
-    linear = shapely.linearrings(np.stack([x, y], axis=-1), indices=np.repeat(np.arange(len(rings.part)), np.diff(start)))
+    linear = shapely.linearrings(
+        np.stack([x, y], axis=-1), indices=np.repeat(np.arange(len(rings.part)), np.diff(start))
+    )
     if rings.hole.any():
         bounds = shapely.bounds(linear)
         shell = np.maximum.accumulate(np.where(rings.hole, 0, np.arange(len(rings.part))))
@@ -634,8 +636,6 @@ def _collect(parts: Geometries, owner: Ints, count: int) -> Geometries:
         shapes, number = np.unique(owner[~alone], return_inverse=True)
         out[shapes] = shapely.multipolygons(parts[~alone], indices=number)
     return out
-
-
 
 
 def _flatten(parts: Geometries, owner: Ints, count: int) -> PolygonTable:
