@@ -357,8 +357,8 @@ class CraterDatabase:
         except BodyError as err:
             label = "" if crs is own else ". If that is a wrong label, pass crs='planetocentric'"
             raise BodyError(str(err).replace("an input_crs", "a crs").replace("input_crs", "crs") + label) from err
-        lon, lat = (column.to_numpy(dtype=float, copy=True) for column in (self.lon, self.lat))
-        self.regions[name] = Polygons(table, self.data.index.copy(), lon, lat)
+        centres = self.data[["_lon", "_lat"]].to_numpy(np.float64, copy=True)
+        self.regions[name] = Polygons(table, self.data.index.copy(), centres)
 
     def region(self, name: str) -> Region:
         """Look up the declaration of a region.
@@ -550,7 +550,7 @@ class CraterDatabase:
         region = self.region(name)
         lon, lat = self.lon.to_numpy(), self.lat.to_numpy()
         if isinstance(region, Polygons):
-            polygons = cut_at_antimeridian(region.of(self.data.index, lon, lat).polygons())
+            polygons = cut_at_antimeridian(region.of(self.data).polygons())
         else:
             angle = np.degrees(self.rad.to_numpy() / self.body_radius)
             polygons = region_polygons(lon, lat, angle, region.inner, region.outer, region.nvert)

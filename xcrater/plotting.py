@@ -87,8 +87,7 @@ def _outline(axes: Any, cdb: CraterDatabase, name: str, crater: int, near: float
     """Draw a region's circles in longitudes that run on from the crater's, next to the view's middle."""
     region = cdb.region(name)
     if isinstance(region, Polygons):
-        every = region.of(cdb.data.index, cdb.lon.to_numpy(), cdb.lat.to_numpy())
-        one = every.take(np.array([crater]))
+        one = region.of(cdb.data).take(np.array([crater]))
         turn = 360.0 * np.round((near - one.lon.mean()) / 360.0) if one.lon.size else 0.0
         for begin, end in pairwise(one.ring):
             ring = np.append(np.arange(begin, end), begin)

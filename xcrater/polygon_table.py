@@ -318,8 +318,8 @@ def _of_parts(rings: _Rings, parts: Ints) -> _Rings:
     keep = np.flatnonzero(np.isin(rings.part, parts))
     vertices, start = _gather(rings.start, keep)
     part = np.searchsorted(parts, rings.part[keep])
-    of_ring = (field[keep] for field in (rings.hole, rings.pole, rings.turned))
-    return _Rings(rings.x[vertices], rings.y[vertices], start, part, *of_ring)
+    x, y = rings.x[vertices], rings.y[vertices]
+    return _Rings(x, y, start, part, rings.hole[keep], rings.pole[keep], rings.turned[keep])
 
 
 def _unwrap(rings: _Rings, *, whole_turns: bool) -> None:
@@ -393,7 +393,7 @@ def _perimeter(rings: _Rings, lon: Floats, lat: Floats, parts: int) -> Floats:
     chord = 2 * np.degrees(np.sqrt(half))
     chord[rings.start[1:-1] - 1] = 0.0
     per_ring = np.add.reduceat(chord, rings.start[:-1])
-    return np.bincount(rings.part, per_ring, parts)
+    return np.bincount(rings.part, per_ring, parts).astype(np.float64)
 
 
 def _mirrored(rings: _Rings, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], length: Floats) -> bool:

@@ -78,14 +78,13 @@ class Polygons:
         The polygons, in the order of the craters.
     index : pandas.Index
         Labels of the craters when the polygons were added.
-    lon, lat : ndarray, shape (n,)
-        Centres of the craters then, degrees.
+    centres : ndarray, shape (n, 2)
+        Longitude and latitude of the craters then, degrees.
     """
 
     table: PolygonTable
     index: pd.Index[Any]
-    lon: Floats
-    lat: Floats
+    centres: Floats
 
     def __repr__(self) -> str:
         regions = int(np.count_nonzero(np.diff(self.table.shape)))
@@ -94,21 +93,20 @@ class Polygons:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Polygons):
             return NotImplemented
-        mine, theirs = ((p.table.lon, p.table.lat, p.table.ring, p.table.shape, p.lon, p.lat) for p in (self, other))
+        mine, theirs = ((p.table.lon, p.table.lat, p.table.ring, p.table.shape, p.centres) for p in (self, other))
         return self.index.equals(other.index) and all(map(np.array_equal, mine, theirs))
 
     def __hash__(self) -> int:
         return hash((self.table.lon.tobytes(), self.table.lat.tobytes(), self.table.ring.tobytes()))
 
-    def of(self, index: pd.Index[Any], lon: Floats, lat: Floats) -> PolygonTable:
+    def of(self, data: pd.DataFrame) -> PolygonTable:
         """The polygons of some of the craters, whatever rows were taken and in which order since they were added.
 
         Parameters
         ----------
-        index : pandas.Index
-            Labels of the craters wanted.
-        lon, lat : ndarray, shape (n,)
-            Their centres, degrees: a label that has come to mean another crater is an error.
+        data : pandas.DataFrame
+            `CraterDatabase.data`: the craters wanted. A label that has come to mean another crater, by its centre, is
+            an error.
 
         Returns
         -------
@@ -120,13 +118,13 @@ class Polygons:
         RegionError
             They are not the craters that the polygons were added to.
         """
-        if self.index.equals(index):
-            at = np.arange(len(index))
+        if self.index.equals(data.index):
+            at = np.arange(len(data))
         elif self.index.is_unique:
-            at = self.index.get_indexer(index)
+            at = self.index.get_indexer(data.index)
         else:
-            at = np.full(len(index), -1)
-        if (at < 0).any() or not (np.array_equal(self.lon[at], lon) and np.array_equal(self.lat[at], lat)):
+            at = np.full(len(data), -1)
+        if (at < 0).any() or not np.array_equal(self.centres[at], data[["_lon", "_lat"]].to_numpy(np.float64)):
             raise RegionError(
                 "the table's rows are not those that the polygons were added to, by their labels and positions; "
                 "type cdb.add_polygons(...) again after changing cdb.data"
