@@ -6,7 +6,7 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from functools import reduce
@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.bodies import get_body, is_projected, to_geodetic
-from xcrater.errors import DroppedRowsWarning, RegionError, TableError
-from xcrater.geodesy import region_polygons
+from xcrater.errors import BodyError, DroppedRowsWarning, RegionError, TableError
+from xcrater.geodesy import cut_at_antimeridian, region_polygons
 from xcrater.options import get_option
-from xcrater.regions import Annulus, Circle
+from xcrater.polygon_table import make_polygon_table
+from xcrater.regions import Annulus, Circle, Polygons, Region
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +73,7 @@ class CraterDatabase:
         The table's own columns, and ``_lat``, ``_lon`` (degrees) and ``_radius_m`` (metres).
     orig_cols : pandas.Index
         The table's own columns.
-    regions : dict of str to Annulus
+    regions : dict of str to Annulus or Polygons
         The declared regions by name; ``del cdb.regions["rim"]`` removes one.
 
     Raises
@@ -113,7 +114,7 @@ class CraterDatabase:
 
     data: pd.DataFrame
     orig_cols: pd.Index[Any]
-    regions: dict[str, Annulus]
+    regions: dict[str, Region]
 
     def __init__(
         self,
@@ -306,7 +307,60 @@ class CraterDatabase:
         """
         self._declare(name or f"annulus_{inner}_{outer}", Annulus(inner, outer, _vertices(nvert)))
 
-    def region(self, name: str) -> Annulus:
+    def add_polygons(self, name: str, geometries: Any, crs: Any = None) -> None:
+        """Declare a region of polygons of one's own, such as mapped ejecta, one or none per crater.
+
+        Parameters
+        ----------
+        name : str
+            Name of the region.
+        geometries : sequence, numpy.ndarray, pandas.Series or geopandas.GeoSeries
+            A shapely Polygon or MultiPolygon for each crater, in the table's order; None or an empty polygon for a
+            crater without. The index of a Series must be the table's.
+        crs : str or pyproj.CRS, optional
+            What the coordinates are in: anything that `input_crs` of the table may be. If not given, a GeoSeries' own
+            CRS, or else east longitude and planetocentric latitude, as `lon` and `lat` are.
+
+        Raises
+        ------
+        RegionError
+            The name is taken or reserved, there is not one geometry per crater, or one cannot be used: it is no
+            polygon, is invalid, or lies outside of its CRS. The error names the crater.
+        BodyError
+            The CRS is unknown or belongs to another body.
+
+        Notes
+        -----
+        Edges are straight in the CRS given. Longitudes may be in any range; polygons that cross the antimeridian may
+        run on past it, jump from one side to the other, or be cut in two there. In longitude and latitude an edge of
+        more than 180° is taken the short way round, so a wider one needs vertices in between. A ring that goes around
+        the body is closed over the nearer pole. See `xcrater.polygon_table.make_polygon_table` for these rules and
+        the accuracy.
+
+        The polygons follow their craters when rows of `data` are taken or sorted.
+
+        Examples
+        --------
+        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0, 9.0], "lon": [0.0, 180.0], "r": [1e4, 2e4]}), "moon")
+        >>> cdb.add_polygons("ejecta", [None, shapely.box(179, 8, 181, 10)])
+        >>> cdb.regions
+        {'ejecta': Polygons(1 of 2 craters, 4 vertices)}
+        >>> cdb.ejecta[1].bounds
+        (-180.0, 8.0, 180.0, 10.0)
+        """
+        self._check_name(name)
+        own, (shapes, crs) = crs, _geometries(geometries, self.data.index, crs)
+        try:
+            table = make_polygon_table(
+                shapes, self._body, "planetocentric" if crs is None else crs, self.data.index.to_numpy()
+            )
+        except BodyError as err:
+            label = "" if crs is own else ". If that is a wrong label, pass crs='planetocentric'"
+            raise BodyError(str(err).replace("an input_crs", "a crs").replace("input_crs", "crs") + label) from err
+        centres = self.data[["_lon", "_lat"]].to_numpy(np.float64, copy=True)
+        self.regions[name] = Polygons(table, self.data.index.copy(), centres)
+
+    def region(self, name: str) -> Region:
         """Look up the declaration of a region.
 
         Parameters
@@ -316,7 +370,7 @@ class CraterDatabase:
 
         Returns
         -------
-        Annulus
+        Annulus or Polygons
             The declaration.
 
         Raises
@@ -472,7 +526,11 @@ class CraterDatabase:
         """Name of each region by the attribute that shows it."""
         return {_attribute(name): name for name in self.regions}
 
-    def _declare(self, name: str, region: Annulus) -> None:
+    def _declare(self, name: str, region: Region) -> None:
+        self._check_name(name)
+        self.regions[name] = region
+
+    def _check_name(self, name: str) -> None:
         if not isinstance(name, str):
             raise RegionError(f"received the region name {name!r}, a {type(name).__name__}; expected a str")
         attribute = _attribute(name)
@@ -487,14 +545,15 @@ class CraterDatabase:
                 f"received the region name {name!r}, but cdb.{attribute} is something else; "
                 f"choose another name, such as {name + '_region'!r}"
             )
-        self.regions[name] = region
 
     def _polygons(self, name: str) -> pd.Series[Any]:
         region = self.region(name)
-        angle = np.degrees(self.rad.to_numpy() / self.body_radius)
-        polygons = region_polygons(
-            self.lon.to_numpy(), self.lat.to_numpy(), angle, region.inner, region.outer, region.nvert
-        )
+        lon, lat = self.lon.to_numpy(), self.lat.to_numpy()
+        if isinstance(region, Polygons):
+            polygons = cut_at_antimeridian(region.of(self.data).polygons())
+        else:
+            angle = np.degrees(self.rad.to_numpy() / self.body_radius)
+            polygons = region_polygons(lon, lat, angle, region.inner, region.outer, region.nvert)
         return pd.Series(polygons, index=self.data.index, name=name, dtype=object)
 
 
@@ -504,6 +563,38 @@ def _attribute(region: str) -> str:
 
 def _vertices(nvert: _Vertices) -> int | None:
     return get_option("nvert") if nvert is _OPTION else nvert
+
+
+def _geometries(geometries: Any, index: pd.Index[Any], crs: Any) -> tuple[NDArray[np.object_], Any]:
+    """One geometry per row as an array, and the CRS they are in."""
+    if isinstance(geometries, pd.DataFrame):
+        raise RegionError(
+            "received a DataFrame; expected one geometry per crater: type cdb.add_polygons(name, table.geometry)"
+        )
+    if isinstance(geometries, (str, bytes, Mapping)) or not hasattr(geometries, "__len__"):
+        kind = type(geometries).__name__
+        raise RegionError(
+            f"received geometries of type {kind}; expected a sequence with a shapely Polygon, MultiPolygon or None "
+            f"for each of the {len(index)} craters: type [geometry, None, ...]"
+        )
+    if len(geometries) != len(index):
+        raise RegionError(
+            f"received {len(geometries)} geometries for {len(index)} craters; expected one per crater, None where "
+            "there is no region"
+            + (": type geometries.reindex(cdb.data.index)" if isinstance(geometries, pd.Series) else "")
+        )
+    if isinstance(geometries, pd.Series) and not geometries.index.equals(index):
+        line = (
+            "geometries.loc[cdb.data.index]"
+            if geometries.index.is_unique and index.isin(geometries.index).all()
+            else "geometries.to_numpy(), if they are in the table's order"
+        )
+        raise RegionError(f"received a Series whose index is not the table's; type {line}")
+    if crs is None:
+        crs = getattr(geometries, "crs", None)
+    shapes = np.empty(len(index), dtype=object)
+    shapes[:] = list(geometries)
+    return shapes, crs
 
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}

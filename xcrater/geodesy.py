@@ -109,7 +109,7 @@ def region_polygons(
             polygons = _subtract(shells, holes, plain)
         else:
             polygons = shapely.polygons(shells)
-        out[block] = _cut_at_antimeridian(polygons)
+        out[block] = cut_at_antimeridian(polygons)
     return out
 
 
@@ -155,8 +155,24 @@ def _subtract(shells: Geometries, holes: Geometries, plain: NDArray[np.bool_]) -
     return out
 
 
-def _cut_at_antimeridian(polygons: Geometries) -> Geometries:
-    """Bring longitudes of up to a turn too much into [-180, 180], splitting and merging where needed."""
+def cut_at_antimeridian(polygons: Geometries) -> Geometries:
+    """Bring longitudes of up to a turn too much into [-180, 180], splitting and merging where needed.
+
+    Parameters
+    ----------
+    polygons : ndarray of shapely.Polygon, shapely.MultiPolygon or None, shape (n,)
+        In longitude and latitude, degrees.
+
+    Returns
+    -------
+    ndarray of shapely.Polygon, shapely.MultiPolygon or None, shape (n,)
+        The same areas; those that were in range are the same objects.
+
+    Examples
+    --------
+    >>> cut_at_antimeridian(np.array([shapely.box(170, 0, 190, 5)]))[0].bounds
+    (-180.0, 0.0, 180.0, 5.0)
+    """
     bounds = shapely.bounds(polygons)
     crossing = (bounds[:, 0] < -180.0) | (bounds[:, 2] > 180.0)
     if not crossing.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 from xcrater._optional import require
 from xcrater.arrays import get_arrays
 from xcrater.geodesy import disc_nodes
+from xcrater.regions import Polygons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +50,7 @@ def roi_panels(
     """
     figures = require("matplotlib.figure", extra="plot")
     arrays = get_arrays(da, cdb, regions)
-    widest = max(regions, key=lambda name: cdb.region(name).outer)
+    widest = max(regions, key=lambda name: getattr(cdb.region(name), "outer", 0.0))
     figure = figures.Figure(figsize=(3.1 * len(craters), 5.6), layout="constrained", dpi=150)
     axes = figure.subplots(2, len(craters), squeeze=False, gridspec_kw={"height_ratios": (1.4, 1.0)})
     units = da.attrs.get("units", "pixel value")
@@ -84,6 +86,13 @@ def _title(cdb: CraterDatabase, crater: int) -> str:
 def _outline(axes: Any, cdb: CraterDatabase, name: str, crater: int, near: float, color: str) -> None:
     """Draw a region's circles in longitudes that run on from the crater's, next to the view's middle."""
     region = cdb.region(name)
+    if isinstance(region, Polygons):
+        one = region.of(cdb.data).take(np.array([crater]))
+        turn = 360.0 * np.round((near - one.lon.mean()) / 360.0) if one.lon.size else 0.0
+        for begin, end in pairwise(one.ring):
+            ring = np.append(np.arange(begin, end), begin)
+            axes.plot(one.lon[ring] + turn, one.lat[ring], color=color, lw=1.2)
+        return
     lon = cdb.lon.iloc[crater]
     lon += 360.0 * round((near - lon) / 360.0)
     angle = float(np.degrees(cdb.rad.iloc[crater] / cdb.body_radius))

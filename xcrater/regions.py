@@ -1,12 +1,20 @@
-"""What a region is, before any raster: a shape measured in crater radii."""
+"""What a region is, before any raster: a shape measured in crater radii, or polygons of one's own."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from xcrater.errors import RegionError
+from xcrater.polygon_table import PolygonTable
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,3 +66,71 @@ class Circle(Annulus):
 
     def __init__(self, size: float = 1.0, nvert: int | None = 32) -> None:
         super().__init__(0.0, size, nvert)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Polygons:
+    """Polygons of one's own, one or none per crater; see `CraterDatabase.add_polygons`.
+
+    Parameters
+    ----------
+    table : PolygonTable
+        The polygons, in the order of the craters.
+    index : pandas.Index
+        Labels of the craters when the polygons were added.
+    centres : ndarray, shape (n, 2)
+        Longitude and latitude of the craters then, degrees.
+    """
+
+    table: PolygonTable
+    index: pd.Index[Any]
+    centres: Floats
+
+    def __repr__(self) -> str:
+        regions = int(np.count_nonzero(np.diff(self.table.shape)))
+        return f"Polygons({regions} of {len(self.table)} craters, {self.table.lon.size} vertices)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Polygons):
+            return NotImplemented
+        mine, theirs = ((p.table.lon, p.table.lat, p.table.ring, p.table.shape, p.centres) for p in (self, other))
+        return self.index.equals(other.index) and all(map(np.array_equal, mine, theirs))
+
+    def __hash__(self) -> int:
+        return hash((self.table.lon.tobytes(), self.table.lat.tobytes(), self.table.ring.tobytes()))
+
+    def of(self, data: pd.DataFrame) -> PolygonTable:
+        """The polygons of some of the craters, whatever rows were taken and in which order since they were added.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame
+            `CraterDatabase.data`: the craters wanted. A label that has come to mean another crater, by its centre, is
+            an error.
+
+        Returns
+        -------
+        PolygonTable
+            One shape for each.
+
+        Raises
+        ------
+        RegionError
+            They are not the craters that the polygons were added to.
+        """
+        if self.index.equals(data.index):
+            at = np.arange(len(data))
+        elif self.index.is_unique:
+            at = self.index.get_indexer(data.index)
+        else:
+            at = np.full(len(data), -1)
+        if (at < 0).any() or not np.array_equal(self.centres[at], data[["_lon", "_lat"]].to_numpy(np.float64)):
+            raise RegionError(
+                "the table's rows are not those that the polygons were added to, by their labels and positions; "
+                "type cdb.add_polygons(...) again after changing cdb.data"
+            )
+        return self.table if np.array_equal(at, np.arange(len(self.table))) else self.table.take(at)
+
+
+Region: TypeAlias = Annulus | Polygons
+"""Any declaration of a region."""

@@ -17,6 +17,7 @@ from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
 from xcrater.plan import Craters, Plan, make_plan, place
+from xcrater.regions import Polygons
 from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
@@ -111,7 +112,12 @@ def make_request(
     for name in names:
         if names.count(name) > 1:
             raise RegionError(f"the region {name!r} is asked for twice; name it once")
-    shapes = [cdb.region(name) for name in names]
+    shapes = []
+    for name in names:
+        region = cdb.region(name)
+        if isinstance(region, Polygons):
+            raise RegionError(f"received the region {name!r}, which is of polygons; expected circles or annuli")
+        shapes.append(region)
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
