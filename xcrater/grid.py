@@ -320,6 +320,7 @@ def _linear(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]] 
         sign = -1.0 if axis.direction.lower() == "west" else 1.0
         return (prime_meridian(crs), sign * to_degrees), (0.0, to_degrees)
     ellipsoid = crs.ellipsoid
+    assert ellipsoid is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
         terms = crs.to_dict()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
@@ -351,7 +351,7 @@ class Frame:
         return inside & (np.abs(p) + half < 180.0 - 1e-6)
 
     def _sample(self, lon: Floats, lat: Floats, angle: Floats, n: int) -> tuple[Floats, Floats]:
-        """n points of each circle, counter-clockwise from due south (north on the southern half), shape (m, n)."""
+        """Points of each circle, counter-clockwise from due south (north on the southern half), shape (m, n)."""
         turn = -2 * np.pi * np.arange(n) / n
         start = np.where(lat >= 0, np.pi, 0.0)[:, None]
         bearing = start + turn
@@ -366,8 +366,9 @@ class Frame:
         else:
             size = np.broadcast_shapes(np.shape(lon), np.shape(angle), np.shape(bearing))
             geod = _geod(self.axes, threading.get_ident())
-            at = [np.broadcast_to(a, size).ravel() for a in (lon, lat, np.degrees(bearing), angle * self.radius)]
-            x, y, _ = geod.fwd(*(np.array(a) for a in at), return_back_azimuth=False)
+            at = (lon, lat, np.degrees(bearing), angle * self.radius)
+            start_lon, start_lat, turn, metres = (np.array(np.broadcast_to(a, size)).ravel() for a in at)
+            x, y, _ = geod.fwd(start_lon, start_lat, turn, metres, return_back_azimuth=False)
             x, y = x.reshape(size), y.reshape(size)
             x = lon + np.mod(x - lon + 180.0, 360.0) - 180.0
         if exact:  # on the centre's own meridian, or on the one opposite, to the last digit
@@ -530,9 +531,8 @@ class Frame:
             return self._domain()
         start = np.pi if lat >= 0 else 0.0
         if nvert:
-            corner_x, corner_y = self._around(
-                *map(np.array, (lon, lat, angle)), start - 2 * np.pi * np.arange(nvert) / nvert
-            )
+            bearing = start - 2 * np.pi * np.arange(nvert) / nvert
+            corner_x, corner_y = self._around(np.array(lon), np.array(lat), np.array(angle), bearing)
             corner_x = np.unwrap(corner_x, period=360.0)
             closing = (corner_x[0] - corner_x[-1] + 180.0) % 360.0 - 180.0
             corner_x, corner_y = np.append(corner_x, corner_x[-1] + closing), np.append(corner_y, corner_y[0])
@@ -672,10 +672,9 @@ class Frame:
         starts, filled = table.ring[table.shape], np.flatnonzero(np.diff(table.ring[table.shape]))
         west, east, south, north = (np.zeros(n) for _ in range(4))
         if filled.size:
-            for out, at, pick in (
-                (west, lon, np.minimum), (east, lon, np.maximum), (south, table.lat, np.minimum), (north, table.lat, np.maximum),
-            ):  # fmt: skip
-                out[filled] = pick.reduceat(at, starts[:-1][filled])
+            begin = starts[:-1][filled]
+            west[filled], east[filled] = (pick.reduceat(lon, begin) for pick in (np.minimum, np.maximum))
+            south[filled], north[filled] = (pick.reduceat(table.lat, begin) for pick in (np.minimum, np.maximum))
         turn = 360.0 * np.rint(((west + east) / 2 - self.centre[0]) / 360.0)
         lon = lon - np.repeat(turn, np.diff(starts))
         if self.kind == "normal":
@@ -884,7 +883,6 @@ def make_frame(
         )
     frame = Frame(crs.to_wkt(), transform, shape, axes, radius, "normal", centre=(lon_0, 0.0))
     try:
-        _, swapped = _transformer(frame.crs, axes, threading.get_ident())
         rows, cols = np.linspace(0, shape[0], 33), np.linspace(0, shape[1], 33)
         u, v = (a.ravel() for a in np.meshgrid(cols, rows))
         lon, lat = frame.lonlat(u, v)
@@ -902,24 +900,20 @@ def make_frame(
     some = np.flatnonzero(shown)
     middle = some[np.argmin(np.hypot(u[some] - shape[1] / 2, v[some] - shape[0] / 2))]
     at = float(lon[middle]), float(frame.geodetic(lat[middle]))
-    frame = _with(frame, hand=_hand(frame, *at))
+    frame = replace(frame, hand=_hand(frame, *at))
     columns = _linear_columns(frame)
     if columns is not None:
-        frame = _with(frame, kind="cylindrical", columns=columns)
-        return _with(frame, limits=_latitudes(frame))
+        frame = replace(frame, kind="cylindrical", columns=columns)
+        return replace(frame, limits=_latitudes(frame))
     if name in _AZIMUTHAL:
-        return _capped(
-            _with(frame, kind="azimuthal", centre=(lon_0, lat_0)), 90.0 if name in ("ortho", "gnom") else 180.0
-        )
+        natural = 90.0 if name in ("ortho", "gnom") else 180.0
+        if name == "aeqd" and abs(lat_0) < 90.0:
+            # Geodesics from a point of an oblate body first meet along a short line around the point opposite.
+            natural -= 360.0 * (1 - axes[1] / axes[0])
+        return _capped(replace(frame, kind="azimuthal", centre=(lon_0, lat_0)), natural)
     if name in _LOCAL:
-        return _capped(_with(frame, kind="azimuthal", centre=at), 180.0)
-    return _with(frame, limits=_latitudes(frame))
-
-
-def _with(frame: Frame, **changes: Any) -> Frame:
-    from dataclasses import replace
-
-    return replace(frame, **changes)
+        return _capped(replace(frame, kind="azimuthal", centre=at), 180.0)
+    return replace(frame, limits=_latitudes(frame))
 
 
 def _hand(frame: Frame, lon: float, lat: float) -> float:
@@ -974,7 +968,7 @@ def _capped(frame: Frame, natural: float) -> Frame:
     with np.errstate(invalid="ignore"):
         away = _apart(back_lon, frame.geodetic(back_lat), lon, lat)
         good = (np.isfinite(u) & np.isfinite(v)).all(axis=1) & ~(away > 1e-6).any(axis=1)
-        if natural == 180.0:
+        if natural > 90.0:
             good &= np.isfinite(away).all(axis=1) | (reach > 170.0)
         beyond = (np.hypot(u - u0, v - v0) > needed).all(axis=1)
     last = int(np.argmin(good)) if not good.all() else good.size  # the first that fails
@@ -985,7 +979,7 @@ def _capped(frame: Frame, natural: float) -> Frame:
             f"PROJ cannot invert the raster's projection around its centre {frame.centre}. Reproject it: "
             'da = da.rio.reproject("IAU_2015:...")'
         )
-    return _with(frame, limits=(0.0, float(reach[at])))
+    return replace(frame, limits=(0.0, float(reach[at])))
 
 
 @lru_cache(maxsize=256)
