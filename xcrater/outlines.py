@@ -41,7 +41,8 @@ Rings = tuple[Ints, Ints, Floats, Floats]
 SAGITTA = 0.01
 """How far, in pixels, a boundary may lie from the edges that stand for it."""
 
-_FLAT = 2e-4  # pixels; edges that bulge more get a vertex between them that keeps the area
+_FINE = 1e-4  # the same for regions that are cut, which may be long and thin
+_FLAT = 0.02  # of these; edges that bulge more get a vertex between them that keeps the area
 _HAIR = 1e-9  # degrees; rings stay that far within the rim of the domain
 _LATTICE = 2.0**-43  # degrees; a turn more or less is exact on it
 _FEWEST, _MOST = 32, 2**18
@@ -621,7 +622,7 @@ class Frame:
                 rings += [np.asarray(ring.coords)[:-1] for ring in (part.exterior, *part.interiors)]
         size = np.array([len(ring) for ring in rings], dtype=np.int64)
         p, q = np.concatenate(rings).T if rings else np.empty((2, 0))
-        refined = _refined((np.full(size.size, i), size, p, q), image, self._near)
+        refined = _refined((np.full(size.size, i), size, p, q), image, self._near, tolerance=_FINE)
         return _turned(refined, self.hand)
 
     # Polygons of the user
@@ -663,7 +664,7 @@ class Frame:
         """Pixels of planetocentric points, longitudes a turn apart being the same to the last digit."""
         lat = self.geodetic(lat)
         if self.kind == "azimuthal":
-            return self._pixels(np.mod(np.round(lon / _LATTICE) * _LATTICE + 180.0, 360.0) - 180.0, lat)
+            return self._pixels(_wrapped(lon), lat)
         return self._image(lon - self.centre[0], lat)
 
     def _brought(self, table: PolygonTable, lon: Floats) -> tuple[Floats, Bools]:
@@ -703,7 +704,7 @@ class Frame:
             def point(
                 t: Floats, steps: Ints = steps, xs: Floats = corner_x, ys: Floats = corner_y, n: int = n
             ) -> tuple[Floats, Floats]:
-                return np.interp(t * n, steps, xs), np.interp(t * n, steps, ys)
+                return _wrapped(np.interp(t * n, steps, xs)), np.interp(t * n, steps, ys)
 
             p, q = self._traced(point, np.linspace(0.0, 1.0, n * max(16, 1024 // n) + 1))
             # A ring that turns the other way in the plane than in longitude and latitude holds the point opposite.
@@ -957,7 +958,7 @@ def _latitudes(frame: Frame) -> tuple[float, float]:
 def _capped(frame: Frame, natural: float) -> Frame:
     """Limit an azimuthal frame to a cap that holds the raster, within the projection's own domain."""
     rows, cols = frame.shape
-    reach = np.concatenate([np.linspace(0.01, natural, 4000)[:-1], natural - np.array([1.0, 0.1, 1e-3, 1e-6, _HAIR])])
+    reach = np.concatenate([np.linspace(0.01, natural, 4000)[:-1], natural - 10.0 ** np.arange(-9.0, 0.5, 0.5)])
     reach = np.unique(reach[reach > 0])
     bearing = np.linspace(0, 2 * np.pi, 16, endpoint=False)
     lon, lat = _direct(frame.centre[0], frame.centre[1], reach[:, None], bearing)
@@ -1028,10 +1029,12 @@ def _direct(lon: Any, lat: Any, distance: Any, bearing: Any) -> tuple[Floats, Fl
 
 def _polar(centre: tuple[float, float], lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     """Distance and bearing of points from a centre."""
-    phi_0, phi, turn = np.radians(centre[1]), np.radians(lat), np.radians(lon - centre[0])
+    phi, turn = np.radians(lat), np.radians(lon - centre[0])
+    sin_0, cos_0 = np.sin(np.radians(centre[1])), np.cos(np.radians(centre[1]))
+    cos_0 = 0.0 if abs(centre[1]) == 90.0 else cos_0  # so that every longitude at the other pole has its bearing
     east = np.cos(phi) * np.sin(turn)
-    north = np.cos(phi_0) * np.sin(phi) - np.sin(phi_0) * np.cos(phi) * np.cos(turn)
-    up = np.sin(phi_0) * np.sin(phi) + np.cos(phi_0) * np.cos(phi) * np.cos(turn)
+    north = cos_0 * np.sin(phi) - sin_0 * np.cos(phi) * np.cos(turn)
+    up = sin_0 * np.sin(phi) + cos_0 * np.cos(phi) * np.cos(turn)
     return np.degrees(np.arctan2(np.hypot(east, north), up)), np.arctan2(east, north)
 
 
@@ -1041,6 +1044,11 @@ def _apart(lon: Floats, lat: Floats, other_lon: Floats, other_lat: Floats) -> Fl
     phi, other = np.radians(lat), np.radians(other_lat)
     haversine = np.sin((other - phi) / 2) ** 2 + np.cos(phi) * np.cos(other) * np.sin(half) ** 2
     return np.asarray(2 * np.arcsin(np.sqrt(np.minimum(1.0, haversine))))
+
+
+def _wrapped(lon: Floats) -> Floats:
+    """Longitude in [-180, 180), the same to the last digit for those a turn apart."""
+    return np.asarray(np.mod(np.round(lon / _LATTICE) * _LATTICE + 180.0, 360.0) - 180.0)
 
 
 def _scale_tangent(lat: Floats, factor: float) -> Floats:
@@ -1114,11 +1122,16 @@ def _area_true(u: Floats, v: Floats, along: Floats) -> tuple[Floats, Floats]:
 
 
 def _refined(
-    rings: Rings, image: Image, near: Callable[[Floats, Floats, Floats], Bools], *, closed: bool = True
+    rings: Rings,
+    image: Image,
+    near: Callable[[Floats, Floats, Floats], Bools],
+    *,
+    closed: bool = True,
+    tolerance: float = SAGITTA,
 ) -> Rings:
     """Rings of the plane, edges straight there, as rings of pixel coordinates.
 
-    Edges are halved until their middle lies on the chord to within SAGITTA; one that bulges less still gets
+    Edges are halved until their middle lies on the chord to within the tolerance; one that bulges less still gets
     its middle, moved outward by a third of the bulge: Simpson's rule for the area.
     """
     of, size, p, q = rings
@@ -1143,9 +1156,9 @@ def _refined(
         length = np.hypot(u1 - u0, v1 - v0)
         # A long edge may cross its chord in the middle.
         long = np.maximum(np.abs(dp), np.abs(dq)) * (t1 - t0) > 2.0
-        split = near(u, v, length) & ((bulge > SAGITTA) | (long & (bulge + length > SAGITTA))) & (depth < 39)
+        split = near(u, v, length) & ((bulge > tolerance) | (long & (bulge + length > tolerance))) & (depth < 39)
         third = np.where(split, 0.0, 1 / 3)
-        add = split | (bulge > _FLAT)
+        add = split | (bulge > _FLAT * tolerance)
         found.append((edge[add], t[add], (u + bend_u * third)[add], (v + bend_v * third)[add]))
         if not split.any():
             break
@@ -1182,8 +1195,11 @@ def _assemble(parts: Iterable[Rings], shapes: int, period: float) -> Outlines:
 
 
 def _valid(shape: Any) -> Any:
-    """A polygon whose ring touches itself, as the area it encloses."""
-    return shape if shapely.is_valid(shape) else shapely.make_valid(shape, method="structure", keep_collapsed=False)
+    """A polygon whose ring touches itself, as the area it encloses an odd number of times."""
+    if shapely.is_valid(shape):
+        return shape
+    parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))
+    return shapely.multipolygons(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
 
 
 def _orient(polygon: Any) -> Any:
