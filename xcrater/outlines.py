@@ -698,13 +698,13 @@ class Frame:
             return self._drawn(i, self._cut(shape), lambda p, q: self._image(p, self.geodetic(q)))
         shape, outside = shapely.Polygon(), False
         for x, y in rings:
-            steps, corner_x, corner_y = np.arange(x.size + 1), np.append(x, x[0]), self.geodetic(np.append(y, y[0]))
+            steps, corner_x, corner_y = np.arange(x.size + 1), np.append(x, x[0]), np.append(y, y[0])
             n = x.size
 
             def point(
                 t: Floats, steps: Ints = steps, xs: Floats = corner_x, ys: Floats = corner_y, n: int = n
             ) -> tuple[Floats, Floats]:
-                return _wrapped(np.interp(t * n, steps, xs)), np.interp(t * n, steps, ys)
+                return _wrapped(np.interp(t * n, steps, xs)), self.geodetic(np.interp(t * n, steps, ys))
 
             p, q = self._traced(point, np.linspace(0.0, 1.0, n * max(16, 1024 // n) + 1))
             # A ring that turns the other way in the plane than in longitude and latitude holds the point opposite.
