@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
+import pyproj
 import shapely
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
@@ -377,3 +378,72 @@ def _squares_meet(geometry: BaseGeometry, squares: NDArray[np.object_]) -> Mask:
     meets = shapely.intersects(geometry, squares)
     meets[meets] = ~shapely.touches(geometry, squares[meets])
     return np.asarray(meets)
+
+
+CYLINDRICAL = ("eqc", "merc", "cea", "mill")
+
+
+def projected_pixels(
+    crs: pyproj.CRS, transform: Affine, shape: Shape, shift: tuple[float, float] = (0.0, 0.0)
+) -> tuple[Floats, Floats]:
+    """East longitude and geodetic latitude of every pixel's centre, moved by some pixels; NaN off the map.
+
+    A centre is on the map where its inverse projection projects back to it, give or take whole turns along x.
+    """
+    projection = pyproj.Proj(crs)
+    rows, cols = np.indices(shape, dtype=np.float64)
+    x = transform.c + (cols + 0.5 + shift[0]) * transform.a
+    y = transform.f + (rows + 0.5 + shift[1]) * transform.e
+    lon, lat = projection(x, y, inverse=True, errcheck=False)
+    back_x, back_y = projection(lon, lat, errcheck=False)
+    with np.errstate(invalid="ignore"):
+        away = np.abs(back_x - x)
+        if projection.crs.to_dict()["proj"] in CYLINDRICAL:
+            turn = 360 * abs(projection(1.0, 0.0)[0] - projection(0.0, 0.0)[0])
+            turn = turn if turn < 1e9 else math.inf
+            away = np.minimum(away % turn, turn - away % turn)
+        here = np.isfinite(lon) & np.isfinite(lat) & (np.hypot(away, back_y - y) < 1e-3 * abs(transform.a))
+    return np.where(here, lon, np.nan), np.where(here, lat, np.nan)
+
+
+def geodesic_mask(
+    geod: pyproj.Geod, pixels: tuple[Floats, Floats], lon: float, lat: float, inner_m: float, outer_m: float
+) -> Mask:
+    """Pixels whose geodesic distance from a point (geodetic latitude) is above inner and within outer, metres."""
+    x, y = pixels
+    mask = np.zeros(x.shape, dtype=bool)
+    here = np.isfinite(x)
+    n = np.count_nonzero(here)
+    _, _, distance = geod.inv(np.full(n, lon), np.full(n, lat), x[here], y[here])
+    mask[here] = (distance <= outer_m) & ((distance > inner_m) | (inner_m == 0))
+    return mask
+
+
+def lonlat_mask(pixels: tuple[Floats, Floats], geometry: BaseGeometry) -> Mask:
+    """Pixels whose longitude, give or take turns, and latitude lie in a geometry."""
+    x, y = pixels
+    mask = np.zeros(x.shape, dtype=bool)
+    for turn in (-720, -360, 0, 360, 720):
+        mask |= shapely.contains_xy(geometry, np.mod(x + 180, 360) - 180 + turn, _off_the_pole(y))
+    return mask & np.isfinite(x)
+
+
+def winding_mask(rings: Sequence[tuple[Floats, Floats]], shape: Shape, period: float) -> Mask:
+    """Pixels around whose centre the rings, and all their copies a period apart, wind."""
+    winding = np.zeros(shape, dtype=int)
+    for u, v in rings:
+        copies = [0.0]
+        if math.isfinite(period):
+            first, last = math.floor(-u.max() / period), math.ceil((shape[1] - u.min()) / period)
+            copies = [period * k for k in range(first, last + 1)]
+        next_u, next_v = np.roll(u, -1), np.roll(v, -1)
+        for k in np.flatnonzero(np.ceil(v - 0.5) != np.ceil(next_v - 0.5)).tolist():
+            low, high = sorted((v[k], next_v[k]))
+            rows = np.arange(max(0, math.floor(low - 0.5)), min(shape[0], math.ceil(high + 0.5)))
+            rows = rows[(rows + 0.5 >= low) & (rows + 0.5 < high)]
+            at = u[k] + (rows + 0.5 - v[k]) * (next_u[k] - u[k]) / (next_v[k] - v[k])
+            for copy in copies:
+                columns = np.clip(np.ceil(at + copy - 0.5), 0, shape[1]).astype(int)
+                for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+                    winding[row, :column] += 1 if next_v[k] > v[k] else -1
+    return winding != 0

@@ -60,31 +60,56 @@ class Cutter:
         On a raster that goes once round the body, columns below 0 or beyond the width stand for those on the
         other side; a region that goes all the way round has each column once.
         """
-        from xcrater.spans import node_scratch, region_windows
-
         grid = self.raster.grid
         width, period = grid.shape[1], grid.period
         out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
-        for k, (outer, nvert) in enumerate(zip(self.shapes.outer, self.shapes.nvert, strict=True)):
-            bounds = np.empty((len(craters), 4))
-            region_windows(
-                craters.u0, craters.lat, craters.radius, outer, nvert, self.shapes.grid, node_scratch(nvert), bounds
-            )
-            top, bottom, left, right = bounds.T
+        for k, bounds in enumerate(self._bounds(craters)):
+            shown = np.isfinite(bounds).all(axis=1)
+            top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
             if grid.wraps:
                 # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
+                turn = np.floor(left / period)
+                left, right = left - turn * period, right - turn * period
+                back = right - left < period  # a region's middle is on the grid
+                back &= (left + right) / 2 >= width
+                left, right = np.where(back, left - period, left), np.where(back, right - period, right)
                 start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
                 stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
                 whole = (right - left >= period) | (stop - start >= width)
-            else:
+            elif np.isfinite(period):
+                turn = np.floor(left / period)
+                left, right = left - turn * period, right - turn * period
                 west = right - period > 0  # the copy one turn west reaches onto the grid
                 here = left < width
                 shift = np.where(west & ~here, period, 0.0)
                 start, stop = np.floor(left - shift), np.ceil(right - shift)
                 whole = (right - left >= period) | (west & here)
+            else:
+                start, stop, whole = np.floor(left), np.ceil(right), np.zeros(left.size, bool)
             out[k, :, 0], out[k, :, 1] = np.floor(top), np.ceil(bottom)
             out[k, :, 2], out[k, :, 3] = np.where(whole, 0, start), np.where(whole, width, stop)
+            out[k, ~shown] = 0
         return out
+
+    def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
+        """Each region's bounds in pixel coordinates, shape (crater, 4): rows and columns, first and last."""
+        from xcrater.spans import node_scratch, region_windows
+
+        shapes = self.shapes
+        for k in range(len(shapes.outer)):
+            bounds = np.full((len(craters), 4), np.nan)
+            _, one = shapes.of([k]).parts()[0]
+            if one.closed:
+                region_windows(
+                    craters.u0, craters.lat, craters.radius, one.outer[0], one.nvert[0], shapes.grid,
+                    node_scratch(one.nvert[0]), bounds,
+                )  # fmt: skip
+            else:
+                for start in range(0, len(craters), tiles.OUTLINED):
+                    at = np.arange(start, min(start + tiles.OUTLINED, len(craters)))
+                    west, east, top, bottom = one.outlines(craters.take(at))[0].bounds()
+                    bounds[at] = np.stack([top, bottom, west, east], axis=1)
+            yield bounds
 
     def portions(self, window: Window) -> Iterator[tuple[Window, tuple[int, int]]]:
         """The parts of a window that lie on the raster, each with its (row, column) within the window."""

@@ -260,7 +260,7 @@ def is_projected(input_crs: Any) -> bool:
     (False, True)
     """
     try:
-        return bool(_horizontal(pyproj.CRS.from_user_input(input_crs)).is_projected)
+        return bool(horizontal(pyproj.CRS.from_user_input(input_crs)).is_projected)
     except CRSError:
         return False
 
@@ -309,7 +309,7 @@ def _fits(axes: tuple[float, float], naif: int) -> bool:
     return low <= min(axes) and max(axes) <= high
 
 
-def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:
+def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
     """The CRS without its vertical part or its transformation to another datum."""
     while crs.is_bound or crs.is_compound:
         inner = crs.source_crs if crs.is_bound else crs.sub_crs_list[0]
@@ -321,7 +321,7 @@ def _horizontal(crs: pyproj.CRS) -> pyproj.CRS:
 
 def _naif(crs: pyproj.CRS) -> int | None:
     """NAIF code in the IAU code that a CRS or its base carries; never one guessed from its parameters."""
-    crs = _horizontal(crs)
+    crs = horizontal(crs)
     for candidate in (crs, crs.geodetic_crs):
         code = candidate.to_json_dict().get("id", {}) if candidate is not None else {}
         if str(code.get("authority", "")).upper().startswith("IAU") and str(code.get("code", "")).isdigit():
@@ -345,7 +345,7 @@ def _input_crs(input_crs: Any, body: Body) -> pyproj.CRS:
             f"received input_crs {crs.name!r}, {where}; the table is on {body.name} (radius {body.radius:.10g} m). "
             f"Pass {hint}an input_crs of {body.name}"
         )
-    crs = _horizontal(crs)
+    crs = horizontal(crs)
     if crs.is_geocentric or (crs.is_derived and not crs.is_projected):
         raise BodyError(
             f"received input_crs {crs.name!r}, a {crs.type_name}; expected a geographic or projected CRS. "
@@ -402,14 +402,14 @@ def _from_crs(x: Floats, y: Floats, crs: pyproj.CRS) -> tuple[Floats, Floats]:
     axes = _axes(frame)
     if axes is not None and "planetocentric" not in lat_axis.name.lower():
         lat = _planetocentric(lat, axes)
-    return _wrap(lon + _meridian(frame)), lat
+    return _wrap(lon + prime_meridian(frame)), lat
 
 
 def _degrees(angle: Floats, radians_per_unit: float) -> Floats:
     return angle if abs(radians_per_unit - _DEGREE) < 1e-12 else angle * (radians_per_unit / _DEGREE)
 
 
-def _meridian(frame: pyproj.CRS) -> float:
+def prime_meridian(frame: pyproj.CRS) -> float:
     """East longitude of the frame's zero meridian, degrees."""
     meridian = frame.prime_meridian
     offset = 0.0 if meridian is None else meridian.longitude * float(meridian.unit_conversion_factor) / _DEGREE

@@ -14,8 +14,9 @@ import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
 from rasterio import Affine
 
-from xcrater.bodies import Body, same_body
+from xcrater.bodies import Body, horizontal, prime_meridian, same_body
 from xcrater.errors import BodyError, GridError
+from xcrater.outlines import Frame, linear_frame, make_frame
 
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
@@ -23,7 +24,10 @@ Window = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Grid:
-    """A raster grid whose columns are equally spaced in longitude and rows in latitude.
+    """A raster grid on a body.
+
+    Where columns are equally spaced in longitude and rows in latitude, on a sphere, regions have a closed form.
+    Any other grid has a `frame`, which draws their outlines.
 
     Parameters
     ----------
@@ -31,11 +35,14 @@ class Grid:
         Rows and columns.
     lon_origin, lon_step : float
         East longitude of the first column's outer edge, and per column; degrees. The step is negative where
-        columns run west.
+        columns run west. On a grid without closed form 0 and 1, so that craters are placed by longitude.
     lat_origin, lat_step : float
         Latitude of the first row's outer edge, and per row; degrees. The step is positive on south-up grids.
+        On a grid without closed form 0 and 1.
     row_edges, col_edges : tuple of int
         Where chunks begin and end, from 0 to the shape.
+    frame : Frame or None
+        How pixels lie on the body, for a grid without closed form.
     """
 
     shape: tuple[int, int]
@@ -45,16 +52,28 @@ class Grid:
     lat_step: float
     row_edges: tuple[int, ...]
     col_edges: tuple[int, ...]
+    frame: Frame | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether regions have a closed form."""
+        return self.frame is None
 
     @property
     def period(self) -> float:
-        """Columns per turn of longitude."""
-        return 360.0 / abs(self.lon_step)
+        """Columns per turn of longitude; infinite where columns do not repeat."""
+        return 360.0 / abs(self.lon_step) if self.frame is None else self.frame.period
 
     @property
     def wraps(self) -> bool:
         """Whether the last column is the first one's western neighbour: one whole turn, no more."""
-        return round(self.period) == self.shape[1] and abs(self.period - self.shape[1]) < 0.5
+        return abs(self.period - self.shape[1]) < 0.5 and round(self.period) == self.shape[1]
+
+    def to_frame(self) -> Frame:
+        """The frame that draws outlines on this grid; one with a closed form has one, too."""
+        if self.frame is not None:
+            return self.frame
+        return linear_frame((self.lon_origin, self.lon_step, self.lat_origin, self.lat_step), self.shape)
 
     @property
     def radians(self) -> tuple[float, float, float]:
@@ -89,6 +108,8 @@ class Raster:
         Stored number that stands for no value.
     scale, offset : float
         ``value = stored * scale + offset``.
+    surface : tuple
+        CRS as WKT and geotransform (a, b, c, d, e, f), as `xcrater.areas.pixel_areas` takes them.
     """
 
     grid: Grid
@@ -98,6 +119,7 @@ class Raster:
     nodata: float | int | None
     scale: float
     offset: float
+    surface: tuple[str, tuple[float, float, float, float, float, float]]
 
     @property
     def decodes(self) -> bool:
@@ -129,8 +151,8 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
     Raises
     ------
     GridError
-        No spatial dimensions, no coordinates, no CRS, uneven or rotated pixels, or a projection that is not
-        supported yet.
+        No spatial dimensions, no coordinates, no CRS, uneven or rotated pixels, or a projection that cannot be
+        inverted or shows nothing of the body where the pixels are.
     BodyError
         The raster shows another body.
     """
@@ -147,23 +169,15 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
     x_origin, x_step = _axis_grid(da, x_dim, "x")
     y_origin, y_step = _axis_grid(da, y_dim, "y")
     _reject_rotation(da)
-    (lon_offset, lon_scale), (lat_offset, lat_scale) = _cylindrical(crs)
-    edges = {dim: _edges(da, dim) for dim in (y_dim, x_dim)}
-    grid = Grid(
-        shape=(da.sizes[y_dim], da.sizes[x_dim]),
-        lon_origin=lon_offset + lon_scale * x_origin,
-        lon_step=lon_scale * x_step,
-        lat_origin=lat_offset + lat_scale * y_origin,
-        lat_step=lat_scale * y_step,
-        row_edges=edges[y_dim],
-        col_edges=edges[x_dim],
-    )
-    height = grid.shape[0] * abs(grid.lat_step)
-    if height > 180.0 + 2 * abs(grid.lat_step):
+    shape = (da.sizes[y_dim], da.sizes[x_dim])
+    linear, frame = _placed(crs, (x_origin, x_step, y_origin, y_step), shape, body)
+    if linear is not None and shape[0] * abs(linear[3]) > 180.0 + 2 * abs(linear[3]):
         raise GridError(
-            f"the grid spans {height:g}° of latitude; expected at most 180. Its coordinates are probably not in "
-            f"the units of its CRS {crs.name!r}: check da.rio.transform() and da.rio.crs"
+            f"the grid spans {shape[0] * abs(linear[3]):g}° of latitude; expected at most 180. Its coordinates are "
+            f"probably not in the units of its CRS {crs.name!r}: check da.rio.transform() and da.rio.crs"
         )
+    placed = linear if linear is not None and frame is None else (0.0, 1.0, 0.0, 1.0)
+    grid = Grid(shape, *placed, row_edges=_edges(da, y_dim), col_edges=_edges(da, x_dim), frame=frame)
     if da.dtype.kind not in "biuf":
         raise GridError(f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')")
     if nodata is None:
@@ -178,6 +192,7 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
         nodata=nodata,
         scale=float(da.attrs.get("scale_factor", 1.0)),
         offset=float(da.attrs.get("add_offset", 0.0)),
+        surface=(crs.to_wkt(), (x_step, 0.0, x_origin, 0.0, y_step, y_origin)),
     )
 
 
@@ -268,31 +283,53 @@ def _reject_rotation(da: xr.DataArray) -> None:
         )
 
 
-def _cylindrical(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]]:
-    """(offset, degrees per unit) of east longitude along x and of latitude along y."""
+def _placed(
+    crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], body: Body | None
+) -> tuple[tuple[float, float, float, float] | None, Frame | None]:
+    """Longitude origin and step, latitude origin and step, where linear; a frame where they are no closed form."""
     ellipsoid = crs.ellipsoid
+    crs = horizontal(crs)
     if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
-        raise GridError(f"the raster's CRS {crs.name!r} is neither geographic nor projected")
-    if ellipsoid.semi_major_metre != ellipsoid.semi_minor_metre:
         raise GridError(
-            f"the raster's CRS {crs.name!r} is on an oblate ellipsoid, which is not supported yet; "
-            "expected one on the body's IAU sphere"
+            f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
+            "Set the right one: da = da.rio.write_crs(...)"
         )
+    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
+    radius = axes[0] if body is None else body.radius
+    lines = _linear(crs)
+    if lines is None:
+        return None, make_frame(crs, transform, shape, radius)
+    (lon_offset, lon_scale), (lat_offset, lat_scale) = lines
+    x_origin, x_step, y_origin, y_step = transform
+    placed = (
+        lon_offset + lon_scale * x_origin,
+        lon_scale * x_step,
+        lat_offset + lat_scale * y_origin,
+        lat_scale * y_step,
+    )
+    if axes[0] == axes[1]:
+        return placed, None
+    return placed, linear_frame(placed, shape, axes=axes, radius=radius, ocentric=_ocentric(crs))
+
+
+def _ocentric(crs: pyproj.CRS) -> bool:
+    return any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
+
+
+def _linear(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """(offset, degrees per unit) of east longitude along x and of latitude along y; None if not linear."""
     if crs.is_geographic:
         axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
         to_degrees = float(np.degrees(axis.unit_conversion_factor))
         sign = -1.0 if axis.direction.lower() == "west" else 1.0
-        meridian = crs.prime_meridian.longitude if crs.prime_meridian is not None else 0.0
-        return (meridian, sign * to_degrees), (0.0, to_degrees)
+        return (prime_meridian(crs), sign * to_degrees), (0.0, to_degrees)
+    ellipsoid = crs.ellipsoid
+    assert ellipsoid is not None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
         terms = crs.to_dict()
-    if terms.get("proj") != "eqc":
-        raise GridError(
-            f"the raster's projection {crs.name!r} is not supported yet; expected longitude and latitude in degrees "
-            "or an equidistant cylindrical projection. Reproject it: "
-            f'da = da.rio.reproject("{_geographic_name(crs)}")'
-        )
+    if terms.get("proj") != "eqc" or ellipsoid.semi_major_metre != ellipsoid.semi_minor_metre:
+        return None
     metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
     degrees = float(np.degrees(metres / ellipsoid.semi_major_metre))
     per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
@@ -301,10 +338,6 @@ def _cylindrical(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, flo
     )
     lon = meridian + float(terms.get("lon_0", 0.0)) - per_x * float(terms.get("x_0", 0.0)) / metres
     lat = float(terms.get("lat_0", 0.0)) - degrees * float(terms.get("y_0", 0.0)) / metres
-    return (lon, per_x), (lat, degrees)
-
-
-def _geographic_name(crs: pyproj.CRS) -> str:
-    geodetic = crs.geodetic_crs
-    authority = geodetic.to_authority() if geodetic is not None else None
-    return ":".join(authority) if authority else "IAU_2015:..."
+    # Coordinates may be counted westward, as in the IAU's planetographic systems.
+    sign = -1.0 if crs.axis_info and "west" in crs.axis_info[0].direction.lower() else 1.0
+    return (lon, sign * per_x), (lat, degrees)

@@ -12,6 +12,7 @@ import numpy as np
 
 from xcrater._jit import allocating, inlined, jit
 from xcrater.cover import EMPTY, copies, cover_row, disc_edges, region_runs, row_bounds
+from xcrater.polygons import polygon_bound, polygon_runs
 from xcrater.spans import (
     CENTER,
     EXACT,
@@ -693,6 +694,28 @@ def draw_discs(i, u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffer
             break
         i += 1
     return i
+
+
+@jit
+def outline_rooms(u, v, ring, shape, period, window, out):
+    """Add to ``out[i]`` how many pieces and runs shape i may have; see `polygon_bound`."""
+    for i in range(shape.size - 1):
+        pieces, runs = polygon_bound(u, v, ring, shape[i], shape[i + 1], period, window)
+        out[i, 0] = max(out[i, 0], pieces)
+        out[i, 1] += runs
+
+
+@jit
+def draw_outlines(u, v, ring, shape, first, stop, mode, period, window, scratch, runs, weight, n, k, offset):
+    """Append the runs of shapes [first, stop), the craters' regions k, to n runs; returns their new number.
+
+    Where each one's begin and end goes to ``offset[i - first, k]``.
+    """
+    for i in range(first, stop):
+        offset[i - first, k, 0] = n
+        n += polygon_runs(u, v, ring, shape[i], shape[i + 1], mode, period, window, scratch, runs[:, n:], weight[n:])
+        offset[i - first, k, 1] = n
+    return n
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.grid import Grid, Window
+from xcrater.outlines import Outlines
+from xcrater.polygon_table import PolygonTable
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Boxes = tuple[Floats, Floats, Floats, Floats]
+"""First and last row coordinate, first and last column coordinate of every crater's region; NaN for no region."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,24 +28,29 @@ class Craters:
     row : ndarray of int32, shape (n,)
         Position in the table.
     u0 : ndarray, shape (n,)
-        Column coordinate of the crater's meridian, within one turn of the grid's first column.
+        Column coordinate of the crater's meridian, within one turn of the grid's first column; on a grid without
+        closed form the east longitude, degrees.
     lat : ndarray, shape (n,)
-        Latitude of the centre, radians.
+        Planetocentric latitude of the centre, radians.
     radius : ndarray, shape (n,)
-        Angular radius, radians.
+        Angular radius, radians: metres by the body's radius.
+    polygons : tuple of PolygonTable
+        Regions of one's own, each with one shape per crater.
     """
 
     row: NDArray[np.int32]
     u0: Floats
     lat: Floats
     radius: Floats
+    polygons: tuple[PolygonTable, ...] = ()
 
     def __len__(self) -> int:
         return self.row.size
 
     def take(self, index: NDArray[np.integer] | slice) -> Craters:
         """The craters at some positions of this table."""
-        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index])
+        polygons = tuple(table.take(index) for table in self.polygons)
+        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], polygons)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +123,7 @@ def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any])
     """
     return Craters(
         row=np.arange(lon.size, dtype=np.int32),
-        u0=np.mod((lon - grid.lon_origin) / grid.lon_step, grid.period),
+        u0=np.mod((lon - grid.lon_origin) / grid.lon_step, 360.0 / abs(grid.lon_step)),
         lat=np.radians(lat),
         radius=np.radians(angle),
     )
@@ -141,7 +150,40 @@ def extents(grid: Grid, craters: Craters, outer: float) -> tuple[Floats, Floats,
     return np.minimum(a, b), np.maximum(a, b), half
 
 
-def make_plan(grid: Grid, craters: Craters, outer: float) -> Plan:
+def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Boxes:
+    """Pixel bounds of every crater's disc, too large rather than too small.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where.
+    craters : Craters
+        The table, placed on the grid.
+    outer : float
+        The disc's radius, in crater radii.
+    nvert : int
+        Number of vertices of the polygon that stands for the disc; 0 for the true circle. On a grid with a
+        closed form the box holds both.
+    """
+    if grid.frame is not None:
+        return grid.frame.boxes(craters, outer, nvert)
+    top, bottom, half = extents(grid, craters, outer)
+    return top, bottom, craters.u0 - half, craters.u0 + half
+
+
+def outline_boxes(outlines: Outlines) -> Boxes:
+    """Pixel bounds of shapes that are drawn already, such as a user's polygons.
+
+    Parameters
+    ----------
+    outlines : Outlines
+        One shape per crater.
+    """
+    west, east, top, bottom = outlines.bounds()
+    return top, bottom, west, east
+
+
+def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> Plan:
     """Cut a crater table by tile.
 
     Parameters
@@ -150,31 +192,60 @@ def make_plan(grid: Grid, craters: Craters, outer: float) -> Plan:
         The raster's grid with its chunk edges.
     craters : Craters
         The table, placed on the grid.
-    outer : float
-        The largest region, in crater radii.
+    boxes : float or sequence of Boxes
+        Pixel bounds of every crater's regions, one of `disc_boxes` or `outline_boxes` for each kind of region. A
+        number is the radius in crater radii of the largest disc, a true circle if the grid has no closed form.
 
     Notes
     -----
-    A crater is listed with every tile that the bounding box of its largest disc meets, a box taken a hair
-    too large so that rounding never decides which tile counts a pixel.
+    A crater is listed with every tile that one of its boxes meets, a box taken a hair too large so that rounding
+    never decides which tile counts a pixel.
     """
-    height, width = grid.shape
-    top, bottom, half = extents(grid, craters, outer)
+    if isinstance(boxes, int | float):
+        boxes = [disc_boxes(grid, craters, boxes)]
+    row_chunk, col_chunk = (np.repeat(np.arange(len(e) - 1), np.diff(e)) for e in (grid.row_edges, grid.col_edges))
+    found = [_tiles_of(grid, box, row_chunk, col_chunk) for box in boxes]
+    tile, member = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*found, strict=True))
+    order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
+    tile, member = tile[order], member[order]
+    # Of numbers of 16 bits, a stable sort takes numpy one pass.
+    number = tile.astype(np.uint16 if (len(grid.row_edges) - 1) * (len(grid.col_edges) - 1) <= 2**16 else np.int64)
+    order = np.argsort(number, kind="stable")
+    tile, member = tile[order], member[order]
+    # Two turns, or two boxes, of one crater may meet the same tile.
+    again = np.zeros(tile.size, bool)
+    again[1:] = (tile[1:] == tile[:-1]) & (member[1:] == member[:-1])
+    tile, member = tile[~again], member[~again]
+    first = np.flatnonzero(np.append(True, tile[1:] != tile[:-1])[: tile.size])
+    return Plan(grid, craters, tile[first], np.append(first, tile.size), member.astype(np.int32))
+
+
+def _tiles_of(grid: Grid, boxes: Boxes, row_chunk: Ints, col_chunk: Ints) -> tuple[Ints, Ints]:
+    """Tile numbers and crater rows of all tiles that boxes meet."""
+    (height, width), period = grid.shape, grid.period
+    top, bottom, west, east = boxes
+    shown = np.isfinite(top)
+    if not shown.all():
+        top, bottom, west, east = (np.where(shown, at, 0.0) for at in boxes)
     row_start = np.clip(np.floor(top - 1e-6), 0, height).astype(np.int64)
     row_stop = np.clip(np.ceil(bottom + 1e-6), 0, height).astype(np.int64)
-    row_chunk, col_chunk = (np.repeat(np.arange(len(e) - 1), np.diff(e)) for e in (grid.row_edges, grid.col_edges))
     across = len(grid.col_edges) - 1
     i_start = row_chunk[np.minimum(row_start, height - 1)]
     deep = np.where(row_stop > row_start, row_chunk[row_stop - 1] + 1 - i_start, 0)
 
-    polar = half >= grid.period / 2
+    polar = east - west >= period * (1 - 1e-12)
+    turns = [0]
+    if np.isfinite(period) and west.size:
+        first, last = (-1.0 - float(east.max())) / period, (width + 1.0 - float(west.min())) / period
+        turns = list(range(min(0, int(np.ceil(first))), max(0, int(np.floor(last))) + 1))
     tiles, members = [], []
-    for k in range(-1, int(np.ceil(width / grid.period)) + 1):
-        west, east = craters.u0 - half + k * grid.period, craters.u0 + half + k * grid.period
-        shown = np.flatnonzero((deep > 0) & np.where(polar, k == 0, (west < width + 1.0) & (east > -1.0)))
+    for k in turns:
+        shift = k * period if k else 0.0
+        left, right = west + shift, east + shift
+        shown = np.flatnonzero((deep > 0) & np.where(polar, k == 0, (left < width + 1.0) & (right > -1.0)))
         whole = polar[shown]
-        col_start = np.where(whole, 0, np.clip(np.floor(west[shown] - 1e-6), 0, width)).astype(np.int64)
-        col_stop = np.where(whole, width, np.clip(np.ceil(east[shown] + 1e-6), 0, width)).astype(np.int64)
+        col_start = np.where(whole, 0, np.clip(np.floor(left[shown] - 1e-6), 0, width)).astype(np.int64)
+        col_stop = np.where(whole, width, np.clip(np.ceil(right[shown] + 1e-6), 0, width)).astype(np.int64)
         j_start = col_chunk[np.minimum(col_start, width - 1)]
         wide = np.where(col_stop > col_start, col_chunk[col_stop - 1] + 1 - j_start, 0)
         hits = deep[shown] * wide
@@ -183,16 +254,4 @@ def make_plan(grid: Grid, craters: Craters, outer: float) -> Plan:
         down, right_by = np.divmod(nth, wide[member])
         tiles.append((i_start[shown[member]] + down) * across + j_start[member] + right_by)
         members.append(shown[member])
-    tile, member = np.concatenate(tiles), np.concatenate(members)
-    order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
-    tile, member = tile[order], member[order]
-    # Of numbers of 16 bits, a stable sort takes numpy one pass.
-    number = tile.astype(np.uint16 if (len(grid.row_edges) - 1) * across <= 2**16 else np.int64)
-    order = np.argsort(number, kind="stable")
-    tile, member = tile[order], member[order]
-    # Two turns of one crater may meet the same tile.
-    again = np.zeros(tile.size, bool)
-    again[1:] = (tile[1:] == tile[:-1]) & (member[1:] == member[:-1])
-    tile, member = tile[~again], member[~again]
-    first = np.flatnonzero(np.append(True, tile[1:] != tile[:-1])[: tile.size])
-    return Plan(grid, craters, tile[first], np.append(first, tile.size), member.astype(np.int32))
+    return np.concatenate(tiles), np.concatenate(members)

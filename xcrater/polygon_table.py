@@ -82,8 +82,8 @@ class PolygonTable:
             Their polygons.
         """
         rows = np.arange(len(self))[index]
-        rings, shape = _gather(self.shape, rows)
-        vertices, ring = _gather(self.ring, rings)
+        rings, shape = gather(self.shape, rows)
+        vertices, ring = gather(self.ring, rings)
         return PolygonTable(self.lon[vertices], self.lat[vertices], ring, shape)
 
     def polygons(self) -> Geometries:
@@ -316,7 +316,7 @@ def _unwrapped(rings: _Rings, parts: int, *, whole_turns: bool) -> tuple[Geometr
 def _of_parts(rings: _Rings, parts: Ints) -> _Rings:
     """The rings of some parts."""
     keep = np.flatnonzero(np.isin(rings.part, parts))
-    vertices, start = _gather(rings.start, keep)
+    vertices, start = gather(rings.start, keep)
     part = np.searchsorted(parts, rings.part[keep])
     x, y = rings.x[vertices], rings.y[vertices]
     return _Rings(x, y, start, part, rings.hole[keep], rings.pole[keep], rings.turned[keep])
@@ -682,7 +682,7 @@ def _offsets(sizes: NDArray[np.integer]) -> Ints:
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _gather(start: Ints, groups: NDArray[np.integer]) -> tuple[Ints, Ints]:
+def gather(start: Ints, groups: NDArray[np.integer]) -> tuple[Ints, Ints]:
     """Positions of all members of some groups, and where each group's begin among them."""
     size = start[groups + 1] - start[groups]
     offsets = _offsets(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from collections.abc import Iterable
@@ -16,8 +17,8 @@ from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
-from xcrater.plan import Craters, Plan, make_plan, place
-from xcrater.regions import Polygons
+from xcrater.plan import Craters, Plan, disc_boxes, make_plan, outline_boxes, place
+from xcrater.regions import Annulus, Polygons
 from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
@@ -57,7 +58,15 @@ class Request:
 
     def plan(self) -> Plan:
         """Cut the table by tile; warns where no region meets the raster."""
-        plan = make_plan(self.raster.grid, self.craters, max(self.shapes.outer))
+        grid, shapes = self.raster.grid, self.shapes
+        boxes = []
+        for nvert in dict.fromkeys(shapes.nvert) if not grid.closed else (0,):
+            outer = max(o for o, n in zip(shapes.outer, shapes.nvert, strict=True) if grid.closed or n == nvert)
+            if outer > 0.0:
+                boxes.append(disc_boxes(grid, self.craters, outer, nvert))
+        if shapes.frame is not None:
+            boxes += [outline_boxes(shapes.frame.polygons(table)) for table in self.craters.polygons]
+        plan = make_plan(grid, self.craters, boxes)
         if not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
@@ -112,34 +121,36 @@ def make_request(
     for name in names:
         if names.count(name) > 1:
             raise RegionError(f"the region {name!r} is asked for twice; name it once")
-    shapes = []
-    for name in names:
-        region = cdb.region(name)
-        if isinstance(region, Polygons):
-            raise RegionError(f"received the region {name!r}, which is of polygons; expected circles or annuli")
-        shapes.append(region)
+    declared = [cdb.region(name) for name in names]
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
     check_chunks(da, _users_level() + 1)
+    grid = raster.grid
+    polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
     craters = place(
-        raster.grid,
+        grid,
         cdb.lon.to_numpy(float),
         cdb.lat.to_numpy(float),
         np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
     )
+    discs = [region if isinstance(region, Annulus) else None for region in declared]
+    numbers = itertools.count()
     return Request(
         da=da,
         raster=raster,
         names=names,
         shapes=Shapes(
-            inner=tuple(float(s.inner) for s in shapes),
-            outer=tuple(float(s.outer) for s in shapes),
-            nvert=tuple(int(s.nvert or 0) for s in shapes),
+            inner=tuple(float(d.inner) if d else 0.0 for d in discs),
+            outer=tuple(float(d.outer) if d else 0.0 for d in discs),
+            nvert=tuple(int(d.nvert or 0) if d else 0 for d in discs),
             coverage=coverage,
-            grid=raster.grid.radians,
+            grid=grid.radians,
+            table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
+            closed=grid.closed,
+            frame=grid.to_frame() if polygons or not grid.closed else None,
         ),
-        craters=craters,
+        craters=replace(craters, polygons=tuple(polygons)),
         table=cdb,
     )
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError, StatisticError
 from xcrater.grid import Window
+from xcrater.outlines import Frame, Outlines
 from xcrater.plan import Craters, Tile
 
 Array = NDArray[Any]
@@ -31,6 +32,9 @@ MODES = {"center": 0, "all_touched": 1, "exact": 3}
 
 ROOM = 2**18
 """Runs that are drawn at once, unless one crater needs more."""
+
+OUTLINED = 2**12
+"""Craters whose outlines are traced at once."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,12 @@ class Shapes:
         Which pixels belong to a region.
     grid : tuple of float
         `Grid.radians`.
+    table : tuple of int
+        Which of the craters' tables of polygons each region is, -1 for a disc or ring; empty for none but these.
+    closed : bool
+        Whether discs have a closed form on the grid.
+    frame : Frame or None
+        What traces the outlines of regions that have none.
     """
 
     inner: tuple[float, ...]
@@ -54,11 +64,21 @@ class Shapes:
     nvert: tuple[int, ...]
     coverage: str
     grid: tuple[float, float, float]
+    table: tuple[int, ...] = ()
+    closed: bool = True
+    frame: Frame | None = None
 
-    def only(self, region: int) -> Shapes:
-        """One of the regions."""
-        k = slice(region, region + 1)
-        return replace(self, inner=self.inner[k], outer=self.outer[k], nvert=self.nvert[k])
+    def of(self, regions: Sequence[int]) -> Shapes:
+        """Some of the regions."""
+        inner, outer, nvert = (tuple(field[k] for k in regions) for field in (self.inner, self.outer, self.nvert))
+        table = tuple(self.table[k] for k in regions) if self.table else ()
+        return replace(self, inner=inner, outer=outer, nvert=nvert, table=table)
+
+    def parts(self) -> list[tuple[Array, Shapes]]:
+        """Regions with a closed form, and those drawn by their outlines: their positions, and they alone."""
+        drawn = [not self.closed or (bool(self.table) and self.table[k] >= 0) for k in range(len(self.outer))]
+        members = [[k for k, is_drawn in enumerate(drawn) if is_drawn == kind] for kind in (False, True)]
+        return [(np.array(some), replace(self.of(some), closed=not kind)) for kind, some in enumerate(members) if some]
 
     @property
     def mode(self) -> int:
@@ -71,7 +91,13 @@ class Shapes:
         return self.coverage == "exact"
 
     def draw(self, craters: Craters, window: Window) -> Iterator[Drawn]:
-        """Runs of every region of some craters within a window, as many craters at once as there is room for."""
+        """Runs of every region of some craters within a window, as many craters at once as there is room for.
+
+        All regions have a closed form, or none has: see `parts`.
+        """
+        return self._draw_discs(craters, window) if self.closed else self._draw_outlines(craters, window)
+
+    def _draw_discs(self, craters: Craters, window: Window) -> Iterator[Drawn]:
         from xcrater import kernels
         from xcrater.cover import cover_scratch
         from xcrater.spans import scratch
@@ -93,6 +119,42 @@ class Shapes:
             else:
                 room *= 4
             first = stop
+
+    def outlines(self, craters: Craters) -> list[Outlines]:
+        """Outlines of every region, one shape per crater in each."""
+        assert self.frame is not None
+        table = self.table or (-1,) * len(self.outer)
+        return [
+            self.frame.outlines(craters, inner, outer, nvert) if t < 0 else self.frame.polygons(craters.polygons[t])
+            for inner, outer, nvert, t in zip(self.inner, self.outer, self.nvert, table, strict=True)
+        ]
+
+    def _draw_outlines(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+        from xcrater import kernels
+        from xcrater.polygons import polygon_scratch
+
+        for start in range(0, len(craters), OUTLINED):
+            outlines = self.outlines(craters.take(np.arange(start, min(start + OUTLINED, len(craters)))))
+            rooms = np.zeros((len(outlines[0]), 2), np.int64)
+            for o in outlines:
+                kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
+            scratch = polygon_scratch(window, int(rooms[:, 0].max()))
+            ends = np.cumsum(rooms[:, 1])
+            first = 0
+            while first < len(rooms):
+                before = ends[first] - rooms[first, 1]
+                stop = max(first + 1, int(np.searchsorted(ends, before + ROOM, "right")))
+                room = int(ends[stop - 1] - before)
+                runs, weight = np.empty((3, room), np.int64), np.empty(room)
+                offset = np.empty((stop - first, len(outlines), 2), np.int64)
+                n = 0
+                for k, o in enumerate(outlines):
+                    n = kernels.draw_outlines(
+                        o.u, o.v, o.ring, o.shape, first, stop, self.mode, o.period, window, scratch, runs, weight, n,
+                        k, offset,
+                    )  # fmt: skip
+                yield Drawn(slice(start + first, start + stop), runs, weight, offset)
+                first = stop
 
     def groups(self) -> list[Group]:
         """Regions whose discs are nested in one another: those of one number of vertices."""
@@ -223,6 +285,7 @@ class Leaf:
         start = self.start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         weights, areas = self._factors(tile.window, given)
+        parts = self.shapes.parts()
         runs, lengths = [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
@@ -230,12 +293,13 @@ class Leaf:
             beside = ((0, 0), (0, -stored.shape[1] % LANES))
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
-            if self.weights is not None or self.more:
-                self._sum_drawn(stored, codes, clean, tile, weights, areas, start, n, sums)
-            elif self.shapes.exact:
-                self._accumulate_covered(stored, codes, clean, tile, start, n, sums)
-            else:
-                self._accumulate(stored, codes, clean, tile, start, n, sums)
+            for members, shapes in parts:
+                if self.weights is not None or self.more or not shapes.closed:
+                    self._sum_drawn(shapes, members, stored, codes, clean, tile, weights, areas, start, n, sums)
+                elif shapes.exact:
+                    self._accumulate_covered(shapes, members, stored, codes, clean, tile, start, n, sums)
+                else:
+                    self._accumulate(shapes, members, stored, codes, clean, tile, start, n, sums)
             if self.values:
                 values, length = self._collect(stored, codes, clean, tile, weights)
                 lengths.append(length)
@@ -258,15 +322,14 @@ class Leaf:
         return np.ones((1, 1)), areas
 
     def _sum_drawn(
-        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array, areas: Array, start: Array,
-        image: int, out: Array,
+        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
+        areas: Array, start: Array, image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, run by run."""
         from xcrater import kernels
 
         exact = None if stored.dtype.kind == "f" else True
-        members = np.arange(len(self.shapes.outer))
-        for drawn in self.shapes.draw(tile.craters, tile.window):
+        for drawn in shapes.draw(tile.craters, tile.window):
             if not kernels.sum_runs(
                 stored, codes, clean, exact, self.weighted, drawn.runs, drawn.weight, drawn.offset, tile.window,
                 weights, areas, start, image, members, drawn.craters.start, out,
@@ -277,18 +340,20 @@ class Leaf:
                 )
 
     def _accumulate_covered(
-        self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
-    ) -> None:
+        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
+        image: int, out: Array,
+    ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, pixels by the fraction covered."""
         from xcrater import kernels
         from xcrater.cover import cover_scratch
 
-        craters, grid, window = tile.craters, self.shapes.grid, tile.window
+        craters, grid, window = tile.craters, shapes.grid, tile.window
         exact = None if stored.dtype.kind == "f" else True
         plain = _start(stored.dtype)
         squares = self._squares(stored, codes, clean, exact, tile, plain)
         order = np.argsort(craters.lat * grid[1], kind="stable")
-        for group in self.shapes.groups():
+        for group in shapes.groups():
+            chosen = members[group.members]
             edges = group.edges.size
             buffers = cover_scratch(window, grid, group.nvert, edges)
             scratch = kernels.covered_scratch(window[1] - window[0], edges)
@@ -297,38 +362,40 @@ class Leaf:
             while done < order.size:
                 done += kernels.accumulate_covered(
                     stored, codes, clean, exact, squares, order[done:], craters.u0, craters.lat, craters.radius,
-                    group.edges, group.outer, group.inner, group.members, group.nvert, grid, window, buffers, scratch,
-                    plain, start, held, partly, image, out,
+                    group.edges, group.outer, group.inner, chosen, group.nvert, grid, window, buffers, scratch, plain,
+                    start, held, partly, image, out,
                 )  # fmt: skip
                 if done < order.size:  # wider than the lanes can count
                     one = Tile(tile.index, window, craters.take(order[done : done + 1]))
                     sums = np.empty((1, *out.shape[1:]))
-                    self._sum_drawn(stored, codes, clean, one, *self._factors(window, None), start, image, sums)
-                    out[order[done], image, group.members] = sums[0, image, group.members]
+                    factors = self._factors(window, None)
+                    self._sum_drawn(shapes, members, stored, codes, clean, one, *factors, start, image, sums)
+                    out[order[done], image, chosen] = sums[0, image, chosen]
                     done += 1
 
     def _accumulate(
-        self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
-    ) -> None:
+        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
+        image: int, out: Array,
+    ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``."""
         from xcrater import kernels
         from xcrater.spans import scratch
 
         craters = tile.craters
-        groups = self.shapes.groups()
+        groups = shapes.groups()
         exact = None if stored.dtype.kind == "f" else True
         squares = self._squares(stored, codes, clean, exact, tile, start)
         buffers = scratch(
-            tile.window, self.shapes.grid, max(self.shapes.nvert), self.shapes.mode,
+            tile.window, shapes.grid, max(shapes.nvert), shapes.mode,
             max(g.edges.size for g in groups), max(g.members.size for g in groups),
         )  # fmt: skip
-        order = np.argsort(craters.lat * self.shapes.grid[1], kind="stable")
+        order = np.argsort(craters.lat * shapes.grid[1], kind="stable")
         for group in groups:
             held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
             kernels.accumulate(
                 stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius,
-                group.edges, group.modes, group.outer, group.inner, group.members, group.nvert,
-                self.shapes.grid, tile.window, buffers, start, held, image, out,
+                group.edges, group.modes, group.outer, group.inner, members[group.members], group.nvert,
+                shapes.grid, tile.window, buffers, start, held, image, out,
             )  # fmt: skip
 
     def _squares(self, stored: Array, codes: Array, clean: bool, exact: bool | None, tile: Tile, start: Array) -> Array:
@@ -393,7 +460,7 @@ def check_kernels(dtype: str) -> None:
     start = _start(pixels.dtype)
     out = np.empty((1, 1, 2, start.size), start.dtype)
     leaf = Leaf(shapes, None, values=False, summarise=True)
-    leaf._accumulate(pixels, np.empty((1, 1), np.uint8), True, tile, start, 0, out)
+    leaf._accumulate(shapes, np.arange(2), pixels, np.empty((1, 1), np.uint8), True, tile, start, 0, out)
     for k, held in enumerate(out[0, 0]):
         inside = pixels[(shapes.inner[k] < distance) & (distance < shapes.outer[k])].astype(np.int64)
         wanted = [inside.size, inside.sum(), inside.min(), inside.max(), inside.size * inside.var()]
@@ -731,8 +798,9 @@ def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: 
     from xcrater import kernels
 
     out: Array = np.zeros((window[1] - window[0], window[3] - window[2]))
-    for drawn in shapes.only(region).draw(craters.take(np.array([crater])), window):
-        kernels.paint(drawn.runs, drawn.weight, drawn.offset[0, 0], window, out)
+    for _, one in shapes.of([region]).parts():
+        for drawn in one.draw(craters.take(np.array([crater])), window):
+            kernels.paint(drawn.runs, drawn.weight, drawn.offset[0, 0], window, out)
     return out
 
 
