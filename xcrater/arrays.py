@@ -66,19 +66,15 @@ class Cutter:
         for k, bounds in enumerate(self._bounds(craters)):
             shown = np.isfinite(bounds).all(axis=1)
             top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
+            if np.isfinite(period):  # the copy whose middle is within one turn of the first column
+                turn = np.floor((left + right) / (2 * period))
+                left, right = left - turn * period, right - turn * period
             if grid.wraps:
                 # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
-                turn = np.floor(left / period)
-                left, right = left - turn * period, right - turn * period
-                back = right - left < period  # a region's middle is on the grid
-                back &= (left + right) / 2 >= width
-                left, right = np.where(back, left - period, left), np.where(back, right - period, right)
                 start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
                 stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
                 whole = (right - left >= period) | (stop - start >= width)
             elif np.isfinite(period):
-                turn = np.floor(left / period)
-                left, right = left - turn * period, right - turn * period
                 west = right - period > 0  # the copy one turn west reaches onto the grid
                 here = left < width
                 shift = np.where(west & ~here, period, 0.0)
