@@ -178,7 +178,6 @@ def statistics(
     everything, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
     region = c > 0
     pixels, c = everything[region], c[region]
-    w = np.ones(c.size) if weights is None else np.asarray(weights, dtype=float).ravel()[region]
     is_nan = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, dtype=bool)
     is_nodata = np.zeros(pixels.shape, dtype=bool) if nodata is None else pixels == nodata
     valid = ~is_nan & ~is_nodata
@@ -191,25 +190,37 @@ def statistics(
     }
     if areas is not None:
         answers["area"] = math.fsum((c * np.asarray(areas, dtype=float).ravel()[region])[valid])
-    used = valid & (w > 0)
-    table = _Table(pixels[used], c[used], w[used], ranked=weights is None and not fractions)
     none = not valid.any()
-    return {stat: answers[stat] if stat in answers else math.nan if none else table.statistic(stat) for stat in stats}
+    used = table(values, coverage, weights, nodata, fractions=fractions)
+    return {stat: answers[stat] if stat in answers else math.nan if none else used.statistic(stat) for stat in stats}
+
+
+def table(
+    values: ArrayLike,
+    coverage: ArrayLike,
+    weights: ArrayLike | None = None,
+    nodata: float | None = None,
+    *,
+    fractions: bool = False,
+) -> Table:
+    """The valid pixels inside with a weight above 0; arguments are those of `statistics`."""
+    pixels, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
+    w = np.ones(c.size) if weights is None else np.asarray(weights, dtype=float).ravel()
+    used = (c > 0) & (w > 0) & (pixels == pixels)
+    if nodata is not None:
+        used &= pixels != nodata
+    return Table(pixels[used], c[used], w[used], ranked=weights is None and not fractions)
 
 
 def categories(
     values: ArrayLike, coverage: ArrayLike, weights: ArrayLike | None = None, nodata: float | None = None
 ) -> dict[float | int, float]:
     """Weight of every value: sum of coverage times weight."""
-    pixels, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
-    w = np.ones(c.size) if weights is None else np.asarray(weights, dtype=float).ravel()
-    used = (c > 0) & (w > 0) & (pixels == pixels)
-    if nodata is not None:
-        used &= pixels != nodata
-    return {value: float(weight) for value, weight in _Table(pixels[used], c[used], w[used]).weight_of.items()}
+    used = table(values, coverage, weights, nodata)
+    return {value: float(weight) for value, weight in used.weight_of.items()}
 
 
-class _Table:
+class Table:
     """Valid pixels, each with an exact weight."""
 
     def __init__(self, pixels: NDArray[Any], coverage: Floats, weights: Floats, *, ranked: bool = False) -> None:
