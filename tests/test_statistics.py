@@ -229,7 +229,7 @@ def each(found: xr.Dataset, cdb: CraterDatabase) -> Iterator[tuple[str, int, dic
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("coverage", COVERAGES)
 @given(data=st.data())
-@settings(max_examples=12)
+@settings(max_examples=12, deadline=None)
 def test_statistics_of_anything_anywhere(coverage: str, weights: str | None, data: st.DataObject) -> None:
     grid = data.draw(strategies.grids(max_pixels=700))
     pixels = data.draw(strategies.pixel_values(grid.shape, dtypes=DTYPES))
