@@ -1,0 +1,324 @@
+"""Slow, obvious answers for fractions of pixels, true areas and weighted statistics; nothing here imports the package.
+
+Units and grids are those of `tests.reference`: longitudes, latitudes and radii in degrees, a grid is an affine
+without rotation and a shape (rows, columns). Sums and moments are exact whole-number arithmetic, rounded once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import ArrayLike, NDArray
+from shapely.geometry.base import BaseGeometry
+
+from tests import reference as ref
+from tests.reference import Floats, Shape
+
+STATISTICS = (
+    *ref.RASTERSTATS, "percentile_0", "percentile_33.3", "percentile_90", "percentile_100",
+    "quantile_0.25", "quantile_0.9", "var", "variety", "coverage", "skew", "kurtosis", "cv",
+)  # fmt: skip
+
+
+# Fractions of pixels
+
+
+def polygon_coverage(transform: Affine, shape: Shape, geometry: BaseGeometry, *, turns: bool = True) -> Floats:
+    """Fraction of every pixel's area, in the grid's own coordinates, inside the geometry.
+
+    With turns, the geometry stands for all its copies 360 apart in x.
+    """
+    everywhere = ref._repeat(transform, shape, geometry) if turns else geometry
+    shapely.prepare(everywhere)
+    squares = shapely.box(*ref.pixel_edges(transform, shape))
+    fraction = shapely.contains_properly(everywhere, squares).astype(float)
+    edge = shapely.intersects(everywhere, squares) & (fraction == 0)
+    # Around its own corner the area of a small piece far from the origin keeps all its digits.
+    corner = shapely.get_coordinates(shapely.get_point(shapely.get_exterior_ring(squares[edge]), 0))
+    for index, xy in zip(np.argwhere(edge), corner):
+        piece = shapely.intersection(everywhere, squares[tuple(index)])
+        fraction[tuple(index)] = shapely.transform(piece, lambda points, xy=xy: points - xy).area
+    size = abs(transform.a * transform.e)
+    fraction[edge] /= size
+    return np.clip(fraction, 0, 1)
+
+
+def circle_coverage(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
+) -> Floats:
+    """Fraction of every pixel's area, in longitude and latitude, within outer and not within inner of a point."""
+    outer = _disc_coverage(transform, shape, lon, lat, outer_deg)
+    return outer - _disc_coverage(transform, shape, lon, lat, inner_deg) if inner_deg > 0 else outer
+
+
+def _disc_coverage(transform: Affine, shape: Shape, lon: float, lat: float, radius_deg: float) -> Floats:
+    """Pixels that the circle cuts are integrated over latitude: how much of the parallel within is inside."""
+    west, south, east, north = ref.pixel_edges(transform, shape)
+    nearest, farthest = ref.pixel_distance_range(transform, shape, lon, lat)
+    on_body = np.clip(north, -90, 90) - np.clip(south, -90, 90)
+    fraction = np.where(farthest <= radius_deg, on_body / (north - south), 0.0)
+    for index in np.argwhere((nearest < radius_deg) & (farthest > radius_deg) & (on_body > 0)):
+        r, c = index
+        west_of, east_of = (math.radians(edge[r, c] - lon) for edge in (west, east))
+        below, above = (math.radians(min(90.0, max(-90.0, edge[r, c]))) for edge in (south, north))
+        inside = _inside(math.radians(lat), math.radians(radius_deg), west_of, east_of, below, above)
+        fraction[r, c] = inside / ((east_of - west_of) * math.radians(north[r, c] - south[r, c]))
+    return fraction
+
+
+def _inside(phi: float, radius: float, west: float, east: float, south: float, north: float) -> float:
+    """Area in longitude times latitude of a box within a small circle around (0, phi), radians.
+
+    Pieces end where the circle crosses the box's meridians, where it is due north, south, or opposite, and where
+    its tangent is a meridian, so that roots, the only singularities, are at ends of pieces.
+    """
+    ends = [phi - radius, phi + radius, math.pi - phi - radius, -math.pi - phi + radius]
+    if abs(math.sin(phi)) < math.cos(radius):
+        ends.append(math.asin(math.sin(phi) / math.cos(radius)))
+    for meridian in (west, east):
+        a, b = math.sin(phi), math.cos(phi) * math.cos(meridian)
+        size = math.hypot(a, b)
+        if size >= abs(math.cos(radius)):
+            turn = math.acos(math.cos(radius) / size)
+            ends += [
+                math.atan2(a, b) + side * turn + whole for side in (-1, 1) for whole in (0, 2 * math.pi, -2 * math.pi)
+            ]
+    cuts = sorted({south, north, *(end for end in ends if south < end < north)})
+    scale = (east - west) * (north - south)
+    return math.fsum(_integral(phi, radius, west, east, low, high, 1e-13 * scale) for low, high in pairwise(cuts))
+
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+
+
+def _integral(
+    phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 30
+) -> float:
+    """Gauss-Legendre after latitude = middle - half * cos(angle), which smooths roots at both ends; halved to taste."""
+
+    def rule(a: float, b: float) -> float:
+        angle = (_NODES + 1) * (math.pi / 2)
+        # From the nearer end, so that roots at an end see the distance from it with all its digits.
+        latitude = a + (b - a) * np.sin(angle / 2) ** 2
+        lengths = _parallel_inside(phi, radius, west, east, latitude)
+        return float(np.sum(_WEIGHTS * lengths * np.sin(angle))) * (b - a) * math.pi / 4
+
+    middle = (low + high) / 2
+    whole, halves = rule(low, high), rule(low, middle) + rule(middle, high)
+    if abs(whole - halves) <= tolerance or depth == 0 or not low < middle < high:
+        return halves
+    return _integral(phi, radius, west, east, low, middle, tolerance / 2, depth - 1) + _integral(
+        phi, radius, west, east, middle, high, tolerance / 2, depth - 1
+    )
+
+
+def _parallel_inside(phi: float, radius: float, west: float, east: float, latitude: Floats) -> Floats:
+    """How much of a parallel between two meridians lies within the circle, radians of longitude."""
+    away = latitude - phi
+    near = np.sin((radius - away) / 2) * np.sin((radius + away) / 2)
+    far = np.cos((latitude + phi + radius) / 2) * np.cos((latitude + phi - radius) / 2)
+    half = 2 * np.arctan2(np.sqrt(np.maximum(near, 0)), np.sqrt(np.maximum(far, 0)))
+    first, last = math.floor((west - math.pi) / (2 * math.pi)), math.ceil((east + math.pi) / (2 * math.pi))
+    copies = [2 * math.pi * turn for turn in range(first, last + 1)]
+    return np.sum(
+        [np.clip(np.minimum(east, at + half) - np.maximum(west, at - half), 0, None) for at in copies], axis=0
+    )
+
+
+def true_areas(transform: Affine, shape: Shape, radius_m: float) -> Floats:
+    """Area of every pixel on a sphere, m²: R² Δλ (sin φ₁ - sin φ₂)."""
+    return radius_m**2 * ref.pixel_areas(transform, shape)
+
+
+# Statistics
+
+
+def statistics(
+    values: ArrayLike,
+    coverage: ArrayLike,
+    weights: ArrayLike | None = None,
+    nodata: float | None = None,
+    stats: Iterable[str] = STATISTICS,
+    *,
+    fractions: bool = False,
+    areas: ArrayLike | None = None,
+) -> dict[str, float | int]:
+    """Statistics of one region.
+
+    Parameters
+    ----------
+    values : array_like
+        All pixels of the grid, or those of the region.
+    coverage : array_like, same shape
+        Fraction of each that is inside; those of 0 are no part of the region.
+    weights : array_like, same shape, optional
+        What each pixel counts for. Pixels of weight 0 count, but have no part in any other number.
+    nodata : number, optional
+        Value of missing pixels; NaN is missing always.
+    stats : iterable of str
+        Names.
+    fractions : bool
+        Whether coverage is in fractions: then counts are floats, and quantiles weighted.
+    areas : array_like, same shape, optional
+        Area of each pixel, for ``area``.
+
+    Returns
+    -------
+    dict
+        Without a valid pixel, count, area, nodata and nan are 0 or more, everything else is NaN.
+    """
+    everything, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
+    region = c > 0
+    pixels, c = everything[region], c[region]
+    is_nan = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, dtype=bool)
+    is_nodata = np.zeros(pixels.shape, dtype=bool) if nodata is None else pixels == nodata
+    valid = ~is_nan & ~is_nodata
+    number = float if fractions else int
+    answers: dict[str, float | int] = {
+        "count": number(math.fsum(c[valid])),
+        "nodata": number(math.fsum(c[is_nodata])),
+        "nan": number(math.fsum(c[is_nan & ~is_nodata])),
+        "coverage": math.fsum(c[valid]) / math.fsum(c) if valid.any() else math.nan,
+    }
+    if areas is not None:
+        answers["area"] = math.fsum((c * np.asarray(areas, dtype=float).ravel()[region])[valid])
+    none = not valid.any()
+    used = table(values, coverage, weights, nodata, fractions=fractions)
+    return {stat: answers[stat] if stat in answers else math.nan if none else used.statistic(stat) for stat in stats}
+
+
+def table(
+    values: ArrayLike,
+    coverage: ArrayLike,
+    weights: ArrayLike | None = None,
+    nodata: float | None = None,
+    *,
+    fractions: bool = False,
+) -> Table:
+    """The valid pixels inside with a weight above 0; arguments are those of `statistics`."""
+    pixels, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
+    w = np.ones(c.size) if weights is None else np.asarray(weights, dtype=float).ravel()
+    used = (c > 0) & (w > 0) & (pixels == pixels)
+    if nodata is not None:
+        used &= pixels != nodata
+    return Table(pixels[used], c[used], w[used], ranked=weights is None and not fractions)
+
+
+def categories(
+    values: ArrayLike, coverage: ArrayLike, weights: ArrayLike | None = None, nodata: float | None = None
+) -> dict[float | int, float]:
+    """Weight of every value: sum of coverage times weight."""
+    used = table(values, coverage, weights, nodata)
+    return {value: float(weight) for value, weight in used.weight_of.items()}
+
+
+class Table:
+    """Valid pixels, each with an exact weight."""
+
+    def __init__(self, pixels: NDArray[Any], coverage: Floats, weights: Floats, *, ranked: bool = False) -> None:
+        self.pixels = pixels
+        self.numbers = pixels.tolist()
+        self.weights = [Fraction(c) * Fraction(w) for c, w in zip(coverage.tolist(), weights.tolist())]
+        self.ranked = ranked
+        weight_of: defaultdict[float | int, Fraction] = defaultdict(Fraction)
+        for number, weight in zip(self.numbers, self.weights):
+            weight_of[number] += weight
+        self.weight_of = dict(sorted(weight_of.items()))
+        self.total = sum(self.weights, Fraction(0))
+
+    def statistic(self, stat: str) -> float:
+        if stat == "sum" and not self.numbers:
+            return 0.0
+        if not self.numbers:
+            return math.nan
+        if stat in ("min", "max", "range"):
+            low, high = float(min(self.numbers)), float(max(self.numbers))
+            return {"min": low, "max": high, "range": high - low if low != high or math.isfinite(low) else math.nan}[
+                stat
+            ]
+        if stat in ("unique", "variety"):
+            return len(self.weight_of)
+        if stat in ("majority", "minority"):
+            most = max if stat == "majority" else min
+            return float(most(self.weight_of, key=self.weight_of.__getitem__))  # the first, smallest of equals
+        if stat.startswith("frac_"):
+            return float(self.weight_of.get(float(stat.removeprefix("frac_")), Fraction(0)) / self.total)
+        if stat == "median":
+            return self.quantile(Fraction(1, 2))
+        if stat.startswith("percentile_"):
+            return self.quantile(Fraction(stat.removeprefix("percentile_")) / 100)
+        if stat.startswith("quantile_"):
+            return self.quantile(Fraction(stat.removeprefix("quantile_")))
+        return self.moment(stat)
+
+    def quantile(self, q: Fraction) -> float:
+        """numpy's linear one of the pixels; or, weighted, exactextract's, linear between the *distinct* values."""
+        if self.ranked:
+            ordered = sorted(self.numbers)
+            at = q * (len(ordered) - 1)
+            low = math.floor(at)
+            return _between(ordered[low], ordered[min(low + 1, len(ordered) - 1)], at - low)
+        values, n = list(self.weight_of), len(self.weight_of)
+        places, before = [], Fraction(0)
+        for i, value in enumerate(values):
+            places.append(i * self.weight_of[value] + (n - 1) * before)
+            before += self.weight_of[value]
+        target = q * (n - 1) * self.total
+        high = next((i for i, place in enumerate(places) if place >= target), n - 1)
+        if high == 0 or places[high] <= target:
+            return float(values[high])
+        part = (target - places[high - 1]) / (places[high] - places[high - 1])
+        return _between(values[high - 1], values[high], part)
+
+    def moment(self, stat: str) -> float:
+        if not all(map(math.isfinite, self.numbers)):
+            if stat not in ("sum", "mean"):
+                return math.nan
+            ends = {number for number in self.numbers if math.isinf(number)}
+            return ends.pop() if len(ends) == 1 else math.nan
+        power = [self._power_sum(k) for k in range(3)]
+        if stat == "sum":
+            return float(power[1])
+        mean = power[1] / self.total
+        if stat == "mean":
+            return float(mean)
+        var = power[2] / self.total - mean**2
+        if stat == "var":
+            return float(var)
+        if stat == "std":
+            return ref._square_root(var)
+        if stat == "cv":
+            return ref._square_root(var) / float(mean) if mean else math.nan if var == 0 else math.inf
+        if var == 0:
+            return math.nan
+        m3 = self._power_sum(3) / self.total - 3 * mean * power[2] / self.total + 2 * mean**3
+        if stat == "skew":
+            return math.copysign(ref._square_root(m3**2 / var**3), m3)
+        if stat == "kurtosis":
+            m4 = (
+                self._power_sum(4) - 4 * mean * self._power_sum(3) + 6 * mean**2 * power[2]
+            ) / self.total - 3 * mean**4
+            return float(m4 / var**2 - 3)
+        raise ValueError(
+            f"received the statistic {stat!r}; expected one of {STATISTICS}, percentile_<q> or frac_<value>"
+        )
+
+    def _power_sum(self, k: int) -> Fraction:
+        return sum((Fraction(value) ** k * weight for value, weight in self.weight_of.items()), Fraction(0))
+
+
+def _between(low: float, high: float, part: Fraction) -> float:
+    """low + part of the way to high; an infinity at a part of 0 or 1 is not looked at."""
+    if part == 0 or low == high:
+        return float(low)
+    if math.isinf(low) or math.isinf(high):
+        return float(high) if part == 1 else low + high
+    return float(Fraction(low) + part * (Fraction(high) - Fraction(low)))
