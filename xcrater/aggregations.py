@@ -50,7 +50,8 @@ def _variance(state: State) -> Array:
     n = state["weight"]
     if state["total"].dtype.kind == "f":
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(state["m2"] / n)
+            # Of equal values the mean may be off by its last digit.
+            return np.where(state["low"] == state["high"], 0.0, state["m2"] / n)
     from xcrater import kernels
 
     out = np.empty(n.size)

@@ -61,7 +61,7 @@ class Cutter:
         other side; a region that goes all the way round has each column once.
         """
         grid = self.raster.grid
-        width, period = grid.shape[1], grid.period
+        width, period = grid.columns, grid.period
         out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
         for k, bounds in enumerate(self._bounds(craters)):
             shown = np.isfinite(bounds).all(axis=1)
@@ -109,7 +109,7 @@ class Cutter:
 
     def portions(self, window: Window) -> Iterator[tuple[Window, tuple[int, int]]]:
         """The parts of a window that lie on the raster, each with its (row, column) within the window."""
-        height, width = self.raster.grid.shape
+        height, width = self.raster.grid.shape[0], self.raster.grid.columns
         row_start, row_stop = max(window[0], 0), min(window[1], height)
         if row_start >= row_stop:
             return

@@ -28,6 +28,8 @@ _WEST_PLANETOGRAPHIC = frozenset({"mercury", "enceladus", "tethys", "dione", "rh
 # the first is the IAU's.
 _VESTA_OFFSETS = {"claudia_dp": 0.0, "claudia_p": 10.0, "dawn_claudia": -210.0}
 
+_SYSTEMS = frozenset({"default", "planetocentric", "planetographic", *_VESTA_OFFSETS})
+
 _ELLIPSOID_TOLERANCE = 0.005
 _DEGREE = float(np.pi / 180)
 
@@ -259,6 +261,8 @@ def is_projected(input_crs: Any) -> bool:
     >>> is_projected("planetographic"), is_projected("IAU_2015:30110")
     (False, True)
     """
+    if isinstance(input_crs, str) and input_crs.strip().lower() in _SYSTEMS:
+        return False  # PROJ would search its database for these names, at length
     try:
         return bool(horizontal(pyproj.CRS.from_user_input(input_crs)).is_projected)
     except CRSError:

@@ -65,9 +65,14 @@ class Grid:
         return 360.0 / abs(self.lon_step) if self.frame is None else self.frame.period
 
     @property
+    def columns(self) -> int:
+        """Columns that count: those of one turn of longitude, where the grid goes on and shows places again."""
+        return self.shape[1] if self.shape[1] < self.period + 0.5 else round(self.period)
+
+    @property
     def wraps(self) -> bool:
-        """Whether the last column is the first one's western neighbour: one whole turn, no more."""
-        return abs(self.period - self.shape[1]) < 0.5 and round(self.period) == self.shape[1]
+        """Whether the last column that counts is the first one's western neighbour."""
+        return abs(self.period - self.columns) < 0.5 and round(self.period) == self.columns
 
     def to_frame(self) -> Frame:
         """The frame that draws outlines on this grid; one with a closed form has one, too."""

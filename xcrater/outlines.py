@@ -217,11 +217,11 @@ class Frame:
     def _pixels(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         """Pixel coordinates of east longitude and geodetic latitude; longitudes may run on where columns do."""
         x_origin, x_step, y_origin, y_step = self.transform
-        u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0])
+        flat = self.kind == "cylindrical"
+        u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0]) if flat else lon
         if not self.crs:
             return u, ((self.planetocentric(lat) if self.ocentric else lat) - y_origin) / y_step
         forward, swapped = _transformer(self.crs, self.axes, threading.get_ident())
-        flat = self.kind == "cylindrical"
         at = np.full_like(lat, self.centre[0]) if flat else lon
         first, second = forward.transform(at, lat, errcheck=False)
         x, y = (second, first) if swapped else (first, second)
@@ -613,6 +613,7 @@ class Frame:
             plain = np.ones(len(table), bool)
         else:
             lon, plain = self._brought(table, lon)
+            plain |= np.diff(table.shape) == 0
         parts: list[Rings] = []
         some = np.flatnonzero(plain[of])
         if some.size:

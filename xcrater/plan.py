@@ -62,7 +62,7 @@ class Tile:
     index : tuple of int
         Chunk number along rows and columns.
     window : tuple of int
-        (row_start, row_stop, col_start, col_stop) on the whole grid.
+        (row_start, row_stop, col_start, col_stop) on the whole grid; columns past one turn of longitude left out.
     craters : Craters
         In table order.
     """
@@ -106,7 +106,7 @@ class Plan:
             i, j = divmod(tile, across)
             yield Tile(
                 index=(i, j),
-                window=(rows[i], rows[i + 1], cols[j], cols[j + 1]),
+                window=(rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns)),
                 craters=self.craters.take(self.member[self.offset[n] : self.offset[n + 1]]),
             )
 
@@ -222,7 +222,7 @@ def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> P
 
 def _tiles_of(grid: Grid, boxes: Boxes, row_chunk: Ints, col_chunk: Ints) -> tuple[Ints, Ints]:
     """Tile numbers and crater rows of all tiles that boxes meet."""
-    (height, width), period = grid.shape, grid.period
+    height, width, period = grid.shape[0], grid.columns, grid.period
     top, bottom, west, east = boxes
     shown = np.isfinite(top)
     if not shown.all():
