@@ -183,6 +183,7 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
         y0 = int((v0 - top) * ONE) if row == top else 0
         y1 = int((v1 - row) * ONE) if row + 1 == bottom else ONE
         if y1 > y0:
+            a += left - a >= 1.0  # a negative number that the difference loses
             before, b = n, max(a + 1, math.ceil(right))
             n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
             if n > before:
