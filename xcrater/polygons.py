@@ -19,10 +19,11 @@ import numpy as np
 from xcrater._jit import inlined, jit
 from xcrater.spans import CENTER, EXACT, TOUCHED
 
-ONE = 1 << 60
-"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their order."""
+ONE = 1 << 56
+"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their
+order, even where they pass 64 bits on the way."""
 
-DUST = 1 << 24
+DUST = 1 << 20
 """Shares (1.5e-11 of a pixel) so near to nothing or to a whole pixel are rounding of the coordinates."""
 
 HAIR = 2.0**-33
