@@ -426,6 +426,108 @@ class TestRegions:
             cdb.region("floor")
 
 
+class TestPolygons:
+    EJECTA = (shapely.box(-1, -1, 1, 1) - shapely.box(0, 0, 0.5, 0.5), None, shapely.box(170, 80, 190, 85))
+
+    @pytest.fixture
+    def named(self):
+        return CraterDatabase(table().set_axis(list("abc")), "moon")
+
+    @pytest.mark.parametrize(
+        "kind",
+        [
+            list,
+            tuple,
+            lambda shapes: np.array([*shapes, 0], dtype=object)[:3],
+            lambda shapes: pd.Series(shapes, index=list("abc")),
+            lambda shapes: [*shapes[:1], np.nan, *shapes[2:]],
+            lambda shapes: [*shapes[:1], shapely.Polygon(), *shapes[2:]],
+        ],
+    )
+    def test_sequences(self, named, kind):
+        named.add_polygons("ejecta", kind(self.EJECTA))
+        assert repr(named.regions) == "{'ejecta': Polygons(2 of 3 craters, 12 vertices)}"
+        assert "ejecta" in dir(named)
+        ejecta = named.ejecta
+        assert (ejecta.name, ejecta.index.tolist()) == ("ejecta", ["a", "b", "c"])
+        assert ejecta["a"].equals(self.EJECTA[0])
+        assert ejecta["b"] is None
+        assert ejecta["c"].geom_type == "MultiPolygon"
+        assert (ejecta["c"].bounds, ejecta["c"].area) == ((-180, 80, 180, 85), 100)
+
+    def test_geoseries_bring_their_crs(self, named):
+        geopandas = pytest.importorskip("geopandas")
+        stere = "+proj=stere +lat_0=90 +R=1737400"
+        shapes = geopandas.GeoSeries([shapely.box(-1e5, -1e5, 1e5, 1e5), None, None], index=list("abc"), crs=stere)
+        named.add_polygons("cap", shapes)
+        assert named.cap["a"].bounds[3] == 90
+        named.add_polygons("same", shapes.to_numpy(), crs=stere)
+        assert named.regions["cap"] == named.regions["same"]
+        with pytest.raises(RegionError, match=r"received a DataFrame; .* table.geometry"):
+            named.add_polygons("frame", geopandas.GeoDataFrame(geometry=shapes))
+        earthly = geopandas.GeoSeries(list(self.EJECTA), index=list("abc"), crs="EPSG:4326")
+        with pytest.raises(BodyError, match=r"received crs 'WGS 84', of earth.*wrong label, pass crs='planetocentric'"):
+            named.add_polygons("earth", earthly)
+        named.add_polygons("labelled", earthly, crs="planetocentric")
+        with pytest.raises(BodyError, match="received crs='nonsense'; expected"):
+            named.add_polygons("nonsense", self.EJECTA, crs="nonsense")
+        assert list(named.regions) == ["cap", "same", "labelled"]
+
+    @pytest.mark.parametrize(
+        ("geometries", "message"),
+        [
+            (EJECTA[:2], "received 2 geometries for 3 craters; expected one per crater, None where"),
+            (EJECTA[0], r"geometries of type Polygon; expected a sequence .* type \[geometry, None, ...\]"),
+            ("POLYGON EMPTY", "geometries of type str; expected a sequence"),
+            (pd.Series(EJECTA), "index is not the table's; type geometries.to_numpy"),
+            (pd.Series(EJECTA, list("cab")), "index is not the table's; type geometries.loc.cdb.data.index"),
+            (pd.Series(EJECTA[:1], ["a"]), "1 geometries for 3 craters; .* type geometries.reindex.cdb.data.index"),
+            ((None, None, shapely.Point(0, 0)), "the polygon of crater 'c' cannot be used: it is a Point"),
+        ],
+    )
+    def test_what_cannot_be_used(self, named, geometries, message):
+        with pytest.raises(RegionError, match=message):
+            named.add_polygons("ejecta", geometries)
+        assert named.regions == {}
+
+    def test_names_are_those_of_regions(self, named):
+        named.add_polygons("ejecta", self.EJECTA)
+        with pytest.raises(RegionError, match=r"which is cdb.ejecta already; type del cdb.regions.'ejecta'. first"):
+            named.add_polygons("ejecta", self.EJECTA)
+        with pytest.raises(RegionError, match=r"'lat', but cdb.lat is something else"):
+            named.add_polygons("lat", self.EJECTA)
+        del named.regions["ejecta"]
+        named.add_polygons("ejecta", self.EJECTA)
+
+    @pytest.mark.parametrize("clone", [CraterDatabase.copy, copy.deepcopy, lambda cdb: pickle.loads(pickle.dumps(cdb))])
+    def test_copies_and_equality(self, named, clone):
+        named.add_polygons("ejecta", self.EJECTA)
+        other = clone(named)
+        assert other == named
+        assert hash(other.regions["ejecta"]) == hash(named.regions["ejecta"])
+        del other.regions["ejecta"]
+        assert other != named
+        other.add_polygons("ejecta", self.EJECTA[::-1])
+        assert other != named
+        assert named.regions["ejecta"] != "ejecta"
+
+    def test_they_follow_their_craters(self, named):
+        named.add_polygons("ejecta", self.EJECTA)
+        every = named.ejecta
+        named.data = named.data.iloc[[2, 0]]
+        assert named.ejecta.index.tolist() == ["c", "a"]
+        assert all(one.equals(every[label]) for label, one in named.ejecta.items())
+        named.data = named.data.reset_index(drop=True)
+        with pytest.raises(RegionError, match=r"not those that the polygons were added to.* cdb.add_polygons"):
+            _ = named.ejecta
+
+    def test_another_crater_of_the_same_label(self, cdb):
+        cdb.add_polygons("ejecta", self.EJECTA)
+        cdb.data = cdb.data.iloc[1:].reset_index(drop=True)
+        with pytest.raises(RegionError, match="not those that the polygons were added to"):
+            _ = cdb.ejecta
+
+
 def test_statistics_and_arrays_are_of_the_table(moon, sample):
     moon.data = moon.data.iloc[:5]
     moon.add_annuli("rim", 1, 1.5)

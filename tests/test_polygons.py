@@ -367,6 +367,15 @@ def test_slivers_and_specks_are_not_missed() -> None:
 
 
 @pytest.mark.nojit
+def test_an_edge_that_rounds_to_a_border() -> None:
+    ring = np.array([(-1e-20, 0.0), (3.0, 0.0), (3.0, 2.0), (1e-20, 2.0)])
+    for window in ((0, 2, -1, 4), (0, 2, 0, 4)):
+        image = shares([ring], EXACT, window)
+        assert image[:, -4:].tolist() == [[1, 1, 1, 0], [1, 1, 1, 0]]
+        assert image.sum() == 6
+
+
+@pytest.mark.nojit
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("window", [(0, 0, 0, 5), (0, 4, 3, 3), (5, 9, 0, 5), (-9, -5, 0, 5), (0, 4, 9, 12)])
 def test_a_shape_outside_the_window_has_no_runs(mode: int, window: PixelWindow) -> None:

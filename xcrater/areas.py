@@ -44,7 +44,8 @@ def pixel_areas(crs: Any, transform: Transform, window: Window) -> Floats:
     ndarray
         Areas in m². Of shape (1, 1) where all are the same, (rows, 1) where they depend on latitude alone, else
         (rows, columns); all broadcast to the last. A pixel outside of the projection's domain, or beyond a pole, has
-        the area 0; one that is partly outside counts the part inside, to about 1 %.
+        the area 0; one that is partly outside counts the part inside, to about 1 %
+        of the whole pixel.
 
     Raises
     ------
@@ -132,7 +133,7 @@ _local = threading.local()
 def _frame(crs: Any) -> _Frame:
     """The frame of a CRS; one per thread, as PROJ's objects are."""
     crs = pyproj.CRS.from_user_input(crs)
-    frames = _local.__dict__.setdefault("frames", {})
+    frames: dict[str, _Frame] = _local.__dict__.setdefault("frames", {})
     key = crs.to_wkt()
     if key not in frames:
         if len(frames) > 32:
@@ -253,7 +254,7 @@ def _between_parallels(frame: _Frame, origin: float, step: float, rows: tuple[in
     height = np.where(inside, abs(step), high - low)
     if frame.planetocentric and frame.e2 != 0.0:
         low, high, height = _geodetic(frame.e2, low, high, height)
-    return (_strip(frame, low, high, height) * np.radians(width))[:, None]
+    return np.asarray(_strip(frame, low, high, height) * np.radians(width))[:, None]
 
 
 def _geodetic(e2: float, low: Floats, high: Floats, height: Floats) -> tuple[Floats, Floats, Floats]:
@@ -276,7 +277,7 @@ def _rows_of_cylinder(frame: _Frame, y: Floats, a: float) -> Floats:
     # Edges beyond the map, as of the cylindrical equal-area projection, are the pole's
     lat = np.clip(np.where(np.isfinite(lat), lat, 90.0 * up * np.sign(y - equator)), -90.0, 90.0)
     low, high = np.minimum(lat[:-1], lat[1:]), np.maximum(lat[:-1], lat[1:])
-    return (_strip(frame, low, high, high - low) * np.radians(a * abs(frame.lon_per_unit)))[:, None]
+    return np.asarray(_strip(frame, low, high, high - low) * np.radians(a * abs(frame.lon_per_unit)))[:, None]
 
 
 def _central(frame: _Frame) -> float:

@@ -521,17 +521,26 @@ def _assemble(rings: _Rings, parts: int) -> Geometries:
 
 
 def _close_over_poles(rings: _Rings) -> tuple[Floats, Floats, Ints]:
+    """Vertices of all rings, with the way to the pole and back where a ring goes around it."""
     at = np.flatnonzero(rings.pole)
     if not at.size:
         return rings.x, rings.y, rings.start
+    x, y = rings.x.copy(), rings.y.copy()
     first, last = rings.start[at], rings.start[at + 1] - 1
+    for i, begin, end in zip(at, first, last, strict=True):
+        # From the vertex nearest to the pole, the way there crosses no edge
+        turn = x[end] - x[begin]
+        split = int(np.argmax(y[begin:end] * rings.pole[i]))
+        ring = np.concatenate([x[begin:end], x[begin : begin + split + 1] + turn])
+        x[begin : end + 1] = ring[split:]
+        y[begin : end + 1] = np.concatenate([y[begin:end], y[begin : begin + split + 1]])[split:]
     pole = 90.0 * rings.pole[at]
-    x = np.stack([rings.x[last], rings.x[first], rings.x[first]], axis=1).ravel()
-    y = np.stack([pole, pole, rings.y[first]], axis=1).ravel()
+    way_x = np.stack([x[last], x[first], x[first]], axis=1).ravel()
+    way_y = np.stack([pole, pole, y[first]], axis=1).ravel()
     where = np.repeat(last + 1, 3)
     added = np.zeros(len(rings.part), dtype=np.int64)
     added[at] = 3
-    return np.insert(rings.x, where, x), np.insert(rings.y, where, y), rings.start + _offsets(added)
+    return np.insert(x, where, way_x), np.insert(y, where, way_y), rings.start + _offsets(added)
 
 
 def _around_the_pole(rings: Geometries, turned: Flags, plain: Any) -> Any:

@@ -19,10 +19,11 @@ import numpy as np
 from xcrater._jit import inlined, jit
 from xcrater.spans import CENTER, EXACT, TOUCHED
 
-ONE = 1 << 60
-"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their order."""
+ONE = 1 << 56
+"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their
+order, even where they pass 64 bits on the way."""
 
-DUST = 1 << 24
+DUST = 1 << 20
 """Shares (1.5e-11 of a pixel) so near to nothing or to a whole pixel are rounding of the coordinates."""
 
 HAIR = 2.0**-33
@@ -183,6 +184,7 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
         y0 = int((v0 - top) * ONE) if row == top else 0
         y1 = int((v1 - row) * ONE) if row + 1 == bottom else ONE
         if y1 > y0:
+            a += left - a >= 1.0  # a negative number that the difference loses
             before, b = n, max(a + 1, math.ceil(right))
             n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
             if n > before:
