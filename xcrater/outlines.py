@@ -240,6 +240,7 @@ class Frame:
         forward, swapped = _transformer(self.crs, self.axes, threading.get_ident())
         x, y = x_origin + x_step * u, y_origin + y_step * v
         lon, lat = forward.transform(*((y, x) if swapped else (x, y)), direction="INVERSE", errcheck=False)
+        lon, lat = np.where(np.isfinite(lon), lon, np.nan), np.where(np.isfinite(lat), lat, np.nan)
         # Beyond the rim PROJ may answer with a point of the other side: only those that come back are on the map.
         at_u, at_v = self._pixels(lon, lat)
         with np.errstate(invalid="ignore"):
@@ -252,15 +253,16 @@ class Frame:
     def _pixels(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         """Pixel coordinates of east longitude and geodetic latitude; longitudes may run on where columns do."""
         x_origin, x_step, y_origin, y_step = self.transform
-        u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0])
+        flat = self.kind == "cylindrical"
+        u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0]) if flat else lon
         if not self.crs:
             return u, ((self.planetocentric(lat) if self.ocentric else lat) - y_origin) / y_step
         forward, swapped = _transformer(self.crs, self.axes, threading.get_ident())
-        flat = self.kind == "cylindrical"
         at = np.full_like(lat, self.centre[0]) if flat else lon
         first, second = forward.transform(at, lat, errcheck=False)
-        x, y = (second, first) if swapped else (first, second)
-        return u if flat else (np.asarray(x) - x_origin) / x_step, (np.asarray(y) - y_origin) / y_step
+        x, y = (np.asarray(a) for a in ((second, first) if swapped else (first, second)))
+        u = u if flat else np.where(np.isfinite(x), (x - x_origin) / x_step, np.nan)
+        return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
 
     # The plane in which shapes are cut
 
