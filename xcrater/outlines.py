@@ -1160,7 +1160,7 @@ def _refined(
         long = np.maximum(np.abs(dp), np.abs(dq)) * (t1 - t0) > 2.0
         split = near(u, v, length) & ((bulge > tolerance) | (long & (bulge + length > tolerance))) & (depth < 39)
         third = np.where(split, 0.0, 1 / 3)
-        add = split | (bulge > _FLAT * tolerance)
+        add = split | (bulge > _FLAT * tolerance) | ((tolerance < SAGITTA) & (bulge > 1e-7 * length))
         found.append((edge[add], t[add], (u + bend_u * third)[add], (v + bend_v * third)[add]))
         if not split.any():
             break
