@@ -8,6 +8,7 @@ Comparisons that rounding may decide either way are *ties*; every mask has a hel
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal
@@ -390,15 +391,18 @@ def projected_pixels(
 
     A centre is on the map where its inverse projection projects back to it, give or take whole turns along x.
     """
-    projection = pyproj.Proj(crs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a PROJ string loses the CRS's names
+        projection, name = pyproj.Proj(crs), crs.to_dict()["proj"]
     rows, cols = np.indices(shape, dtype=np.float64)
     x = transform.c + (cols + 0.5 + shift[0]) * transform.a
     y = transform.f + (rows + 0.5 + shift[1]) * transform.e
     lon, lat = projection(x, y, inverse=True, errcheck=False)
+    lon, lat = (np.where(np.isfinite(lon) & np.isfinite(lat), at, np.nan) for at in (lon, lat))
     back_x, back_y = projection(lon, lat, errcheck=False)
     with np.errstate(invalid="ignore"):
         away = np.abs(back_x - x)
-        if projection.crs.to_dict()["proj"] in CYLINDRICAL:
+        if name in CYLINDRICAL:
             turn = 360 * abs(projection(1.0, 0.0)[0] - projection(0.0, 0.0)[0])
             turn = turn if turn < 1e9 else math.inf
             away = np.minimum(away % turn, turn - away % turn)

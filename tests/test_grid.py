@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from dataclasses import replace
@@ -364,32 +365,70 @@ class TestOtherRasters:
         ):
             read_raster(other)
 
-    @pytest.mark.parametrize(
-        ("crs", "name"),
-        [
-            ("IAU_2015:30130", "Moon (2015) - Sphere / Ocentric / North Polar"),
-            ("+proj=merc +R=1737400 +units=m +no_defs", "unknown"),
-            ("+proj=stere +lat_0=90 +R=1737400 +units=m +no_defs", "unknown"),
-        ],
-    )
-    def test_other_projections_are_named(self, crs, name):
-        da = made(Affine(1e3, 0, -5e3, 0, -1e3, 5e3), (10, 10), crs)
-        with pytest.raises(
-            GridError, match="is not supported yet; expected longitude and latitude in degrees"
-        ) as caught:
-            read_raster(da)
-        assert f"projection {name!r}" in str(caught.value)
-        assert "da = da.rio.reproject(" in str(caught.value)
+    @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32633"])
+    def test_labelled_as_the_earth(self, crs):
+        da = made(Affine(1, 0, 0, 0, -1, 10), (10, 10), crs)
+        with pytest.raises(BodyError, match=re.escape('da = da.rio.write_crs("IAU_2015:30100")')):
+            read_raster(da, body=get_body("moon"))
 
-    @pytest.mark.parametrize(
-        "crs", ["IAU_2015:49901", "IAU_2015:49902", "IAU_2015:49912", "+proj=eqc +a=3396190 +b=3376200 +units=m"]
-    )
-    def test_oblate_ellipsoids(self, crs):
-        crs = pyproj.CRS(crs)
-        assert crs.ellipsoid.semi_major_metre > crs.ellipsoid.semi_minor_metre
+    def test_neither_geographic_nor_projected(self):
+        crs = pyproj.CRS("+proj=geocent +R=1737400")
+        with pytest.raises(GridError, match=r"neither geographic nor projected.*da = da\.rio\.write_crs"):
+            read_raster(made(Affine(1, 0, 0, 0, -1, 10), (10, 10), crs))
+
+    def test_off_the_map(self):
+        da = made(Affine(1e3, 0, 9e6, 0, -1e3, 9e6), (10, 10), "+proj=ortho +R=1737400 +units=m")
+        with pytest.raises(GridError, match=r"no pixel of the raster lies within .* check da\.rio\.transform\(\)"):
+            read_raster(da)
+
+
+OTHER_GRIDS = {
+    "polar": ("IAU_2015:30130", np.inf),
+    "sinusoidal": ("IAU_2015:30120", np.inf),
+    "Mercator": ("+proj=merc +R=1737400 +units=m +no_defs", 2 * np.pi * MOON_RADIUS / 1e4),
+    "Mars, planetographic": ("IAU_2015:49911", 2 * np.pi * 3396190 / 1e4),
+    "Mars, planetocentric": ("IAU_2015:49912", 2 * np.pi * 3396190 / 1e4),
+    "oblate equirectangular": ("+proj=eqc +a=3396190 +b=3376200 +units=m", 2 * np.pi * 3396190 / 1e4),
+}
+
+
+class TestGridsWithoutClosedForm:
+    @pytest.mark.parametrize(("crs", "period"), OTHER_GRIDS.values(), ids=OTHER_GRIDS.keys())
+    def test_have_a_frame_and_place_craters_by_longitude(self, crs, period):
+        da = made(Affine(1e4, 0, -5e4, 0, -1e4, 5e4), (10, 10), crs)
+        grid = read_raster(da).grid
+        assert (grid.closed, grid.lon_origin, grid.lon_step) == (False, 0, 1)
+        assert (grid.period, grid.wraps) == (pytest.approx(period), False)
+        assert grid.to_frame() is grid.frame
+        assert pickle.loads(pickle.dumps(grid)) == grid
+
+    @pytest.mark.parametrize("crs", ["IAU_2015:49901", "IAU_2015:49902"])
+    def test_geographic_on_an_oblate_body(self, crs):
         da = made(Affine(1, 0, -5, 0, -1, 5), (10, 10), crs)
-        message = (
-            f"CRS {crs.name!r} is on an oblate ellipsoid, which is not supported yet; expected one on the body's IAU"
-        )
-        with pytest.raises(GridError, match=re.escape(message)):
-            read_raster(da, body=get_body("mars"))
+        grid = read_raster(da, body=get_body("mars")).grid
+        u, v = grid.to_frame().pixels([-3.0, 3.0], [0.0, 2.0])
+        sign = -1 if crs.endswith("1") else 1
+        assert u.tolist() == pytest.approx([5 - 3 * sign, 5 + 3 * sign])
+        graphic = np.degrees(np.arctan(np.tan(np.radians(2)) * (3396190 / 3376200) ** 2))
+        assert v.tolist() == pytest.approx([5, 5 - (2 if sign == 1 else graphic)])
+
+    def test_global_columns_wrap(self):
+        da = made(Affine(10, 0, -180, 0, -10, 90), (18, 36), "IAU_2015:49901")
+        grid = read_raster(da).grid
+        assert (grid.period, grid.wraps, grid.closed) == (36, True, False)
+
+    def test_latitudes_beyond_180_degrees(self):
+        da = made(Affine(10, 0, -180, 0, -10, 200), (40, 36), "IAU_2015:49901")
+        with pytest.raises(GridError, match=r"spans 400° of latitude; expected at most 180"):
+            read_raster(da)
+
+    @pytest.mark.parametrize("crs", ["+proj=eqc +R=1737400 +lon_0=30 +lat_ts=20", MOON])
+    def test_one_with_a_closed_form_gives_the_same_pixels_as_its_frame(self, crs):
+        scale = METRES if "eqc" in crs else 1.0
+        da = made(Affine.scale(scale) * Affine(0.5, 0, -20, 0, -0.5, 10), (40, 80), crs)
+        grid = read_raster(da).grid
+        assert grid.closed
+        lon, lat = np.array([-12.0, 8.5]), np.array([3.0, -7.0])
+        u, v = grid.to_frame().pixels(lon, lat)
+        np.testing.assert_allclose(u, (lon - grid.lon_origin) / grid.lon_step)
+        np.testing.assert_allclose(v, (lat - grid.lat_origin) / grid.lat_step)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests import reference as ref
 from tests import strategies
 from tests.strategies import GridCase
+from tests.test_outlines import OBLATE, SPHERE, frame_of
 from xcrater.grid import Grid
-from xcrater.plan import Craters, Plan, make_plan, place
+from xcrater.plan import Craters, Plan, disc_boxes, make_plan, outline_boxes, place
 
 GRIDS = strategies.grids(max_pixels=2000, overhang=True)
 
@@ -141,3 +142,45 @@ def test_no_call_is_made_per_crater() -> None:
     assert len(plan) == 72
     assert np.unique(plan.member).size == 300_000
     assert many < few + 100
+
+
+FRAMES = st.sampled_from(["sinusoidal", "Mercator", "north polar", "orthographic", "Lambert conic", "equirectangular"])
+
+
+@given(
+    data=st.data(),
+    name=FRAMES,
+    body=st.sampled_from([SPHERE, OBLATE]),
+    outer=st.sampled_from([0.5, 1.0, 3.0]),
+    nvert=st.sampled_from([0, 8]),
+)
+@settings(max_examples=60)
+def test_no_tile_is_missed_on_other_grids(data: st.DataObject, name: str, body: str, outer: float, nvert: int) -> None:
+    frame = frame_of(name, body, 40)
+    rows, cols = data.draw(strategies.chunkings(frame.shape))
+    edges = [(0, *np.cumsum(lengths).tolist()) for lengths in (rows, cols)]
+    grid = Grid(frame.shape, 0.0, 1.0, 0.0, 1.0, *edges, frame=frame)
+    craters = place_caps(grid, data.draw(st.lists(strategies.caps(), min_size=1, max_size=3)))
+    outlines = frame.outlines(craters, 0, outer, nvert)
+    plan = make_plan(grid, craters, [disc_boxes(grid, craters, outer, nvert)])
+    drawn = make_plan(grid, craters, [outline_boxes(outlines), outline_boxes(outlines)])
+    listed = [{(tile.index, i) for tile in which for i in tile.craters.row.tolist()} for which in (plan, drawn)]
+    for i in range(len(craters)):
+        rings = [slice(*outlines.ring[j : j + 2]) for j in range(outlines.shape[i], outlines.shape[i + 1])]
+        mask = ref.winding_mask([(outlines.u[s], outlines.v[s]) for s in rings], frame.shape, frame.period)
+        down = np.searchsorted(edges[0], np.nonzero(mask)[0], side="right") - 1
+        across = np.searchsorted(edges[1], np.nonzero(mask)[1], side="right") - 1
+        met = {((a, b), i) for a, b in zip(down.tolist(), across.tolist())}
+        assert met <= listed[0]
+        assert met <= listed[1]
+
+
+def test_several_boxes_are_one_plan() -> None:
+    grid = grid_of(GridCase(Affine(1, 0, -180, 0, -1, 90), (180, 360)), ((60, 60, 60), (90, 90, 90, 90)))
+    craters = place_caps(grid, [strategies.Cap(10, 20, 30), strategies.Cap(-170, -80, 5)])
+    small, large = disc_boxes(grid, craters, 0.5), disc_boxes(grid, craters, 2.0)
+    one, several = make_plan(grid, craters, 2.0), make_plan(grid, craters, [small, large, small])
+    np.testing.assert_array_equal(one.tile, several.tile)
+    np.testing.assert_array_equal(one.member, several.member)
+    np.testing.assert_array_equal(one.offset, several.offset)
+    assert len(make_plan(grid, craters, [])) == 0

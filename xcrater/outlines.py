@@ -205,6 +205,7 @@ class Frame:
         forward, swapped = _transformer(self.crs, self.axes, threading.get_ident())
         x, y = x_origin + x_step * u, y_origin + y_step * v
         lon, lat = forward.transform(*((y, x) if swapped else (x, y)), direction="INVERSE", errcheck=False)
+        lon, lat = np.where(np.isfinite(lon), lon, np.nan), np.where(np.isfinite(lat), lat, np.nan)
         # Beyond the rim PROJ may answer with a point of the other side: only those that come back are on the map.
         at_u, at_v = self._pixels(lon, lat)
         with np.errstate(invalid="ignore"):
@@ -224,8 +225,9 @@ class Frame:
         forward, swapped = _transformer(self.crs, self.axes, threading.get_ident())
         at = np.full_like(lat, self.centre[0]) if flat else lon
         first, second = forward.transform(at, lat, errcheck=False)
-        x, y = (second, first) if swapped else (first, second)
-        return u if flat else (np.asarray(x) - x_origin) / x_step, (np.asarray(y) - y_origin) / y_step
+        x, y = (np.asarray(a) for a in ((second, first) if swapped else (first, second)))
+        u = u if flat else np.where(np.isfinite(x), (x - x_origin) / x_step, np.nan)
+        return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
 
     # The plane in which shapes are cut
 
@@ -1124,7 +1126,7 @@ def _refined(
         long = np.maximum(np.abs(dp), np.abs(dq)) * (t1 - t0) > 2.0
         split = near(u, v, length) & ((bulge > tolerance) | (long & (bulge + length > tolerance))) & (depth < 39)
         third = np.where(split, 0.0, 1 / 3)
-        add = split | (bulge > _FLAT * tolerance)
+        add = split | (bulge > _FLAT * tolerance) | ((tolerance < SAGITTA) & (bulge > 1e-7 * length))
         found.append((edge[add], t[add], (u + bend_u * third)[add], (v + bend_v * third)[add]))
         if not split.any():
             break

@@ -205,7 +205,11 @@ def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> P
         boxes = [disc_boxes(grid, craters, boxes)]
     row_chunk, col_chunk = (np.repeat(np.arange(len(e) - 1), np.diff(e)) for e in (grid.row_edges, grid.col_edges))
     found = [_tiles_of(grid, box, row_chunk, col_chunk) for box in boxes]
-    tile, member = (np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*found, strict=True))
+    tile, member = (
+        (np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*found, strict=True))
+        if found
+        else 2 * (np.empty(0, np.int64),)
+    )
     order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
     tile, member = tile[order], member[order]
     # Of numbers of 16 bits, a stable sort takes numpy one pass.
