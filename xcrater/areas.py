@@ -26,7 +26,7 @@ _TAIL = 2e-10
 _ROUND_TRIP = 1e-7
 
 
-def pixel_areas(crs: Any, transform: Transform, window: Window) -> Floats:
+def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool = False) -> Floats:
     """True areas of the pixels of a window.
 
     Parameters
@@ -38,6 +38,9 @@ def pixel_areas(crs: Any, transform: Transform, window: Window) -> Floats:
         x = a column + c, y = e row + f.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop), anywhere on the grid.
+    whole : bool
+        Whether a pixel across the edge of a map has the area it would have if all of it were like the part inside,
+        so that a fraction of its square has that fraction of the area.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def pixel_areas(crs: Any, transform: Transform, window: Window) -> Floats:
         return _rows_of_cylinder(frame, y, abs(a))
     if frame.kind == "equal area" and _surrounded(frame, x, y):
         return np.array([[abs(a * e) * frame.square_metres]])
-    return _by_blocks(frame, x, y)
+    return _by_blocks(frame, x, y, whole)
 
 
 @dataclass(frozen=True)
@@ -332,7 +335,7 @@ _COEFFICIENTS = np.polynomial.chebyshev.chebvander(_POINTS, _NODES - 1).T * (2.0
 _COEFFICIENTS[0] /= 2
 
 
-def _by_blocks(frame: _Frame, x: Floats, y: Floats) -> Floats:
+def _by_blocks(frame: _Frame, x: Floats, y: Floats, whole: bool) -> Floats:
     """Areas of pixels by interpolation over blocks, which are halved where they are not smooth."""
     rows, cols = y.size - 1, x.size - 1
     out = np.zeros((rows, cols))
@@ -358,8 +361,8 @@ def _by_blocks(frame: _Frame, x: Floats, y: Floats) -> Floats:
         single = (rest[:, 1] - rest[:, 0] == 1) & (rest[:, 3] - rest[:, 2] == 1)
         # The edge of the map or a singular point wants many points; a bend of the scale, as Robinson's has, few
         rough = (off.any(axis=1) | (tail > _BEND * largest))[~smooth & ~off.all(axis=1)]
-        _sample(frame, x, y, rest[single & rough][:, ::2], 8, out)
-        _sample(frame, x, y, rest[single & ~rough][:, ::2], 2, out)
+        _sample(frame, x, y, rest[single & rough][:, ::2], 8, out, whole)
+        _sample(frame, x, y, rest[single & ~rough][:, ::2], 2, out, whole)
         blocks = _halved(rest[~single])
     return out
 
@@ -409,7 +412,9 @@ def _halved(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
     return pieces[(pieces[:, 1] > pieces[:, 0]) & (pieces[:, 3] > pieces[:, 2])]
 
 
-def _sample(frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], panels: int, out: Floats) -> None:
+def _sample(
+    frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], panels: int, out: Floats, whole: bool
+) -> None:
     """Areas of some pixels (row, column) from points in each: Gauss' in each of some panels."""
     nodes, weights = _GAUSS
     share = ((np.arange(panels)[:, None] + (nodes + 1) / 2) / panels).ravel()
@@ -421,4 +426,5 @@ def _sample(frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], pane
         shape = (len(some), share.size, share.size)
         density = _density(frame, *(np.broadcast_to(v, shape) for v in (px[:, None, :], py[:, :, None])))
         area = np.abs((x[c + 1] - x[c]) * (y[r + 1] - y[r]))
-        out[r, c] = weight @ np.nan_to_num(density) @ weight * area
+        inside = weight @ np.isfinite(density).astype(np.float64) @ weight if whole else 1.0
+        out[r, c] = weight @ np.nan_to_num(density) @ weight * area / np.maximum(inside, 1e-3)

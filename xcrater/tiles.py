@@ -314,7 +314,7 @@ class Leaf:
         if self.surface is not None:
             from xcrater.areas import pixel_areas
 
-            areas = np.ascontiguousarray(pixel_areas(*self.surface, window))
+            areas = np.ascontiguousarray(pixel_areas(*self.surface, window, whole=True))
         if self.weights == "area":
             return areas, areas
         if given is not None:
