@@ -395,6 +395,25 @@ def collect(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, gr
 
 
 @jit
+def gather(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, length, out):
+    """Copy the valid pixels of every crater's regions to ``out``, one after the other; how many to ``length[i, k]``."""
+    r0, c0 = window[0], window[2]
+    spans = buffers[5]
+    at = 0
+    for i in range(u0.size):
+        for k in range(inner.size):
+            n = region_spans(u0[i], lat0[i], rad[i], inner[k], outer[k], nvert[k], touched, grid, window, buffers)
+            before = at
+            for s in range(n):
+                r = spans[0, s] - r0
+                for c in range(spans[1, s] - c0, spans[2, s] - c0):
+                    if clean or codes[r, c] == VALID:
+                        out[at] = block[r, c]
+                        at += 1
+            length[i, k] = at - before
+
+
+@jit
 def paint(u0, lat0, rad, inner, outer, nvert, touched, grid, window, buffers, out):
     """Set ``out``, an array over the window, to True in one crater's region."""
     spans = buffers[5]

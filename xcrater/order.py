@@ -33,6 +33,9 @@ crater and region by region, in an array of their own; their weights or None; ho
 DIGIT = 16
 """Bits that one look at a tile tells of a key."""
 
+NARROW = 2**26
+"""Bytes of pairs under way that are allowed in any case, of keys of 16 bits: a roi has no more than 0.7 MB of them."""
+
 PAIR = 32
 """Bytes of one pair at most, with the copy that merging makes."""
 
@@ -224,7 +227,7 @@ def share(offset: Ints, member: NDArray[np.integer], pixels: Ints, order: Order,
         change = np.bincount(first, held, offset.size) - np.bincount(together + 1, held, offset.size)
         return int(np.cumsum(change).max())
 
-    sizes = np.unique(size)
+    sizes = np.unique(np.append(0, size))
     low, high = 0, sizes.size - 1  # nothing of size 0 is under way
     while low < high:
         middle = (low + high + 1) // 2
@@ -571,15 +574,17 @@ class Order:
 
     def _together(self, parts: list[Pairs]) -> Pairs:
         """Pairs of several tiles in one."""
+        narrow = 8 * parts[0].keys.itemsize <= DIGIT
+        allowed = max(self.memory // 2, NARROW) if narrow else self.memory // 2
         while len(parts) > 1:
             pairwise = [_merge_two(*two) for two in zip(parts[::2], parts[1::2], strict=False)]
             parts = pairwise + parts[2 * len(pairwise) :]
             needed = sum(part.nbytes for part in parts)
-            if needed > self.memory // 2:
+            if needed > allowed:
                 raise StatisticError(
-                    f"distinct values of regions that several tiles share take {needed} bytes and more; at most "
-                    f"{self.memory // 2} are allowed, half of the memory option: set_options(memory={4 * needed}) "
-                    f"or more, or ask for quantiles without frequencies and weights"
+                    f"order statistics of large regions take {needed} bytes or more at a time, and {allowed} are "
+                    f"allowed (half of the option memory); set_options(memory={4 * needed}) or more, or ask for "
+                    f"fewer regions at a time, or for quantiles without frequencies and weights"
                 )
         return parts[0]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.grid import Grid, Window
+from xcrater.order import Share
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -56,11 +57,14 @@ class Tile:
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     craters : Craters
         In table order.
+    share : Share or None
+        How tiles share them, where order statistics are asked for.
     """
 
     index: tuple[int, int]
     window: Window
     craters: Craters
+    share: Share | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,10 +62,10 @@ def _range(keys, a, b):
 @inlined
 def _ascending(keys, a, b):
     """Whether keys are sorted."""
-    for i in range(a + 1, b):
-        if keys[i] < keys[i - 1]:
-            return False
-    return True
+    i = a + 1
+    while i < b and keys[i - 1] <= keys[i]:
+        i += 1
+    return i >= b
 
 
 @inlined
@@ -83,7 +83,7 @@ def _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts):
             counts[np.int64((np.uint64(keys[i]) >> shift) & np.uint64(255))] += 1
         at, most = 0, 0
         for d in range(256):
-            held = np.int64(counts[d])
+            held = counts[d]
             counts[d] = at
             at += held
             most = max(most, held)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError
 from xcrater.grid import Window
+from xcrater.order import Collect, Found, Order, Table, Targets
 from xcrater.plan import Craters, Tile
 
 Array = NDArray[Any]
@@ -130,6 +131,7 @@ class Leaf:
     nodata: float | int | None
     values: bool
     summarise: bool | None = None
+    order: Order | None = None
 
     def __call__(self, block: Array, tile: Tile) -> Partial:
         """Accumulate one tile."""
@@ -140,7 +142,7 @@ class Leaf:
         check_kernels(dtype.str)
         start = _start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
-        runs, lengths = [], []
+        runs, lengths, founds = [], [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
@@ -148,12 +150,53 @@ class Leaf:
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
             self._accumulate(stored, codes, clean, tile, start, n, sums)
-            if self.values:
+            if self.order is not None:
+                counts = sums[:, n, :, 0].astype(np.int64)
+                collect = self._collector(stored, codes, clean, tile, counts)
+                assert tile.share is not None
+                founds.append(
+                    self.order.find(collect, counts, tile.craters.row, tile.share, tile.window, n, len(images))
+                )
+            elif self.values:
                 lengths.append(sums[:, n, :, 0].T.astype(np.int64))
                 runs.append(self._collect(stored, codes, clean, tile, lengths[-1]))
         row = tile.craters.row
         pieces = [Run(row, np.stack(lengths), np.concatenate(runs))] if runs else []
-        return Partial([Sums(row, sums)], pieces)
+        return Partial([Sums(row, sums)], pieces, founds)
+
+    def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
+        """Another look at a tile, for order statistics."""
+        assert self.order is not None
+        images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
+        founds = []
+        for n, pixels in enumerate(images):
+            codes, clean = classify(pixels, self.nodata)
+            collect = self._collector(np.ascontiguousarray(np.ma.getdata(pixels)), codes, clean, tile, None)
+            founds.append(self.order.look(collect, tile.craters.row, tile.window, before, look, n, len(images)))
+        return self.order.merge(founds, before)
+
+    def _collector(self, stored: Array, codes: Array, clean: bool, tile: Tile, counts: Array | None) -> Collect:
+        """What gives the values of an image's regions."""
+        from xcrater import kernels
+
+        regions = len(self.shapes.outer)
+
+        def collect(index: Array, rows: tuple[int, int]) -> tuple[Array, None, Array]:
+            craters, (top, _, left, right) = tile.craters.take(index), tile.window
+            window = (*rows, left, right)
+            size = (rows[1] - rows[0]) * (right - left) * index.size * regions
+            if counts is not None:
+                size = min(size, int(counts[index].sum()))
+            out, length = np.empty(size, stored.dtype), np.empty((index.size, regions), np.int64)
+            part = slice(rows[0] - top, rows[1] - top)
+            kernels.gather(
+                stored[part], codes if clean else codes[part], clean, craters.u0, craters.lat, craters.radius,
+                *self.shapes.arrays(), self.shapes.touched, self.shapes.grid, window, self.shapes.buffers(window),
+                length, out,
+            )  # fmt: skip
+            return out[: length.sum()], None, length
+
+        return collect
 
     def _accumulate(
         self, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array, image: int, out: Array
@@ -287,6 +330,7 @@ class Partial:
 
     sums: list[Sums] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    founds: list[Found] = field(default_factory=list)
 
 
 def _start(dtype: np.dtype[Any]) -> Array:
@@ -356,13 +400,16 @@ def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
     return float(nodata).is_integer() and info.min <= nodata <= info.max
 
 
-def merge(partials: Sequence[Partial]) -> Partial:
+def merge(partials: Sequence[Partial], order: Order | None = None) -> Partial:
     """Merge partial results in the order given.
 
     Most craters lie on one tile: their accumulators are passed on as they are, rather than copied from level to
     level, until as many are of craters that were there before.
     """
-    merged = Partial([s for p in partials for s in p.sums if s.row.size], [run for p in partials for run in p.runs])
+    founds = [order.merge([found for p in partials for found in p.founds])] if order is not None else []
+    merged = Partial(
+        [s for p in partials for s in p.sums if s.row.size], [run for p in partials for run in p.runs], founds
+    )
     if len(merged.sums) < 2:
         return merged
     present = np.zeros(max(int(s.row[-1]) for s in merged.sums) + 1, bool)
@@ -371,7 +418,7 @@ def merge(partials: Sequence[Partial]) -> Partial:
     row = np.flatnonzero(present).astype(np.int32)
     if sum(s.row.size for s in merged.sums) < 2 * row.size:
         return merged
-    return Partial([Sums(row, _add_up(merged.sums, row))], merged.runs)
+    return Partial([Sums(row, _add_up(merged.sums, row))], merged.runs, founds)
 
 
 def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
@@ -456,6 +503,7 @@ class Finish:
     dtype: str
     scale: float
     offset: float
+    order: Order | None = None
 
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
         """Finalise; lead is the number of images in the blocks."""
@@ -472,7 +520,9 @@ class Finish:
             pieces = pieces or [nothing]
             state = State(_add_up(pieces, row))
             state.update(scale=self.scale, offset=self.offset)
-            if step != BLOCK:
+            if self.order is not None:
+                state["runs"] = Table(partial.founds[0], self.order, self.craters, lead)
+            elif step != BLOCK:
                 state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
             for a in self.aggregations:
                 results[a.name][..., first:stop] = a.finalise(state)
@@ -564,3 +614,13 @@ def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, wind
     of = (shapes.inner[region], shapes.outer[region], shapes.nvert[region], shapes.touched)
     kernels.paint(*at, *of, shapes.grid, window, shapes.buffers(window), out)
     return out
+
+
+def targets(order: Order, found: Partial | Found) -> Targets:
+    """What another look at tiles needs to know."""
+    return order.targets(found.founds[0] if isinstance(found, Partial) else found)
+
+
+def with_targets(order: Order, partial: Partial, last: Targets) -> Partial:
+    """What was found, with the answers of the last look."""
+    return Partial(partial.sums, partial.runs, [order.finish(partial.founds[0], last)])

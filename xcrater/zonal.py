@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,10 @@ import xarray as xr
 from xcrater import arrays, graph, tiles
 from xcrater.aggregations import AGGREGATIONS, CATEGORICAL, Aggregation, parse
 from xcrater.errors import StatisticError
+from xcrater.options import get_option
+from xcrater.order import Coding, Order, Wanted
+from xcrater.order import share as order_share
+from xcrater.plan import extents
 from xcrater.request import make_request
 
 if TYPE_CHECKING:
@@ -52,17 +58,46 @@ def get_stats(
     shape = (len(request.names), len(request.craters))
     results: dict[str, Any] = {}
     if wanted:
-        leaf = tiles.Leaf(request.shapes, request.raster.nodata, values=not all(a.reduces for a in wanted))
-        finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, request.raster.scale, request.raster.offset)
+        raster, grid = request.raster, request.raster.grid
+        order, shared, looks = None, list(plan), None
+        if not all(a.reduces for a in wanted):
+            asked = [getattr(a.finalise, "keywords", {}) for a in wanted]
+            names = {a.name for a in wanted}
+            order = Order(
+                Wanted(
+                    tuple(sorted({k["q"] for k in asked if "q" in k})),
+                    bool(names & {"majority", "minority", "unique"}),
+                    categories=CATEGORICAL.name in names,
+                ),
+                Coding(da.dtype.str, raster.scale, raster.offset),
+                shape[0],
+                get_option("memory"),
+            )
+            top, bottom, half = extents(grid, request.craters, max(request.shapes.outer))
+            size = np.minimum(bottom - top + 2, grid.shape[0]) * np.minimum(2 * half + 2, grid.shape[1])
+            images = (
+                math.prod(max(c) for c in request.da.chunks[:-2]) if request.da.chunks else request.da[..., 0, 0].size
+            )
+            share = order_share(plan.offset, plan.member, (size * shape[0]).astype(np.int64), order, images=images)
+            shared = [replace(t, share=share.take(t.craters.row)) for t in shared]
+        leaf = tiles.Leaf(request.shapes, raster.nodata, values=False, order=order)
+        if order is not None:
+            again = [replace(t, craters=t.craters.take(t.share.digits)) for t in shared if t.share.digits.any()]
+            looks = graph.Looks(
+                again, order.looks - 1, leaf.look, order.merge, partial(tiles.targets, order),
+                partial(tiles.with_targets, order),
+            )  # fmt: skip
+        finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, raster.scale, raster.offset, order)
         results = graph.reduce_tiles(
             request.da,
-            plan,
+            shared,
             leaf,
-            tiles.merge,
+            partial(tiles.merge, order=order),
             finish,
             shape=shape,
             dtypes={a.name: a.dtype for a in wanted},
             token=(request.craters, leaf, finish),
+            looks=looks,
         )
     if added:
         results |= arrays.map_blocks(request, plan, added)
