@@ -10,6 +10,7 @@ from typing import Any
 import dask
 import dask.array
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from tests.helpers import CountingScheduler
-from xcrater import graph
+from xcrater import CraterDatabase, graph, set_options, tutorial
 from xcrater.errors import StatisticError
 from xcrater.order import Coding, Found, Order, Table, Targets, Wanted, share
 from xcrater.plan import Craters, Tile
@@ -209,7 +210,7 @@ def assert_same(found: dict[str, Any], wanted: dict[str, Array], rtol: float = 0
 SHAPE = (11, 14)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
     memory=st.sampled_from([1, 6000, 2**29]), scale=st.sampled_from([1.0, -0.5]), draw=st.data(),
@@ -234,7 +235,7 @@ def test_quantiles_do_not_depend_on_chunks_or_memory(seed, dtype, pattern, memor
         assert eager[name].tobytes() == found[name].tobytes()
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
     memory=st.sampled_from([40000, 2**29]), scale=st.sampled_from([1.0, -0.5]), weighted=st.booleans(), draw=st.data(),
@@ -260,7 +261,7 @@ def test_frequencies_and_weights(seed, dtype, pattern, memory, scale, weighted, 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_kernels_on_runs_of_every_length(dtype, pattern):
     rng = np.random.default_rng(3)
-    length = np.array([0, 1, 2, 31, 32, 33, 100, 255, 256, 1000, 5000, 70000, 0, 300000])
+    length = np.array([0, 1, 2, 31, 32, 33, 100, 255, 256, 1000, 5000, 0, 70000])
     values = np.concatenate([drawn(rng, dtype, pattern, n) for n in length])
     offsets = np.append(0, np.cumsum(length))
     coding = Coding(values.dtype.str)
@@ -393,3 +394,20 @@ def test_craters_are_solved_once_their_last_tile_is_there():
     whole = order.merge([some, parts[3]])
     assert not whole.pairs
     assert whole.solved[0].numbers == 1.5
+
+
+@pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
+def test_zonal_statistics_in_little_memory_are_the_same_bytes(dtype):
+    table = pd.DataFrame({"lat": [10.0, -40, 80, 0], "lon": [0.0, 170, 30, 20], "radius": [9e5, 6e5, 1e5, 2e5]})
+    cdb = CraterDatabase(table, "moon")
+    cdb.add_annuli("rim", 0.5, 1.5)
+    cdb.add_circles("floor", 0.5, nvert=None)
+    da = tutorial.synthetic_mosaic("moon", ppd=1, craters=cdb, chunks=50, dtype=dtype)
+    da = xr.concat([da, -da], "band")
+    stats = ["count", "median", "percentile_90"]
+    usual = da.craters.get_stats(cdb, ["rim", "floor"], stats).compute()
+    with set_options(memory="4 kB"):
+        little = da.craters.get_stats(cdb, ["rim", "floor"], stats)
+    assert any("look" in name for name in little["median"].data.dask.layers) == (dtype != "int16")
+    for name in stats:
+        assert usual[name].values.tobytes() == little[name].compute().values.tobytes()

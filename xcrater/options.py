@@ -56,7 +56,7 @@ def _checked_memory(value: object) -> int:
         match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", value.lower())
         if match and match[2] in _UNITS and float(match[1]) * _UNITS[match[2]] >= 1:
             return int(float(match[1]) * _UNITS[match[2]])
-    elif isinstance(value, Integral) and not isinstance(value, bool) and int(value) > 0:
+    elif not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0:
         return int(value)
     raise XcraterError(f"received memory={value!r}; expected a number of bytes, or a text such as '512 MiB' or '2 GB'")
 

@@ -82,7 +82,8 @@ def get_stats(
             shared = [replace(t, share=share.take(t.craters.row)) for t in shared]
         leaf = tiles.Leaf(request.shapes, raster.nodata, values=False, order=order)
         if order is not None:
-            again = [replace(t, craters=t.craters.take(t.share.digits)) for t in shared if t.share.digits.any()]
+            digits = [np.flatnonzero(share.digits[t.craters.row]) for t in shared]
+            again = [replace(t, craters=t.craters.take(d)) for t, d in zip(shared, digits, strict=True) if d.size]
             looks = graph.Looks(
                 again, order.looks - 1, leaf.look, order.merge, partial(tiles.targets, order),
                 partial(tiles.with_targets, order),
