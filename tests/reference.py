@@ -451,3 +451,34 @@ def winding_mask(rings: Sequence[tuple[Floats, Floats]], shape: Shape, period: f
                 for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
                     winding[row, :column] += 1 if next_v[k] > v[k] else -1
     return winding != 0
+
+
+def quantile(values: ArrayLike, q: float) -> float:
+    """Linear between ranks as numpy's, but of infinities, which numpy multiplies by 0."""
+    numbers = sorted(np.asarray(values, dtype=np.float64).ravel().tolist())
+    if not numbers:
+        return math.nan
+    below = math.floor(q * (len(numbers) - 1))
+    x, y = numbers[below], numbers[min(below + 1, len(numbers) - 1)]
+    t = q * (len(numbers) - 1) - below
+    if x == y or t == 0:
+        return x
+    return y - (y - x) * (1 - t) if t >= 0.5 else x + (y - x) * t
+
+
+def weight_by_value(values: ArrayLike, weights: ArrayLike) -> dict[float, float]:
+    """Total weight of every value that weighs anything, ascending."""
+    total: dict[float, float] = {}
+    for value, weight in zip(np.ravel(values).tolist(), np.ravel(weights).tolist(), strict=True):
+        total[value] = total.get(value, 0) + weight
+    return {value: total[value] for value in sorted(total) if total[value] > 0}
+
+
+def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: float) -> float:
+    """exactextract's: n distinct values, the i-th at ``i w[i] + (n - 1) (w[0] + ... + w[i - 1])``."""
+    total = weight_by_value(values, weights)
+    if not total:
+        return math.nan
+    n, w = len(total), list(total.values())
+    position = [i * w[i] + (n - 1) * math.fsum(w[:i]) for i in range(n)]
+    return float(np.interp(q * (n - 1) * math.fsum(w), position, list(total)))

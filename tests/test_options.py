@@ -54,6 +54,25 @@ def test_bad_coverage_lists_the_accepted(coverage):
         set_options(coverage=coverage)
 
 
+@pytest.mark.parametrize(
+    ("memory", "number"),
+    [
+        (1, 1), (np.int64(4096), 4096), ("100", 100), ("1 B", 1), ("2kB", 2000), (" 1.5 GiB ", 3 * 2**29),
+        ("512 MiB", 2**29), ("2 gb", 2 * 10**9), ("1tib", 2**40),
+    ],
+)  # fmt: skip
+def test_memory_becomes_a_number_of_bytes(memory, number):
+    set_options(memory=memory)
+    assert get_option("memory") == number
+    assert type(get_option("memory")) is int
+
+
+@pytest.mark.parametrize("memory", [0, -1, True, None, 1.5, "", "GiB", "-1 GB", "1 GiBit", "1 2", "0.1 B", "nan"])
+def test_bad_memory(memory):
+    with pytest.raises(XcraterError, match="expected a number of bytes, or a text such as '512 MiB'"):
+        set_options(memory=memory)
+
+
 def test_nothing_is_set_when_one_value_is_bad():
     with pytest.raises(XcraterError):
         set_options(nvert=8, coverage="exact")
@@ -61,7 +80,7 @@ def test_nothing_is_set_when_one_value_is_bad():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("nverts", "did you mean 'nvert'"), ("x", "the options are nvert, coverage")]
+    ("name", "hint"), [("nverts", "did you mean 'nvert'"), ("x", "the options are nvert, coverage, memory")]
 )
 def test_unknown_option(name, hint):
     with pytest.raises(XcraterError, match=f"unknown option '{name}'; {hint}"):

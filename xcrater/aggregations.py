@@ -5,8 +5,7 @@
 craters become the statistic's array.
 
 A statistic sees each accumulator as an array of shape (lead, region, crater), where lead counts the raster's extra
-dimensions. Pixel values, which order statistics need whole, do not reduce: they travel as runs and merge by being
-put side by side.
+dimensions. Order statistics do not reduce to sums: `xcrater.order` finds those that the statistics ask for together.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.errors import StatisticError
+from xcrater.order import Wanted
 
 Array = NDArray[Any]
 State = Mapping[str, Any]
@@ -99,15 +99,19 @@ def _range(state: State) -> Array:
 
 
 def _quantile(state: State, *, q: float) -> Array:
-    return state["runs"].quantile(q)
+    return state["order"].quantile(q)
 
 
 def _frequency(state: State, *, which: str) -> Array:
-    return state["runs"].frequency(which)
+    return state["order"].frequency(which)
+
+
+def _share(state: State, *, value: float) -> Array:
+    return state["order"].share(value)
 
 
 def _categories(state: State) -> Array:
-    return state["runs"].categories()
+    return state["order"].categories()
 
 
 def _plain(state: State, *, name: str) -> Array:
@@ -123,20 +127,22 @@ class Aggregation:
     name : str
         As users type it.
     needs : tuple of str
-        What tiles collect for it: "sums" (counts, sums and extremes, of fixed size) or "values" (all of them).
+        What tiles collect for it: "sums" (counts, sums and extremes), and "moments" (sums of higher powers) or "area".
     finalise : callable
         Merged state of some craters -> array of shape (lead, region, crater). They come by the block, so a number
         may depend on nothing but its own crater.
     dtype : str
         Of the result.
+    order : Wanted
+        The order statistics that it takes from ``state["order"]``, an `xcrater.order.Table`.
 
     Examples
     --------
     The share of a region's pixels that hold values, as a statistic of one's own:
 
     >>> covered = Aggregation("covered", ("sums",), lambda s: s["count"] / (s["count"] + s["nodata"] + s["nan"]))
-    >>> covered.reduces
-    True
+    >>> covered.needs
+    ('sums',)
 
     It is asked for by ``da.craters.get_stats(cdb, "rim", add_stats={"covered": covered})``.
     """
@@ -145,11 +151,23 @@ class Aggregation:
     needs: tuple[str, ...]
     finalise: Callable[[State], Array] = field(compare=False)
     dtype: str = "float64"
+    order: Wanted = Wanted()
 
-    @property
-    def reduces(self) -> bool:
-        """Whether tiles send sums of fixed size for it, rather than the pixels themselves."""
-        return "values" not in self.needs
+    def __post_init__(self) -> None:
+        unknown = set(self.needs) - {"sums", "moments", "area"}
+        if unknown:
+            raise StatisticError(
+                f"received needs={self.needs!r} of the statistic {self.name!r}; expected 'sums', 'moments' or 'area', "
+                "and order statistics by order=xcrater.order.Wanted(...)"
+            )
+
+
+def _of_quantile(name: str, q: float) -> Aggregation:
+    return Aggregation(name, ("sums",), partial(_quantile, q=q), order=Wanted((q,)))
+
+
+def _of_frequency(name: str, which: str) -> Aggregation:
+    return Aggregation(name, ("sums",), partial(_frequency, which=which), order=Wanted(frequencies=True))
 
 
 AGGREGATIONS = {
@@ -161,24 +179,30 @@ AGGREGATIONS = {
         Aggregation("count", ("sums",), partial(_plain, name="count"), "int64"),
         Aggregation("sum", ("sums",), _sum),
         Aggregation("std", ("sums",), _std),
+        _of_quantile("median", 0.5),
+        _of_frequency("majority", "majority"),
+        _of_frequency("minority", "minority"),
+        _of_frequency("unique", "unique"),
+        Aggregation("range", ("sums",), _range),
         Aggregation("var", ("sums",), _var),
         Aggregation("cv", ("sums",), _variation),
         Aggregation("skew", ("moments",), _skew),
         Aggregation("kurtosis", ("moments",), _kurtosis),
-        Aggregation("area", ("area",), partial(_plain, name="area")),
+        _of_frequency("variety", "unique"),
         Aggregation("coverage", ("sums",), _coverage),
-        Aggregation("median", ("values",), partial(_quantile, q=0.5)),
-        Aggregation("majority", ("values",), partial(_frequency, which="majority")),
-        Aggregation("minority", ("values",), partial(_frequency, which="minority")),
-        Aggregation("unique", ("values",), partial(_frequency, which="unique")),
-        Aggregation("range", ("sums",), _range),
+        Aggregation("area", ("area",), partial(_plain, name="area")),
         Aggregation("nodata", ("sums",), partial(_plain, name="nodata"), "int64"),
         Aggregation("nan", ("sums",), partial(_plain, name="nan"), "int64"),
     )
 }
-"""rasterstats' statistics, in the order that rasterstats gives them."""
+"""Statistics by name, rasterstats' in the order that rasterstats gives them."""
 
-CATEGORICAL = Aggregation("categorical", ("values",), _categories, "object")
+RASTERSTATS = tuple(
+    "min max mean count sum std median majority minority unique range nodata nan".split()  # noqa: SIM905
+)
+"""Those that ``stats="*"`` means in rasterstats."""
+
+CATEGORICAL = Aggregation("categorical", ("sums",), _categories, "object", Wanted(categories=True))
 
 
 _OTHER_NAMES = {
@@ -191,7 +215,14 @@ _OTHER_NAMES = {
     "minimum": "min",
     "total": "sum",
     "mode": "majority",
+    "variance": "var",
+    "skewness": "skew",
+    "fraction": "frac_<value>",
+    "frac": "frac_<value>",
 }
+
+
+_FAMILIES = ("percentile_", "quantile_", "frac_")
 
 
 def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
@@ -200,13 +231,13 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     Parameters
     ----------
     stats : str or iterable of str
-        Names, or one string of names separated by spaces; ``"*"`` or ``"ALL"`` for all of `AGGREGATIONS`.
-        ``percentile_<q>`` takes any number from 0 to 100.
+        Names, or one string of names separated by spaces; ``"*"`` or ``"ALL"`` for all of rasterstats'.
+        ``percentile_<q>`` takes any number from 0 to 100, ``quantile_<q>`` from 0 to 1, ``frac_<value>`` any.
 
     Returns
     -------
     tuple of Aggregation
-        In rasterstats' order: named ones, percentiles as given, missing pixels.
+        In rasterstats' order: named ones, then those with a number as given, missing pixels.
 
     Raises
     ------
@@ -220,7 +251,7 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     """
     names: Sequence[str]
     if isinstance(stats, str):
-        names = list(AGGREGATIONS) if stats in ("*", "ALL") else stats.split()
+        names = list(RASTERSTATS) if stats in ("*", "ALL") else stats.split()
     else:
         names = list(stats)
     for name in names:
@@ -228,30 +259,41 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
             raise StatisticError(f"received {name!r} as a statistic; expected a name such as 'mean'")
         if list(names).count(name) > 1:
             raise StatisticError(f"the statistic {name!r} is asked for twice; name it once")
-    percentiles = [_percentile(name) for name in names if name.startswith("percentile_")]
+    numbered = [_numbered(name) for name in names if name.startswith(_FAMILIES)]
     for name in names:
-        if name not in AGGREGATIONS and not name.startswith("percentile_"):
+        if name not in AGGREGATIONS and not name.startswith(_FAMILIES):
             close = (
                 [_OTHER_NAMES[name]]
                 if name in _OTHER_NAMES
-                else get_close_matches(name, [*AGGREGATIONS, "percentile_50"], n=3)
+                else get_close_matches(name, [*AGGREGATIONS, "percentile_50", "quantile_0.5"], n=3)
             )
             hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
             raise StatisticError(
-                f"unknown statistic {name!r}; {hint}expected any of {', '.join(AGGREGATIONS)}, percentile_<0 to 100>"
+                f"unknown statistic {name!r}; {hint}expected any of {', '.join(AGGREGATIONS)}, percentile_<0 to 100>, "
+                "quantile_<0 to 1>, frac_<value>"
             )
     asked = [a for a in AGGREGATIONS.values() if a.name in names]
     missing = [a for a in asked if a.name in ("nodata", "nan")]
-    return (*(a for a in asked if a not in missing), *percentiles, *missing)
+    return (*(a for a in asked if a not in missing), *numbered, *missing)
 
 
-def _percentile(name: str) -> Aggregation:
+def is_builtin(name: str) -> bool:
+    """Whether a name is that of a statistic that there is."""
+    return name in AGGREGATIONS or name.startswith(_FAMILIES) or name == CATEGORICAL.name
+
+
+def _numbered(name: str) -> Aggregation:
+    family, _, text = name.partition("_")
     try:
-        q = float(name.removeprefix("percentile_"))
+        number = float(text)
     except ValueError:
-        q = float("nan")
-    if not 0.0 <= q <= 100.0:
-        raise StatisticError(
-            f"received {name!r}; expected percentile_<q> with q from 0 to 100, such as 'percentile_90'"
-        )
-    return Aggregation(name, ("values",), partial(_quantile, q=q / 100.0))
+        number = float("nan")
+    if family == "frac":
+        if np.isnan(number):
+            raise StatisticError(f"received {name!r}; expected frac_<value> with a number, such as 'frac_7'")
+        return Aggregation(name, ("sums",), partial(_share, value=number), order=Wanted(shares=(number,)))
+    most = 100.0 if family == "percentile" else 1.0
+    if not 0.0 <= number <= most:
+        example = "'percentile_90'" if family == "percentile" else "'quantile_0.9'"
+        raise StatisticError(f"received {name!r}; expected {family}_<q> with q from 0 to {most:g}, such as {example}")
+    return _of_quantile(name, number / most)

@@ -183,7 +183,7 @@ def _arc_area(a, rho, first, stop):
 
 @jit
 def _cap_area(a, rho, c1, c2, enough):
-    """Integral of a cap's half-width (radians) over colatitudes c1 to c2, all within the cap; its mean to ``enough``."""
+    """Integral of a cap's half-width (radians) over colatitudes c1 to c2 within the cap; its mean to ``enough``."""
     total = 0.0
     if rho > a:  # beyond the north pole all longitudes are inside
         edge = rho - a
@@ -247,7 +247,9 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
         p = max(low, alpha - beta + 2.0 * math.pi * turn, lat0 - rho, -0.5 * math.pi)
         q = min(high, alpha + beta + 2.0 * math.pi * turn, lat0 + rho, 0.5 * math.pi)
         if p < q:
-            total += _cap_area(a, rho, 0.5 * math.pi - q, 0.5 * math.pi - p, max(1e-14, 1e-10 / scale)) - angle * (q - p)
+            total += _cap_area(a, rho, 0.5 * math.pi - q, 0.5 * math.pi - p, max(1e-14, 1e-10 / scale)) - angle * (
+                q - p
+            )
     return max(0.0, total * scale)
 
 
@@ -291,11 +293,11 @@ def row_latitudes(grid, row):
 
 
 @jit
-def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half, areas,
-               widths):  # fmt: skip
+def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
+               areas, widths):  # fmt: skip
     """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
 
-    Fills ``profiles[e]``; the half-widths of the pixels contained and touched, ``half[2 * e : 2 * e + 2, row - first]``;
+    Fills ``profiles[e]``; the half-widths of pixels contained and touched, ``half[2 * e : 2 * e + 2, row - first]``;
     and for a profile of the kind `SERIES`, half-widths and areas at the rows' edges.
     """
     profile = profiles[e]
@@ -303,7 +305,9 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
     if profile[KIND] != SERIES:
         at = (lat0, rho, nvert)
         disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
-        disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1)
+        disc_half_widths(
+            *at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1
+        )  # fmt: skip
         return
     scale, shift = grid[1] / rho, (grid[0] - lat0) / rho
     to = row_start - first
@@ -341,7 +345,7 @@ def row_bounds(u, contained, touched, half_turn, left, right):
 
 @inlined
 def _beyond(profile, e, i, nodes, count, row, grid, areas, widths, d):
-    """Area in pixels of disc e's part in a row that is farther than d columns to one side; i counts from the first row."""
+    """Area in pixels of disc e's part in row i from the first that is farther than d columns to one side."""
     kind = profile[KIND]
     if kind == SERIES:
         if grid[1] < 0.0:

@@ -10,6 +10,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask
@@ -20,17 +21,45 @@ import xarray as xr
 from dask.array import Array
 from dask.base import compute as dask_compute
 from dask.base import tokenize
+from dask.delayed import Delayed
+from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
 from xcrater.grid import Grid, Window
-from xcrater.plan import Plan, Tile
-
-FAN_IN = 16
-"""How many partial results one merge takes."""
+from xcrater.order import FAN_IN
+from xcrater.plan import Tile
 
 Leaf = Callable[..., Any]
 Merge = Callable[[Sequence[Any]], Any]
 Finish = Callable[[Any, int], Mapping[str, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """More looks at some tiles, each of which depends on what the one before found.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        Which.
+    count : int
+        How many looks.
+    leaf : callable
+        (block, tile, before, number of the look, from 1 on) -> partial result.
+    merge : callable
+        (list of partial results, before) -> one partial result; takes an empty list.
+    between : callable
+        Partial result of all tiles -> what the next look needs of it, as little as possible: ``before``.
+    finish : callable
+        (partial result of the first look, what the last one found) -> partial result.
+    """
+
+    tiles: Sequence[Tile]
+    count: int
+    leaf: Callable[[np.ndarray, Tile, Any, int], Any]
+    merge: Callable[[Sequence[Any], Any], Any]
+    between: Callable[[Any], Any]
+    finish: Callable[[Any, Any], Any]
 
 
 def is_lazy(da: xr.DataArray) -> bool:
@@ -40,7 +69,7 @@ def is_lazy(da: xr.DataArray) -> bool:
 
 def reduce_tiles(
     da: xr.DataArray,
-    plan: Plan,
+    plan: Iterable[Tile],
     leaf: Leaf,
     merge: Merge,
     finish: Finish,
@@ -50,6 +79,7 @@ def reduce_tiles(
     token: Any,
     keep_images: bool = True,
     beside: xr.DataArray | None = None,
+    looks: Looks | None = None,
 ) -> dict[str, Any]:
     """Reduce the tiles of a raster to arrays, one for each name.
 
@@ -57,7 +87,7 @@ def reduce_tiles(
     ----------
     da : xarray.DataArray
         With rows and columns last.
-    plan : Plan
+    plan : iterable of Tile
         The touched tiles.
     leaf : callable
         (block, tile) -> partial result; the block has the raster's dtype and dimensions.
@@ -75,20 +105,35 @@ def reduce_tiles(
         Whether results have the raster's extra dimensions before `shape`. If not, these must be one chunk.
     beside : xarray.DataArray, optional
         An array of the raster's rows and columns, whose block the leaf takes as its third argument.
+    looks : Looks, optional
+        More looks at tiles before the end.
 
     Returns
     -------
     dict of array
         dask arrays for a raster backed by dask, else numpy arrays.
+
+    Notes
+    -----
+    Another look reads its tiles again: blocks that stayed since the first would be in memory all at once. So the
+    source's tasks are copied under other names, and the copies start once the look before is over.
     """
+    if looks is not None and not looks.tiles:
+        looks = None
     if not is_lazy(da):
         block = da.data
         whole = (0, block.shape[-2], 0, block.shape[-1])
-        blocks = [block] if beside is None else [block, np.asarray(beside.data)]
-        partials = []
-        for tile in plan:
-            first, *others = (_cut(b, whole, tile.window) for b in blocks)
-            partials.append(leaf(first, tile, *others))
+        others = [] if beside is None else [np.asarray(beside.data)]
+        partials = [
+            leaf(_cut(block, whole, tile.window), tile, *(_cut(o, whole, tile.window) for o in others)) for tile in plan
+        ]
+        if looks is not None:
+            partials = [merge(partials)]
+            before = looks.between(partials[0])
+            for look in range(1, looks.count + 1):
+                seen = [looks.leaf(_cut(block, whole, t.window), t, before, look) for t in looks.tiles]
+                before = looks.between(looks.merge(seen, before))
+            partials = [looks.finish(partials[0], before)]
         lead_shape = block.shape[:-2]
         return _finish_all(finish, merge, partials, lead_shape, (*lead_shape, *shape) if keep_images else shape)
 
@@ -96,32 +141,30 @@ def reduce_tiles(
     other = [] if beside is None else [dask.array.asarray(beside.data).rechunk(source.chunks[-2:])]
     name = f"craters-{tokenize(source.name, [o.name for o in other], token, shape, dict(dtypes))}"
     lead_chunks = source.chunks[:-2]
+    leads = list(itertools.product(*(range(len(c)) for c in lead_chunks)))
     layer: dict[Any, Any] = {}
-    outputs: dict[str, dict[Any, Any]] = {key: {} for key in dtypes}
+    parts: dict[Any, list[Any]] = {}
     tiles = list(plan)
-    for lead in itertools.product(*(range(len(c)) for c in lead_chunks)):
-        keys: list[Any] = []
-        for n, tile in enumerate(tiles):
-            key = (f"{name}-tile", *lead, n)
+    for lead in leads:
+        keys: list[Any] = [(f"{name}-tile", *lead, n) for n in range(len(tiles))]
+        for key, tile in zip(keys, tiles, strict=True):
             layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in other))
-            keys.append(key)
-        level = 0
-        while len(keys) > FAN_IN:
-            merged = []
-            for n, start in enumerate(range(0, len(keys), FAN_IN)):
-                key = (f"{name}-merge", *lead, level, n)
-                layer[key] = (merge, keys[start : start + FAN_IN])
-                merged.append(key)
-            keys, level = merged, level + 1
+        parts[lead] = _merge_tree(layer, f"{name}-merge", lead, merge, keys)
+    base = _layer(f"{name}-tile", layer, [source, *other])
+    if looks is not None:
+        base, parts = _look_again(base, name, source, looks, merge, parts)
+    layer = {}
+    outputs: dict[str, dict[Any, Any]] = {key: {} for key in dtypes}
+    for lead in leads:
         block_shape = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
         out_shape = (*block_shape, *shape) if keep_images else shape
-        layer[(name, *lead)] = (_finish_all, finish, merge, keys, block_shape, out_shape)
+        layer[(name, *lead)] = (_finish_all, finish, merge, parts[lead], block_shape, out_shape)
         position = (*(lead if keep_images else ()), *(0 for _ in shape))
         for out in dtypes:
             outputs[out][(f"{name}-{out}", *position)] = (operator.getitem, (name, *lead), out)
+    base = _after(base, name, layer, f"{name}-tile" if looks is None else f"{name}-last")
 
     results = {}
-    base = _layer(name, layer, [source, *other])
     for out, dtype in dtypes.items():
         key_name = f"{name}-{out}"
         layers = {**base.layers, key_name: outputs[out]}
@@ -129,6 +172,64 @@ def reduce_tiles(
         chunks = (*(lead_chunks if keep_images else ()), *((n,) for n in shape))
         results[out] = Array(HighLevelGraph(layers, dependencies), key_name, chunks, dtype=np.dtype(dtype))
     return results
+
+
+def _merge_tree(
+    layer: dict[Any, Any], name: str, lead: tuple[int, ...], merge: Callable[..., Any], keys: list[Any], *more: Any
+) -> list[Any]:
+    """Add tasks that merge partial results to a layer, until few are left: their keys."""
+    level = 0
+    while len(keys) > FAN_IN:
+        merged = []
+        for n, start in enumerate(range(0, len(keys), FAN_IN)):
+            layer[(name, *lead, level, n)] = (merge, keys[start : start + FAN_IN], *more)
+            merged.append((name, *lead, level, n))
+        keys, level = merged, level + 1
+    return keys
+
+
+def _look_again(
+    graph: HighLevelGraph, name: str, source: Array, looks: Looks, merge: Merge, partials: Mapping[Any, list[Any]]
+) -> tuple[HighLevelGraph, dict[Any, list[Any]]]:
+    """Add more looks at tiles to a graph; and the keys of each block's partial result then."""
+    layer: dict[Any, Any] = {}
+    for lead, keys in partials.items():
+        layer[(f"{name}-first", *lead)] = (merge, keys)
+        layer[(f"{name}-before", *lead)] = (looks.between, (f"{name}-first", *lead))
+    graph = _after(graph, f"{name}-first", layer, f"{name}-tile")
+    before, there = f"{name}-before", f"{name}-first"  # and the layer that has it
+    for look in range(1, looks.count + 1):
+        gate = f"{name}-gate-{look}"
+        graph = _after(graph, gate, {gate: (_nothing, [(before, *lead) for lead in partials])})
+        again = bind(source, Delayed(gate, graph), seed=gate)
+        layer = {}
+        for lead in partials:
+            for n, tile in enumerate(looks.tiles):
+                block = (again.name, *lead, *tile.index)
+                layer[(f"{name}-look-{look}", *lead, n)] = (looks.leaf, block, tile, (before, *lead), look)
+            keys = [(f"{name}-look-{look}", *lead, n) for n in range(len(looks.tiles))]
+            keys = _merge_tree(layer, f"{name}-merge-{look}", lead, looks.merge, keys, (before, *lead))
+            layer[(f"{name}-found-{look}", *lead)] = (_between, looks.between, looks.merge, keys, (before, *lead))
+        graph = HighLevelGraph.merge(graph, again.dask)
+        graph = _after(graph, f"{name}-look-{look}", layer, again.name, there)
+        before, there = f"{name}-found-{look}", f"{name}-look-{look}"
+    layer = {(f"{name}-last", *lead): (looks.finish, (f"{name}-first", *lead), (before, *lead)) for lead in partials}
+    return _after(graph, f"{name}-last", layer, f"{name}-first", there), {
+        lead: [(f"{name}-last", *lead)] for lead in partials
+    }
+
+
+def _nothing(*_: Any) -> None:
+    """What a task that is only waited for gives."""
+
+
+def _between(between: Callable[[Any], Any], merge: Callable[..., Any], partials: Sequence[Any], before: Any) -> Any:
+    return between(merge(partials, before))
+
+
+def _after(graph: HighLevelGraph, name: str, layer: dict[Any, Any], *others: str) -> HighLevelGraph:
+    """A graph with one more layer, which needs some that are there."""
+    return HighLevelGraph({**graph.layers, name: layer}, {**graph.dependencies, name: set(others)})
 
 
 def _layer(name: str, layer: dict[Any, Any], sources: list[Any]) -> HighLevelGraph:

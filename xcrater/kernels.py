@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from xcrater._jit import allocating, inlined, jit
+from xcrater._jit import inlined, jit
 from xcrater.cover import EMPTY, copies, cover_row, disc_edges, region_runs, row_bounds
 from xcrater.polygons import polygon_bound, polygon_runs
 from xcrater.spans import (
@@ -460,7 +460,8 @@ def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, 
                     _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
                 # Pixels whole in this disc and partly in the one before.
                 for col in range(max(ia if side == 0 else id, c), min(ic if side == 0 else ib, d)):
-                    _put_by(block, codes, clean, r, col - left, 1.0 - cover[e - 1, col - left], cells, filled, e, partly)
+                    w = 1.0 - cover[e - 1, col - left]
+                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
             ia, ic, id, ib = a, c, d, b
 
 
@@ -487,8 +488,9 @@ def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, la
 
 
 @inlined
-def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half, half_turn, window, lanes, whole, held):
-    """Add the wholly covered pixels of one crater's rings, those of the copy at u; False where they need too many lanes."""
+def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half, half_turn, window, lanes, whole,
+                held):  # fmt: skip
+    """Add the wholly covered pixels of a crater's rings, those of the copy at u; False where they need too many lanes."""
     left, right, rows = window[2], window[3], stop - first
     widest = -1.0
     for row in range(rows):
@@ -581,8 +583,10 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             half[2 * e : 2 * e + 2, : stop - first] = -1.0
-            disc_edges(e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
-                       areas, widths)  # fmt: skip
+            disc_edges(
+                e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas,
+                widths,
+            )  # fmt: skip
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
@@ -849,68 +853,6 @@ def paint(runs, weight, offset, window, out):
         r = runs[0, s] - window[0]
         for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
             out[r, c] = weight[s]
-
-
-@jit
-def scatter(source, source_offset, length, target_offset, target):
-    """Copy runs of values from one flat array to their places in another, moving the target offsets on."""
-    for i in range(length.size):
-        a, b = source_offset[i], target_offset[i]
-        for j in range(length[i]):
-            target[b + j] = source[a + j]
-        target_offset[i] = b + length[i]
-
-
-@allocating
-def sort_runs(values, offsets):
-    """Sort each run ``values[offsets[i]:offsets[i + 1]]`` in place."""
-    for i in range(offsets.size - 1):
-        values[offsets[i] : offsets[i + 1]].sort()
-
-
-@jit
-def run_quantile(values, offsets, q, out):
-    """Quantile of each sorted run, linear between ranks as numpy's; NaN for an empty run."""
-    for i in range(offsets.size - 1):
-        a, n = offsets[i], offsets[i + 1] - offsets[i]
-        if n == 0:
-            out[i] = np.nan
-            continue
-        rank = q * (n - 1)
-        below = int(rank)
-        above = min(below + 1, n - 1)
-        t = rank - below
-        x, y = np.float64(values[a + below]), np.float64(values[a + above])
-        if x == y or t == 0.0:
-            out[i] = x
-        elif t >= 0.5:
-            out[i] = y - (y - x) * (1.0 - t)
-        else:
-            out[i] = x + (y - x) * t
-
-
-@jit
-def run_frequencies(values, offsets, majority, minority, unique):
-    """Most and least frequent value (the smallest of equals) and number of distinct values of each sorted run."""
-    for i in range(offsets.size - 1):
-        a, b = offsets[i], offsets[i + 1]
-        if a == b:
-            continue
-        most, least, distinct = 0, b - a + 1, 0
-        j = a
-        while j < b:
-            e = j + 1
-            while e < b and values[e] == values[j]:
-                e += 1
-            distinct += 1
-            if e - j > most:
-                most = e - j
-                majority[i] = values[j]
-            if e - j < least:
-                least = e - j
-                minority[i] = values[j]
-            j = e
-        unique[i] = distinct
 
 
 @jit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import threading
 from collections.abc import Callable
 from numbers import Integral
@@ -45,9 +46,28 @@ def check_coverage(value: object) -> str:
     return value
 
 
-_CHECKS: dict[str, Callable[[object], int | str | None]] = {"nvert": _checked_nvert, "coverage": check_coverage}
+_UNITS = {"": 1, "b": 1}
+_UNITS |= {f"{prefix}b": 1000 ** (n + 1) for n, prefix in enumerate("kmgt")}
+_UNITS |= {f"{prefix}ib": 1024 ** (n + 1) for n, prefix in enumerate("kmgt")}
+
+
+def _checked_memory(value: object) -> int:
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", value.lower())
+        if match and match[2] in _UNITS and float(match[1]) * _UNITS[match[2]] >= 1:
+            return int(float(match[1]) * _UNITS[match[2]])
+    elif not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0:
+        return int(value)
+    raise XcraterError(f"received memory={value!r}; expected a number of bytes, or a text such as '512 MiB' or '2 GB'")
+
+
+_CHECKS: dict[str, Callable[[object], int | str | None]] = {
+    "nvert": _checked_nvert,
+    "coverage": check_coverage,
+    "memory": _checked_memory,
+}
 _lock = threading.Lock()
-_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched"}
+_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched", "memory": 2**29}
 
 
 def _checked_name(name: str) -> str:
@@ -62,6 +82,8 @@ def _checked_name(name: str) -> str:
 def get_option(name: Literal["nvert"]) -> int | None: ...
 @overload
 def get_option(name: Literal["coverage"]) -> str: ...
+@overload
+def get_option(name: Literal["memory"]) -> int: ...
 @overload
 def get_option(name: str) -> int | str | None: ...
 def get_option(name: str) -> int | str | None:
@@ -104,6 +126,11 @@ class set_options:
         coverage : {"all_touched", "center", "exact"}, default "all_touched"
             Which pixels belong to a region: every pixel that it intersects, those whose centre lies inside, or every
             pixel by the fraction of its area inside. The accurate setting is ``nvert=None, coverage="exact"``.
+        memory : int or str, default "512 MiB"
+            Bytes that pixel values may take in one process while order statistics (median, percentiles, majority,
+            ...) are found, besides the raster's blocks: one half for the values under way between tiles, the other
+            for the tiles being worked on, on as many threads as there are processors. Larger regions take more
+            looks at their tiles, with the same result; where that cannot help, an error tells how much is needed.
 
     Raises
     ------

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.grid import Grid, Window
+from xcrater.order import Share
 from xcrater.outlines import Outlines
 from xcrater.polygon_table import PolygonTable
 
@@ -65,11 +66,14 @@ class Tile:
         (row_start, row_stop, col_start, col_stop) on the whole grid; columns past one turn of longitude left out.
     craters : Craters
         In table order.
+    share : Share or None
+        How tiles share them, where order statistics are asked for.
     """
 
     index: tuple[int, int]
     window: Window
     craters: Craters
+    share: Share | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from xcrater.bodies import get_body
 from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
-from xcrater.plan import Craters, Plan, disc_boxes, make_plan, outline_boxes, place
+from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes, place
 from xcrater.regions import Annulus, Polygons
 from xcrater.tiles import Shapes
 
@@ -56,8 +57,8 @@ class Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
         return replace(self, da=da)
 
-    def plan(self) -> Plan:
-        """Cut the table by tile; warns where no region meets the raster."""
+    def boxes(self) -> list[Boxes]:
+        """Pixel bounds of every crater's regions, for each kind of them."""
         grid, shapes = self.raster.grid, self.shapes
         boxes = []
         for nvert in dict.fromkeys(shapes.nvert) if not grid.closed else (0,):
@@ -66,7 +67,20 @@ class Request:
                 boxes.append(disc_boxes(grid, self.craters, outer, nvert))
         if shapes.frame is not None:
             boxes += [outline_boxes(shapes.frame.polygons(table)) for table in self.craters.polygons]
-        plan = make_plan(grid, self.craters, boxes)
+        return boxes
+
+    def pixels(self) -> NDArray[np.float64]:
+        """At most so many pixels each crater's largest region has, shape (craters,)."""
+        height, width = self.raster.grid.shape
+        most = np.zeros(len(self.craters))
+        for top, bottom, west, east in self.boxes():
+            size = np.minimum(bottom - top + 2, height) * np.minimum(east - west + 2, width)
+            most = np.fmax(most, size)
+        return most
+
+    def plan(self) -> Plan:
+        """Cut the table by tile; warns where no region meets the raster."""
+        plan = make_plan(self.raster.grid, self.craters, self.boxes())
         if not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError, StatisticError
 from xcrater.grid import Window
+from xcrater.order import Collect, Found, Order, Table, Targets
 from xcrater.outlines import Frame, Outlines
 from xcrater.plan import Craters, Tile
 
@@ -246,8 +247,8 @@ class Leaf:
         The regions.
     nodata : float or None
         Stored number that stands for no value.
-    values : bool
-        Whether all values are wanted, besides their sums.
+    order : Order or None
+        The order statistics that are wanted, besides the sums.
     weights : str or None
         "area", "given" (then the leaf takes a block of them), or None.
     more : bool
@@ -260,7 +261,7 @@ class Leaf:
 
     shapes: Shapes
     nodata: float | int | None
-    values: bool
+    order: Order | None = None
     weights: str | None = None
     more: bool = False
     surface: tuple[str, tuple[float, ...]] | None = None
@@ -286,7 +287,7 @@ class Leaf:
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         weights, areas = self._factors(tile.window, given)
         parts = self.shapes.parts()
-        runs, lengths = [], []
+        found = []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
@@ -300,13 +301,67 @@ class Leaf:
                     self._accumulate_covered(shapes, members, stored, codes, clean, tile, start, n, sums)
                 else:
                     self._accumulate(shapes, members, stored, codes, clean, tile, start, n, sums)
-            if self.values:
-                values, length = self._collect(stored, codes, clean, tile, weights)
-                lengths.append(length)
-                runs.append(values)
-        row = tile.craters.row
-        pieces = [Run(row, np.stack(lengths), np.concatenate([values for values, _ in runs]))] if runs else []
-        return Partial([Sums(row, sums)], pieces)
+            if self.order is not None:
+                assert tile.share is not None
+                counts = self._most(sums[:, n])
+                collect = self._collector(stored, codes, clean, tile, weights, counts)
+                craters = tile.craters.row
+                found.append(self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images)))
+        return Partial([Sums(tile.craters.row, sums)], found)
+
+    def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
+        """Another look at a tile, for order statistics of what is too large to ship."""
+        assert self.order is not None
+        images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
+        found = []
+        for n, pixels in enumerate(images):
+            codes, clean = classify(pixels, self.nodata)
+            stored = np.ascontiguousarray(np.ma.getdata(pixels))
+            collect = self._collector(stored, codes, clean, tile, np.ones((1, 1)), None)
+            found.append(self.order.look(collect, tile.craters.row, tile.window, before, look, n, len(images)))
+        return self.order.merge(found, before)
+
+    def _most(self, sums: Array) -> Array:
+        """About how many pixels with values each region has, of its accumulators, shape (craters, regions, slots)."""
+        from xcrater import kernels
+
+        if not self.shapes.exact:
+            return sums[..., kernels.PIXELS if self.weighted else kernels.COUNT].astype(np.int64)
+        # Those all around are partly covered.
+        pixels = sums[..., kernels.PIXELS]
+        return (pixels + 8.0 * np.sqrt(pixels) + 16.0).astype(np.int64)
+
+    def _collector(
+        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array, counts: Array | None
+    ) -> Collect:
+        """What gives the values of an image's regions."""
+        from xcrater import kernels
+
+        regions = len(self.shapes.outer)
+        top, _, left, right = tile.window
+        unweighted = self.weights is None and not self.shapes.exact
+
+        def collect(index: Array, rows: tuple[int, int]) -> tuple[Array, Array | None, Array]:
+            craters, window = tile.craters.take(index), (*rows, left, right)
+            part = slice(rows[0] - top, rows[1] - top)
+            block, missing = stored[part], codes if clean else codes[part]
+            mass = weights[part] if weights.shape[0] > 1 else weights
+            length = np.zeros((index.size, regions), np.int64)
+            pieces: list[tuple[Array, Array, Array, Array, int]] = []
+            for members, shapes in self.shapes.parts():
+                for drawn in shapes.draw(craters, window):
+                    size = drawn.pixels()
+                    values, masses = np.empty(size, stored.dtype), np.empty(0 if unweighted else size)
+                    lengths = np.empty(drawn.offset.shape[:2], np.int64)
+                    kernels.collect(
+                        block, missing, clean, not unweighted, drawn.runs, drawn.weight, drawn.offset, window, mass,
+                        values, masses, lengths,
+                    )  # fmt: skip
+                    length[drawn.craters, members] = lengths
+                    pieces.append((values, masses, lengths, members, drawn.craters.start))
+            return (*_in_order(pieces, length, stored.dtype, unweighted), length)
+
+        return collect
 
     def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
         """Weight and area of each pixel of a window, of one row or column where they are all alike."""
@@ -415,25 +470,31 @@ class Leaf:
             kernels.summarise(stored, codes, clean, exact, start, np.empty((2, 2, LANES), np.int16), squares)
         return squares
 
-    def _collect(
-        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array
-    ) -> tuple[tuple[Array, Array], Array]:
-        """Values and weights of an image's regions, in order of region and crater, and their numbers."""
-        from xcrater import kernels
 
-        values, masses, lengths = [], [], []
-        for drawn in self.shapes.draw(tile.craters, tile.window):
-            size = drawn.pixels()
-            held, mass = np.empty(size, stored.dtype), np.empty(size if self.weighted else 0)
-            length = np.empty(drawn.offset.shape[:2], np.int64)
-            kernels.collect(
-                stored, codes, clean, self.weighted, drawn.runs, drawn.weight, drawn.offset, tile.window, weights,
-                held, mass, length,
-            )  # fmt: skip
-            values.append(held[: length.sum()])
-            masses.append(mass[: length.sum()])
-            lengths.append(length)
-        return (np.concatenate(values), np.concatenate(masses)), np.concatenate(lengths)
+def _in_order(
+    pieces: Sequence[tuple[Array, Array, Array, Array, int]], length: Array, dtype: np.dtype[Any], unweighted: bool
+) -> tuple[Array, Array | None]:
+    """Values and weights crater by crater and region by region, from pieces of some craters and some regions.
+
+    A piece has values, weights, their numbers of shape (craters, regions), the regions and the first crater.
+    """
+    if len(pieces) == 1 and pieces[0][3].size == length.shape[1]:
+        values, masses, lengths, _, _ = pieces[0]
+        end = int(lengths.sum())
+        return values[:end], None if unweighted else masses[:end]
+    start = (np.cumsum(length) - length.ravel()).reshape(length.shape)
+    out = np.empty(int(length.sum()), dtype)
+    mass = None if unweighted else np.empty(out.size)
+    for values, masses, lengths, members, first in pieces:
+        of = lengths.ravel()
+        end = int(of.sum())
+        begin = np.cumsum(of) - of
+        to = start[first : first + len(lengths), members].ravel()
+        at = np.repeat(to - begin, of) + np.arange(end)
+        out[at] = values[:end]
+        if mass is not None:
+            mass[at] = masses[:end]
+    return out, mass
 
 
 @cache
@@ -459,7 +520,7 @@ def check_kernels(dtype: str) -> None:
     tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
     start = _start(pixels.dtype)
     out = np.empty((1, 1, 2, start.size), start.dtype)
-    leaf = Leaf(shapes, None, values=False, summarise=True)
+    leaf = Leaf(shapes, None, summarise=True)
     leaf._accumulate(shapes, np.arange(2), pixels, np.empty((1, 1), np.uint8), True, tile, start, 0, out)
     for k, held in enumerate(out[0, 0]):
         inside = pixels[(shapes.inner[k] < distance) & (distance < shapes.outer[k])].astype(np.int64)
@@ -473,15 +534,6 @@ def check_kernels(dtype: str) -> None:
                 f"the compiled kernels give wrong numbers ({[*found, square]} for {wanted}); expected those of a file "
                 f"in {_jit.cache_directory()} to be sound: delete that directory and start again"
             )
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """Pixel values of some craters: lengths of shape (lead, crater, region), values in that order."""
-
-    row: NDArray[np.int32]
-    length: Array
-    values: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -508,12 +560,12 @@ class Partial:
     ----------
     sums : list of Sums
         Accumulators; a crater may be in several.
-    runs : list of Run
-        Pixel values.
+    found : list of Found
+        Towards order statistics.
     """
 
     sums: list[Sums] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
 
 
 def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:
@@ -583,13 +635,14 @@ def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
     return float(nodata).is_integer() and info.min <= nodata <= info.max
 
 
-def merge(partials: Sequence[Partial]) -> Partial:
+def merge(partials: Sequence[Partial], order: Order | None = None) -> Partial:
     """Merge partial results in the order given.
 
     Most craters lie on one tile: their accumulators are passed on as they are, rather than copied from level to
     level, until as many are of craters that were there before.
     """
-    merged = Partial([s for p in partials for s in p.sums if s.row.size], [run for p in partials for run in p.runs])
+    found = [] if order is None else [order.merge([f for p in partials for f in p.found])]
+    merged = Partial([s for p in partials for s in p.sums if s.row.size], found)
     if len(merged.sums) < 2:
         return merged
     present = np.zeros(max(int(s.row[-1]) for s in merged.sums) + 1, bool)
@@ -598,7 +651,7 @@ def merge(partials: Sequence[Partial]) -> Partial:
     row = np.flatnonzero(present).astype(np.int32)
     if sum(s.row.size for s in merged.sums) < 2 * row.size:
         return merged
-    return Partial([Sums(row, _add_up(merged.sums, row))], merged.runs)
+    return Partial([Sums(row, _add_up(merged.sums, row))], found)
 
 
 def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
@@ -700,8 +753,9 @@ class Finish:
         start = self.leaf.start(dtype)
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
         # Craters by the block, which stays in the processor's cache from one step to the next.
-        step = BLOCK if all(a.reduces for a in self.aggregations) else max(1, self.craters)
-        edges = np.append(np.arange(0, self.craters, step), self.craters).astype(np.int32)
+        order = self.leaf.order
+        table = None if order is None else Table(partial.found[0], order, self.craters, lead)
+        edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
         nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
         cuts = [(piece, np.searchsorted(piece.row, edges)) for piece in partial.sums]
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
@@ -710,73 +764,21 @@ class Finish:
             pieces = pieces or [nothing]
             state = State(_add_up(pieces, row), weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
             state.update(scale=self.scale, offset=self.offset)
-            if step != BLOCK:
-                state["runs"] = Runs.gather(partial.runs, state["count"], dtype, self.scale, self.offset)
+            if table is not None:
+                state["order"] = table.block(first, stop)
             for a in self.aggregations:
                 results[a.name][..., first:stop] = a.finalise(state)
         return results
 
 
-@dataclass(eq=False)
-class Runs:
-    """The valid values of every region of every crater, sorted.
+def targets(order: Order, found: Partial | Found) -> Targets:
+    """What another look at tiles needs to know."""
+    return order.targets(found.found[0] if isinstance(found, Partial) else found)
 
-    Parameters
-    ----------
-    values : ndarray
-        Decoded values, run after run.
-    offsets : ndarray of int64
-        Where each run begins, and the end.
-    shape : tuple of int
-        (lead, region, crater), the runs' order.
-    """
 
-    values: Array
-    offsets: Array
-    shape: tuple[int, ...]
-
-    @classmethod
-    def gather(cls, runs: Sequence[Run], count: Array, dtype: np.dtype[Any], scale: float, offset: float) -> Runs:
-        """Put the runs of all tiles together and sort them."""
-        from xcrater import kernels
-
-        offsets = np.concatenate([[0], np.cumsum(count)])
-        values = np.empty(offsets[-1], runs[0].values.dtype if runs else _kernel_block(np.empty(0, dtype)).dtype)
-        at = offsets[:-1].reshape(count.shape).copy()
-        for run in runs:
-            target = at[..., run.row].swapaxes(-1, -2)
-            flat = np.ascontiguousarray(target).ravel()
-            length = np.ascontiguousarray(run.length).ravel()
-            kernels.scatter(run.values, np.cumsum(length) - length, length, flat, values)
-            at[..., run.row] = flat.reshape(target.shape).swapaxes(-1, -2)
-        if (scale, offset) != (1.0, 0.0):
-            values = values.astype(np.float64) * scale + offset
-        kernels.sort_runs(values, offsets)
-        return cls(values, offsets, count.shape)
-
-    def quantile(self, q: float) -> Array:
-        """Quantile of each run, linear between ranks; NaN where there is none."""
-        from xcrater import kernels
-
-        out = np.empty(self.offsets.size - 1)
-        kernels.run_quantile(self.values, self.offsets, q, out)
-        return out.reshape(self.shape)
-
-    def frequency(self, which: str) -> Array:
-        """Majority, minority or number of distinct values of each run; NaN where there is none."""
-        from xcrater import kernels
-
-        out = {name: np.full(self.offsets.size - 1, np.nan) for name in ("majority", "minority", "unique")}
-        kernels.run_frequencies(self.values, self.offsets, out["majority"], out["minority"], out["unique"])
-        return out[which].reshape(self.shape)
-
-    def categories(self) -> Array:
-        """A dict of value to pixel count for each run."""
-        out = np.empty(self.offsets.size - 1, object)
-        for i in range(out.size):
-            value, count = np.unique(self.values[self.offsets[i] : self.offsets[i + 1]], return_counts=True)
-            out[i] = dict(zip(value.tolist(), count.tolist(), strict=True))
-        return out.reshape(self.shape)
+def with_targets(order: Order, partial: Partial, last: Targets) -> Partial:
+    """What was found, with the answers of the last look."""
+    return Partial(partial.sums, [order.finish(partial.found[0], last)])
 
 
 def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> Array:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial, reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xcrater import arrays, graph, tiles
-from xcrater.aggregations import AGGREGATIONS, CATEGORICAL, Aggregation, parse
+from xcrater.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
 from xcrater.errors import StatisticError
+from xcrater.options import get_option
+from xcrater.order import Coding, Order, Wanted, share
+from xcrater.plan import Plan, Tile
 from xcrater.request import Request, make_request
 
 if TYPE_CHECKING:
@@ -38,7 +44,7 @@ def get_stats(
         wanted = parse(("count", "min", "max", "mean"))
     added: dict[str, Any] = {}
     for name, function in (add_stats or {}).items():
-        if name in AGGREGATIONS or name.startswith("percentile_") or name == CATEGORICAL.name:
+        if is_builtin(name):
             raise StatisticError(f"received add_stats with the name {name!r}, a built-in statistic; choose another")
         if isinstance(function, Aggregation):
             wanted += (replace(function, name=name),)
@@ -53,26 +59,30 @@ def get_stats(
     shape = (len(request.names), len(request.craters))
     results: dict[str, Any] = {}
     if wanted:
+        raster = request.raster
         needs = {need for a in wanted for need in a.needs}
+        order = reduce(or_, (a.order for a in wanted))
         leaf = tiles.Leaf(
             request.shapes,
-            request.raster.nodata,
-            values="values" in needs,
-            weights="given" if given is not None else weights if isinstance(weights, str) else None,
+            raster.nodata,
+            order=_order(request, order, weighted=request.shapes.exact or weights is not None) if order else None,
+            weights="given" if given is not None else "area" if weights is not None else None,
             more=not needs.isdisjoint(("area", "moments")),
-            surface=request.raster.surface if "area" in needs or isinstance(weights, str) else None,
+            surface=raster.surface if "area" in needs or (weights is not None and given is None) else None,
         )
-        finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, request.raster.scale, request.raster.offset, leaf)
+        finish = tiles.Finish(wanted, shape[1], shape[0], da.dtype.str, raster.scale, raster.offset, leaf)
+        shared, looks = (plan, None) if leaf.order is None else _looks(request, plan, leaf)
         results = graph.reduce_tiles(
             request.da,
-            plan,
+            shared,
             leaf,
-            tiles.merge,
+            partial(tiles.merge, order=leaf.order),
             finish,
             shape=shape,
             dtypes={a.name: a.dtype for a in wanted},
             token=(request.craters, leaf, finish),
             beside=given,
+            looks=looks,
         )
     if added:
         results |= arrays.map_blocks(request, plan, added)
@@ -84,6 +94,29 @@ def get_stats(
     dataset = xr.Dataset(variables, coords={**extra, **request.coordinates(), "region": request.names})
     dataset.attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
     return dataset.isel(region=0) if isinstance(regions, str) else dataset
+
+
+def _order(request: Request, wanted: Wanted, *, weighted: bool) -> Order:
+    raster = request.raster
+    coding = Coding(request.da.dtype.str, raster.scale, raster.offset)
+    return Order(wanted, coding, len(request.names), get_option("memory"), weighted)
+
+
+def _looks(request: Request, plan: Plan, leaf: tiles.Leaf) -> tuple[list[Tile], graph.Looks]:
+    """Tiles that know how they share craters, and more looks at those of craters too large to ship."""
+    order, da = leaf.order, request.da
+    assert order is not None
+    images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
+    pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * len(request.names)
+    shared = share(plan.offset, plan.member, pixels.astype(np.int64), order, images=images)
+    all_tiles = [replace(tile, share=shared.take(tile.craters.row)) for tile in plan]
+    again = []
+    for tile in all_tiles:
+        large = np.flatnonzero(shared.digits[tile.craters.row])
+        if large.size:
+            again.append(replace(tile, craters=tile.craters.take(large)))
+    between, finish = partial(tiles.targets, order), partial(tiles.with_targets, order)
+    return all_tiles, graph.Looks(again, order.looks - 1, leaf.look, order.merge, between, finish)
 
 
 def check_weights(request: Request, weights: object) -> xr.DataArray | None:
