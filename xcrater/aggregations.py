@@ -151,7 +151,7 @@ class Aggregation:
     needs: tuple[str, ...]
     finalise: Callable[[State], Array] = field(compare=False)
     dtype: str = "float64"
-    order: Wanted = Wanted()
+    order: Wanted = field(default_factory=Wanted)
 
     def __post_init__(self) -> None:
         unknown = set(self.needs) - {"sums", "moments", "area"}

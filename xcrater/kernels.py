@@ -490,7 +490,7 @@ def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, la
 @inlined
 def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half, half_turn, window, lanes, whole,
                 held):  # fmt: skip
-    """Add the wholly covered pixels of a crater's rings, those of the copy at u; False where they need too many lanes."""
+    """Add the wholly covered pixels of one crater's rings, of its copy at u; False where they need too many lanes."""
     left, right, rows = window[2], window[3], stop - first
     widest = -1.0
     for row in range(rows):
@@ -584,8 +584,8 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             half[2 * e : 2 * e + 2, : stop - first] = -1.0
             disc_edges(
-                e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas,
-                widths,
+                e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
+                areas, widths,
             )  # fmt: skip
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
