@@ -134,6 +134,6 @@ def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
     craters = Craters(np.arange(1, dtype="i4"), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
     tile = Tile((0, 0), (0, 180, 0, 360), craters)
     with pytest.raises(RuntimeError, match="delete that directory"):
-        Leaf(shapes, None, values=False)(np.ones((180, 360), "i2"), tile)
+        Leaf(shapes, None)(np.ones((180, 360), "i2"), tile)
     monkeypatch.undo()
-    Leaf(shapes, None, values=False)(np.ones((180, 360), "i2"), tile)
+    Leaf(shapes, None)(np.ones((180, 360), "i2"), tile)

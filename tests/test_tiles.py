@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -14,9 +17,10 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from xcrater import kernels
-from xcrater.aggregations import parse
+from xcrater.aggregations import Aggregation, parse
 from xcrater.errors import GridError
 from xcrater.grid import Grid
+from xcrater.order import Coding, Order, share
 from xcrater.plan import Craters, Plan, make_plan, place
 from xcrater.spans import CENTER, scratch
 from xcrater.tiles import Finish, Leaf, Partial, Shapes, _add_up, merge, region_mask
@@ -55,12 +59,25 @@ def masks() -> Array:
 
 
 def leaves(plan: Plan, values: Array, leaf: Leaf) -> list[Partial]:
-    return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan]
+    tiles = list(plan)
+    if leaf.order is not None:
+        most = np.full(len(plan.craters), SHAPE[0] * SHAPE[1] * len(SHAPES.outer))
+        shared = share(plan.offset, plan.member, most, leaf.order)
+        tiles = [replace(t, share=shared.take(t.craters.row)) for t in tiles]
+    return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in tiles]
 
 
-def leaf_of(needs: set[str], nodata: float | int | None) -> Leaf:
-    """What collects those needs."""
-    return Leaf(SHAPES, nodata, values="values" in needs, more="moments" in needs)
+def leaf_of(
+    aggregations: Sequence[Aggregation],
+    nodata: float | int | None,
+    dtype: np.dtype[Any],
+    scale: float = 1.0,
+    offset: float = 0.0,
+) -> Leaf:
+    """What collects what these statistics need."""
+    wanted = reduce(or_, (a.order for a in aggregations))
+    order = Order(wanted, Coding(dtype.str, scale, offset), len(SHAPES.outer), 2**29) if wanted else None
+    return Leaf(SHAPES, nodata, order=order, more=any("moments" in a.needs for a in aggregations))
 
 
 def statistics(
@@ -75,13 +92,12 @@ def statistics(
 ) -> dict[str, Array]:
     """Statistics by name, each of shape (image, region, crater), in a tree of two levels."""
     aggregations = parse(stats)
-    needs = {need for a in aggregations for need in a.needs}
     plan = make_plan(grid or grid_of(), craters, max(SHAPES.outer))
-    leaf = leaf_of(needs, nodata)
+    leaf = leaf_of(aggregations, nodata, values.dtype, scale, offset)
     partials = leaves(plan, values, leaf)
-    pairs = [merge(partials[i : i + 2]) for i in range(0, len(partials), 2)]
+    pairs = [merge(partials[i : i + 2], leaf.order) for i in range(0, len(partials), 2)]
     finish = Finish(aggregations, len(craters), len(SHAPES.outer), values.dtype.str, scale, offset, leaf)
-    return finish(merge(pairs), math.prod(values.shape[:-2]))
+    return finish(merge(pairs, leaf.order), math.prod(values.shape[:-2]))
 
 
 def expected(
@@ -185,6 +201,7 @@ def test_squares_of_very_low_integers_do_not_overflow_where_they_are_put_togethe
     squares = [(value * value, count) for value, count in counts.items()]
     state = {
         "count": np.array(n),
+            "weight": np.array(n),
         "total": np.array(total),
         "sq_high": np.array(sum((square >> 32) * count for square, count in squares)),
         "sq_low": np.array(sum((square & 0xFFFFFFFF) * count for square, count in squares)),
@@ -250,7 +267,10 @@ def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, ">i2", ">f4"])
 def test_no_tile_at_all_counts_nothing_and_is_nan(dtype: str) -> None:
     aggregations = parse(STATS)
-    actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0, Leaf(SHAPES, None, values=True))(merge([]), 4)
+    shapes = replace(SHAPES, inner=(0.0, 0.5), outer=(1.0, 1.2), nvert=(0, 0))
+    order = Order(reduce(or_, (a.order for a in aggregations)), Coding(np.dtype(dtype).str), 2, 2**29)
+    leaf = Leaf(shapes, None, order=order)
+    actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0, leaf)(merge([], leaf.order), 4)
     assert {found.shape for found in actual.values()} == {(4, 2, 3)}
     for name, found in actual.items():
         assert (found == 0).all() if name in ("count", "nodata", "nan") else np.isnan(found).all(), name
@@ -356,12 +376,13 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
 ) -> None:
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
     plan = make_plan(edges(data), CRATERS, max(SHAPES.outer))
-    partials = leaves(plan, values, Leaf(SHAPES, nodata, True))
-    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, Leaf(SHAPES, nodata, True))
+    leaf = leaf_of(parse(STATS), nodata, values.dtype, 0.1, 7.0)
+    partials = leaves(plan, values, leaf)
+    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, leaf)
     one_by_one = partials[0]
     for partial in data.draw(st.permutations(partials[1:])):
-        one_by_one = merge([partial, one_by_one])
-    in_order, shuffled = finish(merge(partials), 1), finish(one_by_one, 1)
+        one_by_one = merge([partial, one_by_one], leaf.order)
+    in_order, shuffled = finish(merge(partials, leaf.order), 1), finish(merge([one_by_one], leaf.order), 1)
     for name in STATS:
         np.testing.assert_array_equal(in_order[name], shuffled[name], err_msg=name)
 
@@ -384,31 +405,6 @@ def test_kernels_equal_exact_arithmetic(dtype: str, nodata: int | None) -> None:
     actual = statistics(values, nodata, grid=grid_of((0, 4, 12), (0, 10, 24)))
     inexact = (*ROUNDED, *(name for name in STATS if name.startswith("percentile")))
     assert_statistics_agree(actual, expected(values, nodata, STATS), rtol=1e-12, inexact=inexact)
-
-
-@pytest.mark.nojit
-def test_quantiles_equal_numpys() -> None:
-    runs = [[], [4.0], [1.0, 5.0], [1.0, 2.0, 2.0, 9.0], [0.1] * 7, [-1e300, 1e300]]
-    values, offsets = np.concatenate(runs), np.cumsum([0, *map(len, runs)])
-    for q in (0.0, 0.175, 0.5, 0.9, 1.0):
-        out = np.empty(len(runs))
-        kernels.run_quantile(values, offsets, q, out)
-        np.testing.assert_allclose(out, [np.quantile(run, q) if run else np.nan for run in runs], rtol=1e-15)
-
-
-@pytest.mark.nojit
-def test_runs_are_sorted_each_by_itself() -> None:
-    values, offsets = np.array([3, 1, 2, 9, 8, 0]), np.array([0, 3, 3, 5, 6])
-    kernels.sort_runs(values, offsets)
-    assert values.tolist() == [1, 2, 3, 8, 9, 0]
-
-
-@pytest.mark.nojit
-def test_scattered_runs_go_where_they_are_sent_and_move_the_target_on() -> None:
-    target, offset = np.zeros(6), np.array([4, 0, 1])
-    kernels.scatter(np.array([1.0, 2.0, 3.0]), np.array([0, 2, 3]), np.array([2, 1, 0]), offset, target)
-    assert target.tolist() == [3, 0, 0, 0, 1, 2]
-    assert offset.tolist() == [6, 1, 1]
 
 
 @pytest.mark.nojit
@@ -462,7 +458,7 @@ def sums_of(
 ) -> Array:
     """Merged accumulators of craters in the order of the table, shape (crater, lead, region, 8)."""
     plan = make_plan(grid, craters, max(shapes.outer))
-    merged = merge(leaves(plan, values, Leaf(shapes, 0, values=False, summarise=summarise)))
+    merged = merge(leaves(plan, values, Leaf(shapes, 0, summarise=summarise)))
     return _add_up(merged.sums, np.arange(len(craters)))
 
 

@@ -64,7 +64,7 @@ class Cutter:
         width, period = grid.columns, grid.period
         out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
         for k, bounds in enumerate(self._bounds(craters)):
-            shown = np.isfinite(bounds).all(axis=1)
+            shown = np.asarray(np.isfinite(bounds).all(axis=1))
             top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
             if np.isfinite(period):  # the copy whose middle is within one turn of the first column
                 turn = np.floor((left + right) / (2 * period))

@@ -71,9 +71,13 @@ class Shapes:
 
     def of(self, regions: Sequence[int]) -> Shapes:
         """Some of the regions."""
-        inner, outer, nvert = (tuple(field[k] for k in regions) for field in (self.inner, self.outer, self.nvert))
-        table = tuple(self.table[k] for k in regions) if self.table else ()
-        return replace(self, inner=inner, outer=outer, nvert=nvert, table=table)
+        return replace(
+            self,
+            inner=tuple(self.inner[k] for k in regions),
+            outer=tuple(self.outer[k] for k in regions),
+            nvert=tuple(self.nvert[k] for k in regions),
+            table=tuple(self.table[k] for k in regions) if self.table else (),
+        )
 
     def parts(self) -> list[tuple[Array, Shapes]]:
         """Regions with a closed form, and those drawn by their outlines: their positions, and they alone."""
@@ -264,7 +268,7 @@ class Leaf:
     order: Order | None = None
     weights: str | None = None
     more: bool = False
-    surface: tuple[str, tuple[float, ...]] | None = None
+    surface: tuple[str, tuple[float, float, float, float, float, float]] | None = None
     summarise: bool | None = None
 
     @property
