@@ -201,7 +201,7 @@ def test_squares_of_very_low_integers_do_not_overflow_where_they_are_put_togethe
     squares = [(value * value, count) for value, count in counts.items()]
     state = {
         "count": np.array(n),
-            "weight": np.array(n),
+        "weight": np.array(n),
         "total": np.array(total),
         "sq_high": np.array(sum((square >> 32) * count for square, count in squares)),
         "sq_low": np.array(sum((square & 0xFFFFFFFF) * count for square, count in squares)),

@@ -25,8 +25,11 @@ import numba.core.caching
 KERNEL_FILES = ("_jit.py", "vectors.py", "spans.py", "polygons.py", "cover.py", "kernels.py", "selection.py")
 
 
-def jit(function: Callable[..., Any], *, inline: bool = False, allocates: bool = False) -> Any:
+def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
     """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
+
+    A kernel makes no arrays of its own. So it is spared counting references to the arrays that it hands on, which
+    would cost a small crater more than its pixels.
 
     Parameters
     ----------
@@ -36,16 +39,12 @@ def jit(function: Callable[..., Any], *, inline: bool = False, allocates: bool =
         Whether its body replaces every call: for what is called per row or per run, where handing a dozen arrays
         over would cost more than the work.
 
-    allocates : bool
-        Whether it makes arrays of its own. Those that do not are spared counting references to the arrays that
-        they hand on, which would cost a small crater more than its pixels.
-
     Returns
     -------
     callable
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
-    options: Any = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": allocates}
+    options: Any = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": False}
     kernel: Any = numba.njit(**options)(function)
     settings: Any = numba.config
     directory = None if settings.DISABLE_JIT else cache_directory()
@@ -63,11 +62,6 @@ def jit(function: Callable[..., Any], *, inline: bool = False, allocates: bool =
 def inlined(function: Callable[..., Any]) -> Any:
     """`jit` with ``inline=True``, as a decorator."""
     return jit(function, inline=True)
-
-
-def allocating(function: Callable[..., Any]) -> Any:
-    """`jit` with ``allocates=True``, as a decorator."""
-    return jit(function, allocates=True)
 
 
 @cache

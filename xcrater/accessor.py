@@ -32,7 +32,7 @@ class CratersAccessor:
         stats: str | Iterable[str] = ("mean", "std", "count"),
         *,
         coverage: str | None = None,
-        weights: None = None,
+        weights: str | xr.DataArray | None = None,
         nodata: float | int | None = None,
         categorical: bool = False,
         add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
@@ -48,12 +48,16 @@ class CratersAccessor:
         stats : str or iterable of str
             rasterstats' names, with its definitions: count, min, max, mean, sum, std (population), median,
             majority and minority (the smallest of equals), unique (number of distinct values), range, nodata,
-            nan (missing pixels of each kind), percentile_<0 to 100> (linear between ranks).
-        coverage : {"all_touched", "center"}, optional
-            Pixels that belong to a region: every one that it intersects, or those whose centre lies inside.
-            The default is the option of that name.
-        weights : None
-            Not supported yet.
+            nan (missing pixels of each kind), percentile_<0 to 100> (linear between ranks). And var, cv (std by
+            mean), skew and kurtosis (of the population, 0 for a normal distribution), variety (as unique),
+            quantile_<0 to 1>, frac_<value> (share of the pixels that have the value), coverage (share of the
+            region's pixels on the raster that hold values), area (of the pixels with values, m²).
+        coverage : {"all_touched", "center", "exact"}, optional
+            Pixels that belong to a region: every one that it intersects; those whose centre lies inside; or every
+            one by the fraction of its area that lies inside, as its weight. The default is the option of that name.
+        weights : {"area"} or xarray.DataArray, optional
+            Weight of each pixel besides: its true area on the body in m², or an array on the raster's own grid of
+            numbers from 0 on.
         nodata : number, optional
             Stored number that stands for no value, instead of the one that the raster declares.
         categorical : bool
@@ -73,7 +77,20 @@ class CratersAccessor:
         Raises
         ------
         GridError, BodyError, RegionError, StatisticError
-            The raster, the table, a region or a statistic does not fit.
+            The raster, the table, a region, a statistic or the weights do not fit; order statistics take more than
+            the option ``memory`` allows.
+
+        Notes
+        -----
+        With c the fraction covered (1 unless ``coverage="exact"``) and w the weight (1 without), definitions are
+        those of exactextract: count is the sum of c, mean the sum of c w x by that of c w, sum that of c w x; var,
+        skew and kurtosis are moments with the weights c w; majority and minority the values with most and least c w;
+        pixels of weight 0 take part in count, coverage and area alone. A weighted quantile goes by distinct values
+        x_i with weights w_i: linear between s_0 = 0, s_i = i w_i + (n - 1) (w_0 + ... + w_{i-1}) and its like at
+        q (n - 1) times the sum of all w. Without weights, and with pixels counted whole, quantiles are numpy's.
+
+        Order statistics are exact for regions of any size, in the memory that the option ``memory`` sets: where a
+        region is too large for it, tiles are read again (float32 and 32-bit integers once more, float64 three times).
 
         Examples
         --------
@@ -113,8 +130,9 @@ class CratersAccessor:
             The craters and their regions.
         regions : str or iterable of str
             Names of regions.
-        coverage : {"all_touched", "center"}, optional
-            Pixels that belong to a region; the default is the option of that name.
+        coverage : {"all_touched", "center", "exact"}, optional
+            Pixels that belong to a region; with ``"exact"`` all of which any part does. The default is the option of
+            that name.
         nodata : number, optional
             Stored number that stands for no value, instead of the one that the raster declares.
 

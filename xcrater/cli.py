@@ -98,7 +98,10 @@ def _scheduler(threads: int | None, address: str | None, quiet: bool) -> Iterato
 )
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
-@click.option("--coverage", type=click.Choice(["all_touched", "center"]), default="all_touched", show_default=True)
+@click.option(
+    "--coverage", type=click.Choice(["all_touched", "center", "exact"]), default="all_touched", show_default=True
+)
+@click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
 @click.option(
     "--nvert", type=int, default=32, show_default=True, help="Vertices of each circle's polygon; 0 for true circles."
 )
@@ -121,6 +124,7 @@ def stats(
     stats: str,
     out: Path,
     coverage: str,
+    weights: str | None,
     nvert: int,
     nodata: float | None,
     input_crs: str,
@@ -165,6 +169,7 @@ def stats(
             [name.strip() for name in stats.split(",")],
             nodata=nodata,
             coverage=coverage,
+            weights=weights,
         )
     partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

@@ -424,11 +424,11 @@ class CraterDatabase:
             Pixel value that stands for no data, instead of the raster's own; a dict gives one per raster.
         n_jobs : int, optional
             Number of threads; -1 all cores, -2 all but one, as in craterpy.
-        coverage : {"all_touched", "center"}, optional
+        coverage : {"all_touched", "center", "exact"}, optional
             Which pixels belong to a region: every one that it intersects (unless set otherwise with
-            `xcrater.set_options`), or those whose centre lies inside.
-        weights : None
-            Not supported yet.
+            `xcrater.set_options`), those whose centre lies inside, or every one by the fraction of its area inside.
+        weights : {"area"} or xarray.DataArray, optional
+            Weight of each pixel besides: its true area, or an array on the raster's own grid.
         categorical : bool, default False
             Whether to count the pixels of each value.
         add_stats : dict of str to callable, optional
@@ -492,9 +492,9 @@ class CraterDatabase:
             Pixel value that stands for no data, instead of the raster's own; a dict gives one per raster.
         n_jobs : int, optional
             Number of threads; -1 all cores, -2 all but one, as in craterpy.
-        coverage : {"all_touched", "center"}, optional
+        coverage : {"all_touched", "center", "exact"}, optional
             Which pixels belong to a region: every one that it intersects (unless set otherwise with
-            `xcrater.set_options`), or those whose centre lies inside.
+            `xcrater.set_options`; "exact" means the same here), or those whose centre lies inside.
 
         Returns
         -------

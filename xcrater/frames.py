@@ -33,7 +33,7 @@ def stats_frame(
     nodata: Nodata | Mapping[str, Nodata],
     n_jobs: int | None,
     coverage: str | None,
-    weights: None,
+    weights: Any,
     categorical: bool,
     add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None,
 ) -> pd.DataFrame:
