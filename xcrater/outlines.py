@@ -725,33 +725,40 @@ class Frame:
             if self.kind == "cylindrical":
                 found[:, some] = self._band_boxes(lon[some], lat[some], cap[some])
                 continue
-            if nvert:
-                closed = False
-                x, y = _box_points(lon[some], lat[some], cap[some])
-            else:
-                closed = True
-                bearing = 2 * np.pi * np.arange(16) / 16
-                x, y = _direct(lon[some, None], lat[some, None], cap[some, None], bearing)
+            x, y = _ring_points(lon[some], lat[some], cap[some], nvert)
             u, v = (a.reshape(x.shape) for a in self._pixels(x.ravel(), y.ravel()))
-            for at, first in ((v, 0), (u, 2)):
-                margin = _second_differences(at, closed=closed) + 0.5
-                found[first, some] = at.min(axis=1) - margin
-                found[first + 1, some] = at.max(axis=1) + margin
+            found[:, some] = _bounds(u, v, closed=nvert == 0)
+        if self.kind == "azimuthal":
+            done = plain | ~self._may_show(lon, lat, cap, nvert)
+            rest = np.flatnonzero(~done)
+            distance, _ = _polar(self.centre, lon[rest], lat[rest])
+            small = (cap[rest] < 5.0) & (distance + 4 * cap[rest] < 176.0)
+            small &= (np.abs(lat[rest]) + 2 * cap[rest] < 90.0) | (nvert == 0)
+            some = rest[small]
+            if some.size:
+                found[:, some] = self._rim_boxes(*_ring_points(lon[some], lat[some], cap[some], nvert), nvert)
+                done[some] = True
+            plain = done
         rest = np.flatnonzero(~plain)
-        if rest.size:
-            rest = rest[self._may_show(lon[rest], lat[rest], cap[rest], nvert)]
         if rest.size:
             west, east, top, bottom = self.outlines(craters.take(rest), 0.0, outer, nvert).bounds()
             found[:, rest] = np.stack([top - 0.5, bottom + 0.5, west - 0.5, east + 0.5])
         return found[0], found[1], found[2], found[3]
 
     def _may_show(self, lon: Floats, lat: Floats, cap: Floats, nvert: int) -> Bools:
-        """False only for regions that are certainly outside of the domain."""
-        if self.kind != "azimuthal" or nvert:
-            distance = np.zeros(lon.size) if self.kind != "azimuthal" else _polar(self.centre, lon, lat)[0]
-            pole = np.abs(lat) + 2 * cap >= 90.0
-            return pole | (distance - 3 * cap < self.limits[1])
-        return _polar(self.centre, lon, lat)[0] - cap < self.limits[1]
+        """False only for regions that are certainly outside of an azimuthal domain."""
+        distance, _ = _polar(self.centre, lon, lat)
+        if nvert:
+            return (np.abs(lat) + 2 * cap >= 90.0) | (distance - 3 * cap < self.limits[1])
+        return distance - cap < self.limits[1]
+
+    def _rim_boxes(self, lon: Floats, lat: Floats, nvert: int) -> Floats:
+        """Bounds of small regions across the rim of an azimuthal domain: points beyond it are brought to it."""
+        distance, bearing = _polar(self.centre, lon, lat)
+        x, y = _direct(*self.centre, np.minimum(distance, self.limits[1]), bearing)
+        u, v = (a.reshape(x.shape) for a in self._pixels(x.ravel(), y.ravel()))
+        step = [np.abs(np.diff(at, axis=1)).max(axis=1) for at in (v, u)]  # a rim is crossed anywhere between two
+        return _bounds(u, v, closed=nvert == 0) + np.stack([-step[0], step[0], -step[1], step[1]])
 
     def _band_boxes(self, lon: Floats, lat: Floats, cap: Floats) -> Floats:
         """Bounds of caps from their latitudes and half-widths."""
@@ -1025,6 +1032,22 @@ def _scale_tangent(lat: Floats, factor: float) -> Floats:
     phi = np.radians(lat)
     scaled = np.degrees(np.arctan2(factor * np.sin(phi), np.cos(phi)))
     return np.asarray(np.where(np.abs(lat) == 90.0, lat, scaled))  # a pole stays one to the last digit
+
+
+def _ring_points(lon: Floats, lat: Floats, cap: Floats, nvert: int) -> tuple[Floats, Floats]:
+    """A few points around each cap; for a polygon around the cap's box of longitude and latitude, which holds it."""
+    if nvert:
+        return _box_points(lon, lat, cap)
+    return _direct(lon[:, None], lat[:, None], cap[:, None], 2 * np.pi * np.arange(16) / 16)
+
+
+def _bounds(u: Floats, v: Floats, *, closed: bool) -> Floats:
+    """Top, bottom, west and east of rows of points, with a margin for what lies between them."""
+    edges = []
+    for at in (v, u):
+        margin = _second_differences(at, closed=closed) + 0.5
+        edges += [at.min(axis=1) - margin, at.max(axis=1) + margin]
+    return np.stack(edges)
 
 
 def _box_points(lon: Floats, lat: Floats, cap: Floats) -> tuple[Floats, Floats]:
