@@ -6,10 +6,11 @@ with the latitude. What a row needs is one function of the distance d from the m
     beyond(d) = integral over the row of max(h - d, 0)
 
 of the disc's part farther than d on one side. A pixel's covered fraction is a difference of two of its values. For a
-polygon h is piecewise linear, and so the integral is a sum of trapezoids. For a circle, t = (lat - lat0) / rho puts
-it as ``h = sqrt(1 - t²) g(t)`` with g as smooth as the cap is far from the poles, so that a short polynomial stands
-for g and the integral has a closed form. Where g is not that smooth, or the circle so large that differences of areas
-would lose digits, the integral is taken over the azimuth by Gauss and Legendre's rule.
+polygon h is piecewise linear, and so the integral is a sum of trapezoids. For a circle, s = (lat - lat0) / rho puts
+it as ``h = sqrt(1 - s²) g(s)`` with g as smooth as the cap is far from the poles, so that a short polynomial stands
+for g and the integral has a closed form. All that a disc's pixels need, then, are the two places where each edge of
+columns crosses it: `disc_lists` makes these in loops without branches. Where a pole is near, the integral is taken
+over the azimuth by Gauss and Legendre's rule, pixel by pixel.
 """
 
 from __future__ import annotations
@@ -31,125 +32,253 @@ from xcrater.spans import (
     row_tables,
 )
 
-NODES = 6
-"""Of the short polynomial, whose error is below 1e-11 of a half-width where the pole is `FAR` radii away."""
-
-FAR = 40.0
-LARGE = 512.0
-"""Rows or columns in a radius beyond which areas are integrated from row to row."""
-
-_T = np.cos(np.pi * (np.arange(NODES) + 0.5) / NODES)
-_TO_POWERS = np.linalg.inv(np.vander(_T, increasing=True))
-
 _GAUSS_AT, _GAUSS_WEIGHT = np.polynomial.legendre.leggauss(8)
 
-SERIES, QUADRATURE, POLYGON, WHOLE = 0, 1, 2, 3
-KIND, RADIUS, ARC, COLUMNS, LAT0, RHO, NORTHMOST = 0, 1, 2, 3, 4, 5, 6
-G, P = 8, 8 + NODES
-PROFILE = P + NODES + 1
-"""Length of a disc's profile: what it is, numbers, the polynomials g and p."""
+# The short polynomial's number of coefficients, and how many radii away a pole has to be for an error below 1e-11.
+_SHORT, _MIDDLE, _LONG = 4, 6, 10
+_FAR_SHORT, _FAR_MIDDLE, _FAR_LONG = 400.0, 40.0, 8.0
+
+
+def _nodes(count):
+    """Chebyshev's nodes, and what turns values there into the coefficients of powers."""
+    at = np.cos(np.pi * (np.arange(count) + 0.5) / count)
+    return at, np.linalg.inv(np.vander(at, increasing=True))
+
+
+_AT_SHORT, _POWERS_SHORT = _nodes(_SHORT)
+_AT_MIDDLE, _POWERS_MIDDLE = _nodes(_MIDDLE)
+_AT_LONG, _POWERS_LONG = _nodes(_LONG)
+
+
+def _arcsine_polynomial(degree):
+    """Coefficients for the arcsine of sqrt(z) over sqrt(z), z up to 1/4, from its series."""
+
+    def series(z):
+        term, total = np.ones_like(z), np.ones_like(z)
+        for n in range(1, 40):
+            term = term * z * ((2 * n - 1) / (2 * n))
+            total = total + term / (2 * n + 1)
+        return total
+
+    return np.polynomial.Chebyshev.interpolate(series, degree, [0.0, 0.25]).convert(kind=np.polynomial.Polynomial).coef
+
+
+_ARCSINE = _arcsine_polynomial(14)
+
+SERIES, QUADRATURE, POLYGON, LISTED_POLYGON, WHOLE = 0, 1, 2, 3, 4
+KIND, RADIUS, MIDDLE, COLUMNS, LAT0, RHO, TOP, WIDEST, ARC, COUNT = range(10)
+G, P = 10, 10 + _LONG
+PROFILE = P + _LONG + 1
+"""Length of a disc's profile: its kind; rows in a radius, row coordinate of the centre, columns per radian; where it is
+widest, in radii southward or northward as rows go, and how wide; and of the polynomials g and p, the coefficients."""
+
+
+@inlined
+def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
+    """Coefficients of g, and of the integral of the half-width: arc * asin(s) + sqrt(1 - s²) p(s)."""
+    cos0, sin0 = math.cos(lat0), math.sin(lat0)
+    profile[COUNT] = count
+    for k in range(count):
+        profile[G + k] = 0.0
+    for j in range(count):
+        # rho is below 0.2: the sines' series to the last digit.
+        t = rho * at[j] * along
+        a, b = 0.25 * (rho - t) ** 2, 0.25 * (rho + t) ** 2
+        tt = t * t
+        sinc = (1.0 - a / 6.0 * (1.0 - a / 20.0 * (1.0 - a / 42.0 * (1.0 - a / 72.0)))) * (
+            1.0 - b / 6.0 * (1.0 - b / 20.0 * (1.0 - b / 42.0 * (1.0 - b / 72.0)))
+        )
+        sine = t * (1.0 - tt / 6.0 * (1.0 - tt / 20.0 * (1.0 - tt / 42.0 * (1.0 - tt / 72.0))))
+        cosine = 1.0 - 0.5 * tt * (1.0 - tt / 12.0 * (1.0 - tt / 30.0 * (1.0 - tt / 56.0 * (1.0 - tt / 90.0))))
+        # sin²(h/2) over rho² (1 - s²)
+        ratio = 0.25 * sinc / ((cos0 * cosine - sin0 * sine) * cos0)
+        square = ratio * (rho * rho - tt)
+        value = 2.0 * math.sqrt(ratio) * _arcsine_ratio(square) * rho * columns_per_radian
+        for k in range(count):
+            profile[G + k] += powers[k, j] * value
+    # Compare the powers of s in the integral's derivative.
+    profile[P + count] = profile[G + count - 1] / (count + 1)
+    for m in range(count, 0, -1):
+        above = (m + 1) * profile[P + m + 1] if m < count else 0.0
+        here = profile[G + m] if m < count else 0.0
+        before = profile[G + m - 2] if m >= 2 else 0.0
+        profile[P + m - 1] = (above - here + before) / m
+    profile[ARC] = profile[G] - profile[P + 1]
 
 
 @jit
 def disc_profile(lat0, rho, nvert, grid, profile):
-    """Prepare a disc for `beyond`."""
+    """Find out what a disc is, and prepare its numbers."""
     columns_per_radian = grid[2] / (2.0 * math.pi)
     profile[RADIUS] = rho / abs(grid[1])
+    profile[MIDDLE] = (lat0 - grid[0]) / grid[1]
     profile[COLUMNS] = columns_per_radian
     profile[LAT0], profile[RHO] = lat0, rho
-    profile[KIND] = QUADRATURE
+    polar = 0.5 * math.pi - abs(lat0)
     if rho >= math.pi:
         profile[KIND] = WHOLE
-        return
-    if nvert > 0:
+    elif nvert > 0:
         profile[KIND] = POLYGON
-        return
-    cos0, sin0 = math.cos(lat0), math.sin(lat0)
-    if rho * FAR > 0.5 * math.pi - abs(lat0) or max(profile[RADIUS], rho / cos0 * columns_per_radian) > LARGE:
-        return
-    profile[KIND] = SERIES
-    for k in range(NODES):
-        profile[G + k] = 0.0
-    for j in range(NODES):
-        # rho is below 1/25: the sines' series to the last digit.
-        s = rho * _T[j]
-        a, b = 0.5 * (rho - s), 0.5 * (rho + s)
-        ratio = (1.0 - a * a / 6.0 * (1.0 - a * a / 20.0)) * (1.0 - b * b / 6.0 * (1.0 - b * b / 20.0)) * 0.25
-        ss = s * s
-        sine = s * (1.0 - ss / 6.0 * (1.0 - ss / 20.0 * (1.0 - ss / 42.0)))
-        cosine = 1.0 - 0.5 * ss * (1.0 - ss / 12.0 * (1.0 - ss / 30.0))
-        # sin²(h/2) over rho² (1 - t²)
-        ratio /= (cos0 * cosine - sin0 * sine) * cos0
-        square = ratio * (rho * rho - ss)
-        value = 2.0 * math.sqrt(ratio) * _arcsine_ratio(square) * rho * columns_per_radian
-        for k in range(NODES):
-            profile[G + k] += _TO_POWERS[k, j] * value
-    # The integral of sqrt(1 - t²) g(t) is arc * asin(t) + sqrt(1 - t²) p(t): compare the powers of t.
-    profile[P + NODES] = profile[G + NODES - 1] / (NODES + 1)
-    for m in range(NODES, 0, -1):
-        above = (m + 1) * profile[P + m + 1] if m < NODES else 0.0
-        here = profile[G + m] if m < NODES else 0.0
-        before = profile[G + m - 2] if m >= 2 else 0.0
-        profile[P + m - 1] = (above - here + before) / m
-    profile[ARC] = profile[G] - profile[P + 1]
-    profile[NORTHMOST] = (math.asin(sin0 / math.cos(rho)) - lat0) / rho
+    elif rho * _FAR_LONG > polar:
+        profile[KIND] = QUADRATURE
+    else:
+        profile[KIND] = SERIES
+        along = math.copysign(1.0, grid[1])
+        if rho * _FAR_SHORT < polar:
+            _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, lat0, rho, columns_per_radian, along)
+        elif rho * _FAR_MIDDLE < polar:
+            _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, lat0, rho, columns_per_radian, along)
+        else:
+            _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, lat0, rho, columns_per_radian, along)
+        profile[TOP] = along * (math.asin(math.sin(lat0) / math.cos(rho)) - lat0) / rho
+        profile[WIDEST] = math.asin(math.sin(rho) / math.cos(lat0)) * columns_per_radian
 
 
 @inlined
-def _polynomial(profile, first, count, t):
-    value = profile[first + count - 1]
+def _arcsine(a):
+    """Arcsine of a number from 0 to 1, without a branch."""
+    low = a <= 0.5
+    z = a * a if low else 0.5 * (1.0 - a)
+    value = _ARCSINE[14]
+    for k in range(13, -1, -1):
+        value = value * z + _ARCSINE[k]
+    value *= math.sqrt(z)
+    return value if low else 0.5 * math.pi - 2.0 * value
+
+
+@inlined
+def _half_width(profile, count, s):
+    value = profile[G + count - 1]
     for k in range(count - 2, -1, -1):
-        value = value * t + profile[first + k]
-    return value
+        value = value * s + profile[G + k]
+    return value * math.sqrt(max(0.0, 1.0 - s * s))
 
 
 @inlined
-def area_below(profile, t):
-    """Integral of the half-width from the meridian's middle to t, in columns times radii."""
-    return profile[ARC] * math.asin(t) + math.sqrt(1.0 - t * t) * _polynomial(profile, P, NODES + 1, t)
+def _area_between(profile, count, a, b):
+    """Integral of the half-width from a to b, in columns times radii; both from -1 to 1.
 
-
-@inlined
-def _crossing(profile, d, a, b, sign):
-    """Where between a and b the half-width passes d, on the side of the widest parallel that the sign says.
-
-    Newton's method on the squares. An error e of it makes one of e² in an area, where the integrand is nil.
+    Differences are taken before anything is summed, so that an area has its digits however large the disc is.
     """
-    g = _polynomial(profile, G, NODES, 0.5 * (a + b))
-    t = min(max(sign * math.sqrt(max(0.0, 1.0 - (d / g) ** 2)), a), b)
-    for _ in range(8):
-        g = slope = 0.0
-        for k in range(NODES - 1, -1, -1):
-            slope = slope * t + g
-            g = g * t + profile[G + k]
-        x = 1.0 - t * t
-        down = 2.0 * g * (x * slope - t * g)
-        if down * sign >= 0.0:
-            break
-        before = t
-        t = min(max(t - (x * g * g - d * d) / down, a), b)
-        if abs(t - before) < 1e-6:
-            break
-    return t
+    x, y = math.sqrt(max(0.0, 1.0 - a * a)), math.sqrt(max(0.0, 1.0 - b * b))
+    slope = (a + b) / max(x + y, 1e-300)  # minus the chord's
+    slope = slope if x + y > 0.0 else 0.0
+    chord = (b - a) * math.sqrt(1.0 + slope * slope)
+    angle = 2.0 * _arcsine(min(1.0, 0.5 * chord))
+    # p(b) by Horner's rule, whose partial values are the coefficients of (p(s) - p(b)) / (s - b).
+    value = profile[P + count]
+    quotient = 0.0
+    power = 1.0
+    quotient = value
+    at_b = value * b + profile[P + count - 1]
+    for k in range(count - 2, -1, -1):
+        quotient = quotient * a + at_b
+        at_b = at_b * b + profile[P + k]
+    return profile[ARC] * angle - (b - a) * slope * at_b + x * (b - a) * quotient
 
 
 @inlined
-def _beyond_series(profile, d, a, b, area_a, area_b, half_a, half_b):
-    """`beyond` between a and b, of which areas and half-widths are known."""
-    top = profile[NORTHMOST]
-    t1, t2 = a, b
-    w1, w2 = area_a, area_b
-    if half_a < d:
-        if b <= top and half_b <= d:
-            return 0.0
-        t1 = _crossing(profile, d, a, min(b, max(a, top)), -1.0)
-        w1 = area_below(profile, t1)
-    if half_b < d:
-        if a >= top and half_a <= d:
-            return 0.0
-        t2 = _crossing(profile, d, max(a, min(b, top)), b, 1.0)
-        w2 = area_below(profile, t2)
-    return max(0.0, w2 - w1 - d * (t2 - t1))
+def _crossings(profile, count, steps, sign, u, first, stop, left, out):
+    """Where the half-width passes the distance of each edge of columns, before (sign -1) or after (1) the widest.
+
+    Newton's method on the squares, from the parabola through the top. An error e makes one of e² in an area, where
+    the integrand is nil.
+    """
+    top, widest = profile[TOP], profile[WIDEST]
+    low, high = (-1.0, top) if sign < 0.0 else (top, 1.0)
+    for i in range(first - left, stop - left):
+        d = abs(i + left - u)
+        share = d / widest
+        s = top + sign * math.sqrt(max(0.0, 1.0 - share * share))
+        s = min(max(s, low), high)
+        for _ in range(steps):
+            g = profile[G + count - 1]
+            slope = 0.0
+            for k in range(count - 2, -1, -1):
+                slope = slope * s + g
+                g = g * s + profile[G + k]
+            x = 1.0 - s * s
+            down = 2.0 * g * (x * slope - s * g)
+            down = down if down * sign < 0.0 else -sign * 1e300
+            s = min(max(s - (x * g * g - d * d) / down, low), high)
+        out[i] = s
+
+
+@inlined
+def _list_edges(profile, count, steps, u, first, stop, left, lists):
+    """Fill the lists of where edges of columns [first, stop) cross a disc; see `disc_lists`."""
+    radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
+    for side in range(2):
+        sign = 2.0 * side - 1.0
+        rows, parts, areas = lists[3 * side], lists[3 * side + 1], lists[3 * side + 2]
+        _crossings(profile, count, steps, sign, u, first, stop, left, parts)
+        for i in range(first - left, stop - left):
+            rows[i] = math.floor(middle + radius * parts[i])
+        for i in range(first - left, stop - left):
+            start = (rows[i] - middle) / radius
+            areas[i] = radius * _area_between(profile, count, min(max(start, -1.0), parts[i]), parts[i])
+        for i in range(first - left, stop - left):
+            parts[i] = radius * parts[i] - (rows[i] - middle)
+        for i in range(first - left, stop - left):
+            missed = abs(i + left - u) >= widest
+            rows[i] = -sign * np.inf if missed else rows[i]
+
+
+@jit
+def disc_lists(u, profile, nodes, count, grid, first, stop, left, lists):
+    """Where the edges of columns [first, stop) cross a disc around column u.
+
+    Fills ``lists[:, column - left]`` with the row, the part of the row before the crossing and the disc's area in that
+    part on one side of the meridian, of the crossing before and of that after the disc is widest. Rows are infinite
+    where an edge passes the disc by.
+    """
+    if profile[KIND] == SERIES:
+        if profile[COUNT] == _SHORT:
+            _list_edges(profile, _SHORT, 2, u, first, stop, left, lists)
+        elif profile[COUNT] == _MIDDLE:
+            _list_edges(profile, _MIDDLE, 3, u, first, stop, left, lists)
+        else:
+            _list_edges(profile, _LONG, 4, u, first, stop, left, lists)
+        return
+    widest = int(profile[TOP])
+    for i in range(first - left, stop - left):
+        d = abs(i + left - u)
+        for side in range(2):
+            rows, parts, areas = lists[3 * side], lists[3 * side + 1], lists[3 * side + 2]
+            rows[i] = np.inf if side == 0 else -np.inf
+            if d >= nodes[NODE_HALF, widest]:
+                continue
+            if side == 0:
+                j = 0
+                while nodes[NODE_HALF, j + 1] <= d:
+                    j += 1
+            else:
+                j = count - 2
+                while nodes[NODE_HALF, j] <= d:
+                    j -= 1
+            v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
+            v2, h2 = nodes[NODE_ROW, j + 1], nodes[NODE_HALF, j + 1]
+            v = v1 + (d - h1) / (h2 - h1) * (v2 - v1)
+            v = min(max(v, v1), v2)
+            rows[i] = math.floor(v)
+            parts[i] = v - rows[i]
+            areas[i] = _polygon_area(nodes, j, rows[i], v, d)
+
+
+@inlined
+def _polygon_area(nodes, j, start, v, h):
+    """Integral of a polygon's half-width from row coordinate start to v, which is on edge j, where it is h."""
+    area = 0.0
+    while v > start and j >= 0:
+        v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
+        if v1 < start:
+            v2, h2 = nodes[NODE_ROW, j + 1], nodes[NODE_HALF, j + 1]
+            h1 = h1 + (start - v1) / (v2 - v1) * (h2 - h1)
+            v1 = start
+        area += 0.5 * (h + h1) * (v - v1)
+        v, h = v1, h1
+        j -= 1
+    return area
 
 
 @jit
@@ -292,39 +421,81 @@ def row_latitudes(grid, row):
     return min(max(a, -half_pi), half_pi), min(max(b, -half_pi), half_pi)
 
 
+@inlined
+def _row_areas(profile, count, row_start, row_stop, to, e, half, areas):
+    """Areas of each row on one side, and half-widths of what is contained and touched, of a circle with a series."""
+    radius, middle, top, widest = profile[RADIUS], profile[MIDDLE], profile[TOP], profile[WIDEST]
+    start = (row_start - middle) / radius
+    step = 1.0 / radius
+    for i in range(row_stop - row_start):
+        a = min(max((row_start + i - middle) / radius, -1.0), 1.0)
+        b = min(max((row_start + i + 1 - middle) / radius, -1.0), 1.0)
+        areas[e, to + i] = radius * _area_between(profile, count, a, b)
+    before = _half_width(profile, count, min(max(start, -1.0), 1.0))
+    for i in range(row_stop - row_start):
+        a = (row_start + i - middle) / radius
+        b = a + step
+        after = _half_width(profile, count, min(max(b, -1.0), 1.0))
+        half[2 * e, to + i] = min(before, after) if a > -1.0 and b < 1.0 else -1.0
+        reached = -1.0 if b <= -1.0 or a >= 1.0 else max(before, after)
+        half[2 * e + 1, to + i] = widest if a <= top <= b else reached
+        before = after
+
+
 @jit
 def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
-               areas, widths):  # fmt: skip
+               areas):  # fmt: skip
     """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
 
     Fills ``profiles[e]``; the half-widths of pixels contained and touched, ``half[2 * e : 2 * e + 2, row - first]``;
-    and for a profile of the kind `SERIES`, half-widths and areas at the rows' edges.
+    and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian, ``areas[e, row - first]``.
     """
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
-    if profile[KIND] != SERIES:
-        at = (lat0, rho, nvert)
-        disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
-        disc_half_widths(
-            *at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1
-        )  # fmt: skip
+    if profile[KIND] == SERIES:
+        at = (row_start, row_stop, row_start - first, e, half, areas)
+        if profile[COUNT] == _SHORT:
+            _row_areas(profile, _SHORT, *at)
+        elif profile[COUNT] == _MIDDLE:
+            _row_areas(profile, _MIDDLE, *at)
+        else:
+            _row_areas(profile, _LONG, *at)
         return
-    scale, shift = grid[1] / rho, (grid[0] - lat0) / rho
-    to = row_start - first
-    for i in range(row_stop - row_start + 1):
-        t = min(max(shift + scale * (row_start + i), -1.0), 1.0)
-        x = math.sqrt(1.0 - t * t)
-        widths[e, to + i] = x * _polynomial(profile, G, NODES, t)
-        areas[e, to + i] = profile[ARC] * math.asin(t) + x * _polynomial(profile, P, NODES + 1, t)
-    top = profile[NORTHMOST]
-    widest = math.sqrt(1.0 - top * top) * _polynomial(profile, G, NODES, top)
-    for i in range(to, to + row_stop - row_start):
-        t = shift + scale * (first + i)
-        below, above = min(t, t + scale), max(t, t + scale)
-        half[2 * e, i] = min(widths[e, i], widths[e, i + 1]) if below > -1.0 and above < 1.0 else -1.0
-        half[2 * e + 1, i] = widest if below <= top <= above else max(widths[e, i], widths[e, i + 1])
-        if below >= 1.0 or above <= -1.0:
-            half[2 * e + 1, i] = -1.0
+    at = (lat0, rho, nvert)
+    disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
+    disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1)
+    if profile[KIND] == POLYGON:
+        _list_polygon(profile, nodes[e], nvert // 2 + 1, row_start, row_stop, row_start - first, e, areas)
+
+
+@inlined
+def _list_polygon(profile, nodes, count, row_start, row_stop, to, e, areas):
+    """See whether a polygon grows to one greatest width and shrinks from there, then fill its rows' areas."""
+    widest = 0
+    for j in range(count):
+        if nodes[NODE_HALF, j] > nodes[NODE_HALF, widest]:
+            widest = j
+    if nodes[NODE_HALF, 0] > 0.0 or nodes[NODE_HALF, count - 1] > 0.0:
+        return  # it closes over a pole
+    for j in range(count - 1):
+        rises = nodes[NODE_HALF, j + 1] > nodes[NODE_HALF, j]
+        falls = nodes[NODE_HALF, j + 1] < nodes[NODE_HALF, j]
+        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (rises if j < widest else falls):
+            return
+    profile[KIND] = LISTED_POLYGON
+    profile[TOP] = widest
+    j = 0
+    for i in range(row_stop - row_start):
+        v = float(row_start + i + 1)
+        while j < count - 2 and nodes[NODE_ROW, j + 1] < v:
+            j += 1
+        h = 0.0
+        if v >= nodes[NODE_ROW, count - 1]:
+            v = nodes[NODE_ROW, count - 1]
+        elif v > nodes[NODE_ROW, 0]:
+            v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
+            h = h1 + (v - v1) / (nodes[NODE_ROW, j + 1] - v1) * (nodes[NODE_HALF, j + 1] - h1)
+        areas[e, to + i] = _polygon_area(nodes, j, float(row_start + i), v, h) if v > nodes[NODE_ROW, 0] else 0.0
 
 
 @inlined
@@ -344,20 +515,9 @@ def row_bounds(u, contained, touched, half_turn, left, right):
 
 
 @inlined
-def _beyond(profile, e, i, nodes, count, row, grid, areas, widths, d):
-    """Area in pixels of disc e's part in row i from the first that is farther than d columns to one side."""
+def _beyond(profile, nodes, count, row, grid, d):
+    """Area in pixels of a disc's part in a row that is farther than d columns to one side: of discs without lists."""
     kind = profile[KIND]
-    if kind == SERIES:
-        if grid[1] < 0.0:
-            s, n = i + 1, i
-        else:
-            s, n = i, i + 1
-        shift, scale = (grid[0] - profile[LAT0]) / profile[RHO], grid[1] / profile[RHO]
-        t1, t2 = shift + scale * row, shift + scale * (row + 1)
-        t1, t2 = max(min(t1, t2), -1.0), min(max(t1, t2), 1.0)
-        return profile[RADIUS] * _beyond_series(
-            profile, d, t1, t2, areas[e, s], areas[e, n], widths[e, s], widths[e, n]
-        )
     lat_a, lat_b = row_latitudes(grid, row)
     if kind == QUADRATURE:
         return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid[1])
@@ -367,34 +527,71 @@ def _beyond(profile, e, i, nodes, count, row, grid, areas, widths, d):
         return max(0.0, half_turn - d) * (v_b - v_a)
     pole = math.copysign(0.5 * math.pi, -grid[1])
     pole_first, pole_last = (pole - grid[0]) / grid[1], (-pole - grid[0]) / grid[1]
-    return _beyond_polygon(nodes[e], count, half_turn, pole_first, pole_last, d, v_a, v_b)
+    return _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b)
+
+
+@inlined
+def _beyond_listed(lists, at, row, area, d):
+    """The same of discs with lists: of the edge of columns number ``at``, at a distance of d."""
+    if lists[0, at] > row or lists[3, at] < row:
+        return 0.0
+    w, part = area, 1.0
+    if lists[3, at] == row:
+        w, part = lists[5, at], lists[4, at]
+    if lists[0, at] == row:
+        w, part = w - lists[2, at], part - lists[1, at]
+    return max(0.0, w - d * part)
+
+
+@inlined
+def is_listed(profile):
+    """Whether `disc_lists` is for a disc."""
+    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
 
 
 @jit
-def cover_row(u, profiles, e, i, nodes, nvert, row, grid, areas, widths, start, stop, left, out):
-    """Covered fraction of the pixels [start, stop) of a row by disc e, to ``out[e, column - left]``.
+def cover_row(u, profile, nodes, nvert, row, grid, area, lists, start, stop, left, out):
+    """Covered fraction of the pixels [start, stop) of a row by a disc, to ``out[column - left]``.
 
-    Of a row that reaches beyond a pole, what counts is the part on the body.
+    Of a row that reaches beyond a pole, what counts is the part on the body. ``area`` is the row's on one side.
     """
     if start >= stop:
         return
-    profile = profiles[e]
+    x = start - u
+    if is_listed(profile):
+        before = _beyond_listed(lists, start - left, row, area, abs(x))
+        for c in range(start, stop):
+            after = _beyond_listed(lists, c + 1 - left, row, area, abs(x + 1.0))
+            covered = abs(before - after) if x >= 0.0 or x <= -1.0 else 2.0 * area - before - after
+            out[c - left] = min(max(covered, 0.0), 1.0)
+            before = after
+            x = c + 1 - u
+        return
     count = nvert // 2 + 1
     lat_a, lat_b = row_latitudes(grid, row)
     per_row = 1.0 / max(abs((lat_b - lat_a) / grid[1]), 1e-300)
-    x = start - u
-    before = _beyond(profile, e, i, nodes, count, row, grid, areas, widths, abs(x))
+    before = _beyond(profile, nodes, count, row, grid, abs(x))
     for c in range(start, stop):
-        after = _beyond(profile, e, i, nodes, count, row, grid, areas, widths, abs(x + 1.0))
-        if x >= 0.0:
-            covered = before - after
-        elif x <= -1.0:
-            covered = after - before
-        else:
-            covered = 2.0 * _beyond(profile, e, i, nodes, count, row, grid, areas, widths, 0.0) - before - after
-        out[e, c - left] = min(max(covered * per_row, 0.0), 1.0)
+        after = _beyond(profile, nodes, count, row, grid, abs(x + 1.0))
+        covered = abs(before - after)
+        if -1.0 < x < 0.0:
+            covered = 2.0 * _beyond(profile, nodes, count, row, grid, 0.0) - before - after
+        out[c - left] = min(max(covered * per_row, 0.0), 1.0)
         before = after
         x = c + 1 - u
+
+
+@inlined
+def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, grid, left, right, lists):
+    """`disc_lists` of disc e, of those columns within [left, right) that it reaches in some rows."""
+    if not is_listed(profiles[e]):
+        return
+    widest = -1.0
+    for i in range(i_first, i_stop):
+        widest = max(widest, half[2 * e + 1, i])
+    a, _, _, b = row_bounds(u, widest, widest, half_turn, left, right)
+    if a < b:
+        disc_lists(u, profiles[e], nodes[e], nvert // 2 + 1, grid, a, b + 1, left, lists[e])
 
 
 EMPTY = 1e-13
@@ -434,7 +631,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     int
         The number of runs; more than n where these are too few, of which only n were written.
     """
-    tables, nodes, profiles, half, areas, widths, cover = scratch
+    tables, nodes, profiles, half, areas, lists, cover = scratch
     left, right, half_turn = window[2], window[3], 0.5 * grid[2]
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
     count = 1 if inner <= 0.0 else 2
@@ -442,22 +639,37 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
         rho = rad * (outer if e == count - 1 else inner)
         a, b = region_rows(lat0, rho, grid, first, stop)
         half[2 * e : 2 * e + 2, : stop - first] = -1.0
-        disc_edges(e, lat0, rho, nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas, widths)
+        disc_edges(e, lat0, rho, nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas)
     n = 0
+    widest = -1.0
+    for i in range(stop - first):
+        widest = max(widest, half[2 * count - 1, i])
+    k_first, k_last = copies(u0, widest, grid[2], left, right)
+    outer_disc = count - 1
+    for k in range(k_first, k_last + 1):
+        if k_first == k_last:  # else the lists are made for each row
+            for e in range(count):
+                u = u0 + k * grid[2]
+                list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, grid, left, right, lists)
     for row in range(first, stop):
         i = row - first
-        k_first, k_last = copies(u0, half[2 * count - 1, i], grid[2], left, right)
         begun = n
         for k in range(k_first, k_last + 1):
             u = u0 + k * grid[2]
-            a, c, d, b = row_bounds(u, half[2 * count - 2, i], half[2 * count - 1, i], half_turn, left, right)
+            a, c, d, b = row_bounds(u, half[2 * outer_disc, i], half[2 * outer_disc + 1, i], half_turn, left, right)
             ia = ic = id = ib = b
             if count == 2:
                 ia, ic, id, ib = row_bounds(u, half[0, i], half[1, i], half_turn, left, right)
-                cover_row(u, profiles, 0, i, nodes, nvert, row, grid, areas, widths, ia, ic, left, cover)
-                cover_row(u, profiles, 0, i, nodes, nvert, row, grid, areas, widths, id, ib, left, cover)
-            cover_row(u, profiles, count - 1, i, nodes, nvert, row, grid, areas, widths, a, c, left, cover)
-            cover_row(u, profiles, count - 1, i, nodes, nvert, row, grid, areas, widths, d, b, left, cover)
+            for e in range(count):
+                if k_first < k_last:
+                    list_disc(u, e, i, i + 1, half, half_turn, profiles, nodes, nvert, grid, left, right, lists)
+                at = (u, profiles[e], nodes[e], nvert, row, grid, areas[e, i], lists[e])
+                if e == outer_disc:
+                    cover_row(*at, a, c, left, cover[e])
+                    cover_row(*at, d, b, left, cover[e])
+                else:
+                    cover_row(*at, ia, ic, left, cover[e])
+                    cover_row(*at, id, ib, left, cover[e])
             col = a
             while col < b:
                 end, w = col + 1, 1.0
@@ -465,7 +677,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
                     # Whole, up to the hole or to the end
                     end = min(d, ia) if col < ia else (d if col >= ib else end)
                 else:
-                    w = cover[count - 1, col - left]
+                    w = cover[outer_disc, col - left]
                 if ic <= col < id:
                     w, end = 0.0, id
                 elif ia <= col < ib:
@@ -484,7 +696,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
 
 
 def cover_scratch(window, grid, nvert, edges=2):
-    """Arrays that a window's discs need: (tables, nodes, profiles, half, areas, widths, cover)."""
+    """Arrays that a window's discs need: (tables, nodes, profiles, half, areas, lists, cover)."""
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED, tables[0], tables[1], tables[2])
@@ -493,7 +705,7 @@ def cover_scratch(window, grid, nvert, edges=2):
         np.stack([node_scratch(nvert)] * edges),
         np.empty((edges, PROFILE)),
         np.full((2 * edges, rows), -1.0),
-        np.empty((edges, rows + 1)),
-        np.empty((edges, rows + 1)),
+        np.empty((edges, rows)),
+        np.empty((edges, 6, columns + 1)),
         np.empty((edges, columns)),
     )

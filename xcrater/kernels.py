@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
-from xcrater.cover import EMPTY, copies, cover_row, disc_edges, region_runs, row_bounds
+from xcrater.cover import EMPTY, copies, cover_row, disc_edges, list_disc, region_runs, row_bounds
 from xcrater.polygons import polygon_bound, polygon_runs
 from xcrater.spans import (
     CENTER,
@@ -441,17 +441,20 @@ def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
 
 
 @inlined
-def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, widths,
+def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, lists,
                  cover, cells, filled, partly):  # fmt: skip
     """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
     left, right, half_turn = window[2], window[3], 0.5 * grid[2]
+    for e in range(count):
+        list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, grid, left, right, lists)
     for row in range(first, stop):
         i, r = row - first, row - window[0]
         ia = ic = id = ib = left  # of the disc before: empty
         for e in range(count):
             a, c, d, b = row_bounds(u, half[2 * e, i], half[2 * e + 1, i], half_turn, left, right)
-            cover_row(u, profiles, e, i, nodes, nvert, row, grid, areas, widths, a, c, left, cover)
-            cover_row(u, profiles, e, i, nodes, nvert, row, grid, areas, widths, d, b, left, cover)
+            at = (u, profiles[e], nodes[e], nvert, row, grid, areas[e, i], lists[e])
+            cover_row(*at, a, c, left, cover[e])
+            cover_row(*at, d, b, left, cover[e])
             for side in range(2):
                 for col in range(a if side == 0 else d, c if side == 0 else b):
                     w = cover[e, col - left]
@@ -573,7 +576,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
     int
         The first crater, in this order, that needs more lanes than there are; their number if none does.
     """
-    tables, nodes, profiles, half, areas, widths, cover = buffers
+    tables, nodes, profiles, half, areas, lists, cover = buffers
     lanes, cells, filled, whole = scratch
     count = edges.size
     for j in range(order.size):
@@ -585,7 +588,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             half[2 * e : 2 * e + 2, : stop - first] = -1.0
             disc_edges(
                 e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
-                areas, widths,
+                areas,
             )  # fmt: skip
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
@@ -602,7 +605,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             ):  # fmt: skip
                 return j
             _cover_rings(
-                block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, widths,
+                block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, lists,
                 cover, cells, filled, partly,
             )  # fmt: skip
         for e in range(count):
