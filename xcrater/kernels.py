@@ -406,10 +406,15 @@ def gather(block, codes, clean, u0, lat0, rad, inner, outer, nvert, touched, gri
             before = at
             for s in range(n):
                 r = spans[0, s] - r0
-                for c in range(spans[1, s] - c0, spans[2, s] - c0):
-                    if clean or codes[r, c] == VALID:
+                first, stop = spans[1, s] - c0, spans[2, s] - c0
+                if clean:
+                    for c in range(stop - first):
+                        out[at + c] = block[r, first + c]
+                    at += stop - first
+                else:
+                    for c in range(first, stop):
                         out[at] = block[r, c]
-                        at += 1
+                        at += codes[r, c] == VALID
             length[i, k] = at - before
 
 

@@ -187,7 +187,7 @@ class Leaf:
             size = (rows[1] - rows[0]) * (right - left) * index.size * regions
             if counts is not None:
                 size = min(size, int(counts[index].sum()))
-            out, length = np.empty(size, stored.dtype), np.empty((index.size, regions), np.int64)
+            out, length = np.empty(size + 1, stored.dtype), np.empty((index.size, regions), np.int64)
             part = slice(rows[0] - top, rows[1] - top)
             kernels.gather(
                 stored[part], codes if clean else codes[part], clean, craters.u0, craters.lat, craters.radius,
