@@ -828,7 +828,7 @@ def sum_runs(block, codes, clean, exact, weighted, runs, weight, offset, window,
 def collect(block, codes, clean, weighted, runs, weight, offset, window, weights, values, masses, length):
     """Copy the valid pixels of drawn regions, one region after another, to ``values``, and their weights to ``masses``.
 
-    Those without weight are left out. Their numbers go to ``length[i, k]``.
+    Those without weight are left out. Their numbers go to ``length[i, k]``. There has to be room for one pixel more.
     """
     down, across = int(weights.shape[0] > 1), int(weights.shape[1] > 1)
     n = 0
@@ -837,15 +837,20 @@ def collect(block, codes, clean, weighted, runs, weight, offset, window, weights
             begun = n
             for s in range(offset[i, k, 0], offset[i, k, 1]):
                 r = runs[0, s] - window[0]
-                for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
-                    if clean or codes[r, c] == VALID:
-                        if weighted:
-                            w = weight[s] * weights[r * down, c * across]
-                            if not w > 0.0:
-                                continue
-                            masses[n] = w
+                first, stop = runs[1, s] - window[2], runs[2, s] - window[2]
+                if weighted:
+                    for c in range(first, stop):
+                        w = weight[s] * weights[r * down, c * across]
+                        values[n], masses[n] = block[r, c], w
+                        n += (clean or codes[r, c] == VALID) and w > 0.0
+                elif clean:
+                    for c in range(stop - first):
+                        values[n + c] = block[r, first + c]
+                    n += stop - first
+                else:
+                    for c in range(first, stop):  # rather than a branch that cannot be foreseen
                         values[n] = block[r, c]
-                        n += 1
+                        n += codes[r, c] == VALID
             length[i, k] = n - begun
 
 

@@ -651,7 +651,7 @@ class Order:
             for (k, _, prefix), count in zip(asked, counts, strict=True):
                 selection.count_digits(keys[offsets[k] : offsets[k + 1]], shift, prefix, count)
         question = [first + np.arange(prefix.size) for _, first, prefix in asked]
-        present = [np.flatnonzero(c) for count in counts for c in count]
+        present = [np.flatnonzero(c != 0) for count in counts for c in count]  # several times as fast as of integers
         tally = [c[at] for c, at in zip((c for count in counts for c in count), present, strict=True)]
         roi = np.concatenate(question)
         return Pairs(

@@ -89,9 +89,9 @@ def _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts):
             most = max(most, held)
         if most < n:
             for i in range(a, b):
-                d = np.int64((np.uint64(keys[i]) >> shift) & np.uint64(255))
-                place = counts[d]
-                counts[d] = place + 1
+                digit = np.int64((np.uint64(keys[i]) >> shift) & np.uint64(255))
+                place = counts[digit]
+                counts[digit] = place + 1
                 spare_keys[place] = keys[i]
                 if weights is not None:
                     spare_weights[place] = weights[i]
@@ -121,7 +121,7 @@ def _fill(keys, a, b, low, shift, counts):
 @inlined
 def _keep(keys, a, b, low, shift, wanted, out):
     """Copy a bucket's keys to the front of ``out``, which may be the keys; returns their number."""
-    m = 0
+    m = np.int64(0)
     for i in range(a, b):
         key = keys[i]
         out[m] = key
@@ -223,7 +223,7 @@ def select(keys, offsets, q, mirrored, spare, counts, low_key, high_key):
         if high - low < np.uint64(min(BUCKETS, DENSE * n)):
             buckets = np.int64(high - low) + 1
         else:
-            buckets = 64
+            buckets = np.int64(64)
             while buckets < 4096 and buckets < n:
                 buckets *= 2
         shift = _bucket_shift(low, high, buckets)

@@ -354,7 +354,7 @@ class Leaf:
             pieces: list[tuple[Array, Array, Array, Array, int]] = []
             for members, shapes in self.shapes.parts():
                 for drawn in shapes.draw(craters, window):
-                    size = drawn.pixels()
+                    size = drawn.pixels() + 1
                     values, masses = np.empty(size, stored.dtype), np.empty(0 if unweighted else size)
                     lengths = np.empty(drawn.offset.shape[:2], np.int64)
                     kernels.collect(
