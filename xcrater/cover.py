@@ -35,8 +35,8 @@ from xcrater.spans import (
 _GAUSS_AT, _GAUSS_WEIGHT = np.polynomial.legendre.leggauss(8)
 
 # The short polynomial's number of coefficients, and how many radii away a pole has to be for an error below 1e-11.
-_SHORT, _MIDDLE, _LONG = 4, 6, 10
-_FAR_SHORT, _FAR_MIDDLE, _FAR_LONG = 400.0, 40.0, 8.0
+_SHORT, _MIDDLE, _LONG = 4, 6, 14
+_FAR_SHORT, _FAR_MIDDLE, _FAR_LONG = 400.0, 40.0, 4.0
 
 
 def _nodes(count):
@@ -81,15 +81,22 @@ def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
     for k in range(count):
         profile[G + k] = 0.0
     for j in range(count):
-        # rho is below 0.2: the sines' series to the last digit.
         t = rho * at[j] * along
+        if count == _LONG:
+            up = math.sin(0.5 * (rho - t)) * math.sin(0.5 * (rho + t))
+            h = 2.0 * math.asin(math.sqrt(up / (math.cos(lat0 + t) * cos0)))
+            value = h / math.sqrt(1.0 - at[j] * at[j]) * columns_per_radian
+            for k in range(count):
+                profile[G + k] += powers[k, j] * value
+            continue
+        # rho is below 0.04: the sines' series to the last digit.
         a, b = 0.25 * (rho - t) ** 2, 0.25 * (rho + t) ** 2
         tt = t * t
-        sinc = (1.0 - a / 6.0 * (1.0 - a / 20.0 * (1.0 - a / 42.0 * (1.0 - a / 72.0)))) * (
-            1.0 - b / 6.0 * (1.0 - b / 20.0 * (1.0 - b / 42.0 * (1.0 - b / 72.0)))
+        sinc = (1.0 - a / 6.0 * (1.0 - a / 20.0 * (1.0 - a / 42.0))) * (
+            1.0 - b / 6.0 * (1.0 - b / 20.0 * (1.0 - b / 42.0))
         )
-        sine = t * (1.0 - tt / 6.0 * (1.0 - tt / 20.0 * (1.0 - tt / 42.0 * (1.0 - tt / 72.0))))
-        cosine = 1.0 - 0.5 * tt * (1.0 - tt / 12.0 * (1.0 - tt / 30.0 * (1.0 - tt / 56.0 * (1.0 - tt / 90.0))))
+        sine = t * (1.0 - tt / 6.0 * (1.0 - tt / 20.0 * (1.0 - tt / 42.0)))
+        cosine = 1.0 - 0.5 * tt * (1.0 - tt / 12.0 * (1.0 - tt / 30.0 * (1.0 - tt / 56.0)))
         # sin²(h/2) over rho² (1 - s²)
         ratio = 0.25 * sinc / ((cos0 * cosine - sin0 * sine) * cos0)
         square = ratio * (rho * rho - tt)
@@ -166,10 +173,7 @@ def _area_between(profile, count, a, b):
     chord = (b - a) * math.sqrt(1.0 + slope * slope)
     angle = 2.0 * _arcsine(min(1.0, 0.5 * chord))
     # p(b) by Horner's rule, whose partial values are the coefficients of (p(s) - p(b)) / (s - b).
-    value = profile[P + count]
-    quotient = 0.0
-    power = 1.0
-    quotient = value
+    value = quotient = profile[P + count]
     at_b = value * b + profile[P + count - 1]
     for k in range(count - 2, -1, -1):
         quotient = quotient * a + at_b
@@ -238,7 +242,7 @@ def disc_lists(u, profile, nodes, count, grid, first, stop, left, lists):
         elif profile[COUNT] == _MIDDLE:
             _list_edges(profile, _MIDDLE, 3, u, first, stop, left, lists)
         else:
-            _list_edges(profile, _LONG, 4, u, first, stop, left, lists)
+            _list_edges(profile, _LONG, 5, u, first, stop, left, lists)
         return
     widest = int(profile[TOP])
     for i in range(first - left, stop - left):
@@ -533,14 +537,11 @@ def _beyond(profile, nodes, count, row, grid, d):
 @inlined
 def _beyond_listed(lists, at, row, area, d):
     """The same of discs with lists: of the edge of columns number ``at``, at a distance of d."""
-    if lists[0, at] > row or lists[3, at] < row:
-        return 0.0
-    w, part = area, 1.0
-    if lists[3, at] == row:
-        w, part = lists[5, at], lists[4, at]
-    if lists[0, at] == row:
-        w, part = w - lists[2, at], part - lists[1, at]
-    return max(0.0, w - d * part)
+    before, after = lists[0, at], lists[3, at]
+    w, part = (lists[5, at], lists[4, at]) if after == row else (area, 1.0)
+    less, left_out = (lists[2, at], lists[1, at]) if before == row else (0.0, 0.0)
+    beyond = max(0.0, w - less - d * (part - left_out))
+    return 0.0 if (before > row) | (after < row) else beyond
 
 
 @inlined
@@ -583,15 +584,19 @@ def cover_row(u, profile, nodes, nvert, row, grid, area, lists, start, stop, lef
 
 @inlined
 def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, grid, left, right, lists):
-    """`disc_lists` of disc e, of those columns within [left, right) that it reaches in some rows."""
+    """`disc_lists` of disc e, of those columns within [left, right) where it ends in some rows."""
     if not is_listed(profiles[e]):
         return
-    widest = -1.0
+    widest, narrowest = -1.0, np.inf
     for i in range(i_first, i_stop):
         widest = max(widest, half[2 * e + 1, i])
-    a, _, _, b = row_bounds(u, widest, widest, half_turn, left, right)
+        narrowest = min(narrowest, half[2 * e, i])
+    a, c, d, b = row_bounds(u, narrowest, widest, half_turn, left, right)
     if a < b:
-        disc_lists(u, profiles[e], nodes[e], nvert // 2 + 1, grid, a, b + 1, left, lists[e])
+        at = (u, profiles[e], nodes[e], nvert // 2 + 1, grid)
+        disc_lists(*at, a, min(c, b) + 1, left, lists[e])
+        if c < d:
+            disc_lists(*at, d, b + 1, left, lists[e])
 
 
 EMPTY = 1e-13

@@ -441,8 +441,29 @@ def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
 
 
 @inlined
-def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, lists,
-                 cover, cells, filled, partly):  # fmt: skip
+def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole):
+    """Bounds in lanes of what each disc holds and touches, within columns [left, right).
+
+    Disc e holds what goes to ``lanes[:, 2 * e + 1]`` and touches ``lanes[:, 2 * e + 2]``. Counts the pixels held that
+    the disc before does not touch in ``whole``.
+    """
+    for e in range(count):
+        pixels = 0
+        for row in range(stop - first):
+            a, c, d, b = row_bounds(u, half[2 * e, row], half[2 * e + 1, row], half_turn, left, right)
+            held, touched = c < d, a < b
+            lanes[0, 2 * e + 1, row] = np.int16(c - origin if held else OUTSIDE)
+            lanes[1, 2 * e + 1, row] = np.int16(d - origin if held else NOWHERE)
+            hole_a, hole_b = max(lanes[0, 2 * e, row] + origin, c), min(lanes[1, 2 * e, row] + origin, d)
+            pixels += d - c - max(0, hole_b - hole_a) if held else 0
+            lanes[0, 2 * e + 2, row] = np.int16(a - origin if touched else OUTSIDE)
+            lanes[1, 2 * e + 2, row] = np.int16(b - origin if touched else NOWHERE)
+        whole[e] = pixels
+
+
+@inlined
+def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
+                 lists, lanes, cover, cells, filled, partly):  # fmt: skip
     """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
     left, right, half_turn = window[2], window[3], 0.5 * grid[2]
     for e in range(count):
@@ -451,7 +472,13 @@ def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, 
         i, r = row - first, row - window[0]
         ia = ic = id = ib = left  # of the disc before: empty
         for e in range(count):
-            a, c, d, b = row_bounds(u, half[2 * e, i], half[2 * e + 1, i], half_turn, left, right)
+            if lanes[0, 2 * e + 2, i] >= lanes[1, 2 * e + 2, i]:
+                ia = ic = id = ib = left
+                continue
+            a, b = lanes[0, 2 * e + 2, i] + origin, lanes[1, 2 * e + 2, i] + origin
+            c = d = b
+            if lanes[0, 2 * e + 1, i] < lanes[1, 2 * e + 1, i]:
+                c, d = lanes[0, 2 * e + 1, i] + origin, lanes[1, 2 * e + 1, i] + origin
             at = (u, profiles[e], nodes[e], nvert, row, grid, areas[e, i], lists[e])
             cover_row(*at, a, c, left, cover[e])
             cover_row(*at, d, b, left, cover[e])
@@ -469,47 +496,10 @@ def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, 
 
 
 @inlined
-def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole):
-    """Bounds in lanes of what each disc holds and touches, within columns [left, right).
-
-    Disc e holds what goes to ``lanes[:, 2 * e + 1]`` and touches ``lanes[:, 2 * e + 2]``. Counts the pixels held that
-    the disc before does not touch in ``whole``.
-    """
-    for e in range(count):
-        whole[e] = 0
-        for row in range(stop - first):
-            a, c, d, b = row_bounds(u, half[2 * e, row], half[2 * e + 1, row], half_turn, left, right)
-            held = c < d
-            lanes[0, 2 * e + 1, row] = np.int16(c - origin if held else OUTSIDE)
-            lanes[1, 2 * e + 1, row] = np.int16(d - origin if held else NOWHERE)
-            lanes[0, 2 * e + 2, row] = np.int16(a - origin if a < b else OUTSIDE)
-            lanes[1, 2 * e + 2, row] = np.int16(b - origin if a < b else NOWHERE)
-            if held:
-                hole_a, hole_b = lanes[0, 2 * e, row] + origin, lanes[1, 2 * e, row] + origin
-                hole_a, hole_b = max(hole_a, c), min(hole_b, d)
-                whole[e] += d - c - max(0, hole_b - hole_a)
-
-
-@inlined
-def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half, half_turn, window, lanes, whole,
+def _scan_whole(block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
                 held):  # fmt: skip
-    """Add the wholly covered pixels of one crater's rings, of its copy at u; False where they need too many lanes."""
-    left, right, rows = window[2], window[3], stop - first
-    widest = -1.0
-    for row in range(rows):
-        widest = max(widest, half[2 * count - 1, row])
-    a, _, _, b = row_bounds(u, widest, widest, half_turn, left, right)
-    if a >= b:
-        return True
-    wide = b - a > 4 * LANES
-    if wide:
-        a -= (a - left) % LANES
-    groups = (b - a + LANES - 1) // LANES
-    if groups * LANES >= OUTSIDE:
-        return False
-    origin = min(a, left + block.shape[1] - groups * LANES)
-    _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole)
-    top = first - window[0]
+    """Add the wholly covered pixels of one crater's rings, by their lanes."""
+    rows, left, top = stop - first, window[2], first - window[0]
     for e in range(count):
         if whole[e] == 0:
             continue
@@ -526,7 +516,6 @@ def _scan_whole(block, codes, clean, exact, squares, u, first, stop, count, half
                     )  # fmt: skip
             row = until
         held[2 * e, MISSING] += whole[e] - (held[2 * e, COUNT] + held[2 * e, NANS] - before)
-    return True
 
 
 @inlined
@@ -599,14 +588,24 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         k_first, k_last = copies(u0[i], widest, grid[2], window[2], window[3])
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
-            if not _scan_whole(
-                block, codes, clean, exact, squares, u, first, stop, count, half, 0.5 * grid[2], window, lanes, whole,
-                held,
-            ):  # fmt: skip
+            a, _, _, b = row_bounds(u, widest, widest, 0.5 * grid[2], window[2], window[3])
+            if a >= b:
+                continue
+            wide = b - a > 4 * LANES
+            if wide:
+                a -= (a - window[2]) % LANES
+            groups = (b - a + LANES - 1) // LANES
+            if groups * LANES >= OUTSIDE:
                 return j
+            origin = min(a, window[2] + block.shape[1] - groups * LANES)
+            _cover_lanes(u, first, stop, count, half, 0.5 * grid[2], window[2], window[3], origin, lanes, whole)
+            _scan_whole(
+                block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
+                held,
+            )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, stop, count, half, nvert, grid, window, nodes, profiles, areas, lists,
-                cover, cells, filled, partly,
+                block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
+                lists, lanes, cover, cells, filled, partly,
             )  # fmt: skip
         for e in range(count):
             if filled[e] > 0:
