@@ -204,15 +204,37 @@ class TestStatistics:
         with said(StatisticError, f"received {name!r}", "q from 0 to 100, such as 'percentile_90'"):
             cdb.get_stats(da, "rim", name)
 
-    @pytest.mark.parametrize("weights", ["area", np.ones(3)], ids=["area", "array"])
+    @pytest.mark.parametrize("weights", ["areas", np.ones(3), True], ids=["name", "array", "bool"])
     def test_weights(self, cdb, da, weights):
-        with said(StatisticError, "received weights=", "weights are not supported yet, expected None"):
+        with said(StatisticError, "received weights=", "expected None, 'area'", "or an xarray.DataArray"):
             cdb.get_stats(da, "rim", weights=weights)
 
-    @pytest.mark.parametrize("coverage", ["touched", "exact", "centre", True])
+    def test_weights_on_another_grid(self, cdb, da):
+        for weights, what in (
+            (da[1:], "'y' is not the raster's"),
+            (da.assign_coords(x=da.x + 1), "'x' is not the raster's"),
+            (da.expand_dims(band=2), "with dimensions ('band', 'y', 'x')"),
+            (da.rio.write_crs("IAU_2015:49900"), "whose CRS is not the raster's"),
+            (da.astype(str), "of dtype <U"),
+        ):
+            with said(StatisticError, "received weights", what):
+                cdb.get_stats(da, "rim", weights=weights)
+
+    @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+    def test_weights_that_are_none(self, cdb, da, bad):
+        weights = xr.full_like(da, bad, dtype=float)
+        with said(StatisticError, "weights that are negative, infinite or not numbers"):
+            cdb.get_stats(da, "rim", weights=weights)
+
+    @pytest.mark.parametrize("name", ["quantile_1.5", "quantile_x", "frac_", "frac_x"])
+    def test_numbers_in_names(self, cdb, da, name):
+        with said(StatisticError, f"received {name!r}; expected {name.partition('_')[0]}_<"):
+            cdb.get_stats(da, "rim", name)
+
+    @pytest.mark.parametrize("coverage", ["touched", "Exact", "centre", True])
     def test_unknown_coverage(self, cdb, da, coverage):
         for ask in (cdb.get_stats, cdb.get_arrays):
-            with said(XcraterError, f"received coverage={coverage!r}", "expected one of 'all_touched', 'center'"):
+            with said(XcraterError, f"received coverage={coverage!r}", "expected one of 'all_touched', 'center', 'exact'"):
                 ask(da, "rim", coverage=coverage)
 
     def test_own_statistic_that_is_no_function(self, cdb, da):

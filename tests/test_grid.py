@@ -240,8 +240,8 @@ class TestPeriod:
         [
             (36, 36.0, True),
             (35, 36.0, False),
-            (37, 36.0, False),
-            (72, 36.0, False),
+            (37, 36.0, True),  # those past one turn do not count
+            (72, 36.0, True),
             (36, 36.4, True),
             (36, 36.6, False),
             (37, 36.6, True),

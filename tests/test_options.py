@@ -48,7 +48,7 @@ def test_bad_nvert(nvert):
         set_options(nvert=nvert)
 
 
-@pytest.mark.parametrize("coverage", ["exact", "centre", "", None, 1])
+@pytest.mark.parametrize("coverage", ["precise", "centre", "", None, 1])
 def test_bad_coverage_lists_the_accepted(coverage):
     with pytest.raises(ValueError, match=f"received coverage={coverage!r}; expected one of 'all_touched', 'center'"):
         set_options(coverage=coverage)
@@ -75,7 +75,7 @@ def test_bad_memory(memory):
 
 def test_nothing_is_set_when_one_value_is_bad():
     with pytest.raises(XcraterError):
-        set_options(nvert=8, coverage="exact")
+        set_options(nvert=8, coverage="precise")
     assert get_option("nvert") == 32
 
 

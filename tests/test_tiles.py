@@ -238,9 +238,12 @@ def test_the_range_of_infinities_alone_is_nan(dtype: str) -> None:
 
 @pytest.mark.parametrize("middle", [2.0, -2.0])
 def test_the_median_is_its_middle_value_whatever_lies_beside_it(middle: float) -> None:
-    values, offsets, out = np.array([-np.inf, middle, np.inf]), np.array([0, 3]), np.empty(1)
-    kernels.run_quantile(values, offsets, 0.5, out)
-    assert out[0] == middle
+    values = np.full(SHAPE, np.nan)
+    values[masks()[0, 4]] = np.inf
+    row, column = np.argwhere(masks()[0, 4])[:2].T
+    values[row, column] = -np.inf, middle
+    values[masks()[0, 4] & (np.cumsum(masks()[0, 4]).reshape(SHAPE) > 3)] = np.nan
+    assert statistics(values, stats=["median"])["median"][0, 0, 4] == middle
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS[1:], *FLOATS])
@@ -523,7 +526,12 @@ def test_pixels_are_those_under_the_mask(
                 assert held[slot] == number, (slot, k, i)
 
 
-@given(data=st.data(), seed=st.integers(0, 2**32 - 1), coverage=st.sampled_from(["center", "all_touched"]), nvert=st.sampled_from([0, 32]))
+@given(
+    data=st.data(),
+    seed=st.integers(0, 2**32 - 1),
+    coverage=st.sampled_from(["center", "all_touched"]),
+    nvert=st.sampled_from([0, 32]),
+)
 @settings(max_examples=40)
 def test_regions_put_together_from_rings_are_the_regions_alone(
     data: st.DataObject, seed: int, coverage: str, nvert: int

@@ -516,8 +516,8 @@ def test_requests_that_do_not_fit_say_so() -> None:
         get_stats(cdb, "rim", "percentile_101")
     with pytest.raises(StatisticError, match="asked for twice"):
         get_stats(cdb, "rim", "mean mean")
-    with pytest.raises(StatisticError, match="weights are not supported"):
-        get_stats(cdb, "rim", weights="area")
+    with pytest.raises(StatisticError, match="received weights='areas'"):
+        get_stats(cdb, "rim", weights="areas")
     with pytest.raises(StatisticError, match="a built-in statistic"):
         get_stats(cdb, "rim", add_stats={"mean": np.mean})
     with pytest.raises(StatisticError, match="expected a function"):

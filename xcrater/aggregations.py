@@ -38,7 +38,10 @@ def _decoded(state: State, stored: Array) -> Array:
 
 def _mean(state: State) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _decoded(state, state["total"] / state["weight"])
+        mean = state["total"] / state["weight"]
+    if state["total"].dtype.kind == "f":  # that of equal values may be off by its last digit
+        mean = np.clip(mean, state["low"], state["high"])
+    return _decoded(state, mean)
 
 
 def _sum(state: State) -> Array:
@@ -51,7 +54,8 @@ def _variance(state: State) -> Array:
     if state["total"].dtype.kind == "f":
         with np.errstate(invalid="ignore", divide="ignore"):
             # Of equal values the mean may be off by its last digit.
-            return np.where(state["low"] == state["high"], 0.0, state["m2"] / n)
+            alike = (state["low"] == state["high"]) & np.isfinite(state["low"])
+            return np.where(alike, 0.0, state["m2"] / n)
     from xcrater import kernels
 
     out = np.empty(n.size)
