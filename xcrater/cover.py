@@ -181,51 +181,112 @@ def _area_between(profile, count, a, b):
     return profile[ARC] * angle - (b - a) * slope * at_b + x * (b - a) * quotient
 
 
+# The loops below are short, without branches and over arrays that begin where they do, which is what the vectoriser
+# takes; the number of coefficients has to be a constant in each.
+
+
 @inlined
-def _crossings(profile, count, steps, sign, u, first, stop, left, out):
+def _newton(profile, count, sign, away, out):
+    """One of Newton's steps on the squares of half-widths. An error e of a crossing makes one of e² in an area."""
+    top = profile[TOP]
+    low, high = (-1.0, top) if sign < 0.0 else (top, 1.0)
+    for i in range(out.size):
+        d, s = abs(i + away), out[i]
+        g = profile[G + count - 1]
+        slope = 0.0
+        for k in range(count - 2, -1, -1):
+            slope = slope * s + g
+            g = g * s + profile[G + k]
+        x = 1.0 - s * s
+        down = 2.0 * g * (x * slope - s * g)
+        down = down if down * sign < 0.0 else -sign * 1e300
+        out[i] = min(max(s - (x * g * g - d * d) / down, low), high)
+
+
+@jit
+def _crossings(profile, sign, away, out):
     """Where the half-width passes the distance of each edge of columns, before (sign -1) or after (1) the widest.
 
-    Newton's method on the squares, from the parabola through the top. An error e makes one of e² in an area, where
-    the integrand is nil.
+    ``away`` is how far the first edge is from the meridian, negative to the west. From the parabola through the top.
     """
     top, widest = profile[TOP], profile[WIDEST]
     low, high = (-1.0, top) if sign < 0.0 else (top, 1.0)
-    for i in range(first - left, stop - left):
-        d = abs(i + left - u)
-        share = d / widest
-        s = top + sign * math.sqrt(max(0.0, 1.0 - share * share))
-        s = min(max(s, low), high)
-        for _ in range(steps):
-            g = profile[G + count - 1]
-            slope = 0.0
-            for k in range(count - 2, -1, -1):
-                slope = slope * s + g
-                g = g * s + profile[G + k]
-            x = 1.0 - s * s
-            down = 2.0 * g * (x * slope - s * g)
-            down = down if down * sign < 0.0 else -sign * 1e300
-            s = min(max(s - (x * g * g - d * d) / down, low), high)
-        out[i] = s
+    for i in range(out.size):
+        share = abs(i + away) / widest
+        out[i] = min(max(top + sign * math.sqrt(max(0.0, 1.0 - share * share)), low), high)
+    if profile[COUNT] == _SHORT:
+        for _ in range(2):
+            _newton(profile, _SHORT, sign, away, out)
+    elif profile[COUNT] == _MIDDLE:
+        for _ in range(3):
+            _newton(profile, _MIDDLE, sign, away, out)
+    else:
+        for _ in range(5):
+            _newton(profile, _LONG, sign, away, out)
 
 
 @inlined
-def _list_edges(profile, count, steps, u, first, stop, left, lists):
-    """Fill the lists of where edges of columns [first, stop) cross a disc; see `disc_lists`."""
-    radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
-    for side in range(2):
-        sign = 2.0 * side - 1.0
-        rows, parts, areas = lists[3 * side], lists[3 * side + 1], lists[3 * side + 2]
-        _crossings(profile, count, steps, sign, u, first, stop, left, parts)
-        for i in range(first - left, stop - left):
-            rows[i] = math.floor(middle + radius * parts[i])
-        for i in range(first - left, stop - left):
-            start = (rows[i] - middle) / radius
-            areas[i] = radius * _area_between(profile, count, min(max(start, -1.0), parts[i]), parts[i])
-        for i in range(first - left, stop - left):
-            parts[i] = radius * parts[i] - (rows[i] - middle)
-        for i in range(first - left, stop - left):
-            missed = abs(i + left - u) >= widest
-            rows[i] = -sign * np.inf if missed else rows[i]
+def _areas_to(profile, count, rows, parts, areas):
+    radius, middle = profile[RADIUS], profile[MIDDLE]
+    for i in range(areas.size):
+        start = (rows[i] - middle) / radius
+        areas[i] = radius * _area_between(profile, count, min(max(start, -1.0), parts[i]), parts[i])
+
+
+@jit
+def _crossing_areas(profile, rows, parts, areas):
+    """The disc's area on one side between the start of each row and a crossing in it."""
+    if profile[COUNT] == _SHORT:
+        _areas_to(profile, _SHORT, rows, parts, areas)
+    elif profile[COUNT] == _MIDDLE:
+        _areas_to(profile, _MIDDLE, rows, parts, areas)
+    else:
+        _areas_to(profile, _LONG, rows, parts, areas)
+
+
+@inlined
+def _areas_of(profile, count, row_start, out):
+    radius, start = profile[RADIUS], row_start - profile[MIDDLE]
+    for i in range(out.size):
+        a, b = min(max((start + i) / radius, -1.0), 1.0), min(max((start + i + 1) / radius, -1.0), 1.0)
+        out[i] = radius * _area_between(profile, count, a, b)
+
+
+@inlined
+def _half_widths_of(profile, count, row_start, contained, touched):
+    radius, start, top, widest = profile[RADIUS], row_start - profile[MIDDLE], profile[TOP], profile[WIDEST]
+    for i in range(contained.size):
+        a, b = (start + i) / radius, (start + i + 1) / radius
+        h = min(_half_width(profile, count, a), _half_width(profile, count, b))
+        contained[i] = h if (a > -1.0) & (b < 1.0) else -1.0
+    for i in range(touched.size):
+        a, b = (start + i) / radius, (start + i + 1) / radius
+        c, d = min(max(a, -1.0), 1.0), min(max(b, -1.0), 1.0)
+        h = max(_half_width(profile, count, c), _half_width(profile, count, d))
+        h = widest if (a <= top) & (b >= top) else h
+        touched[i] = h if (b > -1.0) & (a < 1.0) else -1.0
+
+
+@jit
+def _row_areas(profile, row_start, out):
+    """A circle's area on one side in each row from the first on."""
+    if profile[COUNT] == _SHORT:
+        _areas_of(profile, _SHORT, row_start, out)
+    elif profile[COUNT] == _MIDDLE:
+        _areas_of(profile, _MIDDLE, row_start, out)
+    else:
+        _areas_of(profile, _LONG, row_start, out)
+
+
+@jit
+def _row_half_widths(profile, row_start, contained, touched):
+    """Half-widths of the pixels that a circle contains and touches in each row from the first on."""
+    if profile[COUNT] == _SHORT:
+        _half_widths_of(profile, _SHORT, row_start, contained, touched)
+    elif profile[COUNT] == _MIDDLE:
+        _half_widths_of(profile, _MIDDLE, row_start, contained, touched)
+    else:
+        _half_widths_of(profile, _LONG, row_start, contained, touched)
 
 
 @jit
@@ -237,12 +298,20 @@ def disc_lists(u, profile, nodes, count, grid, first, stop, left, lists):
     where an edge passes the disc by.
     """
     if profile[KIND] == SERIES:
-        if profile[COUNT] == _SHORT:
-            _list_edges(profile, _SHORT, 2, u, first, stop, left, lists)
-        elif profile[COUNT] == _MIDDLE:
-            _list_edges(profile, _MIDDLE, 3, u, first, stop, left, lists)
-        else:
-            _list_edges(profile, _LONG, 5, u, first, stop, left, lists)
+        radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
+        away = first - u
+        for side in range(2):
+            sign = 2.0 * side - 1.0
+            rows = lists[3 * side, first - left : stop - left]
+            parts = lists[3 * side + 1, first - left : stop - left]
+            _crossings(profile, sign, away, parts)
+            for i in range(rows.size):
+                rows[i] = math.floor(middle + radius * parts[i])
+            _crossing_areas(profile, rows, parts, lists[3 * side + 2, first - left : stop - left])
+            for i in range(parts.size):
+                parts[i] = radius * parts[i] - (rows[i] - middle)
+            for i in range(rows.size):
+                rows[i] = rows[i] if abs(i + away) < widest else -sign * np.inf
         return
     widest = int(profile[TOP])
     for i in range(first - left, stop - left):
@@ -425,27 +494,6 @@ def row_latitudes(grid, row):
     return min(max(a, -half_pi), half_pi), min(max(b, -half_pi), half_pi)
 
 
-@inlined
-def _row_areas(profile, count, row_start, row_stop, to, e, half, areas):
-    """Areas of each row on one side, and half-widths of what is contained and touched, of a circle with a series."""
-    radius, middle, top, widest = profile[RADIUS], profile[MIDDLE], profile[TOP], profile[WIDEST]
-    start = (row_start - middle) / radius
-    step = 1.0 / radius
-    for i in range(row_stop - row_start):
-        a = min(max((row_start + i - middle) / radius, -1.0), 1.0)
-        b = min(max((row_start + i + 1 - middle) / radius, -1.0), 1.0)
-        areas[e, to + i] = radius * _area_between(profile, count, a, b)
-    before = _half_width(profile, count, min(max(start, -1.0), 1.0))
-    for i in range(row_stop - row_start):
-        a = (row_start + i - middle) / radius
-        b = a + step
-        after = _half_width(profile, count, min(max(b, -1.0), 1.0))
-        half[2 * e, to + i] = min(before, after) if a > -1.0 and b < 1.0 else -1.0
-        reached = -1.0 if b <= -1.0 or a >= 1.0 else max(before, after)
-        half[2 * e + 1, to + i] = widest if a <= top <= b else reached
-        before = after
-
-
 @jit
 def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
                areas):  # fmt: skip
@@ -457,13 +505,9 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
     if profile[KIND] == SERIES:
-        at = (row_start, row_stop, row_start - first, e, half, areas)
-        if profile[COUNT] == _SHORT:
-            _row_areas(profile, _SHORT, *at)
-        elif profile[COUNT] == _MIDDLE:
-            _row_areas(profile, _MIDDLE, *at)
-        else:
-            _row_areas(profile, _LONG, *at)
+        a, b = row_start - first, row_stop - first
+        _row_areas(profile, row_start, areas[e, a:b])
+        _row_half_widths(profile, row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
         return
     at = (lat0, rho, nvert)
     disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
