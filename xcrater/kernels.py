@@ -407,17 +407,31 @@ CELLS = 512
 @inlined
 def _merge_cells(cells, e, n, held, t):
     """Merge weights and values of n pixels, ``cells[:, e]``, into an accumulator of floats."""
-    weight = total = square = 0.0
+    # Of two at a time, since one sum has to wait for itself.
+    weight = other_weight = total = other_total = square = other_square = 0.0
     low, high = np.inf, -np.inf
-    for j in range(n):
-        weight += cells[0, e, j]
-        total += cells[0, e, j] * cells[1, e, j]
-        low, high = min(low, cells[1, e, j]), max(high, cells[1, e, j])
+    for j in range(0, n - 1, 2):
+        w, x, other_w, other_x = cells[0, e, j], cells[1, e, j], cells[0, e, j + 1], cells[1, e, j + 1]
+        weight += w
+        other_weight += other_w
+        total += w * x
+        other_total += other_w * other_x
+        low, high = min(low, min(x, other_x)), max(high, max(x, other_x))
+    if n % 2:
+        w, x = cells[0, e, n - 1], cells[1, e, n - 1]
+        weight += w
+        total += w * x
+        low, high = min(low, x), max(high, x)
+    weight, total = weight + other_weight, total + other_total
     mean = total / weight
-    for j in range(n):
-        d = cells[1, e, j] - mean
+    for j in range(0, n - 1, 2):
+        d, other_d = cells[1, e, j] - mean, cells[1, e, j + 1] - mean
         square += cells[0, e, j] * (d * d)
-    _merge_float(held, t, weight, total, square)
+        other_square += cells[0, e, j + 1] * (other_d * other_d)
+    if n % 2:
+        d = cells[1, e, n - 1] - mean
+        square += cells[0, e, n - 1] * (d * d)
+    _merge_float(held, t, weight, total, square + other_square)
     held[t, LOW], held[t, HIGH] = min(held[t, LOW], low), max(held[t, HIGH], high)
 
 
@@ -440,25 +454,34 @@ def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
         held[e, NANS] += w
 
 
-@inlined
-def _cover_lanes(u, first, stop, count, half, half_turn, left, right, origin, lanes, whole):
-    """Bounds in lanes of what each disc holds and touches, within columns [left, right).
+@jit
+def _cover_lanes(u, contained, touched, half_turn, left, right, origin, lanes):
+    """Bounds in lanes of what a disc holds and touches, within columns [left, right): ``lanes[:, 1]``, ``lanes[:, 2]``.
 
-    Disc e holds what goes to ``lanes[:, 2 * e + 1]`` and touches ``lanes[:, 2 * e + 2]``. Counts the pixels held that
-    the disc before does not touch in ``whole``.
+    Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches. A loop without
+    branches, for the vectoriser.
     """
-    for e in range(count):
-        pixels = 0
-        for row in range(stop - first):
-            a, c, d, b = row_bounds(u, half[2 * e, row], half[2 * e + 1, row], half_turn, left, right)
-            held, touched = c < d, a < b
-            lanes[0, 2 * e + 1, row] = np.int16(c - origin if held else OUTSIDE)
-            lanes[1, 2 * e + 1, row] = np.int16(d - origin if held else NOWHERE)
-            hole_a, hole_b = max(lanes[0, 2 * e, row] + origin, c), min(lanes[1, 2 * e, row] + origin, d)
-            pixels += d - c - max(0, hole_b - hole_a) if held else 0
-            lanes[0, 2 * e + 2, row] = np.int16(a - origin if touched else OUTSIDE)
-            lanes[1, 2 * e + 2, row] = np.int16(b - origin if touched else NOWHERE)
-        whole[e] = pixels
+    hole_first, hole_stop = lanes[0, 0, : touched.size], lanes[1, 0, : touched.size]
+    held_first, held_stop = lanes[0, 1, : touched.size], lanes[1, 1, : touched.size]
+    first, stop = lanes[0, 2, : touched.size], lanes[1, 2, : touched.size]
+    for row in range(touched.size):
+        h = min(touched[row], half_turn)
+        a, b = max(math.floor(u - h), left), min(math.ceil(u + h), right)
+        meets = (h >= 0.0) & (a < b)
+        first[row] = np.int32(a - origin if meets else OUTSIDE)
+        stop[row] = np.int32(b - origin if meets else NOWHERE)
+    for row in range(touched.size):
+        h = min(contained[row], half_turn)
+        c, d = max(math.ceil(u - h), left), min(math.floor(u + h), right)
+        holds = (h >= 0.0) & (c < d)
+        held_first[row] = np.int32(c - origin if holds else OUTSIDE)
+        held_stop[row] = np.int32(d - origin if holds else NOWHERE)
+    pixels = 0
+    for row in range(touched.size):
+        c, d = np.int64(held_first[row]), np.int64(held_stop[row])
+        hole = min(np.int64(hole_stop[row]), d) - max(np.int64(hole_first[row]), c)
+        pixels += max(0, d - c) - (max(0, hole) if c < d else 0)
+    return pixels
 
 
 @inlined
@@ -479,9 +502,9 @@ def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, 
             c = d = b
             if lanes[0, 2 * e + 1, i] < lanes[1, 2 * e + 1, i]:
                 c, d = lanes[0, 2 * e + 1, i] + origin, lanes[1, 2 * e + 1, i] + origin
-            at = (u, profiles[e], nodes[e], nvert, row, grid, areas[e, i], lists[e])
-            cover_row(*at, a, c, left, cover[e])
-            cover_row(*at, d, b, left, cover[e])
+            at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
+            cover_row(*at, a, c, left, cover)
+            cover_row(*at, d, b, left, cover)
             for side in range(2):
                 for col in range(a if side == 0 else d, c if side == 0 else b):
                     w = cover[e, col - left]
@@ -598,7 +621,11 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             if groups * LANES >= OUTSIDE:
                 return j
             origin = min(a, window[2] + block.shape[1] - groups * LANES)
-            _cover_lanes(u, first, stop, count, half, 0.5 * grid[2], window[2], window[3], origin, lanes, whole)
+            for e in range(count):
+                whole[e] = _cover_lanes(
+                    u, half[2 * e, : stop - first], half[2 * e + 1, : stop - first], 0.5 * grid[2], float(window[2]),
+                    float(window[3]), origin, lanes[:, 2 * e : 2 * e + 3],
+                )  # fmt: skip
             _scan_whole(
                 block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
                 held,
