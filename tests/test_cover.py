@@ -22,7 +22,7 @@ from tests.strategies import GridCase
 from xcrater import CraterDatabase, cover, kernels
 from xcrater.grid import Grid
 from xcrater.plan import Craters, Tile, make_plan, place
-from xcrater.tiles import Leaf, Shapes, covered, merge
+from xcrater.tiles import Leaf, Shapes, Sums, _add_up, covered, merge
 
 Array = NDArray[Any]
 
@@ -272,11 +272,9 @@ def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, 
     """Merged accumulators of all craters, the slots that both ways have."""
     plan = make_plan(grid_of(FIELD, *edges), CRATERS, 2.0)
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
-    found = np.full((len(CRATERS), len(REGIONS), 8), np.nan)
-    for one in merged.sums:
-        assert np.isnan(found[one.row]).all()
-        found[one.row] = one.sums[:, 0, :, :8]
-    return found
+    row = np.arange(len(CRATERS), dtype=np.int32)
+    pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
+    return _add_up(pieces, row)[:, 0]
 
 
 def assert_sums_agree(found: Array, wanted: Array) -> None:
