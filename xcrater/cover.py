@@ -166,16 +166,21 @@ def _arc_area(a, rho, first, stop):
     """Integral of the half-width (radians) over colatitude, along a circle's azimuths from first to stop."""
     sin_a, cos_a = math.sin(a), math.cos(a)
     sin_rho = math.sin(rho)
-    gap = math.sin(0.5 * (a - rho))
-    sin_gap = math.sin(a - rho)
+    gap, far = math.sin(0.5 * (a - rho)), math.cos(0.5 * (a + rho))
+    sin_gap, sin_far = math.sin(a - rho), math.sin(a + rho)
     total = 0.0
     for i in range(_GAUSS_AT.size):
         theta = 0.5 * (first + stop) + 0.5 * (stop - first) * _GAUSS_AT[i]
-        half = math.sin(0.5 * theta)
-        sine = 2.0 * half * math.cos(0.5 * theta)
-        sin2_c = gap * gap + sin_a * sin_rho * half * half
-        sin_c = 2.0 * math.sqrt(sin2_c * max(0.0, 1.0 - sin2_c))
-        h = math.atan2(sin_rho * sine, sin_gap + 2.0 * cos_a * sin_rho * half * half)
+        half, other = math.sin(0.5 * theta), math.cos(0.5 * theta)
+        sine = 2.0 * half * other
+        # sin²(c/2) and cos²(c/2), either with all its digits at its own pole; likewise the cosine part of h
+        sin_c = 2.0 * math.sqrt(
+            (gap * gap + sin_a * sin_rho * half * half) * (far * far + sin_a * sin_rho * other * other)
+        )
+        x = sin_gap + 2.0 * cos_a * sin_rho * half * half
+        if half > other:
+            x = sin_far - 2.0 * cos_a * sin_rho * other * other
+        h = math.atan2(sin_rho * sine, x)
         if sin_c > 0.0:
             total += _GAUSS_WEIGHT[i] * h * (sin_a * sin_rho * sine / sin_c)
     return 0.5 * (stop - first) * total
