@@ -336,13 +336,19 @@ def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
 def test_statistics_do_not_depend_on_chunks() -> None:
     values, nodata = pixels_of("i2", 9)
     table = pd.DataFrame(
-        {"lat": [10.0, 85.0, -20.0, 0.5, -89.0], "lon": [3.0, -60.0, 177.0, 100.0, 20.0], "r": [7e5, 6e5, 1.2e6, 3e3, 6e4]}
+        {
+            "lat": [10.0, 85.0, -20.0, 0.5, -89.0],
+            "lon": [3.0, -60.0, 177.0, 100.0, 20.0],
+            "r": [7e5, 6e5, 1.2e6, 3e3, 6e4],
+        }
     )
     cdb = CraterDatabase(table, "moon")
     cdb.add_circles("true", nvert=None)
     cdb.add_annuli("ring", 0.97, 1)
     stats = "count mean std min max sum median majority coverage"
-    whole = sts.data_array(values, FIELD, nodata=nodata).craters.get_stats(cdb, ["true", "ring"], stats, coverage="exact")
+    whole = sts.data_array(values, FIELD, nodata=nodata).craters.get_stats(
+        cdb, ["true", "ring"], stats, coverage="exact"
+    )
     for chunks in ((17, 41), (90, 7), (1, 180)):
         lazy = sts.data_array(values, FIELD, nodata=nodata, chunks={"y": chunks[0], "x": chunks[1]})
         found = lazy.craters.get_stats(cdb, ["true", "ring"], stats, coverage="exact")

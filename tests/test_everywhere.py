@@ -126,7 +126,6 @@ def geographic(axes: tuple[float, float], start: float, step: float, columns: in
     return Map(crs, axes, transform, shape, period=360 / abs(step), **more)
 
 
-TURN = 2 * math.pi / 2
 PROJECTED: dict[str, tuple[str, tuple[float, float, float, float], dict[str, Any]]] = {
     "equirectangular, lat_ts": ("+proj=eqc +lat_ts=30 +lon_0=180", (-2.720699, 2.720699, -1.5708, 1.5708), {"centre": (180, 0)}),
     "equirectangular, part": ("+proj=eqc +lat_ts=-40 +lon_0=-75", (-1, 2, -1.2, 1.5), {"centre": (-75, 0)}),
@@ -242,12 +241,10 @@ class Oracle:
         """From a point of planetocentric latitude, metres; where it is far from the bounds, about."""
         lat = float(self.on.geodetic(lat))
         out = haversine(lon, lat, self.x, self.y) * self.on.axes[0]
-        if self.on.axes[0] != self.on.axes[1] or True:
-            slack = 0.012 * out + np.where(np.isfinite(self.reach), self.reach, 0)
-            close = self.shown & np.logical_or.reduce([np.abs(out - bound) <= slack for bound in bounds])
-            n = np.count_nonzero(close)
-            if n:
-                _, _, out[close] = self.geod.inv(np.full(n, lon), np.full(n, lat), self.x[close], self.y[close])
+        slack = 0.012 * out + np.where(np.isfinite(self.reach), self.reach, 0)
+        close = self.shown & np.logical_or.reduce([np.abs(out - bound) <= slack for bound in bounds])
+        n = np.count_nonzero(close)
+        _, _, out[close] = self.geod.inv(np.full(n, lon), np.full(n, lat), self.x[close], self.y[close])
         return np.where(self.shown, out, np.inf)
 
     def pixels(self, lon: float, lat: float, inner: float, outer: float) -> tuple[Array, Array]:
@@ -257,7 +254,7 @@ class Oracle:
         certain = np.abs(distance - outer) > self.reach
         if inner:
             certain &= np.abs(distance - inner) > self.reach
-        return inside, certain | ~self.shown & np.isinf(self.reach) & False | (~self.shown)
+        return inside, certain | ~self.shown
 
 
 @cache
@@ -315,7 +312,9 @@ def test_pixels_within_geodesic_distance(name: str) -> None:
     assert check_centres(name, 12, len(name)) > 0
 
 
-def check_consistency(name: str, n: int, seed: int, coverages: tuple[str, ...] = ("all_touched", "center", "exact")) -> None:
+def check_consistency(
+    name: str, n: int, seed: int, coverages: tuple[str, ...] = ("all_touched", "center", "exact")
+) -> None:
     """Arrays and statistics tell of the same pixels, and the three rules of one another."""
     on = MAPS[name]
     craters = telling_craters(on, n, seed)
@@ -348,3 +347,349 @@ def check_consistency(name: str, n: int, seed: int, coverages: tuple[str, ...] =
 @pytest.mark.parametrize("name", MAPS)
 def test_arrays_and_statistics_agree(name: str) -> None:
     check_consistency(name, 6, len(name) + 1)
+
+
+# Areas
+
+
+def ring_area(on: Map, lon: float, lat: float, inner: float, outer: float) -> float:
+    """True area between two geodesic circles around a point of planetocentric latitude, m²."""
+
+    def disc(radius: float) -> float:
+        if on.axes[0] == on.axes[1]:
+            return 4 * math.pi * on.axes[0] ** 2 * math.sin(radius / on.axes[0] / 2) ** 2
+        phi = float(on.geodetic(lat))
+
+        def polygon(n: int) -> float:
+            turn = np.arange(n) * 360 / n
+            x, y, _ = on.geod.fwd(np.full(n, lon), np.full(n, phi), turn, np.full(n, radius))
+            return abs(on.geod.polygon_area_perimeter(x, y)[0])
+
+        return (4 * polygon(1024) - polygon(512)) / 3  # the error falls with the square
+
+    return disc(outer) - (disc(inner) if inner else 0.0)
+
+
+def zoomed(on: Map, lon: float, lat: float, radius: float, pixels: int) -> Map:
+    """The same projection, with so many pixels over some radius (metres) around a point."""
+    lat = float(on.geodetic(lat))
+    if on.proj:
+        projection = pyproj.Proj(f"{on.proj} +a={on.axes[0]} +b={on.axes[1]} +units=m +no_defs")
+        x, y, _ = on.geod.fwd(np.full(65, lon), np.full(65, lat), np.linspace(0, 360, 65), np.full(65, radius))
+        u, v = projection(x, y)
+        u = -u if on.west else u
+        west, east, south, north = u.min(), u.max(), v.min(), v.max()
+        step = 2 * radius / pixels
+    else:
+        y = (
+            lat
+            if not on.ocentric
+            else math.degrees(math.atan((on.axes[1] / on.axes[0]) ** 2 * math.tan(math.radians(lat))))
+        )
+        high = math.degrees(radius / on.axes[1])
+        wide = 1.3 * high / math.cos(math.radians(min(abs(y) + high, 89)))
+        x = -lon if on.west else lon
+        west, east, south, north = x - wide, x + wide, max(-90, y - high * 1.02), min(90, y + high * 1.02)
+        step = 2 * high / pixels
+    cols, rows = (math.ceil((b - a) / step) + 4 for a, b in ((west, east), (south, north)))
+    return replace(on, transform=Affine(step, 0, west - 2 * step, 0, -step, north + 2 * step), shape=(rows, cols))
+
+
+def area_errors(on: Map, places: Any, pixels: int = 160) -> list[float]:
+    """Relative errors of the areas of discs and rings."""
+    out = []
+    for lon, lat, degrees in places:
+        radius = math.radians(degrees) * on.axes[0]
+        zoom = zoomed(on, lon, lat, radius, pixels)
+        cdb = table_of(zoom, pd.DataFrame({"lat": [lat], "lon": [lon], "radius": [radius]}))
+        area = zoom.data(np.ones(zoom.shape, "u1")).craters.get_stats(cdb, list(BOUNDS), "area", coverage="exact")
+        for region, (inner, outer) in BOUNDS.items():
+            wanted = ring_area(on, lon, lat, inner * radius, outer * radius)
+            out.append(area["area"].sel(region=region).item() / wanted - 1)
+    return out
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_areas_are_those_of_caps(name: str) -> None:
+    on = MAPS[name]
+    lon, lat = on.centre
+    at = lat - math.copysign(2.5, lat or 1)
+    errors = area_errors(on, [(lon + 3.0, at, 1.0)])
+    assert max(map(abs, errors)) < 5e-8, errors
+
+
+# Polygons of one's own
+
+
+def ocentric_places(on: Map) -> tuple[Array, Array]:
+    """East longitude and planetocentric latitude of the pixels' centres."""
+    x, y = on.places()
+    inside = np.degrees(
+        np.arctan((on.axes[1] / on.axes[0]) ** 2 * np.tan(np.radians(np.clip(y, -89.99999999, 89.99999999))))
+    )
+    return x, np.where(np.abs(y) >= 89.99999999, y, inside)
+
+
+def random_polygons(n: int, seed: int) -> list[Any]:
+    """Stars, some with a hole, some in two parts, some across the antimeridian, some None; longitudes may pass 180."""
+    rng = np.random.default_rng(seed)
+
+    def star(lon: float, lat: float, size: float) -> Any:
+        turn = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 14)))
+        away = size * rng.uniform(0.3, 1, turn.size)
+        return shapely.Polygon(np.stack([lon + away * np.cos(turn), lat + 0.8 * away * np.sin(turn)], axis=1)).buffer(0)
+
+    out: list[Any] = []
+    while len(out) < n:
+        lon = rng.choice([180.0, -180.0, 0.0, rng.uniform(-180, 180)]) + rng.normal(0, 4)
+        lat, size = rng.uniform(-55, 55), np.exp(rng.uniform(np.log(0.5), np.log(30)))
+        shape = star(lon, lat, size)
+        kind = rng.integers(4)
+        if kind == 1:
+            shape = shape.difference(shape.centroid.buffer(size / 6, quad_segs=2))
+        if kind == 2:
+            shape = shapely.MultiPolygon(
+                [*shapely.get_parts(shape), *shapely.get_parts(star(lon + 2.5 * size, lat, size / 2))]
+            )
+        if shape.is_valid and not shape.is_empty and "Polygon" in shape.geom_type:
+            out.append(shape)
+    out[n // 2] = None
+    return out
+
+
+def with_polygons(on: Map, shapes: list[Any]) -> CraterDatabase:
+    n = len(shapes)
+    table = pd.DataFrame({"lat": np.linspace(-80, 80, n), "lon": np.linspace(-180, 170, n), "r": on.axes[0] / 20})
+    cdb = CraterDatabase(table, on.body, "planetocentric")
+    cdb.add_polygons("mapped", shapes)
+    cdb.add_annuli("ring", 0.5, 1.5, nvert=None)
+    return cdb
+
+
+def check_polygons(name: str, n: int, seed: int) -> None:
+    on = MAPS[name]
+    shapes = random_polygons(n, seed)
+    cdb, da = with_polygons(on, shapes), on.numbered()
+    stats = da.craters.get_stats(cdb, ["ring", "mapped"], "count sum", coverage="center").sel(region="mapped")
+    arrays = da.craters.get_arrays(cdb, ["mapped", "ring"], coverage="center").compute()["mapped"]
+    x, y = ocentric_places(on)
+    step = oracle(name).reach / on.axes[0] * 180 / math.pi
+    step = np.where(np.isfinite(step), step / np.maximum(np.cos(np.radians(np.where(np.isfinite(y), y, 0))), 0.01), 360)
+    for i, shape in enumerate(shapes):
+        found = numbers(arrays.iloc[i])
+        assert stats["count"][i] == found.size
+        if shape is None:
+            assert not found.size
+            continue
+        got = np.zeros(on.shape, bool)
+        got.flat[found] = True
+        inside = ref.lonlat_mask((x, y), shape)
+        near = np.zeros(on.shape, bool)
+        edge = shape.boundary
+        shapely.prepare(edge)
+        shown = np.isfinite(x)
+        for turn in (-360, 0, 360):
+            points = shapely.points(np.mod(x[shown] + 180, 360) - 180 + turn, y[shown])
+            near[shown] |= shapely.dwithin(edge, points, step[shown])
+        wrong = (got != inside) & ~near
+        assert not wrong.any(), (name, i, shape.wkt, np.argwhere(wrong)[:5])
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_polygons_hold_the_pixels_whose_centre_they_contain(name: str) -> None:
+    check_polygons(name, 8, 3)
+
+
+def lonlat_area(shape: Any, radius: float) -> float:
+    """Area on a sphere of a polygon whose edges are straight in longitude and latitude: the sum of R² ∫ sin(lat) dlon."""
+    total = []
+    for part in shapely.get_parts(shape):
+        part = shapely.geometry.polygon.orient(part)
+        for ring in (part.exterior, *part.interiors):
+            x, y = np.radians(np.asarray(ring.coords)).T
+            dx, dy = np.diff(x), np.diff(y)
+            # The mean of the sine between two latitudes, without their difference below
+            total += (-dx * np.sin((y[1:] + y[:-1]) / 2) * np.sinc(dy / 2 / np.pi)).tolist()
+    return radius**2 * math.fsum(total)
+
+
+SMALL = shapely.Polygon(
+    [(2.5, -2.6), (3.6, -2.9), (3.3, -1.9), (4.0, -1.4), (2.9, -1.6), (2.2, -1.2)],
+    [[(2.9, -2.4), (3.2, -2.5), (3.0, -2.1)]],
+)
+SPHERES = [name for name, on in MAPS.items() if on.axes == SPHERE]
+
+
+@pytest.mark.parametrize("name", SPHERES)
+def test_polygons_have_their_true_area(name: str) -> None:
+    on = MAPS[name]
+    lon, lat = on.centre
+    shape = shapely.affinity.translate(SMALL, lon, lat if abs(lat) < 80 else math.copysign(80, lat))
+    middle = shape.envelope.centroid
+    on = zoomed(on, middle.x, middle.y, math.radians(1.5) * on.axes[0], 200)
+    cdb = with_polygons(on, [shape, None])
+    stats = on.data(np.ones(on.shape, "u1")).craters.get_stats(cdb, "mapped", "count area", coverage="exact")
+    assert stats["area"][0].item() == pytest.approx(lonlat_area(shape, on.axes[0]), rel=3e-6)
+    assert stats["count"][1] == 0
+    assert stats["area"][1] == 0
+
+
+CROSSING = {
+    "running on": shapely.Polygon([(170, -10), (195, -10), (190, 30), (170, 20)]),
+    "running on, west": shapely.Polygon([(-190, -10), (-165, -10), (-170, 30), (-190, 20)]),
+    "jumping": shapely.Polygon([(170, -10), (-165, -10), (-170, 30), (170, 20)]),
+    "cut": shapely.union_all(
+        [
+            shapely.Polygon([(170, -10), (195, -10), (190, 30), (170, 20)]) & shapely.box(0, -90, 180, 90),
+            shapely.affinity.translate(
+                shapely.Polygon([(170, -10), (195, -10), (190, 30), (170, 20)]) & shapely.box(180, -90, 360, 90), -360
+            ),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["0 to 360", "±180", "past 360", "gridline", "westward", "sinusoidal, sphere", "Mercator, sphere",
+                                  "equirectangular, lat_ts, sphere", "Lambert azimuthal, sphere"])  # fmt: skip
+def test_polygons_across_the_antimeridian(name: str) -> None:
+    on = MAPS[name]
+    cdb, da = with_polygons(on, list(CROSSING.values())), on.numbered()
+    for coverage in ("center", "exact", "all_touched"):
+        stats = da.craters.get_stats(cdb, "mapped", "count sum min max", coverage=coverage)
+        assert stats["count"][0] > 0
+        for stat in stats:
+            rtol = 1e-7 if on.proj else 1e-9
+            np.testing.assert_allclose(stats[stat], stats[stat][0], rtol=rtol, err_msg=f"{stat} {coverage}")
+
+
+@pytest.mark.parametrize("name", SPHERES)
+def test_a_polygon_is_what_a_ring_of_as_many_vertices_is(name: str) -> None:
+    on = MAPS[name]
+    craters = telling_craters(on, 24, 5)
+    degrees = np.degrees(craters["radius"] / on.axes[0])
+    keep = (craters["lat"].abs() + degrees < 89) & (degrees < 60) & (degrees > 0.5)
+    craters, degrees = craters[keep].reset_index(drop=True), degrees[keep]
+    shapes = [ref.polygon_region(x, y, 0.4 * r, r, 32) for x, y, r in zip(craters["lon"], craters["lat"], degrees)]
+    cdb = table_of(on, craters)
+    cdb.add_annuli("rim", 0.4, 1.0, nvert=32)
+    cdb.add_polygons("same", shapes)
+    da = on.numbered()
+    for coverage in ("exact", "center"):
+        stats = da.craters.get_stats(cdb, ["rim", "same"], "count mean min max area", coverage=coverage)
+        for stat in ("count", "mean", "area"):
+            rim, same = stats[stat].to_numpy()
+            # Where edges are curved on the map, cutting or a hole places the vertices on them elsewhere
+            rtol = 1e-4 if on.proj and "eqc" not in on.proj else 1e-9
+            np.testing.assert_allclose(same, rim, rtol=rtol, atol=rtol, err_msg=f"{name} {stat} {coverage}")
+
+
+# Tables and rasters
+
+
+def test_a_table_in_any_system_of_its_body_gives_the_same_numbers() -> None:
+    on = MAPS["IAU 49921"]
+    craters = telling_craters(on, 20, 8).query("abs(lat) < 80")
+    lon, lat, radius = (craters[c].to_numpy() for c in ("lon", "lat", "radius"))
+    systems = {
+        "planetocentric": (lon, lat),
+        "IAU_2015:49900": (lon, lat),
+        "IAU_2015:49901": (-lon, on.geodetic(lat)),
+        "IAU_2015:49902": (lon + 360, lat),
+        "planetographic": (-lon, on.geodetic(lat)),
+        f"+proj=longlat {MARS}": (lon, on.geodetic(lat)),
+    }
+    found = []
+    for system, (x, y) in systems.items():
+        cdb = CraterDatabase(pd.DataFrame({"lon": x, "lat": y, "radius": radius}), "mars", system)
+        cdb.add_annuli("ring", 0.5, 1, nvert=None)
+        found.append(on.numbered().craters.get_stats(cdb, "ring", "count mean area", coverage="exact"))
+    for other in found[1:]:
+        for stat in other:
+            np.testing.assert_allclose(other[stat], found[0][stat], rtol=1e-7, err_msg=stat)
+
+
+def test_one_raster_in_several_frames_of_its_body() -> None:
+    """West-positive, planetographic and planetocentric labels of grids that show the same field."""
+    table = pd.DataFrame({"lat": [10.0, -50.0, 71.0], "lon": [30.0, 100.0, -100.0], "r": [6e5, 7e5, 5e5]})
+    cdb = CraterDatabase(table, "mars", "planetocentric")
+    cdb.add_circles("disc", nvert=None)
+    means, areas = [], []
+    for name in ("IAU 49901", "IAU 49902", "planetographic, eastward", "IAU 49921", "IAU 49941", "Robinson, oblate"):
+        on = MAPS[name]
+        x, y = ocentric_places(on)
+        field = np.nan_to_num(np.cos(np.radians(x)) * np.cos(np.radians(y)) + np.sin(np.radians(y)))
+        stats = on.data(field).craters.get_stats(cdb, "disc", "mean area", coverage="exact", weights="area")
+        means.append(stats["mean"].to_numpy())
+        areas.append(stats["area"].to_numpy())
+    np.testing.assert_allclose(means, np.broadcast_to(means[0], np.shape(means)), atol=3e-3)
+    np.testing.assert_allclose(areas, np.broadcast_to(areas[0], np.shape(areas)), rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["±180", "sinusoidal, sphere", "orthographic, sphere", "north polar, sphere"])
+def test_other_bodies_are_refused(name: str) -> None:
+    on = MAPS[name]
+    mars = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e5]}), "mars")
+    mars.add_circles("disc")
+    with pytest.raises(BodyError, match=r"not on mars.*write_crs"):
+        on.numbered().craters.get_stats(mars, "disc")
+    with pytest.raises(BodyError, match=r"not on mars.*write_crs"):
+        on.numbered().craters.get_arrays(mars, "disc")
+
+
+def test_an_earth_label_or_none_is_refused() -> None:
+    on = MAPS["±180"]
+    cdb = table_of(on, telling_craters(on, 3, 1))
+    for crs in ("EPSG:4326", "EPSG:3857"):
+        with pytest.raises(BodyError, match=r"da = da.rio.write_crs\("):
+            on.numbered().rio.write_crs(crs).craters.get_stats(cdb, "disc")
+    with pytest.raises(GridError, match=r"da = da.rio.write_crs\("):
+        on.numbered().drop_vars("spatial_ref").craters.get_stats(cdb, "disc")
+
+
+@pytest.mark.parametrize("name", ["±180", "past 360", "sinusoidal, oblate", "north polar, sphere", "orthographic, oblate",
+                                  "IAU 49901", "Mercator, oblate"])  # fmt: skip
+@pytest.mark.parametrize("coverage", ["center", "exact", "all_touched"])
+def test_lazy_in_any_chunks(name: str, coverage: str) -> None:
+    on = MAPS[name]
+    shapes = random_polygons(8, 4)
+    cdb = with_polygons(on, shapes)
+    regions, stats = ["ring", "mapped"], "count mean std min max median majority"
+    whole = on.numbered().craters.get_stats(cdb, regions, stats, coverage=coverage)
+    for chunks in ({"y": 17, "x": 23}, {"y": 200, "x": 8}):
+        da = on.numbered(chunks=chunks)
+        with raise_if_dask_computes():
+            lazy = da.craters.get_stats(cdb, regions, stats, coverage=coverage)
+            again = da.craters.get_stats(cdb, regions, stats, coverage=coverage)
+            arrays = da.craters.get_arrays(cdb, regions, coverage=coverage)
+        for stat in lazy:
+            assert dask.is_dask_collection(lazy[stat].data)
+            assert lazy[stat].data.name == again[stat].data.name
+        found = lazy.compute(scheduler="synchronous")
+        for stat in whole:
+            np.testing.assert_allclose(found[stat], whole[stat], rtol=1e-11, atol=1e-11, err_msg=stat)
+        for region, masked in arrays.compute().items():
+            held = [numbers(one).size for one in masked]
+            if coverage != "exact":
+                np.testing.assert_array_equal(held, whole["count"].sel(region=region))
+
+
+@pytest.mark.parametrize("name", ["gridline", "gridline, oblate", "no whole number of columns a turn",
+                                  "equirectangular, lat_ts, oblate", "equal-area cylindrical, oblate"])  # fmt: skip
+def test_rows_across_a_pole_count_by_what_is_on_the_body(name: str) -> None:
+    on = MAPS[name]
+    table = pd.DataFrame(
+        {"lat": [90.0, -88.0, 84.0], "lon": [0.0, 20.0, -70.0], "radius": np.radians([20, 15, 12]) * on.axes[0]}
+    )
+    cdb = table_of(on, table)
+    cdb.add_polygons(
+        "belt", [shapely.box(-180, 75, 180, 90), shapely.box(-180, -90, 180, -80), shapely.box(-30, 80, 50, 90)]
+    )
+    da = on.data(np.ones(on.shape, "u1"))
+    area = da.craters.get_stats(cdb, ["disc", "belt"], "area", coverage="exact")["area"]
+    for i, (lat, lon, radius) in enumerate(zip(table.lat, table.lon, table.radius)):
+        assert area.sel(region="disc")[i] == pytest.approx(ring_area(on, lon, lat, 0, radius), rel=1e-2)
+    if on.axes == SPHERE:
+        caps = [
+            2 * math.pi * (1 - math.sin(math.radians(lat))) * turns for lat, turns in ((75, 1), (80, 1), (80, 80 / 360))
+        ]
+        np.testing.assert_allclose(area.sel(region="belt"), np.array(caps) * on.axes[0] ** 2, rtol=2e-2)

@@ -357,7 +357,9 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
     plan = make_plan(edges(data), CRATERS, max(SHAPES.outer))
     partials = leaves(plan, values, Leaf(SHAPES, nodata, True))
-    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, Leaf(SHAPES, nodata, True))
+    finish = Finish(
+        parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, Leaf(SHAPES, nodata, True)
+    )
     one_by_one = partials[0]
     for partial in data.draw(st.permutations(partials[1:])):
         one_by_one = merge([partial, one_by_one])
@@ -527,7 +529,12 @@ def test_pixels_are_those_under_the_mask(
                 assert held[slot] == number, (slot, k, i)
 
 
-@given(data=st.data(), seed=st.integers(0, 2**32 - 1), coverage=st.sampled_from(["center", "all_touched"]), nvert=st.sampled_from([0, 32]))
+@given(
+    data=st.data(),
+    seed=st.integers(0, 2**32 - 1),
+    coverage=st.sampled_from(["center", "all_touched"]),
+    nvert=st.sampled_from([0, 32]),
+)
 @settings(max_examples=40)
 def test_regions_put_together_from_rings_are_the_regions_alone(
     data: st.DataObject, seed: int, coverage: str, nvert: int

@@ -229,6 +229,14 @@ class Frame:
         u = u if flat else np.where(np.isfinite(x), (x - x_origin) / x_step, np.nan)
         return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
 
+    def shown(self, first: int, stop: int) -> Floats:
+        """Part of the height of rows [first, stop) that is on the body, where latitude depends on rows alone."""
+        if self.kind != "cylindrical":
+            return np.ones(stop - first)
+        _, poles = self._pixels(np.full(2, self.centre[0]), np.array(self.limits))
+        edges = np.clip(np.arange(first, stop + 1), poles.min(), poles.max())
+        return np.asarray(np.diff(edges))
+
     # The plane in which shapes are cut
 
     def _to_plane(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
