@@ -185,7 +185,7 @@ def plane_area(lat: float, radius: float) -> float:
     return math.fsum(exact._integral(phi, rho, -math.pi, math.pi, a, b, 1e-15) for a, b in itertools.pairwise(cuts))
 
 
-@pytest.mark.parametrize("size", [0.02, 1.0, 37.0, 600.0])
+@pytest.mark.parametrize("size", [0.02, 1.0, 37.0, 200.0])
 @pytest.mark.parametrize("nvert", [0, 32])
 def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
     """Radii in pixels of 1/512 degree, at high latitudes and low: fractions add up to the disc's area."""
@@ -323,7 +323,7 @@ def test_sums_of_fractions(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
 def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
     """More than 32,767 columns of one ring, some of them and not others."""
-    columns = 70_000
+    columns = 40_000
     case = GridCase(Affine(360 / columns, 0, -180, 0, -0.5, 90), (5, columns))
     craters = craters_of(case, [0.0, 100.0, -170.0, 5.0], [89.0, 88.4, 89.5, 89.9], [1.2, 0.3, 30.0, 0.01])
     values = np.random.default_rng(2).integers(0, 99, case.shape).astype(dtype)
