@@ -700,3 +700,12 @@ def test_a_ring_around_a_pole_touches_nothing_in_its_hole() -> None:
         for region in touched:
             for one, other in zip(touched[region], covered[region]):
                 np.testing.assert_array_equal(numbers(one), numbers(other))
+
+
+def test_an_array_of_all_longitudes_has_them_all_however_they_are_rounded() -> None:
+    on = MAPS["IAU 49916"]
+    table = pd.DataFrame({"lat": [-82.45070339525657], "lon": [40.53417428518233], "radius": [7049873.866900689]})
+    cdb = table_of(on, table)
+    masked = on.numbered().craters.get_arrays(cdb, "disc", coverage="center").compute()["disc"].iloc[0]
+    count = on.numbered().craters.get_stats(cdb, "disc", "count", coverage="center")["count"]
+    assert numbers(masked).size == count.item() == 3399
