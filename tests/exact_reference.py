@@ -100,7 +100,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 def _integral(
-    phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 30
+    phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 9
 ) -> float:
     """Gauss-Legendre after latitude = middle - half * cos(angle), which smooths roots at both ends; halved to taste."""
 

