@@ -76,20 +76,25 @@ def _variation(state: State) -> Array:
         return np.asarray(_std(state) / _mean(state))
 
 
-def _skew(state: State) -> Array:
+def _standardised(state: State, moment: str, power: float) -> Array:
+    """A higher moment by a power of the variance; NaN of equal values."""
+    variance = _variance(state)
     with np.errstate(invalid="ignore", divide="ignore"):
-        shape = state["m3"] / state["weight"] / _variance(state) ** 1.5
-    return np.asarray(np.sign(state["scale"]) * shape)
+        return np.where(variance > 0.0, state[moment] / state["weight"] / variance**power, np.nan)
+
+
+def _skew(state: State) -> Array:
+    return np.asarray(np.sign(state["scale"]) * _standardised(state, "m3", 1.5))
 
 
 def _kurtosis(state: State) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(state["m4"] / state["weight"] / _variance(state) ** 2 - 3.0)
+    return _standardised(state, "m4", 2.0) - 3.0
 
 
 def _coverage(state: State) -> Array:
+    count = state["count"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(state["count"] / (state["count"] + state["nodata"] + state["nan"]))
+        return np.where(count > 0, count / (count + state["nodata"] + state["nan"]), np.nan)
 
 
 def _extreme(state: State, *, high: bool) -> Array:

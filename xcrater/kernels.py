@@ -759,7 +759,7 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
     """
     down, across = int(weights.shape[0] > 1), int(weights.shape[1] > 1)
     area_down, area_across = int(areas.shape[0] > 1), int(areas.shape[1] > 1)
-    mass = total = pixels = area = 0.0
+    mass = total = pixels = area = origin = 0.0
     sound = True
     for s in range(first, stop):
         r, cover = runs[0, s] - window[0], weight[s]
@@ -771,8 +771,10 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
                 area += cover * areas[r * area_down, c * area_across]
                 if w > 0.0:
                     x = np.float64(block[r, c])
+                    if mass == 0.0 and abs(x) < np.inf:
+                        origin = x  # sums count from there, lest a great mean cost their digits
                     mass += w
-                    total += w * x
+                    total += w * (x - origin)
                     held[t, LOW] = min(held[t, LOW], x)
                     held[t, HIGH] = max(held[t, HIGH], x)
             elif codes[r, c] == NODATA:
@@ -786,6 +788,7 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
     if not mass > 0.0:
         return sound
     mean = total / mass
+    total += mass * origin
     square = cubes = fourths = 0.0
     for s in range(first, stop):
         r, cover = runs[0, s] - window[0], weight[s]
@@ -793,7 +796,7 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
             if clean or codes[r, c] == VALID:
                 w = cover * weights[r * down, c * across]
                 if w > 0.0:
-                    d = np.float64(block[r, c]) - mean
+                    d = np.float64(block[r, c]) - origin - mean
                     square += w * (d * d)
                     if more:
                         cubes += w * (d * d * d)
