@@ -65,10 +65,11 @@ COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
 """Slots of an accumulator of integers. Floats keep their squared deviations in SQ_HIGH and leave SQ_LOW."""
 
 PIXELS = SQ_LOW
-AREA, CUBES, FOURTHS = range(8, 11)
+AREA, CUBES, FOURTHS, ORIGIN = range(8, 12)
 """Slots of an accumulator of weighted pixels, floats: COUNT is the sum of weights, PIXELS that of fractions covered.
 
-The last three are there only where they are asked for: area, and sums of third and fourth powers of deviations.
+The last four are there only where they are asked for: area, sums of third and fourth powers of deviations, and what
+TOTAL counts from.
 """
 
 
@@ -153,11 +154,15 @@ def _scan_lanes(block, codes, clean, exact, top, left, lanes, e, first, stop, la
 
 
 @inlined
-def _merge_moments(held, t, n, total, square, cubes, fourths):
-    """Merge sums of third and fourth powers of deviations, before the sums of squares (Pébay 2008, eq. 2.1 and 2.2)."""
+def _merge_moments(held, t, n, total, origin, square, cubes, fourths):
+    """Merge sums of deviations and their powers into an accumulator with moments (Pébay 2008, eq. 2.1 and 2.2).
+
+    TOTAL counts from ORIGIN there, one of the values, so that a great mean costs no digits.
+    """
     before = held[t, COUNT]
-    if before > 0:
-        d = total / n - held[t, TOTAL] / before
+    if before > 0.0:
+        shift = origin - held[t, ORIGIN]
+        d = shift + total / n - held[t, TOTAL] / before
         a, b = before / (before + n), n / (before + n)
         d2, earlier = d * d, held[t, SQ_HIGH]
         held[t, FOURTHS] += (
@@ -166,6 +171,13 @@ def _merge_moments(held, t, n, total, square, cubes, fourths):
             + 4.0 * d * (a * cubes - b * held[t, CUBES])
         )
         held[t, CUBES] += d * d2 * before * b * (a - b) + 3.0 * d * (a * square - b * earlier)
+        held[t, SQ_HIGH] += d2 * before * b
+        held[t, TOTAL] += n * shift
+    else:
+        held[t, ORIGIN] = origin
+    held[t, COUNT] = before + n
+    held[t, TOTAL] += total
+    held[t, SQ_HIGH] += square
     held[t, CUBES] += cubes
     held[t, FOURTHS] += fourths
 
@@ -177,11 +189,13 @@ def _add_sums(exact, source, i, held, t):
         held[t, PIXELS] += source[i, PIXELS]
         if source.shape[1] > AREA:
             held[t, AREA] += source[i, AREA]
-            if source[i, COUNT] > 0:
-                _merge_moments(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH], source[i, CUBES],
-                               source[i, FOURTHS])  # fmt: skip
     if source[i, COUNT] > 0:
-        if exact is None:
+        if exact is None and source.shape[1] > AREA:
+            _merge_moments(
+                held, t, source[i, COUNT], source[i, TOTAL], source[i, ORIGIN], source[i, SQ_HIGH], source[i, CUBES],
+                source[i, FOURTHS],
+            )  # fmt: skip
+        elif exact is None:
             _merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
         else:
             held[t, COUNT] += source[i, COUNT]
@@ -478,8 +492,8 @@ def _cover_lanes(u, contained, touched, half_turn, left, right, origin, lanes):
         held_stop[row] = np.int32(d - origin if holds else NOWHERE)
     pixels = 0
     for row in range(touched.size):
-        c, d = np.int64(held_first[row]), np.int64(held_stop[row])
-        hole = min(np.int64(hole_stop[row]), d) - max(np.int64(hole_first[row]), c)
+        c, d = int(held_first[row]), int(held_stop[row])
+        hole = min(int(hole_stop[row]), d) - max(int(hole_first[row]), c)
         pixels += max(0, d - c) - (max(0, hole) if c < d else 0)
     return pixels
 
@@ -788,7 +802,6 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
     if not mass > 0.0:
         return sound
     mean = total / mass
-    total += mass * origin
     square = cubes = fourths = 0.0
     for s in range(first, stop):
         r, cover = runs[0, s] - window[0], weight[s]
@@ -802,8 +815,9 @@ def _scan_runs(block, codes, clean, runs, weight, first, stop, window, weights, 
                         cubes += w * (d * d * d)
                         fourths += w * (d * d) * (d * d)
     if more:
-        _merge_moments(held, t, mass, total, square, cubes, fourths)
-    _merge_float(held, t, mass, total, square)
+        _merge_moments(held, t, mass, total, origin, square, cubes, fourths)
+    else:
+        _merge_float(held, t, mass, total + mass * origin, square)
     return sound
 
 

@@ -34,6 +34,9 @@ MODES = {"center": 0, "all_touched": 1, "exact": 3}
 ROOM = 2**18
 """Runs that are drawn at once, unless one crater needs more."""
 
+MOMENTS = 12
+"""Slots of accumulators with areas and higher moments."""
+
 OUTLINED = 2**12
 """Craters whose outlines are traced at once."""
 
@@ -279,11 +282,11 @@ class Leaf:
     @property
     def weighted(self) -> bool:
         """Whether accumulators are of weighted pixels."""
-        return self.shapes.exact or self.weights is not None or self.more
+        return self.shapes.exact or self.weights is not None
 
     def start(self, dtype: np.dtype[Any]) -> Array:
         """An accumulator before any pixel."""
-        return _start(np.dtype("f8") if self.weighted else dtype, 11 if self.more else 8)
+        return _start(np.dtype("f8") if self.weighted else dtype)
 
     def __call__(self, block: Array, tile: Tile, given: Array | None = None) -> Partial:
         """Accumulate one tile."""
@@ -294,6 +297,7 @@ class Leaf:
         check_kernels(dtype.str)
         start = self.start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
+        moments = np.empty((*sums.shape[:-1], MOMENTS)) if self.more else None
         weights, areas = self._factors(tile.window, given)
         parts = self.shapes.parts()
         found = []
@@ -304,8 +308,11 @@ class Leaf:
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
             for members, shapes in parts:
-                if self.weights is not None or self.more or not shapes.closed:
-                    self._sum_drawn(shapes, members, stored, codes, clean, tile, weights, areas, start, n, sums)
+                at = (shapes, members, stored, codes, clean, tile, weights, areas)
+                if moments is not None:
+                    self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
+                if self.weights is not None or not shapes.closed:
+                    self._sum_drawn(*at, start, n, sums)
                 elif shapes.exact:
                     self._accumulate_covered(shapes, members, stored, codes, clean, tile, start, n, sums)
                 else:
@@ -316,7 +323,8 @@ class Leaf:
                 collect = self._collector(stored, codes, clean, tile, weights, counts)
                 craters = tile.craters.row
                 found.append(self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images)))
-        return Partial([Sums(tile.craters.row, sums)], found)
+        row = tile.craters.row
+        return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
 
     def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
         """Another look at a tile, for order statistics of what is too large to ship."""
@@ -393,9 +401,10 @@ class Leaf:
         from xcrater import kernels
 
         exact = None if stored.dtype.kind == "f" else True
+        weighted = self.weighted or out.shape[-1] == MOMENTS
         for drawn in shapes.draw(tile.craters, tile.window):
             if not kernels.sum_runs(
-                stored, codes, clean, exact, self.weighted, drawn.runs, drawn.weight, drawn.offset, tile.window,
+                stored, codes, clean, exact, weighted, drawn.runs, drawn.weight, drawn.offset, tile.window,
                 weights, areas, start, image, members, drawn.craters.start, out,
             ):  # fmt: skip
                 raise StatisticError(
@@ -569,11 +578,14 @@ class Partial:
     ----------
     sums : list of Sums
         Accumulators; a crater may be in several.
+    moments : list of Sums
+        Accumulators with areas and higher moments besides, of weighted pixels; none where these are not wanted.
     found : list of Found
         Towards order statistics.
     """
 
     sums: list[Sums] = field(default_factory=list)
+    moments: list[Sums] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
 
 
@@ -651,16 +663,19 @@ def merge(partials: Sequence[Partial], order: Order | None = None) -> Partial:
     level, until as many are of craters that were there before.
     """
     found = [] if order is None else [order.merge([f for p in partials for f in p.found])]
-    merged = Partial([s for p in partials for s in p.sums if s.row.size], found)
-    if len(merged.sums) < 2:
-        return merged
-    present = np.zeros(max(int(s.row[-1]) for s in merged.sums) + 1, bool)
-    for s in merged.sums:
+    sums, moments = ([s for p in partials for s in getattr(p, name)] for name in ("sums", "moments"))
+    return Partial(_merge_sums(sums), _merge_sums(moments), found)
+
+
+def _merge_sums(sums: Sequence[Sums]) -> list[Sums]:
+    sums = [s for s in sums if s.row.size]
+    if len(sums) < 2:
+        return sums
+    present = np.zeros(max(int(s.row[-1]) for s in sums) + 1, bool)
+    for s in sums:
         present[s.row] = True
     row = np.flatnonzero(present).astype(np.int32)
-    if sum(s.row.size for s in merged.sums) < 2 * row.size:
-        return merged
-    return Partial([Sums(row, _add_up(merged.sums, row))], found)
+    return sums if sum(s.row.size for s in sums) < 2 * row.size else [Sums(row, _add_up(sums, row))]
 
 
 def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
@@ -710,8 +725,16 @@ class State(dict[str, Any]):
             self._slots |= {"m2": kernels.SQ_HIGH}
         else:
             self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
-        if sums.shape[-1] > kernels.AREA:
-            self._slots |= {"area": kernels.AREA, "m3": kernels.CUBES, "m4": kernels.FOURTHS}
+
+    def add_moments(self, sums: Array) -> None:
+        """Add areas and higher moments, which have accumulators of their own."""
+        from xcrater import kernels
+
+        craters, lead, regions, slots = sums.shape
+        for name, slot in (("area", kernels.AREA), ("m3", kernels.CUBES), ("m4", kernels.FOURTHS)):
+            out = np.empty((lead * regions, craters))
+            kernels.lay_out(sums.reshape(craters, lead * regions, slots), slot, out)
+            self[name] = out.reshape(lead, regions, craters)
 
     def __missing__(self, name: str) -> Array:
         from xcrater import kernels
@@ -759,19 +782,31 @@ class Finish:
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
         """Finalise; lead is the number of images in the blocks."""
         dtype = np.dtype(self.dtype)
-        start = self.leaf.start(dtype)
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
         # Craters by the block, which stays in the processor's cache from one step to the next.
         order = self.leaf.order
         table = None if order is None else Table(partial.found[0], order, self.craters, lead)
         edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
-        nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
-        cuts = [(piece, np.searchsorted(piece.row, edges)) for piece in partial.sums]
+        starts = {"sums": self.leaf.start(dtype)} | (
+            {"moments": _start(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}
+        )
+        cuts = {
+            name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
+        }
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
-            pieces = [Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]]) for p, at in cuts if at[n] < at[n + 1]]
-            pieces = pieces or [nothing]
-            state = State(_add_up(pieces, row), weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+            whole = {}
+            for name, start in starts.items():
+                pieces = [
+                    Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]])
+                    for p, at in cuts[name]
+                    if at[n] < at[n + 1]
+                ]
+                nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
+                whole[name] = _add_up(pieces or [nothing], row)
+            state = State(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+            if self.leaf.more:
+                state.add_moments(whole["moments"])
             state.update(scale=self.scale, offset=self.offset)
             if table is not None:
                 state["order"] = table.block(first, stop)
@@ -787,7 +822,7 @@ def targets(order: Order, found: Partial | Found) -> Targets:
 
 def with_targets(order: Order, partial: Partial, last: Targets) -> Partial:
     """What was found, with the answers of the last look."""
-    return Partial(partial.sums, [order.finish(partial.found[0], last)])
+    return Partial(partial.sums, partial.moments, [order.finish(partial.found[0], last)])
 
 
 def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> Array:
