@@ -24,6 +24,7 @@ from xcrater.spans import (
     CONTAINED,
     NODE_HALF,
     NODE_ROW,
+    SLACK,
     TOUCHED,
     _arcsine_ratio,
     disc_half_widths,
@@ -613,11 +614,14 @@ def cover_row(u, e, i, row, profiles, nodes, nvert, grid, areas, lists, start, s
     if is_listed(profiles[e]):
         area = areas[e, i]
         x = start - u
+        lat_a, lat_b = row_latitudes(grid, row)
+        height = abs(lat_b - lat_a) / abs(grid[1])
+        per_row = 1.0 if height > 1.0 - SLACK else 1.0 / height
         before = _beyond_listed(lists, e, start - left, row, area, abs(x))
         for c in range(start - left, stop - left):
             after = _beyond_listed(lists, e, c + 1, row, area, abs(x + 1.0))
             covered = 2.0 * area - before - after if (x < 0.0) & (x > -1.0) else abs(before - after)
-            out[e, c] = min(covered, 1.0)
+            out[e, c] = min(covered * per_row, 1.0)
             before = after
             x += 1.0
     else:

@@ -887,9 +887,10 @@ def collect(block, codes, clean, weighted, runs, weight, offset, window, weights
                         values[n], masses[n] = block[r, c], w
                         n += (clean or codes[r, c] == VALID) and w > 0.0
                 elif clean:
-                    for c in range(stop - first):
-                        values[n + c] = block[r, first + c]
-                    n += stop - first
+                    row, out = block[r, first:stop], values[n : n + stop - first]
+                    for c in range(out.size):
+                        out[c] = row[c]
+                    n += out.size
                 else:
                     for c in range(first, stop):  # rather than a branch that cannot be foreseen
                         values[n] = block[r, c]

@@ -126,7 +126,7 @@ class set_options:
         coverage : {"all_touched", "center", "exact"}, default "all_touched"
             Which pixels belong to a region: every pixel that it intersects, those whose centre lies inside, or every
             pixel by the fraction of its area inside. The accurate setting is ``nvert=None, coverage="exact"``.
-        memory : int or str, default "512 MiB"
+        memory : int or str, default "1 GiB"
             Bytes that pixel values may take in one process while order statistics (median, percentiles, majority,
             ...) are found, besides the raster's blocks: one half for the values under way between tiles, the other
             for the tiles being worked on, on as many threads as there are processors. Larger regions take more

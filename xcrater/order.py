@@ -37,6 +37,9 @@ DIGIT = 16
 NARROW = 2**26
 """Bytes of pairs under way that are allowed in any case, of keys of 16 bits: a roi has no more than 0.7 MB of them."""
 
+BATCH = 2**20
+"""Pixels of several craters that are worked on at once."""
+
 PAIR = 32
 """Bytes of one pair at most, with the copy that merging makes."""
 
@@ -430,14 +433,14 @@ class Order:
         of = np.repeat(share.tiles[:, None], self.regions, axis=1)
         held, room = counts.sum(axis=1), self._room()
         found = Found()
-        for index in _batches(np.flatnonzero(share.tiles == 1), held, room):
+        for index in _batches(np.flatnonzero(share.tiles == 1), held, min(room, BATCH)):
             if held[index].sum() <= room:
                 found.solved.append(self._solve(roi[index].ravel(), *self._keys(collect, index, rows)))
             elif self.narrows:
                 found.solved.extend(self._narrow_down(collect, int(index[0]), roi[index[0]], rows, width))
             else:
                 found.solved.append(self._solve_pairs(self._ship(collect, index, roi, of, rows, width, room)))
-        for index in _batches(np.flatnonzero((share.tiles > 1) & ~share.digits), held, room):
+        for index in _batches(np.flatnonzero((share.tiles > 1) & ~share.digits), held, min(room, BATCH)):
             whole = room if held[index].sum() > room else None
             found.pairs.append(self._ship(collect, index, roi, of, rows, width, whole))
         for i in np.flatnonzero(share.digits).tolist():
@@ -525,7 +528,9 @@ class Order:
         key = self.coding.key.itemsize
         # Keys and as many to sort them with; counts, values and their copies.
         each = 2 * key + 16 * self.weighted + (48 if self.wanted.distinct or self.weighted else 0)
-        return max(1, self.memory // (2 * (os.cpu_count() or 1) * each))
+        room = max(1, self.memory // (2 * (os.cpu_count() or 1) * each))
+        # What is counted rather than sorted may as well come in pieces that stay in the processor's cache.
+        return min(room, 4 * BATCH) if self.coding.bits <= DIGIT else room
 
     def _keys(self, collect: Collect, index: Ints, rows: tuple[int, int]) -> tuple[Array, Floats | None, Ints]:
         values, weights, length = collect(index, rows)
