@@ -14,7 +14,7 @@ import pytest
 import xcrater
 from xcrater import kernels
 from xcrater.plan import Craters, Tile
-from xcrater.tiles import Leaf, Shapes, check_kernels
+from xcrater.tiles import Leaf, Shapes, check_covered, check_kernels
 
 ANSWER = """
 import numpy as np
@@ -118,6 +118,7 @@ def test_damaged_files_are_made_anew(tmp_path, damage):
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "i8", "f4", "f8"])
 def test_kernels_give_the_known_answer(dtype):
     check_kernels.__wrapped__(np.dtype(dtype).str)
+    check_covered.__wrapped__(np.dtype(dtype).str)
 
 
 @pytest.mark.parametrize("slot", ["COUNT", "TOTAL", "LOW", "HIGH", "SQ_HIGH"])

@@ -295,6 +295,8 @@ class Leaf:
         images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
         check_kernels(dtype.str)
+        if self.shapes.exact:
+            check_covered(dtype.str)
         start = self.start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         moments = np.empty((*sums.shape[:-1], MOMENTS)) if self.more else None
@@ -552,6 +554,41 @@ def check_kernels(dtype: str) -> None:
                 f"the compiled kernels give wrong numbers ({[*found, square]} for {wanted}); expected those of a file "
                 f"in {_jit.cache_directory()} to be sound: delete that directory and start again"
             )
+
+
+@cache
+def check_covered(dtype: str) -> None:
+    """Try the kernels that count pixels by the fraction covered: a disc's pixels sum to its area; once in a process.
+
+    Raises
+    ------
+    RuntimeError
+        They do not.
+    """
+    from xcrater import _jit, kernels
+
+    size, side, top, lat, rho = (160, 256), 0.25, 20.0, math.radians(0.43), math.radians(10.0)
+    shapes = Shapes((0.0,), (1.0,), (0,), "exact", (math.radians(top), math.radians(-side), 360 / side))
+    craters = Craters(np.zeros(1, np.int32), np.array([127.64]), np.array([lat]), np.array([rho]))
+    leaf = Leaf(shapes, None)
+    out = np.empty((1, 1, 1, 8))
+    tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
+    pixels = np.full(size, 7, dtype)
+    at = (shapes, np.arange(1), pixels, np.empty((1, 1), np.uint8), True, tile)
+    leaf._accumulate_covered(*at, leaf.start(pixels.dtype), 0, out)
+    # The integral of the width over latitude, by the substitution that makes it smooth.
+    nodes, weights = np.polynomial.legendre.leggauss(64)
+    angle = np.pi / 2 * nodes
+    north = lat + rho * np.sin(angle)
+    up = np.sin((rho - (north - lat)) / 2) * np.sin((rho + (north - lat)) / 2)
+    width = 4 * np.arcsin(np.sqrt(up / (np.cos(north) * math.cos(lat))))
+    area = float((weights * width * rho * np.cos(angle)).sum() * np.pi / 2 / math.radians(side) ** 2)
+    found = [float(out[0, 0, 0, slot]) for slot in (kernels.COUNT, kernels.TOTAL, kernels.SQ_HIGH)]
+    if not np.allclose(found, [area, 7 * area, 0.0], rtol=1e-9, atol=1e-9):
+        raise RuntimeError(
+            f"the compiled kernels give wrong numbers ({found} for {[area, 7 * area, 0.0]}); expected those of a file "
+            f"in {_jit.cache_directory()} to be sound: delete that directory and start again"
+        )
 
 
 @dataclass(frozen=True, eq=False)
