@@ -83,7 +83,9 @@ def read_only(raster: str, side: int | str) -> dict:
     return {}
 
 
-def run_xcrater(raster: str, craters: str, nvert: int, coverage: str) -> dict:
+def run_xcrater(
+    raster: str, craters: str, nvert: int, coverage: str, stats: list[str] | tuple[str, ...] = STATS
+) -> dict:
     """From opening the file to a finished DataFrame: the table, and a column for each region and statistic."""
     import xcrater
 
@@ -92,9 +94,9 @@ def run_xcrater(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     for name, (inner, outer) in REGIONS.items():
         cdb.add_annuli(name, inner, outer, nvert=nvert or None)
     table = time.perf_counter()
-    frame = cdb.get_stats(xcrater.open_mosaic(raster), list(REGIONS), STATS, coverage=coverage)
+    frame = cdb.get_stats(xcrater.open_mosaic(raster), list(REGIONS), stats, coverage=coverage)
     done = time.perf_counter()
-    pixels = int(sum(frame[f"count_{name}"].sum() for name in REGIONS))
+    pixels = int(sum(frame[f"count_{name}"].sum() for name in REGIONS)) if "count" in stats else 0
     return {"table": table - start, "statistics": done - table, "pixels": pixels}
 
 
@@ -278,6 +280,14 @@ def main() -> None:
         "xcrater, true circles, center": ["run_xcrater", raster, craters, 0, "center"],
         "xcrater, 32-vertex polygons, all_touched": ["run_xcrater", raster, craters, 32, "all_touched"],
     }
+    others = {
+        "xcrater, true circles, exact": ["run_xcrater", raster, craters, 0, "exact"],
+        "xcrater, 32-vertex polygons, exact": ["run_xcrater", raster, craters, 32, "exact"],
+        "xcrater, true circles, center, mean and std": ["run_xcrater", raster, craters, 0, "center", ["mean", "std"]],
+        "xcrater, true circles, center, median and percentile_90": [
+            "run_xcrater", raster, craters, 0, "center", ["median", "percentile_90"]
+        ],
+    }  # fmt: skip
     peers = {
         "exactextract, feature-sequential": ["run_exactextract", raster, craters, sample, "feature-sequential"],
         "exactextract, raster-sequential": ["run_exactextract", raster, craters, sample * 10, "raster-sequential"],
@@ -289,7 +299,7 @@ def main() -> None:
     measure(ours["xcrater, true circles, center"])  # compiles what is not cached yet
     results: dict[str, list[dict]] = {}
     for _ in range(options.rounds):
-        for name, task in (reads | ours | peers).items():
+        for name, task in (reads | ours | others | peers).items():
             results.setdefault(name, []).append(measure(task))
 
     def median(name: str, key: str = "seconds") -> float:
@@ -305,7 +315,7 @@ def main() -> None:
     print("| | seconds | x reading once | crater-regions/s | pixels/s | peak memory |\n|---|---|---|---|---|---|")
     for name in reads:
         print(f"| {name} | {median(name):.2f} | {median(name) / read:.2f} | | | {median(name, 'peak') / 1e9:.2f} GB |")
-    for name in ours:
+    for name in ours | others:
         s = median(name)
         print(
             f"| {name} | {s:.2f} | {s / read:.2f} | {pairs / s:,.0f} | {median(name, 'pixels') / s:.3g} "
@@ -319,6 +329,17 @@ def main() -> None:
     ours_each = median("xcrater, 32-vertex polygons, all_touched") / pairs
     for name in peers:
         print(f"xcrater is {each[name] / ours_each:,.0f} x {name} per crater and region")
+    exact = median("xcrater, true circles, exact") / median("xcrater, true circles, center")
+    order = median("xcrater, true circles, center, median and percentile_90") / median(
+        "xcrater, true circles, center, mean and std"
+    )
+    print(
+        f"exact fractions take {exact:.2f} x the time of centres; median and percentile_90 {order:.2f} x mean and std"
+    )
+    for name in peers:
+        if name.startswith("exactextract"):
+            fractions = median("xcrater, 32-vertex polygons, exact") / pairs
+            print(f"exact fractions of polygons: {each[name] / fractions:,.0f} x {name}")
     planned = [measure(["run_plan", raster, craters]) for _ in range(options.rounds)]
     print(
         f"from call to graph: {statistics.median(p['inner'] for p in planned):.2f} s, {planned[0]['tasks']} tasks, "

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 
 import xcrater
 from xcrater import CraterDatabase, tutorial
@@ -162,6 +163,24 @@ def test_info_of_a_raster(raster):
     assert rows["resolution"] == "4 pixels per degree"
     assert rows["wraps"] == "yes, once round the body"
     assert rows["nodata"] == "none declared"
+
+
+def test_info_of_a_projected_raster(tmp_path):
+    path = tmp_path / "polar.tif"
+    crs = "+proj=stere +lat_0=-90 +R=1737400 +units=m"
+    with rasterio.open(
+        path, "w", driver="GTiff", height=3, width=4, count=1, dtype="int16", crs=crs,
+        transform=rasterio.Affine(1e4, 0, -2e4, 0, -1e4, 3e4),
+    ) as file:  # fmt: skip
+        file.write(np.arange(12, dtype="i2").reshape(3, 4), 1)
+    result = run("info", str(path))
+    assert result.returncode == 0, result.stderr
+    rows = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert rows["body"] == "moon (radius 1.7374e+06 m)"
+    assert rows["x"] == "-20000 to 20000 in units of the CRS"
+    assert rows["y"] == "0 to 30000, rows from the top"
+    assert rows["resolution"] == "10000 x 10000 per pixel"
+    assert rows["wraps"] == "no"
 
 
 def test_version():

@@ -361,10 +361,15 @@ class CraterArrays:
         -------
         tuple of float
             Longitude of the first column's and the last column's outer edge, latitude of the first row's and
-            the last row's; degrees. Longitudes run on across the antimeridian.
+            the last row's; degrees. Longitudes run on across the antimeridian. On a projected raster that is not
+            linear in longitude and latitude, x and y in the units of its CRS.
         """
-        grid = self._request.raster.grid
+        raster = self._request.raster
+        grid = raster.grid
         row_start, row_stop, col_start, col_stop = self._window(region, crater)
+        if not grid.closed:
+            a, _, c, _, e, f = raster.surface[1]
+            return c + a * col_start, c + a * col_stop, f + e * row_start, f + e * row_stop
         lon = [grid.lon_origin + grid.lon_step * col for col in (col_start, col_stop)]
         lat = [grid.lat_origin + grid.lat_step * row for row in (row_start, row_stop)]
         return lon[0], lon[1], lat[0], lat[1]

@@ -93,6 +93,8 @@ def get_stats(
     extra.pop("spatial_ref", None)
     dataset = xr.Dataset(variables, coords={**extra, **request.coordinates(), "region": request.names})
     dataset.attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
+    if weights is not None:
+        dataset.attrs["weights"] = "an array" if given is not None else weights
     return dataset.isel(region=0) if isinstance(regions, str) else dataset
 
 
