@@ -357,7 +357,9 @@ def pixel_mask_center(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask
     """Pixels whose centre is inside a geometry in pixel coordinates, and those with an edge within TIE of it."""
     rows, cols = np.mgrid[window[0] : window[1], window[2] : window[3]]
     inside = shapely.contains_xy(geometry, cols + 0.5, rows + 0.5)
-    return inside, shapely.dwithin(shapely.points(cols + 0.5, rows + 0.5), geometry.boundary, TIE)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of edges shorter than any number's square
+        near = shapely.dwithin(shapely.points(cols + 0.5, rows + 0.5), geometry.boundary, TIE)
+    return inside, near
 
 
 def pixel_mask_touched(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask, Mask]:
