@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,7 @@ class Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
         return replace(self, da=da)
 
+    @cached_property
     def boxes(self) -> list[Boxes]:
         """Pixel bounds of every crater's regions, for each kind of them."""
         grid, shapes = self.raster.grid, self.shapes
@@ -73,14 +75,14 @@ class Request:
         """At most so many pixels each crater's largest region has, shape (craters,)."""
         height, width = self.raster.grid.shape
         most = np.zeros(len(self.craters))
-        for top, bottom, west, east in self.boxes():
+        for top, bottom, west, east in self.boxes:
             size = np.minimum(bottom - top + 2, height) * np.minimum(east - west + 2, width)
             most = np.fmax(most, size)
         return most
 
     def plan(self) -> Plan:
         """Cut the table by tile; warns where no region meets the raster."""
-        plan = make_plan(self.raster.grid, self.craters, self.boxes())
+        plan = make_plan(self.raster.grid, self.craters, self.boxes)
         if not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
