@@ -292,7 +292,7 @@ def _row_half_widths(profile, row_start, contained, touched):
 
 
 @jit
-def disc_lists(u, profile, nodes, count, grid, first, stop, left, lists):
+def disc_lists(u, profile, nodes, count, first, stop, left, lists):
     """Where the edges of columns [first, stop) cross a disc around column u.
 
     Fills ``lists[:, column - left]`` with the row, the part of the row before the crossing and the disc's area in that
@@ -647,7 +647,7 @@ def _cover_unlisted(u, profile, nodes, nvert, row, grid, start, stop, left, out)
 
 
 @inlined
-def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, grid, left, right, lists):
+def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, left, right, lists):
     """`disc_lists` of disc e, of those columns within [left, right) where it ends in some rows."""
     if not is_listed(profiles[e]):
         return
@@ -657,7 +657,7 @@ def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, gr
         narrowest = min(narrowest, half[2 * e, i])
     a, c, d, b = row_bounds(u, narrowest, widest, half_turn, left, right)
     if a < b:
-        at = (u, profiles[e], nodes[e], nvert // 2 + 1, grid)
+        at = (u, profiles[e], nodes[e], nvert // 2 + 1)
         disc_lists(*at, a, min(c, b) + 1, left, lists[e])
         if c < d:
             disc_lists(*at, d, b + 1, left, lists[e])
@@ -719,7 +719,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
         if k_first == k_last:  # else the lists are made for each row
             for e in range(count):
                 u = u0 + k * grid[2]
-                list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, grid, left, right, lists)
+                list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, left, right, lists)
     for row in range(first, stop):
         i = row - first
         begun = n
@@ -731,7 +731,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
                 ia, ic, id, ib = row_bounds(u, half[0, i], half[1, i], half_turn, left, right)
             for e in range(count):
                 if k_first < k_last:
-                    list_disc(u, e, i, i + 1, half, half_turn, profiles, nodes, nvert, grid, left, right, lists)
+                    list_disc(u, e, i, i + 1, half, half_turn, profiles, nodes, nvert, left, right, lists)
                 at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
                 if e == outer_disc:
                     cover_row(*at, a, c, left, cover)
