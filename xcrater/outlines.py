@@ -343,10 +343,10 @@ class Frame:
             x, y = _direct(lon, lat, np.degrees(angle), bearing)
         else:
             size = np.broadcast_shapes(np.shape(lon), np.shape(angle), np.shape(bearing))
-            geod = _geod(self.axes, threading.get_ident())
             at = (lon, lat, np.degrees(bearing), angle * self.radius)
             start_lon, start_lat, turn, metres = (np.array(np.broadcast_to(a, size)).ravel() for a in at)
-            x, y, _ = geod.fwd(start_lon, start_lat, turn, metres, return_back_azimuth=False)
+            geodesics = geod(self.axes, threading.get_ident())
+            x, y, _ = geodesics.fwd(start_lon, start_lat, turn, metres, return_back_azimuth=False)
             x, y = x.reshape(size), y.reshape(size)
             x = lon + np.mod(x - lon + 180.0, 360.0) - 180.0
         if exact:  # on the centre's own meridian, or on the one opposite, to the last digit
@@ -981,7 +981,8 @@ def _transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pypr
 
 
 @lru_cache(maxsize=256)
-def _geod(axes: tuple[float, float], thread: int) -> pyproj.Geod:
+def geod(axes: tuple[float, float], thread: int) -> pyproj.Geod:
+    """Geodesics on an ellipsoid of those axes; one for each thread, as PROJ's objects are."""
     return pyproj.Geod(a=axes[0], b=axes[1])
 
 
