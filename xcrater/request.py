@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
 from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes, place
-from xcrater.regions import Annulus, Polygons
+from xcrater.regions import Annulus, Polygons, Region
 from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Request:
 def make_request(
     da: xr.DataArray,
     cdb: CraterDatabase,
-    regions: str | Iterable[str],
+    regions: str | Iterable[str] | Mapping[str, Region],
     *,
     coverage: str | None,
     nodata: float | int | None,
@@ -119,8 +119,8 @@ def make_request(
         The raster.
     cdb : CraterDatabase
         The table.
-    regions : str or iterable of str
-        Names of its regions.
+    regions : str, iterable of str or mapping of str to Region
+        Names of its regions; or regions that the table need not have, by their names.
     coverage : {"all_touched", "center", "exact"} or None
         Which pixels belong to a region; None takes the option.
     nodata : number or None
@@ -137,7 +137,7 @@ def make_request(
     for name in names:
         if names.count(name) > 1:
             raise RegionError(f"the region {name!r} is asked for twice; name it once")
-    declared = [cdb.region(name) for name in names]
+    declared = list(regions.values()) if isinstance(regions, Mapping) else [cdb.region(name) for name in names]
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)

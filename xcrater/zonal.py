@@ -18,6 +18,7 @@ from xcrater.errors import StatisticError
 from xcrater.options import get_option
 from xcrater.order import Coding, Order, Wanted, share
 from xcrater.plan import Plan, Tile
+from xcrater.regions import Region
 from xcrater.request import Request, make_request
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def get_stats(
     da: xr.DataArray,
     cdb: CraterDatabase,
-    regions: str | Iterable[str],
+    regions: str | Iterable[str] | Mapping[str, Region],
     stats: str | Iterable[str] = ("mean", "std", "count"),
     *,
     coverage: str | None = None,
