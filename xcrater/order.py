@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xcrater.counting import Counting
 from xcrater.errors import StatisticError
 
 Array = NDArray[Any]
@@ -409,7 +410,7 @@ class Order:
 
     def find(
         self, collect: Collect, counts: Ints, craters: Array, share: Share, window: tuple[int, int, int, int],
-        image: int = 0, images: int = 1,
+        image: int = 0, images: int = 1, counting: Counting | None = None,
     ) -> Found:  # fmt: skip
         """First look at an image of a tile.
 
@@ -427,7 +428,11 @@ class Order:
             (row_start, row_stop, col_start, col_stop) of the tile.
         image, images : int
             Which image of the block, of how many.
+        counting : Counting or None
+            What counts the keys, where they are narrow and without weights.
         """
+        if counting is not None:
+            return self._join(self._counted(counting, self._rois(craters, image, images), share))
         rows, width = (window[0], window[1]), window[3] - window[2]
         roi = self._rois(craters, image, images)
         of = np.repeat(share.tiles[:, None], self.regions, axis=1)
@@ -447,6 +452,25 @@ class Order:
             asked = [(k, int(roi[i, k]), np.zeros(1, np.uint64)) for k in range(self.regions)]
             found.digits.append(self._count(collect, i, asked, share.tiles[i], rows, width, 0))
         return self._join(found)
+
+    def _counted(self, counting: Counting, roi: Ints, share: Share) -> Found:
+        """What a tile finds whose keys are counted."""
+        alone, several = np.flatnonzero(share.tiles == 1), np.flatnonzero(share.tiles > 1)
+        found = Found()
+        if not self.wanted.distinct:
+            low, high = counting.select(alone, np.array(self.wanted.quantiles), self.coding.mirrored)
+            answers = self._between(low, high, counting.number[alone].ravel())
+            found.solved.append(Solved(roi[alone].ravel(), answers, None))
+        else:
+            for index in _batches(alone, counting.distinct.sum(axis=1), min(self._room(), BATCH)):
+                one = np.ones(roi[index].size, np.int32)
+                keys, tally, offsets = counting.pairs(index)
+                found.solved.append(self._solve_pairs(Pairs(roi[index].ravel(), one, one, offsets, keys, tally)))
+        if several.size:
+            keys, tally, offsets = counting.pairs(several)
+            of = np.repeat(share.tiles[several], self.regions)
+            found.pairs.append(Pairs(roi[several].ravel(), np.ones(of.size, np.int32), of, offsets, keys, tally))
+        return found
 
     def look(
         self, collect: Collect, craters: Array, window: tuple[int, int, int, int], targets: Targets, look: int,

@@ -145,9 +145,8 @@ def _next(keys, a, b, low, shift, counts, bucket):
 
 
 @inlined
-def _find(counts, rank):
-    """The bucket that holds a rank, and the rank of its first key."""
-    bucket, before = 0, 0
+def _find(counts, rank, bucket, before):
+    """The bucket that holds a rank, and the rank of its first key; a bucket that is not beyond it, to start from."""
     while before + counts[bucket] <= rank:
         before += counts[bucket]
         bucket += 1
@@ -169,7 +168,7 @@ def _pick(keys, n, rank, after, counts):
         shift = _bucket_shift(low, high, buckets)
         counts[:buckets] = 0
         _fill(keys, 0, n, low, shift, counts)
-        bucket, before = _find(counts, rank)
+        bucket, before = _find(counts, rank, 0, 0)
         if rank + 1 == before + counts[bucket] and rank + 1 < n:
             after = _next(keys, 0, n, low, shift, counts, bucket)
         n = _keep(keys, 0, n, low, shift, np.uint64(bucket), keys)
@@ -186,6 +185,60 @@ def _ranks(q, n, mirrored):
     below = np.int64(q * (n - 1))
     above = min(below + 1, n - 1)
     return (n - 1 - above, n - 1 - below) if mirrored else (below, above)
+
+
+@inlined
+def _select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
+    """`select` of one run that is not empty."""
+    n = b - a
+    if n <= FEW:
+        _insertion(keys, None, a, b)
+    if n <= FEW or _ascending(keys, a, b):
+        for k in range(q.size):
+            rank, upper = _ranks(q[k], n, mirrored)
+            low_key[run, k], high_key[run, k] = keys[a + rank], keys[a + upper]
+        return
+    low, high = _range(keys, a, b)
+    if high - low < np.uint64(min(BUCKETS, DENSE * n)):
+        buckets = np.int64(high - low) + 1
+    else:
+        buckets = np.int64(64)
+        while buckets < 4096 and buckets < n:
+            buckets *= 2
+    shift = _bucket_shift(low, high, buckets)
+    counts[:buckets] = 0
+    _fill(keys, a, b, low, shift, counts)
+    if shift == np.uint64(0):
+        _select_counted(counts, n, low, q, mirrored, run, low_key, high_key)
+        return
+    for k in range(q.size):
+        rank, upper = _ranks(q[k], n, mirrored)
+        bucket, before = _find(counts, rank, 0, 0)
+        m = _keep(keys, a, b, low, shift, np.uint64(bucket), spare)
+        after = low
+        if upper == before + counts[bucket]:
+            after = _next(keys, a, b, low, shift, counts, bucket)
+        # The counts are in use: rounds further on take those behind them.
+        low_key[run, k], above = _pick(spare, m, rank - before, after, counts[4096:])
+        high_key[run, k] = above if upper > rank else low_key[run, k]
+
+
+@inlined
+def _select_counted(counts, n, low, q, mirrored, run, low_key, high_key):
+    """Keys of the ranks on both sides of each quantile of n keys, of which ``counts[j]`` are ``low + j``."""
+    bucket = before = 0
+    for k in range(q.size):
+        rank, upper = _ranks(q[k], n, mirrored)
+        if rank < before:
+            bucket = before = 0
+        bucket, before = _find(counts, rank, bucket, before)
+        low_key[run, k] = low + np.uint64(bucket)
+        last = bucket
+        if upper == before + counts[bucket]:
+            last += 1
+            while counts[last] == 0:
+                last += 1
+        high_key[run, k] = low + np.uint64(last)
 
 
 @jit
@@ -208,45 +261,54 @@ def select(keys, offsets, q, mirrored, spare, counts, low_key, high_key):
         Those of ranks ``floor(q (n - 1))`` and the next; mirrored, counted from the end, and the smaller key first.
     """
     for run in range(offsets.size - 1):
-        a, b = offsets[run], offsets[run + 1]
-        n = b - a
-        if n == 0:
-            continue
-        if n <= FEW:
-            _insertion(keys, None, a, b)
-        if n <= FEW or _ascending(keys, a, b):
-            for k in range(q.size):
-                rank, upper = _ranks(q[k], n, mirrored)
-                low_key[run, k], high_key[run, k] = keys[a + rank], keys[a + upper]
-            continue
-        low, high = _range(keys, a, b)
-        if high - low < np.uint64(min(BUCKETS, DENSE * n)):
-            buckets = np.int64(high - low) + 1
-        else:
-            buckets = np.int64(64)
-            while buckets < 4096 and buckets < n:
-                buckets *= 2
-        shift = _bucket_shift(low, high, buckets)
-        counts[:buckets] = 0
-        _fill(keys, a, b, low, shift, counts)
-        for k in range(q.size):
-            rank, upper = _ranks(q[k], n, mirrored)
-            bucket, before = _find(counts, rank)
-            if shift == np.uint64(0):
-                low_key[run, k] = low + np.uint64(bucket)
-                if upper == before + counts[bucket]:
-                    bucket += 1
-                    while counts[bucket] == 0:
-                        bucket += 1
-                high_key[run, k] = low + np.uint64(bucket)
+        if offsets[run] < offsets[run + 1]:
+            _select_run(keys, offsets[run], offsets[run + 1], q, mirrored, spare, counts, run, low_key, high_key)
+
+
+@inlined
+def _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, out, tally, at):
+    """`to_pairs` of one run that is not empty, to ``out`` and ``tally`` from ``at`` on; returns where they end."""
+    n = b - a
+    low, high = _range(keys, a, b)
+    if n > FEW and high - low < np.uint64(min(BUCKETS, DENSE * n)):
+        buckets = np.int64(high - low) + 1
+        dense[:buckets] = 0
+        for i in range(a, b):
+            if weights is not None:
+                dense[np.int64(np.uint64(keys[i]) - low)] += weights[i]
             else:
-                m = _keep(keys, a, b, low, shift, np.uint64(bucket), spare)
-                after = low
-                if upper == before + counts[bucket]:
-                    after = _next(keys, a, b, low, shift, counts, bucket)
-                # The counts are in use: rounds further on take those behind them.
-                low_key[run, k], above = _pick(spare, m, rank - before, after, counts[4096:])
-                high_key[run, k] = above if upper > rank else low_key[run, k]
+                dense[np.int64(np.uint64(keys[i]) - low)] += 1
+        return _pairs_counted(dense, buckets, low, out, tally, at)
+    if n <= FEW:
+        _insertion(keys, weights, a, b)
+    elif weights is not None or not _ascending(keys, a, b):
+        _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts)
+    i = a
+    while i < b:
+        key = keys[i]
+        total = tally[0] * 0
+        while i < b and keys[i] == key:
+            if weights is not None:
+                total += weights[i]
+            else:
+                total += 1
+            i += 1
+        if total > 0:
+            out[at] = key
+            tally[at] = total
+            at += 1
+    return at
+
+
+@inlined
+def _pairs_counted(counts, buckets, low, out, tally, at):
+    """Pairs of keys of which ``counts[j]`` are ``low + j``, from ``at`` on; returns where they end."""
+    for j in range(buckets):
+        if counts[j] > 0:
+            out[at] = low + np.uint64(j)
+            tally[at] = counts[j]
+            at += 1
+    return at
 
 
 @jit
@@ -273,43 +335,9 @@ def to_pairs(keys, weights, offsets, spare_keys, spare_weights, counts, dense, t
     at = 0
     for run in range(offsets.size - 1):
         a, b = offsets[run], offsets[run + 1]
-        n = b - a
         ends[run] = at
-        if n == 0:
-            continue
-        low, high = _range(keys, a, b)
-        if n > FEW and high - low < np.uint64(min(BUCKETS, DENSE * n)):
-            buckets = np.int64(high - low) + 1
-            dense[:buckets] = 0
-            for i in range(a, b):
-                if weights is not None:
-                    dense[np.int64(np.uint64(keys[i]) - low)] += weights[i]
-                else:
-                    dense[np.int64(np.uint64(keys[i]) - low)] += 1
-            for j in range(buckets):
-                if dense[j] > 0:
-                    keys[at] = low + np.uint64(j)
-                    tally[at] = dense[j]
-                    at += 1
-            continue
-        if n <= FEW:
-            _insertion(keys, weights, a, b)
-        elif weights is not None or not _ascending(keys, a, b):
-            _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts)
-        i = a
-        while i < b:
-            key = keys[i]
-            total = tally[0] * 0
-            while i < b and keys[i] == key:
-                if weights is not None:
-                    total += weights[i]
-                else:
-                    total += 1
-                i += 1
-            if total > 0:
-                keys[at] = key
-                tally[at] = total
-                at += 1
+        if a < b:
+            at = _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, keys, tally, at)
     ends[offsets.size - 1] = at
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.aggregations import Aggregation
+from xcrater.counting import Counting
 from xcrater.errors import GridError, StatisticError
 from xcrater.grid import Window
 from xcrater.order import Collect, Found, Order, Table, Targets
@@ -323,8 +324,11 @@ class Leaf:
                 assert tile.share is not None
                 counts = self._most(sums[:, n])
                 collect = self._collector(stored, codes, clean, tile, weights, counts)
+                counting = self._counting(stored, codes, clean, tile, sums[:, n])
                 craters = tile.craters.row
-                found.append(self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images)))
+                found.append(
+                    self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images), counting)
+                )
         row = tile.craters.row
         return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
 
@@ -381,6 +385,22 @@ class Leaf:
             return (*_in_order(pieces, length, stored.dtype, unweighted), length)
 
         return collect
+
+    def _counting(self, stored: Array, codes: Array, clean: bool, tile: Tile, sums: Array) -> Counting | None:
+        """What counts the keys of an image's regions, where these are narrow and without weights."""
+        from xcrater import kernels
+
+        if self.weighted or stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
+            return None
+
+        def draw(index: Array) -> Iterator[tuple[Array, Drawn]]:
+            craters = tile.craters.take(index)
+            for members, shapes in self.shapes.parts():
+                for drawn in shapes.draw(craters, tile.window):
+                    yield members, drawn
+
+        held = (sums[..., slot] for slot in (kernels.COUNT, kernels.LOW, kernels.HIGH))
+        return Counting(draw, stored, codes, clean, tile.window, *held)
 
     def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
         """Weight and area of each pixel of a window, of one row or column where they are all alike."""

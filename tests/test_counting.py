@@ -1,0 +1,114 @@
+"""Keys counted where the pixels lie, against numpy on the same pixels."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xcrater import histograms
+from xcrater.counting import Counting
+from xcrater.tiles import Drawn, classify
+
+SIDE = histograms.SIDE
+
+
+def _rectangles(rng: np.random.Generator, shape: tuple[int, int], craters: int, regions: int) -> list[list[np.ndarray]]:
+    """Masks of random frames: a rectangle without another one in it."""
+    masks = []
+    for _ in range(craters):
+        row = []
+        for _ in range(regions):
+            mask = np.zeros(shape, bool)
+            edges = [np.sort(rng.integers(0, n + 1, 2)) for n in shape]
+            mask[slice(*edges[0]), slice(*edges[1])] = True
+            hole = [np.sort(rng.integers(a, b + 1, 2)) for a, b in edges]
+            mask[slice(*hole[0]), slice(*hole[1])] = rng.random() < 0.5
+            row.append(mask)
+        masks.append(row)
+    return masks
+
+
+def _drawn(masks: list[list[np.ndarray]], index: np.ndarray, top: int, left: int) -> Iterator[tuple[np.ndarray, Drawn]]:
+    """Runs of the masks, regions in two parts and craters one at a time."""
+    regions = len(masks[0])
+    for members in (np.arange(0, regions, 2), np.arange(1, regions, 2)):
+        for n, i in enumerate(index):
+            runs, offset = [], []
+            for k in members:
+                begun = len(runs)
+                for r, row in enumerate(masks[i][k]):
+                    edge = np.flatnonzero(np.diff(np.concatenate([[0], row.view("u1"), [0]])))
+                    runs += [(r + top, a + left, b + left) for a, b in zip(edge[::2], edge[1::2])]
+                offset.append((begun, len(runs)))
+            table = np.array(runs, np.int64).reshape(-1, 3).T.copy()
+            if members.size:
+                yield members, Drawn(slice(n, n + 1), table, np.ones(table.shape[1]), np.array([offset], np.int64))
+
+
+def _counting(block: np.ndarray, nodata: int | None, masks: list[list[np.ndarray]]) -> tuple[Counting, list]:
+    codes, clean = classify(block, nodata)
+    values = [[np.sort(block[m & (block != (2**40 if nodata is None else nodata))]) for m in row] for row in masks]
+    held = (
+        np.array([[f(v.astype(np.int64)) if v.size else 0 for v in row] for row in values], np.int64)
+        for f in (np.size, np.min, np.max)
+    )
+    window = (7, 7 + block.shape[0], 3, 3 + block.shape[1])
+    counting = Counting(lambda index: _drawn(masks, index, 7, 3), block, codes, clean, window, *held)
+    return counting, values
+
+
+def _compare(counting: Counting, values: list, index: np.ndarray) -> None:
+    q = np.array([0.0, 0.1, 0.5, 0.9, 1.0])
+    wanted = [v for i in index for v in values[i]]
+    for mirrored in (False, True):
+        low, high = counting.select(index, q, mirrored)
+        for n, value in enumerate(wanted):
+            if value.size:
+                key = value.astype(np.int64) - counting.least
+                rank = (q * (value.size - 1)).astype(np.int64)
+                above = np.minimum(rank + 1, value.size - 1)
+                if mirrored:
+                    rank, above = value.size - 1 - above, value.size - 1 - rank
+                assert low[n].tolist() == key[rank].tolist()
+                assert high[n].tolist() == key[above].tolist()
+    keys, tally, offsets = counting.pairs(index)
+    for n, value in enumerate(wanted):
+        key, count = np.unique(value, return_counts=True)
+        part = slice(offsets[n], offsets[n + 1])
+        assert (keys[part].astype(np.int64) + counting.least).tolist() == key.tolist()
+        assert tally[part].tolist() == count.tolist()
+
+
+@pytest.mark.nojit
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["u1", "i2", "u2"]), st.booleans(), st.sampled_from([3, 500, 60_000]))
+def test_keys_are_numpys(seed, dtype, has_nodata, spread):
+    rng = np.random.default_rng(seed)
+    info = np.iinfo(dtype)
+    middle = rng.integers(info.min, info.max + 1)
+    block = np.clip(middle + rng.integers(-spread, spread + 1, (20, 31)), info.min, info.max).astype(dtype)
+    counting, values = _counting(block, int(block[0, 0]) if has_nodata else None, _rectangles(rng, block.shape, 4, 3))
+    _compare(counting, values, np.array([0, 2, 3]))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2"])
+@pytest.mark.parametrize("has_nodata", [False, True])
+@pytest.mark.parametrize("spread", [5, 400, 9000])
+def test_whole_squares_are_counted_once(dtype, has_nodata, spread):
+    rng = np.random.default_rng(spread + has_nodata)
+    info, shape = np.iinfo(dtype), (5 * SIDE + 11, 6 * SIDE + 8)
+    slope = np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
+    block = np.clip(slope + rng.integers(0, spread, shape) + info.min, info.min, info.max).astype(dtype)
+    masks = _rectangles(rng, shape, 6, 2)
+    for row in masks:
+        row[1][:] = True
+        row[0] |= rng.random(shape) < 0.001
+        row[0][SIDE : 4 * SIDE, SIDE : 5 * SIDE] = True
+    nodata = int(np.unique(block)[3]) if has_nodata else None
+    counting, values = _counting(block, nodata, masks)
+    assert counting._squares[0].size == 30
+    assert (np.diff(counting._squares[1]) > 0).any() == (spread < 9000 or dtype == "u1")
+    _compare(counting, values, np.arange(6))
+    assert not counting._scratch[3].any()

@@ -1,0 +1,122 @@
+"""Order statistics of one tile's pixels of 8 or 16 bits: keys are counted where the pixels lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from xcrater.tiles import Drawn
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Counting:
+    """An image whose keys are counted.
+
+    Parameters
+    ----------
+    draw : callable
+        Positions of some of the tile's craters -> their regions, as pairs of region numbers and runs of these.
+    stored, codes, clean
+        The pixels, integers of 8 or 16 bits, their codes, and whether all hold values (then there are no codes).
+    window : tuple of int
+        Of the block.
+    number, low, high : ndarray of int64, shape (craters, regions)
+        How many valid pixels each region has, the least and the greatest; of none, anything.
+    """
+
+    draw: Callable[[Ints], Iterator[tuple[Array, Drawn]]]
+    stored: Array
+    codes: Array
+    clean: bool
+    window: tuple[int, int, int, int]
+    number: Ints
+    low: Ints
+    high: Ints
+
+    @property
+    def key(self) -> np.dtype[Any]:
+        """Dtype of the keys."""
+        return np.dtype(f"u{self.stored.dtype.itemsize}")
+
+    @property
+    def least(self) -> int:
+        """Stored number whose key is 0."""
+        return int(np.iinfo(self.stored.dtype).min)
+
+    @cached_property
+    def distinct(self) -> Ints:
+        """At most so many distinct values each region has, shape (craters, regions)."""
+        return np.where(self.number > 0, np.minimum(self.number, self.high - self.low + 1), 0)
+
+    @cached_property
+    def _scratch(self) -> tuple[Array, ...]:
+        from xcrater import histograms
+
+        return histograms.scratch(self.key, self.stored.shape[1])
+
+    @cached_property
+    def _squares(self) -> tuple[Array, Array, Array]:
+        """Counts of whole squares of pixels; none where wide regions are too few for them to pay."""
+        from xcrater import histograms
+
+        side = histograms.SIDE
+        wide = self.number[self.number > 16 * side * side].sum()
+        many = (self.stored.shape[0] // side) * (self.stored.shape[1] // side) if wide > 2 * self.stored.size else 0
+        base, start = np.empty(many, np.int64), np.zeros(many + 1, np.int64)
+        if many:
+            histograms.square_ranges(self.stored, self.codes, self.clean, base, start)
+        counts = np.zeros(int(start[-1]), np.uint16)
+        if many:
+            histograms.square_counts(self.stored, self.codes, self.clean, base, start, counts)
+        return base, start, counts
+
+    def select(self, index: Ints, q: Array, mirrored: bool) -> tuple[Array, Array]:
+        """Keys on both sides of each quantile, each of shape (craters * regions, quantiles); 0 of no pixels."""
+        from xcrater import histograms
+
+        found = np.zeros((2, index.size * self.number.shape[1], q.size), np.uint64)
+        for drawn, roi in self._drawn(index):
+            histograms.select_runs(
+                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
+                self.least, self._squares, q, mirrored, self._scratch, found[0], found[1],
+            )  # fmt: skip
+        return found[0], found[1]
+
+    def pairs(self, index: Ints) -> tuple[Array, Ints, Ints]:
+        """Keys and how many pixels have each, one region after another, and where these begin and end."""
+        from xcrater import histograms
+
+        room = int(self.distinct[index].sum())
+        keys, tally = np.empty(room, self.key), np.empty(room, np.int64)
+        begin, end = np.zeros((2, index.size * self.number.shape[1]), np.int64)
+        at = 0
+        for drawn, roi in self._drawn(index):
+            at = histograms.pair_runs(
+                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
+                self.least, self._squares, self._scratch, begin, end, keys, tally, at,
+            )  # fmt: skip
+        length = end - begin
+        offsets = np.append(0, np.cumsum(length)).astype(np.int64)
+        if np.array_equal(begin, offsets[:-1]):
+            return keys[:at].copy(), tally[:at].copy(), offsets
+        place = np.repeat(begin - offsets[:-1], length) + np.arange(at)
+        return keys[place], tally[place], offsets
+
+    def _of(self, index: Ints) -> tuple[Ints, Ints, Ints]:
+        return self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel()
+
+    def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
+        """Runs of some craters, and which of their regions these are, of all of them in order."""
+        regions = self.number.shape[1]
+        numbers = np.arange(index.size * regions).reshape(index.size, regions)
+        for members, drawn in self.draw(index):
+            yield drawn, np.ascontiguousarray(numbers[drawn.craters][:, members])
