@@ -220,8 +220,8 @@ def find_neighbours(
     turn = grid.period if math.isfinite(grid.period) else 0.0
     around = _brought(disc_boxes(grid, discs, 1.0), turn)
     whole = (0, grid.shape[0], 0, grid.columns)
-    shown = np.flatnonzero(_meets(around, whole, grid.period))
-    tree = shapely.STRtree(_boxes(around, shown))
+    there, shapes = _shapes(around, np.flatnonzero(_meets(around, whole, grid.period)), turn)
+    tree = shapely.STRtree(shapes)
     # A pixel that a region takes lies no more than half a pixel beyond its box, with its centre.
     asked = [_brought(box, turn, 0.5 + _HAIR) for box in boxes]
     known, other = ([np.asarray(at, dtype=float) for at in (t.lon, t.lat, t.rad)] for t in (cdb, others))
@@ -231,15 +231,17 @@ def find_neighbours(
         pairs = [np.empty(0, np.int64)]
         for box in asked:
             some = first + np.flatnonzero(_meets([at[first:stop] for at in box], whole, grid.period))
-            for shift in (-turn, 0.0, turn) if turn else (0.0,):
-                crater, disc = tree.query(_boxes(box, some, shift))
-                pairs.append(some[crater] * len(discs) + shown[disc])
-        crater, disc = np.divmod(np.unique(np.concatenate(pairs)), len(discs))
-        itself = np.logical_and.reduce([a[crater] == b[disc] for a, b in zip(known, other, strict=True)])
-        ratio = other[2][disc] / known[2][crater]
-        kept = ~itself & (exclude.min_ratio <= ratio) & (ratio <= exclude.max_ratio)
-        sizes.append(np.bincount(crater[kept] - first, minlength=stop - first))
-        members.append(disc[kept].astype(np.int32))
+            asking, shapes = _shapes(box, some, turn)
+            crater, disc = tree.query(shapes)
+            crater, disc = asking[crater], there[disc]
+            ratio = other[2][disc] / known[2][crater]
+            itself = np.logical_and.reduce([a[crater] == b[disc] for a, b in zip(known, other, strict=True)])
+            kept = (exclude.min_ratio <= ratio) & (ratio <= exclude.max_ratio) & ~itself
+            pairs.append(crater[kept] * len(discs) + disc[kept])
+        pair = np.sort(np.concatenate(pairs))  # each once, though boxes may meet twice
+        crater, disc = np.divmod(pair[np.append(True, pair[1:] != pair[:-1])[: pair.size]], len(discs))
+        sizes.append(np.bincount(crater - first, minlength=stop - first))
+        members.append(disc.astype(np.int32))
     bounds = np.stack([np.floor(around[0]), np.ceil(around[1]), np.floor(around[2]), np.ceil(around[3])], axis=1)
     bounds = np.clip(np.nan_to_num(bounds), -_FAR, _FAR).astype(np.int32)
     found = Neighbours(np.cumsum(np.concatenate(sizes)), np.concatenate(members), discs, bounds)
@@ -265,6 +267,10 @@ def _brought(boxes: Boxes, turn: float, margin: float = _HAIR) -> Boxes:
     return top - margin, bottom + margin, west - margin, east + margin
 
 
-def _boxes(boxes: Boxes, some: Ints, shift: float = 0.0) -> NDArray[np.object_]:
-    top, bottom, west, east = (at[some] for at in boxes)
-    return np.asarray(shapely.box(west + shift, top, east + shift, bottom))
+def _shapes(boxes: Boxes, some: Ints, turn: float) -> tuple[Ints, NDArray[np.object_]]:
+    """Some boxes as shapes, those that leave the first turn of columns once more where they enter it again."""
+    west, east = (some[boxes[2][some] < 0], some[boxes[3][some] > turn]) if turn else (some[:0], some[:0])
+    at = np.concatenate([some, west, east])
+    shift = np.repeat([0.0, turn, -turn], [some.size, west.size, east.size])
+    box = shapely.box(boxes[2][at] + shift, boxes[0][at], boxes[3][at] + shift, boxes[1][at])
+    return at, np.asarray(box)
