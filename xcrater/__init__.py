@@ -8,9 +8,10 @@ from xcrater import tutorial
 from xcrater.accessor import CratersAccessor
 from xcrater.database import CraterDatabase
 from xcrater.io import open_mosaic
+from xcrater.neighbours import Exclude
 from xcrater.options import set_options
 from xcrater.sample import sample_data
 
 __version__ = "0.1.0"
 
-__all__ = ["CraterDatabase", "CratersAccessor", "open_mosaic", "sample_data", "set_options", "tutorial"]
+__all__ = ["CraterDatabase", "CratersAccessor", "Exclude", "open_mosaic", "sample_data", "set_options", "tutorial"]

@@ -12,6 +12,7 @@ from xcrater import arrays, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
+from xcrater.neighbours import Exclude
 
 
 @xr.register_dataarray_accessor("craters")
@@ -34,6 +35,7 @@ class CratersAccessor:
         coverage: str | None = None,
         weights: str | xr.DataArray | None = None,
         nodata: float | int | None = None,
+        exclude: Exclude | float | None = None,
         categorical: bool = False,
         add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
     ) -> xr.Dataset:
@@ -60,6 +62,9 @@ class CratersAccessor:
             numbers from 0 on.
         nodata : number, optional
             Stored number that stands for no value, instead of the one that the raster declares.
+        exclude : Exclude or number, optional
+            Leave pixels near to other craters out of every region: `xcrater.Exclude` says of which and how near; a
+            number is the distance from the centres of the table's other craters, in radii of theirs.
         categorical : bool
             Add the variable ``categorical``: for each crater a dict of value to pixel count.
         add_stats : mapping of str to callable or Aggregation, optional
@@ -110,6 +115,7 @@ class CratersAccessor:
             coverage=coverage,
             weights=weights,
             nodata=nodata,
+            exclude=exclude,
             categorical=categorical,
             add_stats=add_stats,
         )
@@ -121,6 +127,7 @@ class CratersAccessor:
         *,
         coverage: str | None = None,
         nodata: float | int | None = None,
+        exclude: Exclude | float | None = None,
     ) -> CraterArrays:
         """The pixels themselves: for every crater and region a lazy masked array.
 
@@ -135,6 +142,9 @@ class CratersAccessor:
             that name.
         nodata : number, optional
             Stored number that stands for no value, instead of the one that the raster declares.
+        exclude : Exclude or number, optional
+            Leave pixels near to other craters out of every region: `xcrater.Exclude` says of which and how near; a
+            number is the distance from the centres of the table's other craters, in radii of theirs.
 
         Returns
         -------
@@ -157,4 +167,4 @@ class CratersAccessor:
         >>> dem.craters.get_arrays(cdb, "rim")["rim"].iloc[0].compute().shape
         (20, 22)
         """
-        return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata)
+        return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)

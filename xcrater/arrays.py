@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xcrater import graph, tiles
 from xcrater.errors import RegionError
 from xcrater.grid import Raster, Window
+from xcrater.neighbours import Exclude
 from xcrater.plan import Craters, Plan, Tile
 from xcrater.request import Request, make_request
 
@@ -255,9 +256,10 @@ def get_arrays(
     *,
     coverage: str | None = None,
     nodata: float | int | None = None,
+    exclude: Exclude | float | None = None,
 ) -> CraterArrays:
     """The pixels of the regions of every crater; see `CratersAccessor.get_arrays`."""
-    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata)
+    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     if graph.is_lazy(request.da) and request.raster.extra_dims:
         request = request.with_data(request.da.chunk(dict.fromkeys(request.raster.extra_dims, -1)))
     return CraterArrays(request, request.plan())

@@ -407,6 +407,7 @@ class CraterDatabase:
         *,
         coverage: str | None = None,
         weights: Any = None,
+        exclude: Any = None,
         categorical: bool = False,
         add_stats: Any = None,
     ) -> pd.DataFrame:
@@ -429,6 +430,9 @@ class CraterDatabase:
             `xcrater.set_options`), those whose centre lies inside, or every one by the fraction of its area inside.
         weights : {"area"} or xarray.DataArray, optional
             Weight of each pixel besides: its true area, or an array on the raster's own grid.
+        exclude : Exclude or number, optional
+            Pixels near to other craters that regions are to be without: see `xcrater.Exclude`; a number is the
+            distance from the centres of this table's other craters, in radii of theirs.
         categorical : bool, default False
             Whether to count the pixels of each value.
         add_stats : dict of str to callable, optional
@@ -442,7 +446,7 @@ class CraterDatabase:
         Raises
         ------
         RegionError
-            A region was not added.
+            A region was not added, or `exclude` makes no sense.
         GridError
             A raster cannot be placed on the body.
         StatisticError
@@ -467,6 +471,7 @@ class CraterDatabase:
             n_jobs=n_jobs,
             coverage=coverage,
             weights=weights,
+            exclude=exclude,
             categorical=categorical,
             add_stats=add_stats,
         )
@@ -479,6 +484,7 @@ class CraterDatabase:
         n_jobs: int | None = None,
         *,
         coverage: str | None = None,
+        exclude: Any = None,
     ) -> pd.DataFrame:
         """Cut the pixels of each region of each crater out of the raster.
 
@@ -495,6 +501,9 @@ class CraterDatabase:
         coverage : {"all_touched", "center", "exact"}, optional
             Which pixels belong to a region: every one that it intersects (unless set otherwise with
             `xcrater.set_options`; "exact" means the same here), or those whose centre lies inside.
+        exclude : Exclude or number, optional
+            Pixels near to other craters that regions are to be without: see `xcrater.Exclude`; a number is the
+            distance from the centres of this table's other craters, in radii of theirs.
 
         Returns
         -------
@@ -505,7 +514,7 @@ class CraterDatabase:
         Raises
         ------
         RegionError
-            A region was not added.
+            A region was not added, or `exclude` makes no sense.
         GridError
             A raster cannot be placed on the body.
 
@@ -520,7 +529,9 @@ class CraterDatabase:
         """
         from xcrater import frames
 
-        return frames.arrays_frame(self, rasters, regions, nodata=nodata, n_jobs=n_jobs, coverage=coverage)
+        return frames.arrays_frame(
+            self, rasters, regions, nodata=nodata, n_jobs=n_jobs, coverage=coverage, exclude=exclude
+        )
 
     def _region_attributes(self) -> dict[str, str]:
         """Name of each region by the attribute that shows it."""

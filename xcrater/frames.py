@@ -16,6 +16,7 @@ from xcrater import arrays, graph, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.errors import GridError
 from xcrater.io import open_mosaic
+from xcrater.neighbours import Exclude
 
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
@@ -34,6 +35,7 @@ def stats_frame(
     n_jobs: int | None,
     coverage: str | None,
     weights: Any,
+    exclude: Exclude | float | None,
     categorical: bool,
     add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None,
 ) -> pd.DataFrame:
@@ -49,6 +51,7 @@ def stats_frame(
             coverage=coverage,
             weights=weights,
             nodata=missing.get(name),
+            exclude=exclude,
             categorical=categorical,
             add_stats=add_stats,
         )
@@ -72,11 +75,13 @@ def arrays_frame(
     nodata: Nodata | Mapping[str, Nodata],
     n_jobs: int | None,
     coverage: str | None,
+    exclude: Exclude | float | None,
 ) -> pd.DataFrame:
     """The table with a column of masked arrays for every raster and region; see `CraterDatabase.get_arrays`."""
     named, missing, regions = _prepare(rasters, nodata, regions)
     lazy = [
-        arrays.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name)) for name, da in named.items()
+        arrays.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
+        for name, da in named.items()
     ]
     results = graph.compute(*(a.lazy() for a in lazy), workers=n_jobs)
     columns = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from xcrater.grid import Grid, Window
 from xcrater.order import Share
 from xcrater.outlines import Outlines
 from xcrater.polygon_table import PolygonTable
+
+if TYPE_CHECKING:
+    from xcrater.neighbours import Neighbours
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,6 +40,8 @@ class Craters:
         Angular radius, radians: metres by the body's radius.
     polygons : tuple of PolygonTable
         Regions of one's own, each with one shape per crater.
+    near : Neighbours or None
+        Discs to leave out of each crater's regions, where there are any.
     """
 
     row: NDArray[np.int32]
@@ -44,6 +49,7 @@ class Craters:
     lat: Floats
     radius: Floats
     polygons: tuple[PolygonTable, ...] = ()
+    near: Neighbours | None = None
 
     def __len__(self) -> int:
         return self.row.size
@@ -51,7 +57,12 @@ class Craters:
     def take(self, index: NDArray[np.integer] | slice) -> Craters:
         """The craters at some positions of this table."""
         polygons = tuple(table.take(index) for table in self.polygons)
-        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], polygons)
+        near = None if self.near is None else self.near.take(index)
+        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], polygons, near)
+
+    def on(self, window: Window, period: float) -> Craters:
+        """The craters without neighbours that do not reach a window of the grid."""
+        return self if self.near is None else replace(self, near=self.near.on(window, period))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +119,9 @@ class Plan:
         across = len(cols) - 1
         for n, tile in enumerate(self.tile.tolist()):
             i, j = divmod(tile, across)
-            yield Tile(
-                index=(i, j),
-                window=(rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns)),
-                craters=self.craters.take(self.member[self.offset[n] : self.offset[n + 1]]),
-            )
+            window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns))
+            craters = self.craters.take(self.member[self.offset[n] : self.offset[n + 1]])
+            yield Tile((i, j), window, craters.on(window, self.grid.period))
 
 
 def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any]) -> Craters:

@@ -18,8 +18,9 @@ from xcrater.bodies import get_body
 from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
+from xcrater.neighbours import Exclude, check_exclude, find_neighbours, on_grid
 from xcrater.options import check_coverage, get_option
-from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes, place
+from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes
 from xcrater.regions import Annulus, Polygons, Region
 from xcrater.tiles import Shapes
 
@@ -110,6 +111,7 @@ def make_request(
     *,
     coverage: str | None,
     nodata: float | int | None,
+    exclude: Exclude | float | None = None,
 ) -> Request:
     """Check a raster, a table and region names, and put them on one grid.
 
@@ -125,12 +127,15 @@ def make_request(
         Which pixels belong to a region; None takes the option.
     nodata : number or None
         Stored number that stands for no value, instead of the raster's own.
+    exclude : Exclude, number or None
+        Pixels near to other craters, to be left out of the regions.
 
     Raises
     ------
     GridError, BodyError, RegionError
         Something does not fit.
     """
+    exclude = check_exclude(exclude, cdb)
     names = [regions] if isinstance(regions, str) else list(regions)
     if not names:
         raise RegionError(f"received no region; the table has {_listed(cdb)}")
@@ -144,15 +149,9 @@ def make_request(
     check_chunks(da, _users_level() + 1)
     grid = raster.grid
     polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
-    craters = place(
-        grid,
-        cdb.lon.to_numpy(float),
-        cdb.lat.to_numpy(float),
-        np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
-    )
     discs = [region if isinstance(region, Annulus) else None for region in declared]
     numbers = itertools.count()
-    return Request(
+    request = Request(
         da=da,
         raster=raster,
         names=names,
@@ -166,9 +165,13 @@ def make_request(
             closed=grid.closed,
             frame=grid.to_frame() if polygons or not grid.closed else None,
         ),
-        craters=replace(craters, polygons=tuple(polygons)),
+        craters=replace(on_grid(grid, cdb), polygons=tuple(polygons)),
         table=cdb,
     )
+    if exclude is None:
+        return request
+    near = find_neighbours(grid, cdb, request.craters, request.boxes, exclude)
+    return replace(request, craters=replace(request.craters, near=near))
 
 
 def _users_level() -> int:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from xcrater.grid import Window
 from xcrater.order import Collect, Found, Order, Table, Targets
 from xcrater.outlines import Frame, Outlines
 from xcrater.plan import Craters, Tile
+
+if TYPE_CHECKING:
+    from xcrater.neighbours import Neighbours
 
 Array = NDArray[Any]
 
@@ -104,7 +107,41 @@ class Shapes:
 
         All regions have a closed form, or none has: see `parts`.
         """
-        return self._draw_discs(craters, window) if self.closed else self._draw_outlines(craters, window)
+        drawn = self._draw_discs(craters, window) if self.closed else self._draw_outlines(craters, window)
+        return drawn if craters.near is None else self._leave_out(drawn, craters.near, window)
+
+    def _leave_out(self, drawn: Iterable[Drawn], near: Neighbours, window: Window) -> Iterator[Drawn]:
+        """What is drawn, without the pixels whose centres lie in the discs of the craters' neighbours."""
+        from xcrater import kernels
+
+        # Regions drawn by their outlines, such as polygons, may lie on a grid where discs have a closed form.
+        closed = self.frame is None or (self.frame.sphere and not self.frame.crs)
+        disc = Shapes((0.0,), (1.0,), (0,), "center", self.grid, closed=closed, frame=self.frame)
+        begin, depth = np.empty(window[1] - window[0] + 1, np.int64), np.zeros(window[3] - window[2] + 1, np.int64)
+        for some in drawn:
+            here = near.take(some.craters)
+            if here is None:
+                yield some
+                continue
+            pieces = [(piece.runs, piece.offset[:, 0]) for piece in disc.draw(here.discs, window)]
+            ends = [int(offset[-1, 1]) for _, offset in pieces]
+            holes = np.concatenate([runs[:, :end] for (runs, _), end in zip(pieces, ends, strict=True)], axis=1)
+            before = np.cumsum([0, *ends[:-1]])
+            hole = np.concatenate([offset + n for (_, offset), n in zip(pieces, before, strict=True)])
+            count, room, first = len(some.offset), min(ROOM, 2**12 * len(some.offset)), 0
+            while first < count:
+                runs, weight, cuts = np.empty((3, room), np.int64), np.empty(room), np.empty((2, room), np.int64)
+                offset = np.empty(some.offset.shape, np.int64)
+                stop = kernels.leave_out(
+                    first, some.runs, some.weight, some.offset, holes, hole, here.offset, here.member, window, begin,
+                    depth, cuts, runs, weight, offset,
+                )  # fmt: skip
+                if stop > first:
+                    at = some.craters.start
+                    yield Drawn(slice(at + first, at + stop), runs, weight, offset[first:stop])
+                else:
+                    room *= 4
+                first = stop
 
     def _draw_discs(self, craters: Craters, window: Window) -> Iterator[Drawn]:
         from xcrater import kernels
@@ -316,10 +353,8 @@ class Leaf:
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
                 if self.weights is not None or not shapes.closed:
                     self._sum_drawn(*at, start, n, sums)
-                elif shapes.exact:
-                    self._accumulate_covered(shapes, members, stored, codes, clean, tile, start, n, sums)
                 else:
-                    self._accumulate(shapes, members, stored, codes, clean, tile, start, n, sums)
+                    self._sum_closed(*at, start, n, sums)
             if self.order is not None:
                 assert tile.share is not None
                 counts = self._most(sums[:, n])
@@ -433,6 +468,28 @@ class Leaf:
                     "received weights that are negative, infinite or not numbers, on pixels with values inside a "
                     "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0)"
                 )
+
+    def _sum_closed(
+        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
+        areas: Array, start: Array, image: int, out: Array,
+    ) -> None:  # fmt: skip
+        """Accumulators of an image to ``out[:, image]``, of regions with a closed form."""
+        accumulate = self._accumulate_covered if shapes.exact else self._accumulate
+        near = tile.craters.near
+        if near is None:
+            accumulate(shapes, members, stored, codes, clean, tile, start, image, out)
+            return
+        alone = np.diff(near.offset) == 0  # the others are drawn
+        for some in (np.flatnonzero(alone), np.flatnonzero(~alone)):
+            if not some.size:
+                continue
+            part = replace(tile, craters=tile.craters.take(some))
+            sums = np.empty((some.size, *out.shape[1:]), out.dtype)
+            if part.craters.near is None:
+                accumulate(shapes, members, stored, codes, clean, part, start, image, sums)
+            else:
+                self._sum_drawn(shapes, members, stored, codes, clean, part, weights, areas, start, image, sums)
+            out[some[:, None], image, members] = sums[:, image, members]
 
     def _accumulate_covered(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,

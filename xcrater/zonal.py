@@ -15,6 +15,7 @@ import xarray as xr
 from xcrater import arrays, graph, tiles
 from xcrater.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
 from xcrater.errors import StatisticError
+from xcrater.neighbours import Exclude
 from xcrater.options import get_option
 from xcrater.order import Coding, Order, Wanted, share
 from xcrater.plan import Plan, Tile
@@ -34,11 +35,12 @@ def get_stats(
     coverage: str | None = None,
     weights: str | xr.DataArray | None = None,
     nodata: float | int | None = None,
+    exclude: Exclude | float | None = None,
     categorical: bool = False,
     add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
 ) -> xr.Dataset:
     """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
-    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata)
+    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     given = check_weights(request, weights)
     wanted = parse(stats) + ((CATEGORICAL,) if categorical else ())
     if not wanted and not add_stats:
