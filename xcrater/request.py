@@ -20,7 +20,7 @@ from xcrater.grid import Raster, read_raster
 from xcrater.io import check_chunks
 from xcrater.options import check_coverage, get_option
 from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes, place
-from xcrater.regions import Annulus, Polygons, Region
+from xcrater.regions import Annulus, Polygons, Region, Sector
 from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def make_request(
         np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
     )
     discs = [region if isinstance(region, Annulus) else None for region in declared]
+    sector = tuple((float(d.start), float(d.stop)) if isinstance(d, Sector) else None for d in discs)
     numbers = itertools.count()
     return Request(
         da=da,
@@ -164,7 +165,8 @@ def make_request(
             grid=grid.radians,
             table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
             closed=grid.closed,
-            frame=grid.to_frame() if polygons or not grid.closed else None,
+            frame=grid.to_frame() if polygons or any(sector) or not grid.closed else None,
+            sector=sector if any(sector) else (),
         ),
         craters=replace(craters, polygons=tuple(polygons)),
         table=cdb,
