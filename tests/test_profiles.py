@@ -116,7 +116,7 @@ def test_sectors_on_any_projection_are_those_of_geodesic_azimuths(name: str, cov
         transform = Affine(step, 0, -step * shape[1] / 2, 0, -step, step * shape[0] / 2)
     values = np.arange(shape[0] * shape[1], dtype="i4").reshape(shape)
     da = strategies.data_array(values, GridCase(transform, shape), crs, chunks={"y": 31, "x": 47})
-    near = {"lat": [lat, lat - 3.17 * np.sign(lat)], "lon": [lon, -lon / 3], "radius": [3.0e5, 4.1e5]}
+    near = {"lat": [lat, lat - 3.17 * np.sign(lat)], "lon": [lon, -lon / 3], "radius": [5.0e5, 6.1e5]}
     cdb = CraterDatabase(pd.DataFrame(near), body, "planetocentric" if body == "mars" else "default")
     radii, azimuths = [0.0, 0.7, 2.0], [0.3, 77.7, 181.1, 290.9]
     found = da.craters.radial_profile(cdb, radii, "count sum", sectors=azimuths, coverage=coverage).compute()
@@ -203,6 +203,33 @@ def test_pixels_are_in_the_sector_of_their_azimuth_and_the_centre_looks_north() 
     assert tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[5, 6]  # the centre
     assert tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[4, 6]  # due north of it
     assert tiles.region_mask(request.shapes, 4, request.craters, 0, (0, 12, 0, 12))[6, 6]  # due south
+
+
+@pytest.mark.nojit
+def test_regions_that_one_pixel_may_belong_to_are_counted_once_where_they_are_apart() -> None:
+    da, cdb = strategies.data_array(raster(), GLOBAL), database()
+
+    def layers(*regions: Annulus, coverage: str = "center") -> int:
+        named = {f"{k}": region for k, region in enumerate(regions)}
+        return make_request(da, cdb, named, coverage=coverage, nodata=None).shapes.layers
+
+    rings = [Annulus(k, k + 1, None) for k in range(5)]
+    assert layers(*rings) == 1
+    assert layers(*rings, Annulus(0.5, 1.5, None), Annulus(1.2, 3, None)) == 3
+    assert layers(*rings, coverage="all_touched") == 5
+    assert layers(*rings, Annulus(9, 10)) == 6
+    assert layers(Annulus(0, 1), Annulus(0, 2)) == 2
+    assert layers(*(Sector(k, k + 1, None, s, s + 90) for k in range(2) for s in (0, 90)), coverage="exact") == 2
+
+
+@pytest.mark.nojit
+def test_the_centre_looks_north_on_an_ellipsoid_too() -> None:
+    case = GridCase(Affine(1, 0, 0, 0, -1, 8.5), (9, 9))
+    da = strategies.data_array(np.zeros(case.shape, "u1"), case, "+proj=longlat +a=3396190 +b=3376200")
+    cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [4.5], "radius": [2e5]}), "mars")
+    request = make_request(da, cdb, {"north": Sector(0, 1, None, 0, 10)}, coverage="center", nodata=None)
+    mask = tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 9, 0, 9))
+    assert np.argwhere(mask).tolist() == [[5, 4], [6, 4], [7, 4], [8, 4]]
 
 
 @pytest.mark.nojit

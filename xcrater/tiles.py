@@ -115,6 +115,22 @@ class Shapes:
             return self._draw_sectors(craters, window)
         return (self._draw_discs if self.closed else self._draw_outlines)(craters, window, most)
 
+    def _rings(self) -> tuple[list[int], list[tuple[float, float]]]:
+        """Which regions begin a ring, the others being more sectors of it; and the azimuths that bound each."""
+        bounds = [sector or (0.0, 360.0) for sector in self.sector or (None,) * len(self.outer)]
+        rings = list(zip(self.inner, self.outer, self.nvert, self.table or (-1,) * len(bounds), strict=True))
+        parts = [k > 0 and rings[k] == rings[k - 1] and bounds[k][0] >= bounds[k - 1][1] for k in range(len(rings))]
+        return [k for k, part in enumerate(parts) if not part], bounds
+
+    @property
+    def layers(self) -> int:
+        """At most so many of the regions that one pixel belongs to."""
+        first, _ = self._rings()
+        if self.coverage != "center" or len(set(self.nvert)) > 1 or self.table:
+            return len(first)  # pixels on a bound belong to both sides of it, how ever many bounds there are
+        inner, outer = np.array(self.inner)[first], np.array(self.outer)[first]
+        return int(((inner <= inner[:, None]) & (inner[:, None] < outer)).sum(axis=1).max())
+
     def _draw_sectors(self, craters: Craters, window: Window) -> Iterator[Drawn]:
         """Each ring is drawn once, and its runs are shared out among its sectors."""
         from xcrater import kernels
@@ -131,9 +147,9 @@ class Shapes:
             number = self._sectors(drawn, craters.take(drawn.craters), begin, edges, window)
             room = count + np.count_nonzero(number[1:] != number[:-1])
             runs, weight, pieces = np.empty((3, room), np.int64), np.empty(room), np.empty((4, room), np.int64)
-            offset = np.empty((len(drawn.offset), len(rings), 2), np.int64)
+            offset = np.empty((len(drawn.offset), len(bounds), 2), np.int64)
             kernels.split_runs(
-                drawn.runs, drawn.weight, drawn.offset, begin, number, np.array([*first, len(rings)]), low, high,
+                drawn.runs, drawn.weight, drawn.offset, begin, number, np.array([*first, len(bounds)]), low, high,
                 pieces, runs, weight, offset,
             )  # fmt: skip
             yield Drawn(drawn.craters, runs, weight, offset)
