@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -68,71 +68,49 @@ def radial_profile(
         coords=found.drop_vars("region").coords,
         attrs=found.attrs,
     ).assign_coords(_coordinates(radii, azimuths))
-    if by == "craters":
-        profile = _over_craters(profile)
-    elif by == "pixels":
-        profile = _over_pixels(profile, names)
-    return profile
+    return profile if by is None else _stacked(profile, names, by)
 
 
-def _numbers(received: ArrayLike, name: str, expected: str) -> list[float]:
-    """At least two increasing numbers."""
+def _bounds(received: object, name: str, to: float, most: float, expected: str) -> list[float]:
+    """Bounds of bins: those received, or of as many equal bins from 0 on."""
     try:
-        numbers = np.asarray(received, dtype=float)
+        if isinstance(received, Integral) and not isinstance(received, bool):
+            bounds = np.linspace(0.0, to, max(int(received), 0) + 1)
+        else:
+            bounds = np.asarray(received, dtype=float)
     except (TypeError, ValueError):
-        numbers = np.empty(0)
-    if numbers.ndim != 1 or numbers.size < 2 or not np.isfinite(numbers).all() or (np.diff(numbers) <= 0).any():
+        bounds = np.empty(0)
+    if (
+        bounds.ndim != 1
+        or bounds.size < 2
+        or not np.isfinite(bounds).all()
+        or (np.diff(bounds) <= 0).any()
+        or bounds[0] < 0
+        or bounds[-1] > most
+    ):
         raise RegionError(f"received {name}={received!r}; expected {expected}")
-    return [float(number) for number in numbers]
+    return [float(bound) for bound in bounds]
 
 
-def _count(received: object) -> int | None:
-    """A whole number, if it is one."""
-    whole = isinstance(received, Integral) and not isinstance(received, bool | np.bool_)
-    return int(received) if whole else None  # type: ignore[call-overload]
-
-
-def _radii(edges: int | ArrayLike, outer: float | None) -> list[float]:
-    expected = "a number of equal rings from 1 on, or their bounds, increasing crater radii from 0 on: [0, 0.5, 1, 1.5]"
-    count = _count(edges)
-    if count is None:
-        if outer is not None:
+def _radii(edges: object, outer: Any) -> list[float]:
+    if outer is not None:
+        if not isinstance(edges, Integral):
             raise RegionError(
                 f"received outer={outer!r} besides the rings' bounds edges={edges!r}; expected outer with a number of "
                 "rings alone"
             )
-        radii = _numbers(edges, "edges", expected)
-    else:
-        if count < 1:
-            raise RegionError(f"received edges={edges!r}; expected {expected}")
-        outer = OUTER if outer is None else outer
-        try:
-            sound = 0.0 < outer < np.inf
-        except TypeError:
-            sound = False
-        if not sound:
+        if not (isinstance(outer, Real) and 0.0 < outer < np.inf):
             raise RegionError(f"received outer={outer!r}; expected crater radii above 0, such as outer=2.5")
-        radii = np.linspace(0.0, outer, count + 1).tolist()
-    if radii[0] < 0:
-        raise RegionError(f"received edges={edges!r}; expected {expected}")
-    return radii
+    expected = "a number of equal rings from 1 on, or their bounds, increasing crater radii from 0 on: [0, 0.5, 1, 1.5]"
+    return _bounds(edges, "edges", OUTER if outer is None else outer, np.inf, expected)
 
 
-def _azimuths(sectors: int | ArrayLike) -> list[float]:
+def _azimuths(sectors: object) -> list[float]:
     expected = (
         "a number of equal sectors from 1 on, or their bounds, increasing degrees clockwise from north between 0 and "
         "360: [0, 90, 180]"
     )
-    count = _count(sectors)
-    if count is None:
-        azimuths = _numbers(sectors, "sectors", expected)
-    elif count < 1:
-        raise RegionError(f"received sectors={sectors!r}; expected {expected}")
-    else:
-        azimuths = np.linspace(0.0, 360.0, count + 1).tolist()
-    if azimuths[0] < 0 or azimuths[-1] > 360:
-        raise RegionError(f"received sectors={sectors!r}; expected {expected}")
-    return azimuths
+    return _bounds(sectors, "sectors", 360.0, 360.0, expected)
 
 
 def _unfold(variable: xr.DataArray, bins: dict[str, int]) -> xr.Variable:
@@ -160,7 +138,7 @@ def _coordinates(radii: Sequence[float], azimuths: Sequence[float] | None) -> di
 
 def _stack(stack: object, names: Sequence[str]) -> str | None:
     """What the craters of a stack weigh by; None for no stack."""
-    by = {"True": "craters", "False": None}.get(str(stack), stack)
+    by = "craters" if stack is True else None if stack is False else stack
     if by not in (None, "craters", "pixels"):
         raise StatisticError(
             f"received stack={stack!r}; expected False for a profile of every crater, True or 'craters' for the mean "
@@ -202,14 +180,6 @@ def _mean_of_craters(values: Array) -> tuple[Array, Array, Array]:
     return mean, np.where(n > 1, error, np.nan), n
 
 
-def _over_craters(profile: xr.Dataset) -> xr.Dataset:
-    stacked = profile.drop_vars([name for name, c in profile.coords.items() if "crater" in c.dims])
-    for name, variable in profile.data_vars.items():
-        mean, error, count = _reduce(_mean_of_craters, variable, dtypes=(float, float, np.int64))
-        stacked[name], stacked[f"{name}_stderr"], stacked[f"{name}_craters"] = mean, error, count
-    return stacked.assign_attrs(stack="craters")
-
-
 @_quiet
 def _pooled(weight: Array, mean: Array) -> Array:
     return np.asarray(np.where(weight > 0, weight * mean, 0.0).sum(axis=-1) / weight.sum(axis=-1))
@@ -230,6 +200,7 @@ def _total(values: Array) -> Array:
     return np.asarray(values.sum(axis=-1))
 
 
+@_quiet
 def _sum(values: Array) -> Array:
     """Sum of what is not NaN; NaN if nothing is."""
     return np.where(np.isnan(values).all(axis=-1), np.nan, np.nansum(values, axis=-1))
@@ -266,10 +237,15 @@ def _collected(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Aggrega
     return tuple(need for need in needs if need != "weight"), {"weight": WEIGHT} if "weight" in needs else {}
 
 
-def _over_pixels(profile: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
-    stacked = profile.drop_vars([name for name, c in profile.variables.items() if "crater" in c.dims])
+def _stacked(profile: xr.Dataset, names: Sequence[str], by: str) -> xr.Dataset:
+    """One profile of all craters."""
+    stacked = profile.drop_vars([name for name, variable in profile.variables.items() if "crater" in variable.dims])
     for name in names:
-        needs, function = POOLED[name]
-        parts = [profile[need] for need in needs]
-        stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,))
-    return stacked.assign_attrs(stack="pixels")
+        if by == "craters":
+            mean, error, count = _reduce(_mean_of_craters, profile[name], dtypes=(float, float, np.int64))
+            stacked[name], stacked[f"{name}_stderr"], stacked[f"{name}_craters"] = mean, error, count
+        else:
+            needs, function = POOLED[name]
+            parts = [profile[need] for need in needs]
+            stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,))
+    return stacked.assign_attrs(stack=by)

@@ -135,9 +135,7 @@ class Shapes:
         """Each ring is drawn once, and its runs are shared out among its sectors."""
         from xcrater import kernels
 
-        bounds = [sector or (0.0, 360.0) for sector in self.sector]
-        rings = list(zip(self.inner, self.outer, self.nvert, self.table or (-1,) * len(bounds), strict=True))
-        first = [k for k in range(len(rings)) if k == 0 or rings[k] != rings[k - 1] or bounds[k][0] < bounds[k - 1][1]]
+        first, bounds = self._rings()
         edges = np.unique(bounds)
         low, high = np.searchsorted(edges, bounds).T
         for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM):
@@ -170,7 +168,7 @@ class Shapes:
             kernels.number_sectors(drawn.runs, drawn.offset, *at, number)
             return number
         # As places.seen_from has it; there is no shorter way on any other projection.
-        grid = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame)
+        grid, craters = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame), replace(craters, polygons=())
         starts, sizes = drawn.offset[..., 0].ravel(), np.diff(drawn.offset, axis=2).ravel()
         order = np.argsort(starts, kind="stable")
         crater = np.repeat(order // drawn.offset.shape[1], sizes[order])
