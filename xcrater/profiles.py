@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,7 @@ def _radii(edges: object, outer: Any) -> list[float]:
                 f"received outer={outer!r} besides the rings' bounds edges={edges!r}; expected outer with a number of "
                 "rings alone"
             )
-        if not (isinstance(outer, Real) and 0.0 < outer < np.inf):
+        if not (isinstance(outer, int | float | np.number) and 0.0 < float(outer) < np.inf):
             raise RegionError(f"received outer={outer!r}; expected crater radii above 0, such as outer=2.5")
     expected = "a number of equal rings from 1 on, or their bounds, increasing crater radii from 0 on: [0, 0.5, 1, 1.5]"
     return _bounds(edges, "edges", OUTER if outer is None else outer, np.inf, expected)
