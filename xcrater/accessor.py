@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
-from xcrater import arrays, zonal
+from xcrater import arrays, profiles, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
@@ -168,3 +169,104 @@ class CratersAccessor:
         (20, 22)
         """
         return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
+
+    def radial_profile(
+        self,
+        cdb: CraterDatabase,
+        edges: int | ArrayLike = 20,
+        stats: str | Iterable[str] = ("mean",),
+        *,
+        outer: float | None = None,
+        sectors: int | ArrayLike | None = None,
+        stack: bool | str = False,
+        nvert: int | None = None,
+        coverage: str | None = None,
+        weights: str | xr.DataArray | None = None,
+        nodata: float | int | None = None,
+        exclude: Exclude | float | None = None,
+    ) -> xr.Dataset:
+        """Radial profiles: statistics of rings about every crater, and of sectors of these.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters; their own regions play no part.
+        edges : int or array_like of float
+            Bounds of the rings, increasing, in crater radii from 0 on; or a number of equally wide rings from the
+            centre out to `outer`.
+        stats : str or iterable of str
+            Any that `get_stats` knows.
+        outer : float, optional
+            How far so many rings reach, in crater radii; 2.5 by default.
+        sectors : int or array_like of float, optional
+            A number of equal sectors of azimuth, the first of which begins at north; or their bounds, increasing
+            degrees clockwise from north between 0 and 360, not necessarily all the way round. A pixel belongs to the
+            sector that the azimuth of its centre lies in: that of the great circle (on an ellipsoid the geodesic) on
+            which it is seen from the crater's centre. The centre itself lies north.
+        stack : bool or {"craters", "pixels"}
+            One profile of all craters instead of one of each. ``"craters"`` (or True): the mean of the craters'
+            statistics, every crater with a value counting the same; with variables ``<stat>_stderr``, its standard
+            error, and ``<stat>_craters``, how many craters have a value. ``"pixels"``: the statistic of all craters'
+            pixels together, so that each crater weighs by its pixels (times `weights`), and a pixel counts once
+            for every crater in whose ring it lies; count, sum, mean, std, var, min, max, area, nodata and nan alone.
+        nvert : int or None
+            Vertices of the polygons that stand for the rings' bounds; None, the default, for true circles.
+        coverage : {"center", "exact", "all_touched"}, optional
+            Which pixels belong to a ring. The default is the option of that name, with ``"center"`` in place of
+            ``"all_touched"``: this would count a pixel on a bound in the rings on both of its sides.
+        weights : {"area"} or xarray.DataArray, optional
+            Weight of each pixel besides; see `get_stats`.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+        exclude : Exclude or number, optional
+            Leave pixels near to other craters out of every ring; see `get_stats`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable per statistic, dimensions (extra dimensions of the raster, crater, radius, azimuth), the last
+            with sectors only and no crater where stacked. ``radius`` is the middle of each ring in crater radii, with
+            its bounds ``radius_inner`` and ``radius_outer``; ``azimuth`` the middle of each sector in degrees clockwise
+            from north, with ``azimuth_start`` and ``azimuth_stop``. The craters' radii in metres are
+            ``crater_radius``. Lazy where the raster is.
+
+        Raises
+        ------
+        RegionError
+            The bounds of rings or sectors do not increase, or are out of range.
+        StatisticError
+            A statistic is unknown, or has no meaning for the pixels of several craters together.
+        GridError, BodyError
+            The raster or the table does not fit.
+
+        Notes
+        -----
+        Crater studies take some 20 rings out to 2.5 radii. All rings of a crater are visited at once, which costs
+        little more than its disc; sectors tell every pixel's azimuth.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> profile = dem.craters.radial_profile(cdb, [0, 0.5, 1, 1.5, 2], "mean count").compute()
+        >>> profile["radius"].values.tolist(), profile["count"].values.tolist()
+        ([0.25, 0.75, 1.25, 1.75], [[32, 112, 172, 236]])
+        >>> dem.craters.radial_profile(cdb, 5, sectors=4, stack=True).sizes["azimuth"]
+        4
+        """
+        return profiles.radial_profile(
+            self._da,
+            cdb,
+            edges,
+            stats,
+            outer=outer,
+            sectors=sectors,
+            stack=stack,
+            nvert=nvert,
+            coverage=coverage,
+            weights=weights,
+            nodata=nodata,
+            exclude=exclude,
+        )

@@ -62,7 +62,7 @@ def seen_from(grid: Grid, craters: Craters, lon: ArrayLike, lat: ArrayLike) -> t
     distance : ndarray
         Length of the great circle, on an ellipsoid that of the geodesic, in crater radii.
     azimuth : ndarray
-        Degrees clockwise from north at the crater's centre, in [0, 360).
+        Degrees clockwise from north at the crater's centre, in [0, 360); 0 of the centre itself.
 
     Notes
     -----
@@ -84,7 +84,9 @@ def seen_from(grid: Grid, craters: Craters, lon: ArrayLike, lat: ArrayLike) -> t
     if frame is not None and not frame.sphere:
         from_lon, from_lat, lon, lat = np.broadcast_arrays(lon0, frame.geodetic(lat0), lon, frame.geodetic(lat))
         azimuth, _, metres = geod(frame.axes, threading.get_ident()).inv(from_lon, from_lat, lon, lat)
-        return np.asarray(metres) / (craters.radius * frame.radius), np.mod(azimuth, 360.0)
+        azimuth = np.mod(azimuth, 360.0)
+        azimuth = np.where((azimuth == 360.0) | (np.asarray(metres) == 0.0), 0.0, azimuth)
+        return np.asarray(metres) / (craters.radius * frame.radius), azimuth
     turn, phi, phi0 = np.radians(lon - lon0), np.radians(lat), np.radians(lat0)
     east = np.cos(phi) * np.sin(turn)
     north = np.cos(phi0) * np.sin(phi) - np.sin(phi0) * np.cos(phi) * np.cos(turn)

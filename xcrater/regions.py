@@ -68,6 +68,41 @@ class Circle(Annulus):
         super().__init__(0.0, size, nvert)
 
 
+@dataclass(frozen=True)
+class Sector(Annulus):
+    """The part of a ring between two azimuths.
+
+    Parameters
+    ----------
+    inner, outer, nvert
+        Of the ring; see `Annulus`.
+    start, stop : float
+        Degrees clockwise from north at the crater's centre, ``0 <= start < stop <= 360``. Of the ring's pixels those
+        belong whose centre's azimuth is start or more, and less than stop.
+
+    Raises
+    ------
+    RegionError
+        If the bounds make no part of a ring.
+
+    Examples
+    --------
+    >>> Sector(1, 1.5, None, start=90, stop=180)
+    Sector(inner=1, outer=1.5, nvert=None, start=90, stop=180)
+    """
+
+    start: float = 0.0
+    stop: float = 360.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.start, Real) and isinstance(self.stop, Real) and 0 <= self.start < self.stop <= 360):
+            raise RegionError(
+                f"received start={self.start!r}, stop={self.stop!r}; expected 0 <= start < stop <= 360, in degrees "
+                "clockwise from north"
+            )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Polygons:
     """Polygons of one's own, one or none per crater; see `CraterDatabase.add_polygons`.

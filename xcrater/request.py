@@ -21,7 +21,7 @@ from xcrater.io import check_chunks
 from xcrater.neighbours import Exclude, check_exclude, find_neighbours, on_grid
 from xcrater.options import check_coverage, get_option
 from xcrater.plan import Boxes, Craters, Plan, disc_boxes, make_plan, outline_boxes
-from xcrater.regions import Annulus, Polygons, Region
+from xcrater.regions import Annulus, Polygons, Region, Sector
 from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def make_request(
     grid = raster.grid
     polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
     discs = [region if isinstance(region, Annulus) else None for region in declared]
+    sector = tuple((float(d.start), float(d.stop)) if isinstance(d, Sector) else None for d in discs)
     numbers = itertools.count()
     request = Request(
         da=da,
@@ -163,7 +164,8 @@ def make_request(
             grid=grid.radians,
             table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
             closed=grid.closed,
-            frame=grid.to_frame() if polygons or not grid.closed else None,
+            frame=grid.to_frame() if polygons or any(sector) or not grid.closed else None,
+            sector=sector if any(sector) else (),
         ),
         craters=replace(on_grid(grid, cdb), polygons=tuple(polygons)),
         table=cdb,

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xcrater import places
 from xcrater.aggregations import Aggregation
 from xcrater.counting import Counting
 from xcrater.errors import GridError, StatisticError
-from xcrater.grid import Window
+from xcrater.grid import Grid, Window
 from xcrater.order import Collect, Found, Order, Table, Targets
 from xcrater.outlines import Frame, Outlines
 from xcrater.plan import Craters, Tile
@@ -37,6 +38,9 @@ MODES = {"center": 0, "all_touched": 1, "exact": 3}
 
 ROOM = 2**18
 """Runs that are drawn at once, unless one crater needs more."""
+
+SECTOR_ROOM, PIXELS = 2**14, 2**18
+"""Runs that are drawn at once where their pixels are told apart, and pixels that are placed at once."""
 
 MOMENTS = 12
 """Slots of accumulators with areas and higher moments."""
@@ -64,7 +68,9 @@ class Shapes:
     closed : bool
         Whether discs have a closed form on the grid.
     frame : Frame or None
-        What traces the outlines of regions that have none.
+        What traces the outlines of regions that have none, and knows where pixels lie.
+    sector : tuple of (tuple of float or None)
+        Azimuths between which each region lies, degrees; None for all of its ring. Empty for none but these.
     """
 
     inner: tuple[float, ...]
@@ -75,6 +81,7 @@ class Shapes:
     table: tuple[int, ...] = ()
     closed: bool = True
     frame: Frame | None = None
+    sector: tuple[tuple[float, float] | None, ...] = ()
 
     def of(self, regions: Sequence[int]) -> Shapes:
         """Some of the regions."""
@@ -84,6 +91,7 @@ class Shapes:
             outer=tuple(self.outer[k] for k in regions),
             nvert=tuple(self.nvert[k] for k in regions),
             table=tuple(self.table[k] for k in regions) if self.table else (),
+            sector=tuple(self.sector[k] for k in regions) if self.sector else (),
         )
 
     def parts(self) -> list[tuple[Array, Shapes]]:
@@ -102,12 +110,14 @@ class Shapes:
         """Whether pixels count by the fraction covered."""
         return self.coverage == "exact"
 
-    def draw(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+    def draw(self, craters: Craters, window: Window, most: int = ROOM) -> Iterator[Drawn]:
         """Runs of every region of some craters within a window, as many craters at once as there is room for.
 
         All regions have a closed form, or none has: see `parts`.
         """
-        drawn = self._draw_discs(craters, window) if self.closed else self._draw_outlines(craters, window)
+        if self.sector:
+            return self._draw_sectors(craters, window)
+        drawn = (self._draw_discs if self.closed else self._draw_outlines)(craters, window, most)
         return drawn if craters.near is None else self._leave_out(drawn, craters.near, window)
 
     def _leave_out(self, drawn: Iterable[Drawn], near: Neighbours, window: Window) -> Iterator[Drawn]:
@@ -143,7 +153,75 @@ class Shapes:
                     room *= 4
                 first = stop
 
-    def _draw_discs(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+    def _rings(self) -> tuple[list[int], list[tuple[float, float]]]:
+        """Which regions begin a ring, the others being more sectors of it; and the azimuths that bound each."""
+        bounds = [sector or (0.0, 360.0) for sector in self.sector or (None,) * len(self.outer)]
+        rings = list(zip(self.inner, self.outer, self.nvert, self.table or (-1,) * len(bounds), strict=True))
+        parts = [k > 0 and rings[k] == rings[k - 1] and bounds[k][0] >= bounds[k - 1][1] for k in range(len(rings))]
+        return [k for k, part in enumerate(parts) if not part], bounds
+
+    @property
+    def layers(self) -> int:
+        """At most so many of the regions that one pixel belongs to."""
+        first, _ = self._rings()
+        if self.coverage != "center" or len(set(self.nvert)) > 1 or self.table:
+            return len(first)  # pixels on a bound belong to both sides of it, how ever many bounds there are
+        inner, outer = np.array(self.inner)[first], np.array(self.outer)[first]
+        return int(((inner <= inner[:, None]) & (inner[:, None] < outer)).sum(axis=1).max())
+
+    def _draw_sectors(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+        """Each ring is drawn once, and its runs are shared out among its sectors."""
+        from xcrater import kernels
+
+        first, bounds = self._rings()
+        edges = np.unique(bounds)
+        low, high = np.searchsorted(edges, bounds).T
+        for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM):
+            count = int(drawn.offset[..., 1].max(initial=0))
+            drawn = replace(drawn, runs=drawn.runs[:, :count], weight=drawn.weight[:count])
+            begin = np.concatenate([[0], np.cumsum(drawn.runs[2] - drawn.runs[1])])
+            number = self._sectors(drawn, craters.take(drawn.craters), begin, edges, window)
+            room = count + np.count_nonzero(number[1:] != number[:-1])
+            runs, weight, pieces = np.empty((3, room), np.int64), np.empty(room), np.empty((4, room), np.int64)
+            offset = np.empty((len(drawn.offset), len(bounds), 2), np.int64)
+            kernels.split_runs(
+                drawn.runs, drawn.weight, drawn.offset, begin, number, np.array([*first, len(bounds)]), low, high,
+                pieces, runs, weight, offset,
+            )  # fmt: skip
+            yield Drawn(drawn.craters, runs, weight, offset)
+
+    def _sectors(self, drawn: Drawn, craters: Craters, begin: Array, edges: Array, window: Window) -> Array:
+        """For every pixel of runs, the last of the edges that is not beyond its centre's azimuth; -1 where all are.
+
+        Centres that are not on the body have the last edge of all, so that they are in no sector.
+        """
+        from xcrater import kernels
+
+        assert self.frame is not None
+        number = np.empty(begin[-1], np.int16)
+        if self.closed:
+            east = math.copysign(2 * math.pi / self.grid[2], self.frame.columns[1])
+            across = np.empty((2, window[3] - window[2]))
+            at = (craters.u0, craters.lat, self.grid, east, window, compass(edges), across)
+            kernels.number_sectors(drawn.runs, drawn.offset, *at, number)
+            return number
+        # As places.seen_from has it; there is no shorter way on any other projection.
+        grid = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame)
+        craters = replace(craters, polygons=(), near=None)
+        starts, sizes = drawn.offset[..., 0].ravel(), np.diff(drawn.offset, axis=2).ravel()
+        order = np.argsort(starts, kind="stable")
+        crater = np.repeat(order // drawn.offset.shape[1], sizes[order])
+        cuts = np.unique([*np.searchsorted(begin, np.arange(0, begin[-1], PIXELS)), begin.size - 1])
+        for first, stop in itertools.pairwise(cuts.tolist()):
+            length = np.diff(begin[first : stop + 1])
+            nth = np.arange(begin[first], begin[stop]) - np.repeat(begin[first:stop], length)
+            u, v = np.repeat(drawn.runs[1, first:stop], length) + nth, np.repeat(drawn.runs[0, first:stop], length)
+            seen = craters.take(np.repeat(crater[first:stop], length))
+            _, azimuth = places.seen_from(grid, seen, *places.lonlat(grid, u + 0.5, v + 0.5))
+            number[begin[first] : begin[stop]] = np.searchsorted(edges, azimuth, "right") - 1
+        return number
+
+    def _draw_discs(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
         from xcrater import kernels
         from xcrater.cover import cover_scratch
         from xcrater.spans import scratch
@@ -151,7 +229,7 @@ class Shapes:
         inner, outer, nvert = np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64)
         buffers = scratch(window, self.grid, max(self.nvert), self.mode)
         covered = cover_scratch(window, self.grid, max(self.nvert) if self.exact else 0)
-        room = min(ROOM, 2**12 * len(craters))
+        room = min(most, 2**12 * len(craters))
         first = 0
         while first < len(craters):
             runs, weight = np.empty((3, room), np.int64), np.empty(room)
@@ -175,7 +253,7 @@ class Shapes:
             for inner, outer, nvert, t in zip(self.inner, self.outer, self.nvert, table, strict=True)
         ]
 
-    def _draw_outlines(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+    def _draw_outlines(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
         from xcrater import kernels
         from xcrater.polygons import polygon_scratch
 
@@ -191,7 +269,7 @@ class Shapes:
             first = 0
             while first < len(rooms):
                 before = ends[first] - rooms[first, 1]
-                stop = max(first + 1, int(np.searchsorted(ends, before + ROOM, "right")))
+                stop = max(first + 1, int(np.searchsorted(ends, before + most, "right")))
                 room = int(ends[stop - 1] - before)
                 runs, weight = np.empty((3, room), np.int64), np.empty(room)
                 offset = np.empty((stop - first, len(outlines), 2), np.int64)
@@ -351,7 +429,7 @@ class Leaf:
                 at = (shapes, members, stored, codes, clean, tile, weights, areas)
                 if moments is not None:
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
-                if self.weights is not None or not shapes.closed:
+                if self.weights is not None or not shapes.closed or shapes.sector:
                     self._sum_drawn(*at, start, n, sums)
                 else:
                     self._sum_closed(*at, start, n, sums)
@@ -701,6 +779,13 @@ class Partial:
     sums: list[Sums] = field(default_factory=list)
     moments: list[Sums] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
+
+
+def compass(azimuth: Array) -> Array:
+    """Azimuths of 0 to 360 degrees as numbers from 0 to 4 that need no arctangent; see `xcrater.kernels.compass`."""
+    quarter, rest = np.divmod(azimuth, 90.0)
+    east, north = np.sin(np.radians(rest)), np.cos(np.radians(rest))
+    return np.asarray(quarter + east / (east + north))
 
 
 def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:

@@ -112,7 +112,7 @@ def _looks(request: Request, plan: Plan, leaf: tiles.Leaf) -> tuple[list[Tile], 
     order, da = leaf.order, request.da
     assert order is not None
     images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
-    pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * len(request.names)
+    pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers
     shared = share(plan.offset, plan.member, pixels.astype(np.int64), order, images=images)
     all_tiles = [replace(tile, share=shared.take(tile.craters.row)) for tile in plan]
     again = []
