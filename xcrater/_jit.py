@@ -22,7 +22,16 @@ import llvmlite.binding
 import numba
 import numba.core.caching
 
-KERNEL_FILES = ("_jit.py", "vectors.py", "spans.py", "polygons.py", "cover.py", "kernels.py", "resample.py", "selection.py")
+KERNEL_FILES = (
+    "_jit.py",
+    "vectors.py",
+    "spans.py",
+    "polygons.py",
+    "cover.py",
+    "kernels.py",
+    "resample.py",
+    "selection.py",
+)
 
 
 def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:

@@ -79,7 +79,7 @@ def chips(
     needed = math.prod(shape) * images * 16
     if needed > get_option("memory"):
         raise ChipError(
-            f"received size={size!r}, which takes {needed:,} bytes for one crater's {images} images at work; the option "
+            f"received size={size!r}: one crater's {images} images take {needed:,} bytes at work, and the option "
             f"memory is {get_option('memory'):,}. Ask for less, or allow it: xcrater.set_options(memory={needed})"
         )
     if group is None:
@@ -117,11 +117,13 @@ def chips(
     return result
 
 
-def _checked_size(size: object) -> tuple[int, int]:
+def _checked_size(size: Any) -> tuple[int, int]:
     sides = size if isinstance(size, tuple | list) else (size, size)
-    if len(sides) == 2 and all(isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in sides):
-        return int(sides[0]), int(sides[1])
-    raise ChipError(f"received size={size!r}; expected pixels along each side, above 0: size=64, or size=(rows, columns)")
+    if len(sides) != 2 or any(isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1 for n in sides):
+        raise ChipError(
+            f"received size={size!r}; expected pixels along each side, above 0: size=64, or (rows, columns)"
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def _images(da: xr.DataArray) -> int:
@@ -169,8 +171,6 @@ def _home(grid: Grid, craters: Craters) -> Ints:
 
 def _edges(home: Ints, group: int) -> list[int]:
     """Where groups begin and end: of one tile each, and of so many craters at the most."""
-    if not home.size:
-        return [0, 0]
     first = np.flatnonzero(np.diff(home, prepend=-1))
     stops = [*first[1:].tolist(), home.size]
     return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [
@@ -182,14 +182,12 @@ def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float
     da, (rows, cols) = request.da, shape
     extra = {name: c.variable for name, c in da.coords.items() if set(c.dims) <= set(request.raster.extra_dims)}
     extra.pop("spatial_ref", None)
-    units = {"units": "crater radii"}
+    up, right = (
+        {"units": "crater radii", "long_name": f"distance {way} the centre"} for way in ("up from", "right of")
+    )
     axes = {
-        "y": ("y", extent * (1 - (2 * np.arange(rows) + 1) / rows), units | {"long_name": "distance up from the centre"}),
-        "x": (
-            "x",
-            extent * ((2 * np.arange(cols) + 1) / cols - 1),
-            units | {"long_name": "distance right of the centre"},
-        ),
+        "y": ("y", extent * (1 - (2 * np.arange(rows) + 1) / rows), up),
+        "x": ("x", extent * ((2 * np.arange(cols) + 1) / cols - 1), right),
     }
     craters = xr.Dataset(coords=request.coordinates()).isel(crater=at)
     result = xr.DataArray(
@@ -260,7 +258,7 @@ class Leaf:
         sample_points(*source, u, v, *more)
 
     def _places(self, craters: Craters, turn: Floats, fine: Ints) -> Any:
-        """Batches of chips' rows: (chip, row, samples of a pixel, u, v), as `xcrater.resample.sample_points` takes them."""
+        """Batches of rows of chips: (chip, row, samples of a pixel, u, v), as `sample_points` takes them."""
         frame = self.grid.to_frame()
         rows, cols = self.shape
         for samples in sorted(set(map(tuple, fine.tolist()))):

@@ -75,7 +75,7 @@ def add_sample(block, nodata, has_nodata, window, around, taps, u, v, share, tot
     if taps > 1:
         u -= 0.5
         v -= 0.5
-    first_row, first_col = int(math.floor(v)), int(math.floor(u))
+    first_row, first_col = math.floor(v), math.floor(u)
     down, right = v - first_row, u - first_col
     if taps == 4:
         first_row -= 1
