@@ -275,7 +275,7 @@ def test_an_interior_chip_is_that_of_gdal(method: str) -> None:
                 width=size,
                 height=size,
                 resampling=rasterio.warp.Resampling[method],
-                tolerance=0,
+                tolerance=1e-6,
             ) as warped,
         ):
             wanted = warped.read(1)
