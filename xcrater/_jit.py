@@ -29,6 +29,7 @@ KERNEL_FILES = (
     "polygons.py",
     "cover.py",
     "kernels.py",
+    "resample.py",
     "selection.py",
     "histograms.py",
 )

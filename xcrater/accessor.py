@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from xcrater import arrays, profiles, zonal
+from xcrater import arrays, chips, profiles, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
@@ -269,4 +269,115 @@ class CratersAccessor:
             weights=weights,
             nodata=nodata,
             exclude=exclude,
+        )
+
+    def chips(
+        self,
+        cdb: CraterDatabase,
+        size: int | tuple[int, int] = 64,
+        extent: float = 1.5,
+        *,
+        method: str = "bilinear",
+        north_up: bool = True,
+        antialias: bool = True,
+        order: str = "table",
+        group: int | None = None,
+        nodata: float | int | None = None,
+    ) -> xr.DataArray:
+        """An image of every crater, all of one size in crater radii and pixels.
+
+        Each is in the crater's own azimuthal equidistant frame: distances and directions from its centre are true,
+        so circular craters are round at any latitude, across the antimeridian and over the poles.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters.
+        size : int or tuple of int
+            Pixels of a chip along each side; or rows and columns.
+        extent : float
+            Crater radii from the centre to the chip's edges.
+        method : {"bilinear", "cubic", "nearest"}
+            Linear interpolation between 2 x 2 pixels; cubic convolution of 4 x 4, which may overshoot; or the
+            pixel that a place lies in, for classes.
+        north_up : bool
+            Whether north at the crater's centre is up. Otherwise up is the way to lower rows along the raster's
+            column there, so that chips lie as the map does: turned, never mirrored. A crater whose centre is off the
+            map has no such direction, and no values.
+        antialias : bool
+            Whether, where the raster is finer than the chip, a chip's pixel is the mean of many samples. Not for
+            ``"nearest"``.
+        order : {"table", "tiles"}
+            Of the craters: as in the table, whatever the chunks; or those of one chunk of the raster side by side,
+            so that each chunk of the result is a group of neighbours and needs but a few of the raster. For large
+            tables on large rasters; ``chips.sel(crater=label)`` finds one, ``chips.sortby("crater")`` sorts by label.
+        group : int, optional
+            Most craters in a chunk of the result; as many as make two million pixels by default.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimensions (extra dimensions of the raster, crater, y, x), lazy where the raster is: one chunk for each
+            group of craters. Coordinates x and y are those of the pixels' centres in crater radii, y from the top
+            down; besides there are crater, lat, lon (degrees) and radius (m). Values have the raster's scale and
+            offset applied and are float32 for floats and integers of at most 16 bits, float64 for longer ones and
+            where a scale or offset applies; NaN where there is none.
+
+        Raises
+        ------
+        ChipError
+            There are no such chips, or one takes more than the option ``memory`` allows.
+        GridError, BodyError
+            The raster or the table does not fit.
+
+        Notes
+        -----
+        Places are those of the great-circle direct problem (Snyder 1987, eq. 5-3 to 5-6) from the centre, on an
+        ellipsoid of the geodesic one (Karney 2013). Cubic convolution is Keys's (1981), with a = -1/2. A value is
+        the weighted mean of the pixels that have one, if these hold at least half of the weight; beyond the raster's
+        edge there are none. Where columns go round the body and rows reach a pole, they go on beyond it on the
+        opposite meridian. More than half-way round the body there is nothing.
+
+        With `antialias` a chip's pixel is the mean of n x n samples evenly spread over it, n the number of the
+        raster's pixels along its side, rounded up: the root of how many it covers, as pixels near a pole of a
+        longitude and latitude grid are narrow. n is 32 at the most, which bounds the time that a large crater takes;
+        memory is bounded anyway, as each chunk of the raster adds its own part to a chip and is then let go.
+
+        References
+        ----------
+        Keys, R. G. (1981). Cubic convolution interpolation for digital image processing. IEEE Transactions on
+        Acoustics, Speech, and Signal Processing 29, 1153-1160.
+        Snyder, J. P. (1987). Map projections: a working manual. USGS Professional Paper 1395.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> chips = dem.craters.chips(cdb, size=32)
+        >>> chips.dims, chips.shape, chips.dtype
+        (('crater', 'y', 'x'), (1, 32, 32), dtype('float32'))
+        >>> bool(chips.sel(x=0, y=0, method="nearest") < chips.sel(x=1, y=0, method="nearest"))
+        True
+
+        Batches for learning, read and resampled as they are asked for:
+
+        >>> batches = (chips.isel(crater=slice(i, i + 256)).to_numpy() for i in range(0, chips.sizes["crater"], 256))
+        >>> next(batches).shape
+        (1, 32, 32)
+        """
+        return chips.chips(
+            self._da,
+            cdb,
+            size,
+            extent,
+            method=method,
+            north_up=north_up,
+            antialias=antialias,
+            order=order,
+            group=group,
+            nodata=nodata,
         )

@@ -27,6 +27,10 @@ class StatisticError(XcraterError):
     """A statistic is unknown or has no meaning here."""
 
 
+class ChipError(XcraterError):
+    """Chips of that size, extent or method cannot be made."""
+
+
 class NoOverlapWarning(UserWarning):
     """No crater region meets the raster."""
 

@@ -304,9 +304,86 @@ def gather(
     return Array(_layer(name, layer, [source]), name, chunks, meta=meta)
 
 
-def _cut(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
+def stack_groups(
+    da: xr.DataArray,
+    groups: Sequence[Sequence[Tile]],
+    edges: Sequence[int],
+    leaf: Leaf,
+    finish: Callable[[Sequence[Any], int, int, int], np.ndarray],
+    *,
+    shape: tuple[int, ...],
+    dtype: Any,
+    token: Any,
+) -> Any:
+    """An array with one chunk for each group of craters, made of the tiles that the group meets.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With rows and columns last.
+    groups : sequence of sequence of Tile
+        The tiles that each group meets, each with the craters of that group alone.
+    edges : sequence of int
+        Where groups begin and end along the dimension of craters, from 0 on.
+    leaf : callable
+        (block, tile) -> partial result.
+    finish : callable
+        (list of partial results, first crater of the group, crater past its last, number of images in the block) ->
+        array of shape (images, craters, *shape).
+    shape : tuple of int
+        Of what one crater has.
+    dtype : dtype
+        Of the result.
+    token : object
+        Everything besides the raster and the groups that the result depends on.
+
+    Returns
+    -------
+    array
+        Shape (extra dimensions of the raster, craters, *shape); a dask array for a raster backed by dask.
+    """
+    if not is_lazy(da):
+        block = da.data
+        lead, whole = block.shape[:-2], (0, block.shape[-2], 0, block.shape[-1])
+        out = np.empty((*lead, edges[-1], *shape), dtype)
+        for tiles, start, stop in zip(groups, edges, edges[1:], strict=False):
+            partials = [leaf(_view(block, whole, tile.window), tile) for tile in tiles]
+            where = (*(slice(None) for _ in lead), slice(start, stop))
+            out[where] = _group(finish, partials, start, stop, lead, shape)
+        return out
+    source: Array = da.data
+    name = f"chips-{tokenize(source.name, groups, list(edges), token, shape, str(dtype))}"
+    lead_chunks = source.chunks[:-2]
+    layer: dict[Any, Any] = {}
+    for at in itertools.product(*(range(len(c)) for c in lead_chunks)):
+        lead = tuple(c[i] for c, i in zip(lead_chunks, at, strict=True))
+        for n, (tiles, start, stop) in enumerate(zip(groups, edges, edges[1:], strict=False)):
+            keys: list[Any] = [(f"{name}-tile", *at, n, t) for t in range(len(tiles))]
+            for key, tile in zip(keys, tiles, strict=True):
+                layer[key] = (leaf, (source.name, *at, *tile.index), tile)
+            layer[(name, *at, n, *(0 for _ in shape))] = (_group, finish, keys, start, stop, lead, shape)
+    chunks = (*lead_chunks, tuple(np.diff(edges).tolist()), *((n,) for n in shape))
+    return Array(_layer(name, layer, [source]), name, chunks, dtype=np.dtype(dtype))
+
+
+def _group(
+    finish: Callable[..., np.ndarray],
+    partials: Sequence[Any],
+    start: int,
+    stop: int,
+    lead: tuple[int, ...],
+    shape: tuple[int, ...],
+) -> np.ndarray:
+    return finish(partials, start, stop, math.prod(lead)).reshape(*lead, stop - start, *shape)
+
+
+def _view(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
     top, left = tile[0], tile[2]
-    return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left].copy()
+    return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left]
+
+
+def _cut(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
+    return _view(block, tile, part).copy()
 
 
 def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:

@@ -333,9 +333,9 @@ class Frame:
         turn = -2 * np.pi * np.arange(n) / n
         start = np.where(lat >= 0, np.pi, 0.0)[:, None]
         bearing = start + turn
-        return self._around(lon[:, None], lat[:, None], angle[:, None], bearing, exact=True)
+        return self.around(lon[:, None], lat[:, None], angle[:, None], bearing, exact=True)
 
-    def _around(
+    def around(
         self, lon: Floats, lat: Floats, angle: Floats, bearing: Floats, *, exact: bool = False
     ) -> tuple[Floats, Floats]:
         """Points of circles at some bearings from north, radians; longitudes within half a turn of the centre's."""
@@ -510,7 +510,7 @@ class Frame:
         start = np.pi if lat >= 0 else 0.0
         if nvert:
             bearing = start - 2 * np.pi * np.arange(nvert) / nvert
-            corner_x, corner_y = self._around(np.array(lon), np.array(lat), np.array(angle), bearing)
+            corner_x, corner_y = self.around(np.array(lon), np.array(lat), np.array(angle), bearing)
             corner_x = np.unwrap(corner_x, period=360.0)
             closing = (corner_x[0] - corner_x[-1] + 180.0) % 360.0 - 180.0
             corner_x, corner_y = np.append(corner_x, corner_x[-1] + closing), np.append(corner_y, corner_y[0])
@@ -524,7 +524,7 @@ class Frame:
         else:
 
             def point(t: Floats) -> tuple[Floats, Floats]:
-                return self._around(np.array(lon), np.array(lat), np.array(angle), start - 2 * np.pi * t)
+                return self.around(np.array(lon), np.array(lat), np.array(angle), start - 2 * np.pi * t)
 
             first = np.linspace(0.0, 1.0, 4097)
         return self._clipped(*self._traced(point, first))

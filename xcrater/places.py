@@ -94,3 +94,45 @@ def seen_from(grid: Grid, craters: Craters, lon: ArrayLike, lat: ArrayLike) -> t
     azimuth = np.mod(np.degrees(np.arctan2(east, north)), 360.0)
     azimuth = np.where(azimuth == 360.0, 0.0, azimuth)
     return np.arctan2(np.hypot(east, north), up) / craters.radius, azimuth
+
+
+def reached(grid: Grid, craters: Craters, distance: ArrayLike, azimuth: ArrayLike) -> tuple[Floats, Floats]:
+    """Points at some distance and azimuth, each as seen from the centre of a crater of its own: `seen_from` backwards.
+
+    Parameters
+    ----------
+    grid : Grid
+        The raster's grid, which says what ellipsoid the points lie on.
+    craters : Craters
+        Placed on it; one per point, or one for all of them.
+    distance : array_like
+        Along the great circle, on an ellipsoid along the geodesic, in crater radii.
+    azimuth : array_like
+        Degrees clockwise from north at the crater's centre.
+
+    Returns
+    -------
+    lon, lat : ndarray
+        East longitude, within half a turn of the centre's, and planetocentric latitude, degrees. NaN for points more
+        than half-way round the body.
+
+    Notes
+    -----
+    Snyder (1987, eq. 5-3 to 5-6) on the sphere; Karney (2013), as pyproj computes it, on an ellipsoid.
+
+    Examples
+    --------
+    >>> from xcrater.plan import place
+    >>> grid = Grid((180, 360), -180.0, 1.0, 90.0, -1.0, (0, 180), (0, 360))
+    >>> craters = place(grid, np.array([179.0]), np.array([0.0]), np.array([2.0]))
+    >>> lon, lat = reached(grid, craters, [0.5], [90.0])
+    >>> lon.round(9).tolist(), abs(lat).round(9).tolist()
+    ([180.0], [0.0])
+    """
+    frame = grid.to_frame()
+    lon0, lat0 = centres(grid, craters)
+    distance, azimuth = np.asarray(distance, dtype=float), np.asarray(azimuth, dtype=float)
+    angle = distance * craters.radius
+    lon, lat = frame.around(lon0, frame.geodetic(lat0), angle, np.radians(azimuth))
+    near = angle <= np.pi
+    return np.where(near, lon, np.nan), np.where(near, frame.planetocentric(lat), np.nan)

@@ -81,9 +81,9 @@ class Request:
             most = np.fmax(most, size)
         return most
 
-    def plan(self) -> Plan:
-        """Cut the table by tile; warns where no region meets the raster."""
-        plan = make_plan(self.raster.grid, self.craters, self.boxes)
+    def plan(self, boxes: list[Boxes] | None = None) -> Plan:
+        """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
+        plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
         if not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
