@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xcrater import arrays, zonal
+from xcrater import arrays, masks, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
@@ -158,3 +158,44 @@ class CratersAccessor:
         (20, 22)
         """
         return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata)
+
+    def mask(self, cdb: CraterDatabase, region: str, kind: str = "any", *, coverage: str | None = None) -> xr.DataArray:
+        """Which pixels of the raster lie in a region of any crater.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        region : str
+            Name of a region.
+        kind : {"any", "count", "crater"}
+            What a pixel says: whether it lies in any crater's region; in how many; or whose it is: the position in
+            the table of the smallest crater by radius, of equals the first, -1 where there is none.
+        coverage : {"all_touched", "center", "exact"}, optional
+            Pixels that belong to a region; with ``"exact"`` all of which any part does. The default is the option of
+            that name.
+
+        Returns
+        -------
+        xarray.DataArray
+            bool or int32, of the raster's rows and columns, with their coordinates, CRS and chunks; lazy where the
+            raster is, one task to a chunk, none of which reads the raster. What the raster holds there plays no
+            part. Columns past one turn of longitude are marked as well.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError, XcraterError
+            The raster, the table, the region or an option does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> int(dem.craters.mask(cdb, "rim").sum())
+        236
+        >>> outside = dem.where(~dem.craters.mask(cdb, "rim"))  # nothing is computed
+        """
+        return masks.mask(self._da, cdb, region, kind, coverage=coverage)
