@@ -160,7 +160,7 @@ def test_depths_are_those_of_the_pixels(chunks: Any, detrend: str | None, method
 def test_fractions_and_areas_are_weights(detrend: str | None, area: bool) -> None:
     values = terrain()
     da = strategies.data_array(values, GLOBAL, chunks={"y": 17, "x": 35}, nodata=-99)
-    some = CRATERS[1:3]
+    some = CRATERS[2:3] if area else CRATERS[1:2]
     options: Any = {"detrend": detrend, "percentiles": (60.0, 3.0)}
     found = da.craters.depths(
         database(*some), **ZONES, detrend=detrend, plane=(1.9, 3.0), weights="area" if area else None
@@ -175,7 +175,9 @@ def test_fractions_and_areas_are_weights(detrend: str | None, area: bool) -> Non
         compare(ranked.isel(crater=i), wanted, 1e-6)
 
 
-@pytest.mark.parametrize("name", ["south polar, oblate", "sinusoidal, oblate", "gridline, oblate", "±180"])
+@pytest.mark.parametrize(
+    "name", ["south polar, oblate", "equirectangular, lat_ts, oblate", "Mollweide, oblate", "±180"]
+)
 @pytest.mark.parametrize("detrend", [None, "plane"])
 def test_depths_on_maps_of_every_kind(name: str, detrend: str | None) -> None:
     on = MAPS[name]
@@ -274,10 +276,10 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float
     Pixels that the crest's ring only clips have their values from up to half a pixel beside it, which is lower: so the
     rim is too low by no more than the slope of the wall times half a diagonal.
     """
-    cdb = tutorial.synthetic_craters("moon", 40, diameters=(60e3, 200e3))
+    cdb = tutorial.synthetic_craters("moon", 30, diameters=(120e3, 400e3))
     # The seam and a pole, too, away from the others
     cdb = CraterDatabase(
-        pd.concat([cdb.data[["lat", "lon", "diameter"]], pd.DataFrame({"lat": [89.0], "lon": [180.0], "diameter": [90e3]})]),  # noqa: E501
+        pd.concat([cdb.data[["lat", "lon", "diameter"]], pd.DataFrame({"lat": [89.0], "lon": [180.0], "diameter": [180e3]})]),  # noqa: E501
         "moon", diam_col="diameter",
     )  # fmt: skip
     radius = cdb.rad.to_numpy()
@@ -287,8 +289,8 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float
 
     stamped = 2 * tutorial.DEPTH_TO_DIAMETER * radius
     worst = []
-    for ppd in (4, 8, 16):
-        dem = tutorial.synthetic_mosaic("moon", ppd, cdb, roughness=0, lon_origin=lon_origin, chunks=1000)
+    for ppd in (2, 4, 8):
+        dem = tutorial.synthetic_mosaic("moon", ppd, cdb, roughness=0, lon_origin=lon_origin, chunks=500)
         pixel = math.pi * MOON_RADIUS_M / 180 / ppd / radius
         found = dem.craters.depths(cdb, weights="area").compute()
         between = truth(0.99, 1.01) - truth(0, 0.4)
@@ -304,7 +306,7 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float
         np.testing.assert_allclose(found["floor"] / stamped, truth(0, 0.4) / stamped, atol=0.25 * pixel.max() ** 2)
         steepness = 2 * 0.8 * 2 * tutorial.DEPTH_TO_DIAMETER
         slope = np.tan(np.radians(found["wall_slope"]))
-        assert (np.abs(slope / steepness - 1) < 0.01 + 3 * pixel**2).all()
+        assert (np.abs(slope / steepness - 1) < 0.01 + 5 * pixel**2).all()
         np.testing.assert_allclose(found["depth_diameter"], found["depth"] / (2 * radius), rtol=1e-15)
     assert worst[0] > 1.7 * worst[1] > 1.7**2 * worst[2]
 
@@ -336,9 +338,10 @@ def test_rims_narrower_than_a_pixel_keep_their_weight() -> None:
     assert found["rim"].item() == pytest.approx(np.average(da, weights=ring), rel=1e-9)
     assert 0 < found["rim_count"] < 0.2
     assert centres["rim_count"] == 0
-    for name in ("rim", "depth", "depth_error", "depth_diameter"):
+    for name in ("rim", "depth", "depth_diameter"):
         assert np.isnan(centres[name])
         assert np.isfinite(found[name])
+    assert np.isnan(found["rim_error"])  # of less than a pixel
 
 
 @pytest.mark.parametrize("chunks", CHUNKS)
@@ -364,8 +367,8 @@ def test_zones_without_pixels_are_nan_and_count_0(chunks: Any, detrend: str | No
 
 
 def test_a_plane_needs_three_pixels_that_are_not_on_a_line() -> None:
-    da = strategies.data_array(terrain(nodata=None), GLOBAL).isel(y=slice(29, 30))
-    found = da.craters.depths(database((0.0, 1.5, 20.0)), **ZONES, detrend="plane", coverage="center").isel(crater=0)
+    da = strategies.data_array(terrain(nodata=None), GLOBAL).isel(x=slice(60, 61))
+    found = da.craters.depths(database((1.5, 0.0, 20.0)), **ZONES, detrend="plane", coverage="center").isel(crater=0)
     assert found["plane_count"] > 3
     assert found["rim_count"] > 0
     assert np.isnan(found["rim"])
@@ -386,7 +389,7 @@ def test_standard_errors_are_those_of_samples() -> None:
     for method in ("mean", "percentile"):
         found = da.craters.depths(
             database(CRATERS[3]),
-            **ZONES | {"floor": (0.0, 1.0)},
+            **ZONES,
             coverage="center",
             method=method,
             percentiles=(60, 20),

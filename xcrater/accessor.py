@@ -281,11 +281,11 @@ class CratersAccessor:
         elevations as they are keep to the option ``memory``.
 
         Standard errors take pixels as independent, which those of neighbouring pixels seldom are: they are lower
-        bounds. That of a mean is the standard deviation by the square root of the count, NaN where that is of one
-        pixel at the most and so of no spread. That of the percentile p is sqrt(p (1 - p) / count) / f, with the
-        density f of elevations there from those 5 percentage points (less near 0 and 100) to either side (Siddiqui
-        1960); NaN at 0 and 100. Those of differences add in quadrature. Neither the error of the plane nor that of
-        the table's diameters is in them.
+        bounds. That of a mean is the standard deviation by the square root of the count. That of the percentile p is
+        sqrt(p (1 - p) / count) / f, with the density f of elevations there from those 5 percentage points (less near 0
+        and 100) to either side (Siddiqui 1960); NaN at 0 and 100. Where the count is 1 or less they are NaN, as one
+        pixel says nothing of how elevations scatter. Those of differences add in quadrature. Neither the error of the
+        plane nor that of the table's diameters is in them.
 
         References
         ----------

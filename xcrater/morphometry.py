@@ -88,12 +88,15 @@ def depths(
         if name in ranks:
             p, h = ranks[name], _spread(ranks[name])
             level[name] = factor * zone[_percentile(p)]
-            density = 2 * h / (zone[_percentile(p + h)] - zone[_percentile(p - h)]) if h else np.nan
-            error[name] = factor * (p * (100 - p) / n) ** 0.5 / density
+            if h:
+                between = zone[_percentile(p + h)] - zone[_percentile(p - h)]
+            else:
+                between = zone[_percentile(p)] * np.nan
+            error[name] = factor * (p * (100 - p) / n) ** 0.5 * between / (2 * h or 1)
         else:
             level[name] = factor * zone["mean"]
-            # One pixel alone says nothing of how elevations scatter.
-            error[name] = factor * zone["std"].where((zone["std"] > 0) | (n > 1)) / n**0.5
+            error[name] = factor * zone["std"] / n**0.5
+        error[name] = error[name].where(n > 1)  # one pixel alone says nothing of how elevations scatter
 
     def difference(one: str, other: str) -> tuple[xr.DataArray, xr.DataArray]:
         return level[one] - level[other], (error[one] ** 2 + error[other] ** 2) ** 0.5
