@@ -271,7 +271,7 @@ def test_building_depths_computes_nothing(detrend: str | None, method: str) -> N
 
 @pytest.mark.parametrize("lon_origin", [-180.0, 0.0])
 def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float) -> None:
-    """Within 0.35 pixels by radius of the depth between the zones, and never deeper.
+    """Within 0.4 pixels by radius of the depth between the zones, and never deeper.
 
     Pixels that the crest's ring only clips have their values from up to half a pixel beside it, which is lower: so the
     rim is too low by no more than the slope of the wall times half a diagonal.
@@ -295,13 +295,13 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float
         found = dem.craters.depths(cdb, weights="area").compute()
         between = truth(0.99, 1.01) - truth(0, 0.4)
         off = (found["depth"].to_numpy() - between) / stamped
-        assert (np.abs(off) < 0.35 * pixel).all()
+        assert (np.abs(off) < 0.4 * pixel).all()
         worst.append(np.abs(off).max())
         # Below the zones' own means lies what a parabola has there: 1 % at the rim, 8 % on the floor
         np.testing.assert_allclose(between / stamped, 0.915, atol=0.005)
         deep = dem.craters.depths(cdb, floor=(0, 0.1), weights="area").compute()["depth"].to_numpy() / stamped
         assert (deep < 1.0).all()
-        assert (deep > 1 - 0.015 - 0.35 * pixel).all()
+        assert (deep > 1 - 0.015 - 0.4 * pixel).all()
         # Means over pixels of a parabola are off by squares of the pixel
         np.testing.assert_allclose(found["floor"] / stamped, truth(0, 0.4) / stamped, atol=0.25 * pixel.max() ** 2)
         steepness = 2 * 0.8 * 2 * tutorial.DEPTH_TO_DIAMETER
