@@ -211,7 +211,7 @@ def test_depths_on_maps_of_every_kind(name: str, detrend: str | None) -> None:
 
 
 @given(data=st.data(), frame=strategies.crater_tables(GLOBAL, max_radius=60.0))
-@settings(max_examples=12)
+@settings(max_examples=10)
 def test_chunks_change_nothing(data: st.DataObject, frame: pd.DataFrame) -> None:
     chunks = data.draw(strategies.chunkings(GLOBAL.shape))
     values = data.draw(st.sampled_from([terrain(), terrain().astype("f4")]))
@@ -306,7 +306,7 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map(lon_origin: float
         np.testing.assert_allclose(found["floor"] / stamped, truth(0, 0.4) / stamped, atol=0.25 * pixel.max() ** 2)
         steepness = 2 * 0.8 * 2 * tutorial.DEPTH_TO_DIAMETER
         slope = np.tan(np.radians(found["wall_slope"]))
-        assert (np.abs(slope / steepness - 1) < 0.01 + 5 * pixel**2).all()
+        assert (np.abs(slope / steepness - 1) < {2: 0.3, 4: 0.03, 8: 0.01}[ppd]).all()
         np.testing.assert_allclose(found["depth_diameter"], found["depth"] / (2 * radius), rtol=1e-15)
     assert worst[0] > 1.7 * worst[1] > 1.7**2 * worst[2]
 
