@@ -233,7 +233,7 @@ def test_chunks_change_nothing(data: st.DataObject, frame: pd.DataFrame) -> None
         else:
             # Differences of elevations of some thousand metres; a slope may be that of a wall of metres
             atol = 1e-6 if "slope" in str(name) or options["method"] == "percentile" else 1e-8
-            np.testing.assert_allclose(cut[name], whole[name], rtol=1e-9, atol=atol, err_msg=str(name))
+            np.testing.assert_allclose(cut[name], whole[name], rtol=1e-11, atol=atol, err_msg=str(name))
 
 
 @pytest.mark.parametrize("chunks", [None, {"band": 1, "y": 20}, {"band": 2, "x": 50}])
