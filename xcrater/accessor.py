@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from xcrater import arrays, chips, profiles, zonal
+from xcrater import arrays, chips, masks, morphometry, profiles, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
@@ -380,4 +380,181 @@ class CratersAccessor:
             order=order,
             group=group,
             nodata=nodata,
+        )
+
+    def mask(
+        self,
+        cdb: CraterDatabase,
+        region: str,
+        kind: str = "any",
+        *,
+        coverage: str | None = None,
+        exclude: Exclude | float | None = None,
+    ) -> xr.DataArray:
+        """Which pixels of the raster lie in a region of any crater.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        region : str
+            Name of a region.
+        kind : {"any", "count", "crater"}
+            What a pixel says: whether it lies in any crater's region; in how many; or whose it is: the position in
+            the table of the smallest crater by radius, of equals the first, -1 where there is none.
+        coverage : {"all_touched", "center", "exact"}, optional
+            Pixels that belong to a region; with ``"exact"`` all of which any part does. The default is the option of
+            that name.
+        exclude : Exclude or number, optional
+            Leave pixels near to other craters out of every region; see `get_stats`.
+
+        Returns
+        -------
+        xarray.DataArray
+            bool or int32, of the raster's rows and columns, with their coordinates, CRS and chunks; lazy where the
+            raster is, one task to a chunk, none of which reads the raster. What the raster holds there plays no
+            part. Columns past one turn of longitude are marked as well.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError, XcraterError
+            The raster, the table, the region or an option does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> int(dem.craters.mask(cdb, "rim").sum())
+        236
+        >>> outside = dem.where(~dem.craters.mask(cdb, "rim"))  # nothing is computed
+        """
+        return masks.mask(self._da, cdb, region, kind, coverage=coverage, exclude=exclude)
+
+    def depths(
+        self,
+        cdb: CraterDatabase,
+        *,
+        rim: tuple[float, float] = (0.99, 1.01),
+        floor: tuple[float, float] = (0.0, 0.4),
+        wall: tuple[float, float] = (0.7, 0.9),
+        background: tuple[float, float] | None = None,
+        method: str = "mean",
+        percentiles: tuple[float, float] = (60, 3),
+        detrend: str | None = None,
+        plane: tuple[float, float] = (2.0, 3.0),
+        nvert: int | None = None,
+        coverage: str = "exact",
+        weights: str | None = None,
+        nodata: float | int | None = None,
+        exclude: Exclude | float | None = None,
+    ) -> xr.Dataset:
+        """Depths of craters on an elevation model.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters; it needs no regions.
+        rim, floor, wall : tuple of float
+            Inner and outer limit of each zone, in crater radii from the centre.
+        background : tuple of float, optional
+            The same of the surroundings that the rim rises above, such as (5, 5.5). None leaves that out, and with it
+            most of the pixels that would be read.
+        method : {"mean", "percentile"}
+            Whether rim and floor elevation are means, or percentiles of their pixels. All else is of means.
+        percentiles : tuple of float
+            Percentile of the rim's pixels and of the floor's, from 0 to 100.
+        detrend : {None, "plane"}
+            Whether to subtract from each crater's elevations the plane that fits its surroundings best.
+        plane : tuple of float
+            Limits of the zone to which the plane is fitted.
+        nvert : int, optional
+            Vertices of the polygons that stand for circles; None takes true circles.
+        coverage : {"exact", "center", "all_touched"}
+            Pixels that belong to a zone, as in `get_stats`. Rims are narrower than a pixel around many a crater: only
+            by their fractions covered do the pixels there count as much as they should, and there are always some.
+        weights : {"area"}, optional
+            Weigh pixels by their true area on the body besides, which matters for large craters and near a pole.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+        exclude : Exclude or number, optional
+            Leave pixels near to other craters out of every zone; see `get_stats`.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions (extra dimensions of the raster, crater); lazy where the raster is. ``rim``, ``floor``,
+            ``background``, ``depth`` (rim less floor) and ``rim_height`` (rim less background) in metres;
+            ``depth_diameter``; ``wall_slope`` in degrees, positive up outwards. Each with its standard error, such as
+            ``depth_error``; and the pixels with values of each zone, such as ``rim_count``. A crater without valid
+            pixels in a zone has 0 there and NaN in what needs it.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError, StatisticError, XcraterError
+            The raster, its units, the table, a zone's limits or an option do not fit; percentiles as they are take
+            more than the option ``memory`` allows.
+
+        Notes
+        -----
+        Elevations are in the raster's ``units``, m or km, and taken for metres where it names none; scale and offset
+        are applied. What limits to take differs from author to author: a rim of 0.99 to 1.01 radii is often set
+        against a floor of 0.4 to 0.6, where a central peak does not raise it; Breton et al. (2019) take the 60th
+        percentile of the rim less the 3rd of all that is inside, ``method="percentile", floor=(0, 1)``; planes are
+        fitted to 2 to 3 radii; and rims rise above a background of 5 to 5.5. For fresh lunar craters, Pike (1977)
+        found depths of 0.196 D^1.010 km (simple ones) and 1.044 D^0.301 km (complex ones, D in km).
+
+        The wall's slope is that between its lower and its upper half, which the middle between the limits parts:
+        the arctangent of the difference of their mean elevations over that of their mean distances,
+        2/3 (b³ - a³) / (b² - a²) radii for a ring from a to b. That is the slope of a straight wall, and of a
+        parabola the one at the middle.
+
+        The plane is fitted by least squares (with the weights) in the crater's azimuthal equidistant frame, x = d sin
+        azimuth and y = d cos azimuth of each pixel's centre, d its distance. Percentiles of detrended elevations hold
+        all pixels of rim and floor in memory at once, 32 bytes each and as much again for sorting, where those of
+        elevations as they are keep to the option ``memory``.
+
+        Standard errors take pixels as independent, which those of neighbouring pixels seldom are: they are lower
+        bounds. That of a mean is the standard deviation by the square root of the count. That of the percentile p is
+        sqrt(p (1 - p) / count) / f, with the density f of elevations there from those 5 percentage points (less near 0
+        and 100) to either side (Siddiqui 1960); NaN at 0 and 100. Where the count is 1 or less they are NaN, as one
+        pixel says nothing of how elevations scatter. Those of differences add in quadrature. Neither the error of the
+        plane nor that of the table's diameters is in them.
+
+        References
+        ----------
+        Breton, S., et al. (2019). Semi-automated crater depth measurements. MethodsX 6, 2293-2304.
+        Pike, R. J. (1977). Size-dependence in the shape of fresh impact craters on the moon. In: Impact and
+        Explosion Cratering, Pergamon, 489-509.
+        Siddiqui, M. M. (1960). Distribution of quantiles in samples from a bivariate population. J. Res. Natl. Bur.
+        Stand. 64B, 145-150.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=16, craters=cdb, roughness=0)  # 0.2 D deep, a parabola
+        >>> found = dem.craters.depths(cdb).compute()
+        >>> round(found["depth"].item() / 1000, 1), round(found["rim_count"].item())
+        (18.2, 90)
+        """
+        return morphometry.depths(
+            self._da,
+            cdb,
+            rim=rim,
+            floor=floor,
+            wall=wall,
+            background=background,
+            method=method,
+            percentiles=percentiles,
+            detrend=detrend,
+            plane=plane,
+            nvert=nvert,
+            coverage=coverage,
+            weights=weights,
+            nodata=nodata,
+            exclude=exclude,
         )

@@ -1141,6 +1141,30 @@ def paint(runs, weight, offset, window, out):
 
 
 @jit
+def count_regions(runs, weight, offset, window, out):
+    """Add 1 to the pixels of every shape in ``offset``, of shape (craters, regions, 2), in an array over the window."""
+    for i in range(offset.shape[0]):
+        for k in range(offset.shape[1]):
+            for s in range(offset[i, k, 0], offset[i, k, 1]):
+                if weight[s] > 0.0:
+                    r = runs[0, s] - window[0]
+                    for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+                        out[r, c] += 1
+
+
+@jit
+def name_craters(runs, weight, offset, window, row, out):
+    """Write ``row[i]`` to the pixels of crater i's shapes, over those before; see `count_regions`."""
+    for i in range(offset.shape[0]):
+        for k in range(offset.shape[1]):
+            for s in range(offset[i, k, 0], offset[i, k, 1]):
+                if weight[s] > 0.0:
+                    r = runs[0, s] - window[0]
+                    for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+                        out[r, c] = row[i]
+
+
+@jit
 def plane_waves(lon, lat, waves, out):
     """Sum of waves over the sphere: ``a cos(k . p + phase)`` of each pixel's unit vector p.
 
