@@ -22,7 +22,7 @@ import llvmlite.binding
 import numba
 import numba.core.caching
 
-KERNEL_FILES = ("_jit.py", "vectors.py", "spans.py", "polygons.py", "cover.py", "kernels.py", "selection.py")
+KERNEL_FILES = ("_jit.py", "vectors.py", "spans.py", "polygons.py", "cover.py", "cut.py", "kernels.py", "selection.py")
 
 
 def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:

@@ -27,6 +27,10 @@ class StatisticError(XcraterError):
     """A statistic is unknown or has no meaning here."""
 
 
+class FunctionError(XcraterError):
+    """A function of one's own fails for a crater, or what it takes or returns does not fit."""
+
+
 class NoOverlapWarning(UserWarning):
     """No crater region meets the raster."""
 
