@@ -28,6 +28,7 @@ KERNEL_FILES = (
     "spans.py",
     "polygons.py",
     "cover.py",
+    "cut.py",
     "kernels.py",
     "resample.py",
     "selection.py",

@@ -3,256 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from xcrater import graph, tiles
+from xcrater import blocks as _blocks
+from xcrater import graph, mapping
+from xcrater.blocks import Blocks, Masked
 from xcrater.errors import RegionError
-from xcrater.grid import Raster, Window
+from xcrater.grid import Window
 from xcrater.neighbours import Exclude
-from xcrater.plan import Craters, Plan, Tile
+from xcrater.pieces import Cut, Cutter, Pieces, make_cutter
+from xcrater.plan import Craters, Plan, Tile, make_plan
+from xcrater.regions import Region
 from xcrater.request import Request, make_request
 
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
 
-Masked = np.ma.MaskedArray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Cutter:
-    """How regions are cut from a raster.
-
-    Parameters
-    ----------
-    shapes : Shapes
-        The regions.
-    raster : Raster
-        The raster.
-    dtype : str
-        Of its stored numbers.
-    """
-
-    shapes: tiles.Shapes
-    raster: Raster
-    dtype: str
-
-    @property
-    def result_dtype(self) -> np.dtype[Any]:
-        """Of the values: the raster's own, or float64 where a scale or offset applies."""
-        return np.dtype("f8") if self.raster.decodes else np.dtype(self.dtype)
-
-    @property
-    def fill_value(self) -> Any:
-        """Shown for masked pixels: the raster's nodata, or None for numpy's default."""
-        if self.raster.decodes or self.raster.nodata is None:
-            return None
-        return self.raster.nodata if tiles.representable(self.raster.nodata, np.dtype(self.dtype)) else None
-
-    def windows(self, craters: Craters) -> NDArray[np.int64]:
-        """Window of every region of every crater, shape (region, crater, 4).
-
-        Rows and columns are the floor and ceiling of the bounding box. They may lie beyond the raster's edge.
-        On a raster that goes once round the body, columns below 0 or beyond the width stand for those on the
-        other side; a region that goes all the way round has each column once.
-        """
-        grid = self.raster.grid
-        width, period = grid.columns, grid.period
-        out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
-        for k, bounds in enumerate(self._bounds(craters)):
-            shown = np.asarray(np.isfinite(bounds).all(axis=1))
-            top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
-            if np.isfinite(period):  # the copy whose middle is within one turn of the first column
-                turn = np.floor((left + right) / (2 * period))
-                left, right = left - turn * period, right - turn * period
-            if grid.wraps:
-                # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
-                start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
-                stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
-                whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
-            elif np.isfinite(period):
-                west = right - period > 0  # the copy one turn west reaches onto the grid
-                here = left < width
-                shift = np.where(west & ~here, period, 0.0)
-                start, stop = np.floor(left - shift), np.ceil(right - shift)
-                whole = (right - left >= period * (1 - 1e-12)) | (west & here)
-            else:
-                start, stop, whole = np.floor(left), np.ceil(right), np.zeros(left.size, bool)
-            out[k, :, 0], out[k, :, 1] = np.floor(top), np.ceil(bottom)
-            out[k, :, 2], out[k, :, 3] = np.where(whole, 0, start), np.where(whole, width, stop)
-            out[k, ~shown] = 0
-        return out
-
-    def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
-        """Each region's bounds in pixel coordinates, shape (crater, 4): rows and columns, first and last."""
-        from xcrater.spans import node_scratch, region_windows
-
-        shapes = self.shapes
-        for k in range(len(shapes.outer)):
-            bounds = np.full((len(craters), 4), np.nan)
-            _, one = shapes.of([k]).parts()[0]
-            if one.closed:
-                region_windows(
-                    craters.u0, craters.lat, craters.radius, one.outer[0], one.nvert[0], shapes.grid,
-                    node_scratch(one.nvert[0]), bounds,
-                )  # fmt: skip
-            else:
-                for start in range(0, len(craters), tiles.OUTLINED):
-                    at = np.arange(start, min(start + tiles.OUTLINED, len(craters)))
-                    west, east, top, bottom = one.outlines(craters.take(at))[0].bounds()
-                    bounds[at] = np.stack([top, bottom, west, east], axis=1)
-            yield bounds
-
-    def portions(self, window: Window) -> Iterator[tuple[Window, tuple[int, int]]]:
-        """The parts of a window that lie on the raster, each with its (row, column) within the window."""
-        height, width = self.raster.grid.shape[0], self.raster.grid.columns
-        row_start, row_stop = max(window[0], 0), min(window[1], height)
-        if row_start >= row_stop:
-            return
-        for turn in (-1, 0, 1) if self.raster.grid.wraps else (0,):
-            col_start = max(window[2], turn * width)
-            col_stop = min(window[3], (turn + 1) * width)
-            if col_start < col_stop:
-                part = (row_start, row_stop, col_start - turn * width, col_stop - turn * width)
-                yield part, (row_start - window[0], col_start - window[2])
-
-    def crops(self, window: Window, tile: Window) -> Iterator[tuple[Window, tuple[int, int]]]:
-        """The parts of a window that lie on a tile, each with its (row, column) within the window."""
-        for part, (row, col) in self.portions(window):
-            row_start, row_stop = max(part[0], tile[0]), min(part[1], tile[1])
-            col_start, col_stop = max(part[2], tile[2]), min(part[3], tile[3])
-            if row_start < row_stop and col_start < col_stop:
-                at = (row + row_start - part[0], col + col_start - part[2])
-                yield (row_start, row_stop, col_start, col_stop), at
-
-    def assemble(
-        self,
-        region: int,
-        craters: Craters,
-        crater: int,
-        window: Window,
-        lead: tuple[int, ...],
-        pieces: Iterable[tuple[tuple[int, int], NDArray[Any]]],
-    ) -> Masked:
-        """One crater's masked array from its pieces, each with its (row, column) within the window."""
-        shape = (window[1] - window[0], window[3] - window[2])
-        stored = np.zeros((*lead, *shape), np.dtype(self.dtype))
-        if self.fill_value is not None:
-            stored[...] = self.fill_value
-        missing = np.ones(stored.shape, bool)
-        for (row, col), piece in pieces:
-            where = (..., slice(row, row + piece.shape[-2]), slice(col, col + piece.shape[-1]))
-            stored[where] = np.ma.getdata(piece)
-            missing[where] = np.ma.getmaskarray(piece)
-        inside = np.zeros(shape, bool)
-        for part, (row, col) in self.portions(window):
-            inside[row : row + part[1] - part[0], col : col + part[3] - part[2]] = tiles.region_mask(
-                self.shapes, region, craters, crater, part
-            )
-        nodata = self.raster.nodata
-        if nodata is not None and tiles.representable(nodata, stored.dtype):
-            missing |= stored == stored.dtype.type(nodata)
-        if stored.dtype.kind == "f":
-            missing |= np.isnan(stored)
-        values = self.raster.decode(stored).astype(self.result_dtype, copy=False)
-        return np.ma.MaskedArray(values, mask=missing | ~inside, fill_value=self.fill_value)
-
-
-@dataclass(frozen=True)
-class CutLeaf:
-    """A tile's pieces of every region of its craters: lists of (crater row, region, place, pixels)."""
-
-    cutter: Cutter
-
-    def __call__(self, block: NDArray[Any], tile: Tile) -> list[tuple[int, int, tuple[int, int], NDArray[Any]]]:
-        """Cut one tile."""
-        windows = self.cutter.windows(tile.craters).tolist()
-        top, left = tile.window[0], tile.window[2]
-        pieces = []
-        for k, of_region in enumerate(windows):
-            for row, window in zip(tile.craters.row.tolist(), of_region, strict=True):
-                for (r0, r1, c0, c1), at in self.cutter.crops(tuple(window), tile.window):
-                    pieces.append((row, k, at, block[..., r0 - top : r1 - top, c0 - left : c1 - left].copy()))
-        return pieces
-
-
-def concatenate(parts: Sequence[list[Any]]) -> list[Any]:
-    """Merge lists of pieces in order."""
-    return [piece for part in parts for piece in part]
-
-
-@dataclass(frozen=True, eq=False)
-class CutFinish:
-    """All pieces to one array of masked arrays, or to functions of them.
-
-    Parameters
-    ----------
-    cutter : Cutter
-        How regions are cut.
-    craters : Craters
-        The whole table.
-    lead : tuple of int or None
-        Shape of the raster's extra dimensions, which lead in each masked array; None to keep images apart.
-    functions : mapping of str to callable or None
-        What to do with each masked array; None gives it itself.
-    """
-
-    cutter: Cutter
-    craters: Craters
-    lead: tuple[int, ...] | None
-    functions: Mapping[str, Callable[[Masked], Any] | None]
-
-    def __call__(self, pieces: list[Any], images: int) -> dict[str, NDArray[Any]]:
-        """Put pieces together; images is their number in a block."""
-        lead = (images,) if self.lead is None else self.lead
-        windows = self.cutter.windows(self.craters)
-        regions, craters = windows.shape[:2]
-        found: dict[tuple[int, int], list[Any]] = {}
-        for row, k, at, piece in pieces:
-            found.setdefault((k, row), []).append((at, piece.reshape(*lead, *piece.shape[-2:])))
-        outer = (images,) if self.lead is None else ()
-        out = {name: np.empty((*outer, regions, craters), object) for name in self.functions}
-        for k in range(regions):
-            for i, window in enumerate(windows[k].tolist()):
-                whole = self.cutter.assemble(k, self.craters, i, tuple(window), lead, found.pop((k, i), ()))
-                for name, function in self.functions.items():
-                    if self.lead is None:
-                        for image in range(images):
-                            out[name][image, k, i] = whole[image] if function is None else function(whole[image])
-                    else:
-                        out[name][k, i] = whole if function is None else function(whole)
-        return out
-
-
-def map_blocks(request: Request, plan: Plan, functions: Mapping[str, Callable[[Masked], Any]]) -> dict[str, Any]:
-    """Functions of every crater's 2-D masked array: arrays of objects, dimensions (extra, region, crater)."""
-    cutter = make_cutter(request)
-    return graph.reduce_tiles(
-        request.da,
-        plan,
-        CutLeaf(cutter),
-        concatenate,
-        CutFinish(cutter, request.craters, None, functions),
-        shape=(len(request.names), len(request.craters)),
-        dtypes=dict.fromkeys(functions, "object"),
-        token=(request.craters, cutter, dict(functions)),
-    )
-
-
-def make_cutter(request: Request) -> Cutter:
-    """How the regions of a request are cut from its raster."""
-    return Cutter(request.shapes, request.raster, request.da.dtype.str)
-
 
 def get_arrays(
     da: xr.DataArray,
     cdb: CraterDatabase,
-    regions: str | Iterable[str],
+    regions: str | Iterable[str] | Mapping[str, Region],
     *,
     coverage: str | None = None,
     nodata: float | int | None = None,
@@ -260,8 +38,7 @@ def get_arrays(
 ) -> CraterArrays:
     """The pixels of the regions of every crater; see `CratersAccessor.get_arrays`."""
     request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
-    if graph.is_lazy(request.da) and request.raster.extra_dims:
-        request = request.with_data(request.da.chunk(dict.fromkeys(request.raster.extra_dims, -1)))
+    request = mapping.with_whole_images(request)
     return CraterArrays(request, request.plan())
 
 
@@ -269,7 +46,8 @@ class CraterArrays:
     """Pixels of every crater and region, read when computed.
 
     Made by ``da.craters.get_arrays``. ``arrays["rim"]`` is a sequence of lazy masked arrays, one per crater;
-    ``arrays.compute()`` a DataFrame of them all.
+    ``arrays[["rim", "floor"]]`` has some of the regions, ``arrays.iloc[:10]`` and ``arrays.loc[...]`` some of the
+    craters; ``arrays.compute()`` is a DataFrame of them all.
 
     Attributes
     ----------
@@ -281,19 +59,48 @@ class CraterArrays:
         Of the values.
     """
 
-    def __init__(self, request: Request, plan: Plan) -> None:
+    def __init__(self, request: Request, plan: Plan | None = None) -> None:
         self._request = request
-        self._plan = plan
-        self._cutter = make_cutter(request)
-        self._windows = self._cutter.windows(request.craters)
+        self._given = plan
         self.regions = list(request.names)
         self.index: pd.Index[Any] = request.table.data.index
-        self.dtype = self._cutter.result_dtype
+        if plan is None:
+            self.index = self.index[request.craters.row]
+        self.dtype = make_cutter(request).result_dtype
 
-    def __getitem__(self, region: str) -> RegionArrays:
-        if region not in self.regions:
-            raise RegionError(f"received the region {region!r}; these arrays have {', '.join(map(repr, self.regions))}")
-        return RegionArrays(self, region)
+    @cached_property
+    def _plan(self) -> Plan:
+        request = self._request
+        return self._given or make_plan(request.raster.grid, request.craters, request.boxes)
+
+    @cached_property
+    def _source(self) -> Any:
+        """The raster's pixels as a dask array, which keys of elements are named after."""
+        return graph.to_dask(self._request.da)
+
+    @cached_property
+    def _positions(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.index)), self.index)
+
+    @cached_property
+    def _alone(self) -> list[_Alone]:
+        return [_Alone(self, k) for k in range(len(self.regions))]
+
+    @overload
+    def __getitem__(self, region: str) -> RegionArrays: ...
+    @overload
+    def __getitem__(self, region: list[str]) -> CraterArrays: ...
+    def __getitem__(self, region: str | list[str]) -> RegionArrays | CraterArrays:
+        names = [region] if isinstance(region, str) else list(region)
+        for name in names:
+            if name not in self.regions:
+                listed = ", ".join(map(repr, self.regions))
+                raise RegionError(f"received the region {name!r}; these arrays have {listed}")
+        if isinstance(region, str):
+            return RegionArrays(self, region)
+        if not names or len(set(names)) < len(names):
+            raise RegionError(f"received the regions {names!r}; expected some of these arrays', each once")
+        return CraterArrays(self._request.of([self.regions.index(name) for name in names]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.regions)
@@ -311,6 +118,40 @@ class CraterArrays:
             f"from {len(self._plan)} tile{'s' if len(self._plan) != 1 else ''}"
         )
 
+    @property
+    def iloc(self) -> Look[CraterArrays, dict[str, Any]]:
+        """Some of the craters by position, as `pandas.Series.iloc` counts; of one crater, a dict of its arrays."""
+        return Look(self._positions.iloc, self.take, self._one)
+
+    @property
+    def loc(self) -> Look[CraterArrays, dict[str, Any]]:
+        """Some of the craters by label, as `pandas.Series.loc` does; of one crater, a dict of its arrays."""
+        return Look(_Labels(self._positions), self.take, self._one)
+
+    def head(self, n: int = 5) -> CraterArrays:
+        """The first craters."""
+        return self.iloc[:n]
+
+    def tail(self, n: int = 5) -> CraterArrays:
+        """The last craters."""
+        return self.iloc[len(self.index) - min(n, len(self.index)) :] if n >= 0 else self.iloc[-n:]
+
+    def take(self, positions: NDArray[np.integer]) -> CraterArrays:
+        """The arrays of some of the craters, in this order.
+
+        Parameters
+        ----------
+        positions : ndarray of int
+            Which, each once.
+        """
+        positions = np.asarray(positions)
+        if np.unique(positions).size < positions.size:
+            raise IndexError("received a crater twice; expected each once")
+        return CraterArrays(self._request.take(positions))
+
+    def _one(self, crater: int) -> dict[str, Any]:
+        return {name: self.element(name, crater) for name in self.regions}
+
     def compute(self, *, workers: int | None = None) -> pd.DataFrame:
         """All the masked arrays, reading each tile once.
 
@@ -324,6 +165,10 @@ class CraterArrays:
         pandas.DataFrame
             One row per crater and one column per region; each cell a `numpy.ma.MaskedArray`, dimensions
             (extra dimensions of the raster, row, column).
+
+        See Also
+        --------
+        iter_computed : the same by the batch, for more than memory holds.
         """
         (cells,) = graph.compute(self.lazy(), workers=workers)
         columns = {name: pd.Series(list(cells[k]), self.index, object) for k, name in enumerate(self.regions)}
@@ -331,23 +176,117 @@ class CraterArrays:
 
     def lazy(self) -> Any:
         """One array of masked arrays, dtype object, shape (region, crater); a dask array over a dask raster."""
-        request, cutter = self._request, self._cutter
-        lead = request.da.shape[:-2]
-        return graph.reduce_tiles(
-            request.da,
-            self._plan,
-            CutLeaf(cutter),
-            concatenate,
-            CutFinish(cutter, request.craters, lead, {"arrays": None}),
-            shape=(len(self.regions), len(self.index)),
-            dtypes={"arrays": "object"},
-            token=(request.craters, cutter),
-            keep_images=False,
-        )["arrays"]
+        call = mapping.Call(_itself, None, ((None, None),), np.dtype(object))
+        (cells,) = mapping.map_craters(self._request, self._plan, call, apart=False)
+        return cells
 
-    def _window(self, region: str, crater: int) -> Window:
-        row_start, row_stop, col_start, col_stop = self._windows[self.regions.index(region), crater].tolist()
-        return row_start, row_stop, col_start, col_stop
+    def iter_computed(self, batch: int = 10_000) -> Iterator[pd.DataFrame]:
+        """All the masked arrays, some craters at a time, reading each tile once.
+
+        Parameters
+        ----------
+        batch : int
+            Craters at a time; the last batch may have fewer.
+
+        Yields
+        ------
+        pandas.DataFrame
+            As `compute` gives it, of `batch` craters: every crater comes once, in the order in which tiles are read,
+            row of tiles by row of tiles. First come the craters that lie on a tile alone, then those whose last tile it
+            was, in table order each; at the very end those that lie on no tile.
+
+        Notes
+        -----
+        Memory holds a batch, the tiles being read, and what was read of craters that reach on to tiles yet to come.
+        Tiles are read with dask's scheduler, the next ones while a batch is being used.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> table = pd.DataFrame({"lat": [10.0, 0.0, -5.0], "lon": [20.0, 0.0, 9.0], "radius": [50e3, 20e3, 30e3]})
+        >>> cdb = xcrater.CraterDatabase(table, "moon")
+        >>> cdb.add_circles("floor", 1)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "floor")
+        >>> [frame["floor"].map(np.ma.count).tolist() for frame in arrays.iter_computed(batch=2)]
+        [[164, 32], [60]]
+        """
+        for found in self.iter_blocks(batch):
+            columns = {}
+            for name, of_region in found.items():
+                index = self.index[of_region.crater]
+                columns[name] = pd.Series(of_region.arrays(), index, object)
+            yield pd.DataFrame(columns, copy=False)
+
+    def iter_blocks(self, batch: int = 10_000) -> Iterator[dict[str, Blocks]]:
+        """The pixels of all regions laid out flat, some craters at a time, reading each tile once.
+
+        Parameters
+        ----------
+        batch : int
+            Craters at a time; the last batch may have fewer.
+
+        Yields
+        ------
+        dict of str to Blocks
+            For each region its blocks, of the same craters in the same order; `Blocks.crater` are their positions in
+            these arrays. For the order see `iter_computed`.
+        """
+        if batch < 1:
+            raise ValueError(f"received batch={batch!r}; expected a number of craters from 1 on")
+        waiting: list[list[Blocks]] = []
+        count = 0
+        for found in self._in_turn():
+            waiting.append(found)
+            count += len(found[0])
+            if count >= batch:
+                joined = [_blocks.concatenate(of_region) for of_region in zip(*waiting, strict=True)]
+                starts = range(0, count - count % batch, batch)
+                for start in starts:
+                    yield self._named([b.part(start, start + batch) for b in joined])
+                rest = [b.part(count - count % batch, count) for b in joined]
+                waiting, count = [rest] if count % batch else [], count % batch
+                del joined, rest
+        if count:
+            yield self._named([_blocks.concatenate(of_region) for of_region in zip(*waiting, strict=True)])
+
+    def _named(self, of_regions: list[Blocks]) -> dict[str, Blocks]:
+        crater = self._position[of_regions[0].crater]
+        return {n: replace(b, crater=crater) for n, b in zip(self.regions, of_regions, strict=True)}
+
+    @cached_property
+    def _position(self) -> NDArray[np.int64]:
+        """Position of each row of the table in these arrays."""
+        row = self._request.craters.row
+        position = np.zeros(int(row.max(initial=-1)) + 1, np.int64)
+        position[row] = np.arange(row.size)
+        return position
+
+    def _in_turn(self) -> Iterator[list[Blocks]]:
+        """Blocks of all regions as soon as they are complete; `Blocks.crater` are rows of the table."""
+        request, plan, cutter = self._request, self._plan, make_cutter(self._request)
+        lead, craters, tiles = request.da.shape[:-2], request.craters, list(plan)
+        last = np.full(len(craters), -1)
+        last[plan.member] = np.repeat(np.arange(len(tiles)), np.diff(plan.offset))  # of several, the last is kept
+        left = np.ones(len(craters), bool)
+        parts: list[Pieces] = []
+        read = 0
+        for cuts in graph.each_tile(request.da.data, tiles, cutter, ahead=AHEAD):
+            for cut in cuts:
+                left[self._position[cut.whole[0].crater]] = False
+                if len(cut.whole[0]):
+                    yield cut.whole
+                parts.append(cut.parts)
+            before, read = read, read + len(cuts)
+            done = np.unique(plan.member[plan.offset[before] : plan.offset[read]])
+            done = done[left[done] & (last[done] < read)]
+            if done.size:
+                left[done] = False
+                yield from cutter.join(craters.take(done), parts, lead)
+                parts = [p.take(np.flatnonzero(left[self._position[p.crater]])) for p in parts]
+                parts = [p for p in parts if p.crater.size]
+        yield from cutter.join(craters.take(np.flatnonzero(left)), [], lead)
 
     def extent(self, region: str, crater: int) -> tuple[float, float, float, float]:
         """Edges of one crater's array on the body.
@@ -357,7 +296,7 @@ class CraterArrays:
         region : str
             Which region.
         crater : int
-            Position of the crater in the table.
+            Position of the crater in these arrays.
 
         Returns
         -------
@@ -368,7 +307,7 @@ class CraterArrays:
         """
         raster = self._request.raster
         grid = raster.grid
-        row_start, row_stop, col_start, col_stop = self._window(region, crater)
+        row_start, row_stop, col_start, col_stop = self._alone[self.regions.index(region)].window(crater)
         if not grid.closed:
             a, _, c, _, e, f = raster.surface[1]
             return c + a * col_start, c + a * col_stop, f + e * row_start, f + e * row_stop
@@ -384,85 +323,152 @@ class CraterArrays:
         region : str
             Which region.
         crater : int
-            Position of the crater in the table.
+            Position of the crater in these arrays.
         """
-        request, cutter = self._request, self._cutter
-        k = self.regions.index(region)
-        window = self._window(region, crater)
-        craters = request.craters.take(np.array([crater]))
-        lead = request.da.shape[:-2]
-        places, crops = [], []
-        for tile_index, tile_window in cutter.raster.grid.tiles(part for part, _ in cutter.portions(window)):
-            for part, at in cutter.crops(window, tile_window):
-                places.append(at)
-                crops.append((tile_index, tile_window, part))
+        return self._alone[self.regions.index(region)].element(crater)
+
+
+AHEAD = 8
+"""Tiles that are computed at once by `CraterArrays.iter_blocks`."""
+
+
+def _itself(block: Masked) -> Masked:
+    return block
+
+
+class _Alone:
+    """Makes the elements of one region; what all of them share is made once."""
+
+    def __init__(self, arrays: CraterArrays, region: int) -> None:
+        self._arrays = arrays
+        self._request = arrays._request.of([region])
+        self._cutter = make_cutter(self._request)
+        self._lead = self._request.da.shape[:-2]
+        self._meta = np.ma.masked_array(
+            np.empty((0,) * self._request.da.ndim, arrays.dtype), fill_value=self._cutter.fill_value
+        )
+
+    @cached_property
+    def _token(self) -> str:
+        return graph.token(self._arrays._source.name, self._cutter)
+
+    def window(self, crater: int) -> Window:
+        """Window of one crater's block."""
+        return self._window(self._request.craters.take(np.array([crater])))
+
+    def _window(self, one: Craters) -> Window:
+        row_start, row_stop, col_start, col_stop = self._cutter.windows(one)[0, 0].tolist()
+        return row_start, row_stop, col_start, col_stop
+
+    def element(self, crater: int) -> Any:
+        """One crater's block."""
+        one, grid = self._request.craters.take(np.array([crater])), self._request.raster.grid
+        window = self._window(one)
+        tiles = [
+            Tile(index, (*tile[:3], min(tile[3], grid.columns)), one)
+            for index, tile in grid.tiles(self._cutter.portions(window))
+        ]
+        numbers = (int(one.row[0]), float(one.u0[0]), float(one.lat[0]), float(one.radius[0]))
         return graph.gather(
-            request.da,
-            crops,
-            _Element(cutter, k, craters, window, lead, tuple(places)),
-            shape=(*lead, window[1] - window[0], window[3] - window[2]),
-            meta=np.ma.masked_array(np.empty((0,) * (len(lead) + 2), self.dtype), fill_value=cutter.fill_value),
-            token=(region, crater, craters, cutter),
+            self._arrays._source,
+            tiles,
+            self._cutter,
+            _Assemble(self._cutter, one, self._lead),
+            shape=(*self._lead, window[1] - window[0], window[3] - window[2]),
+            meta=self._meta,
+            token=(self._token, numbers, one.polygons),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class _Element:
-    """Crops of one crater to its masked array."""
+class _Assemble:
+    """What tiles have of one crater to its masked array."""
 
     cutter: Cutter
-    region: int
-    craters: Craters
-    window: Window
+    crater: Craters
     lead: tuple[int, ...]
-    places: tuple[tuple[int, int], ...]
 
-    def __call__(self, crops: Sequence[NDArray[Any]]) -> Masked:
-        pieces = zip(self.places, crops, strict=True)
-        return self.cutter.assemble(self.region, self.craters, 0, self.window, self.lead, pieces)
+    def __call__(self, cuts: Sequence[Cut]) -> Masked:
+        for cut in cuts:
+            if len(cut.whole[0]):
+                return cut.whole[0].arrays()[0]
+        (((blocks,),)) = list(self.cutter.join(self.crater, [cut.parts for cut in cuts], self.lead))
+        return blocks.arrays()[0]
 
 
 class RegionArrays:
     """One region's lazy masked arrays, in the manner of a pandas Series.
 
-    Iteration and ``iloc`` go by position, ``loc`` and square brackets by the table's labels.
+    Iteration and ``iloc`` go by position, ``loc`` and square brackets by the table's labels. A slice, a list or a
+    boolean selection gives the same kind of sequence, of some of the craters.
+
+    Attributes
+    ----------
+    name : str
+        The region.
+    index : pandas.Index
+        Labels of the craters.
+    dtype : numpy.dtype
+        Of the values.
     """
 
     def __init__(self, arrays: CraterArrays, region: str) -> None:
         self._arrays = arrays
         self.name = region
         self.index = arrays.index
+        self.dtype = arrays.dtype
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self._arrays.element(self.name, i) for i in range(len(self)))
+        return map(self._one, range(len(self)))
 
-    def __getitem__(self, label: Any) -> Any:
-        return self.loc[label]
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and all(end is None or hasattr(end, "__index__") for end in (key.start, key.stop)):
+            return self.iloc[key]
+        return self.loc[key]
+
+    def _one(self, crater: int) -> Any:
+        return self._arrays.element(self.name, crater)
+
+    def _take(self, positions: NDArray[np.integer]) -> RegionArrays:
+        return RegionArrays(self._arrays.take(positions), self.name)
 
     @property
-    def iloc(self) -> _Look:
-        """Look-up by position."""
-        return _Look(self, lambda at: range(len(self))[at])
+    def iloc(self) -> Look[RegionArrays, Any]:
+        """Look-up by position, as `pandas.Series.iloc` does."""
+        return Look(self._arrays._positions.iloc, self._take, self._one)
 
     @property
-    def loc(self) -> _Look:
-        """Look-up by label of the table's index, which must be unique there."""
-        return _Look(self, self._position)
+    def loc(self) -> Look[RegionArrays, Any]:
+        """Look-up by label of the table's index, as `pandas.Series.loc` does; a single label must be unique there."""
+        return Look(_Labels(self._arrays._positions), self._take, self._one)
 
-    def _position(self, label: Any) -> int:
-        try:
-            at = self.index.get_loc(label)
-        except KeyError as err:
-            raise KeyError(f"no crater is labelled {label!r}; use .iloc for positions") from err
-        if not isinstance(at, int):
-            raise KeyError(f"several craters are labelled {label!r}; use .iloc with a position")
-        return at
+    def head(self, n: int = 5) -> RegionArrays:
+        """The first arrays."""
+        return RegionArrays(self._arrays.head(n), self.name)
+
+    def tail(self, n: int = 5) -> RegionArrays:
+        """The last arrays."""
+        return RegionArrays(self._arrays.tail(n), self.name)
 
     def __repr__(self) -> str:
-        return f"{len(self)} lazy masked arrays of region {self.name!r}, dtype {self._arrays.dtype}"
+        return f"{len(self)} lazy masked arrays of region {self.name!r}, dtype {self.dtype}"
+
+    @cached_property
+    def _only(self) -> CraterArrays:
+        return self._arrays if self._arrays.regions == [self.name] else self._arrays[[self.name]]
+
+    def compute(self, *, workers: int | None = None) -> pd.Series[Any]:
+        """All the masked arrays, reading each tile once.
+
+        Parameters
+        ----------
+        workers : int, optional
+            Number of threads; None leaves it to dask.
+        """
+        return self._only.compute(workers=workers)[self.name]
 
     def map(self, func: Callable[[Masked], Any], *, dtype: Any = float) -> xr.DataArray:
         """Function of each crater's masked array, reading each tile once.
@@ -470,7 +476,7 @@ class RegionArrays:
         Parameters
         ----------
         func : callable
-            Masked array -> number.
+            Masked array -> number. It is called where tiles are read, for a crater on several tiles at the end.
         dtype : dtype
             Of the results.
 
@@ -478,28 +484,52 @@ class RegionArrays:
         -------
         xarray.DataArray
             Dimension crater; lazy where the raster is.
+
+        Raises
+        ------
+        FunctionError
+            When computed: the function fails, or returns something else than a number of that dtype.
         """
-        arrays = self._arrays
-        k = arrays.regions.index(self.name)
-        cells = xr.DataArray(arrays.lazy()[k], dims="crater", coords=arrays._request.coordinates(), name=self.name)
-        return xr.apply_ufunc(
-            _map_cells, cells, kwargs={"func": func, "dtype": dtype}, dask="parallelized", output_dtypes=[dtype]
-        )
+        only = self._only
+        call = mapping.make_call(func, dtype, None, None, "raise")
+        (cells,) = mapping.map_craters(only._request, only._plan, call, apart=False)
+        return xr.DataArray(cells[0], dims="crater", coords=only._request.coordinates(), name=self.name)
 
     apply = map
 
 
-class _Look:
-    def __init__(self, arrays: RegionArrays, position: Callable[[Any], Any]) -> None:
-        self._of = arrays
-        self._position = position
+class _Labels:
+    """Positions by label."""
+
+    def __init__(self, positions: pd.Series[int]) -> None:
+        self._of = positions
 
     def __getitem__(self, key: Any) -> Any:
-        at = self._position(key)
-        if isinstance(at, range):
-            return [self._of._arrays.element(self._of.name, i) for i in at]
-        return self._of._arrays.element(self._of.name, int(at))
+        if not (pd.api.types.is_scalar(key) or isinstance(key, tuple)):
+            return self._of.loc[key]
+        try:
+            at = self._of.index.get_loc(key)
+        except KeyError as err:
+            raise KeyError(f"no crater is labelled {key!r}; use .iloc for positions") from err
+        if not isinstance(at, int):
+            raise KeyError(f"several craters are labelled {key!r}; use .iloc with a position")
+        return at
 
 
-def _map_cells(cells: NDArray[Any], *, func: Callable[[Masked], Any], dtype: Any) -> NDArray[Any]:
-    return np.array([func(cell) for cell in cells], dtype=dtype)
+Many = TypeVar("Many")
+One = TypeVar("One")
+
+
+class Look(Generic[Many, One]):
+    """Look-up in a sequence of arrays."""
+
+    def __init__(self, positions: Any, many: Callable[[NDArray[np.integer]], Many], one: Callable[[int], One]) -> None:
+        self._positions, self._many, self._one = positions, many, one
+
+    @overload
+    def __getitem__(self, key: int) -> One: ...
+    @overload
+    def __getitem__(self, key: Any) -> Many: ...
+    def __getitem__(self, key: Any) -> Many | One:
+        at = self._positions[key]
+        return self._many(at.to_numpy()) if isinstance(at, pd.Series) else self._one(int(at))

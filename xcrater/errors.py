@@ -31,6 +31,10 @@ class ChipError(XcraterError):
     """Chips of that size, extent or method cannot be made."""
 
 
+class FunctionError(XcraterError):
+    """A function of one's own fails for a crater, or what it takes or returns does not fit."""
+
+
 class NoOverlapWarning(UserWarning):
     """No crater region meets the raster."""
 

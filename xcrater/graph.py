@@ -6,10 +6,13 @@ memory takes the same three functions without a graph.
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -267,41 +270,97 @@ def from_tiles(
     return Array(_layer(name, layer, []), name, chunks, dtype=dtype)
 
 
+def to_dask(da: xr.DataArray) -> Array:
+    """The pixels of a raster as a dask array; those in memory as one chunk."""
+    return da.data if is_lazy(da) else dask.array.from_array(da.data, chunks=-1)
+
+
+def token(*parts: Any) -> str:
+    """A short name of everything that a result depends on."""
+    return str(tokenize(*parts))
+
+
 def gather(
-    da: xr.DataArray,
-    crops: Sequence[tuple[tuple[int, int], Window, Window]],
-    assemble: Callable[[Sequence[np.ndarray]], np.ndarray],
+    source: Array,
+    tiles: Sequence[Tile],
+    leaf: Leaf,
+    assemble: Callable[[Sequence[Any]], np.ndarray],
     *,
     shape: tuple[int, ...],
     meta: np.ndarray,
     token: Any,
 ) -> Array:
-    """A lazy array of one block, made of crops of a raster.
+    """A lazy array of one block, made of what some tiles of a raster have of it.
 
     Parameters
     ----------
-    da : xarray.DataArray
+    source : dask.array.Array
         With rows and columns last; extra dimensions in one chunk.
-    crops : sequence of (tuple of int, Window, Window)
-        Chunk numbers along rows and columns, the chunk's window, and the window to cut from it.
+    tiles : sequence of Tile
+        Which.
+    leaf : callable
+        (block, tile) -> partial result.
     assemble : callable
-        List of crops -> the block.
+        List of partial results -> the block.
     shape : tuple of int
         Of the block.
     meta : ndarray
         An empty array of the block's type and dtype.
     token : object
-        Everything besides the raster that the block depends on.
+        Everything that the block depends on.
     """
-    source = da.data if is_lazy(da) else dask.array.from_array(da.data, chunks=-1)
-    name = f"crater-{tokenize(source.name, token)}"
+    name = f"crater-{tokenize(token)}"
     lead = (0,) * (source.ndim - 2)
-    layer: dict[Any, Any] = {}
-    for n, (index, tile, part) in enumerate(crops):
-        layer[(f"{name}-crop", n)] = (_cut, (source.name, *lead, *index), tile, part)
-    layer[(name, *(0 for _ in shape))] = (assemble, [(f"{name}-crop", n) for n in range(len(crops))])
-    chunks = tuple((n,) for n in shape)
-    return Array(_layer(name, layer, [source]), name, chunks, meta=meta)
+    layer: dict[Any, Any] = {
+        (f"{name}-tile", n): (leaf, (source.name, *lead, *tile.index), tile) for n, tile in enumerate(tiles)
+    }
+    layer[(name, *(0 for _ in shape))] = (assemble, [(f"{name}-tile", n) for n in range(len(tiles))])
+    return Array(_layer(name, layer, [source]), name, tuple((n,) for n in shape), meta=meta)
+
+
+def each_tile(source: Array | np.ndarray, tiles: Sequence[Tile], leaf: Leaf, *, ahead: int) -> Iterator[list[Any]]:
+    """Partial results of tiles in order, some at a time, the next ones computed meanwhile.
+
+    Parameters
+    ----------
+    source : dask.array.Array or ndarray
+        The raster's pixels, rows and columns last; extra dimensions in one chunk.
+    tiles : sequence of Tile
+        Which.
+    leaf : callable
+        (block, tile) -> partial result.
+    ahead : int
+        How many tiles are computed at once.
+    """
+    if not isinstance(source, Array):
+        whole = (0, source.shape[-2], 0, source.shape[-1])
+        for tile in tiles:
+            yield [leaf(_cut(source, whole, tile.window), tile)]
+        return
+    lead = (0,) * (source.ndim - 2)
+    name = f"craters-{uuid.uuid4().hex}"
+
+    def group(start: int) -> list[Any]:
+        numbers = range(start, min(start + ahead, len(tiles)))
+        layer: dict[Any, Any] = {
+            (f"{name}-tile", n): (leaf, (source.name, *lead, *tiles[n].index), tiles[n]) for n in numbers
+        }
+        key = f"{name}-{start}"
+        layer[key] = (list, [(f"{name}-tile", n) for n in numbers])
+        (results,) = dask_compute(Delayed(key, _layer(key, layer, [source])))
+        return list(results)
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = None
+        for start in range(0, len(tiles), ahead):
+            # The thread sees the scheduler that is set here and now.
+            context = contextvars.copy_context()
+            following = thread.submit(context.run, group, start)
+            if coming is not None:
+                yield coming.result()
+            coming = following
+        if coming is not None:
+            yield coming.result()
 
 
 def stack_groups(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -59,6 +59,14 @@ class Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
         return replace(self, da=da)
 
+    def of(self, regions: Sequence[int]) -> Request:
+        """The same request of some of the regions."""
+        return replace(self, names=[self.names[k] for k in regions], shapes=self.shapes.of(regions))
+
+    def take(self, index: NDArray[np.integer]) -> Request:
+        """The same request of some of the craters, which keep their rows of the table."""
+        return replace(self, craters=self.craters.take(index))
+
     @cached_property
     def boxes(self) -> list[Boxes]:
         """Pixel bounds of every crater's regions, for each kind of them."""
@@ -95,12 +103,17 @@ class Request:
 
     def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]] | tuple[str, np.ndarray]]:
         """Coordinates along the crater dimension."""
-        table = self.table
+        table, row = self.table, self.craters.row
+        lat, lon, radius = (of.to_numpy()[row] for of in (table.lat, table.lon, table.rad))
         return {
-            "crater": ("crater", table.data.index.to_numpy()),
-            "lat": ("crater", table.lat.to_numpy(), {"units": "degrees_north", "long_name": "planetocentric latitude"}),
-            "lon": ("crater", table.lon.to_numpy(), {"units": "degrees_east", "long_name": "longitude"}),
-            "radius": ("crater", table.rad.to_numpy(), {"units": "m", "long_name": "crater radius"}),
+            "crater": ("crater", table.data.index.to_numpy()[row]),
+            "lat": (
+                "crater",
+                lat,
+                {"units": "degrees_north", "long_name": "planetocentric latitude"},
+            ),
+            "lon": ("crater", lon, {"units": "degrees_east", "long_name": "longitude"}),
+            "radius": ("crater", radius, {"units": "m", "long_name": "crater radius"}),
         }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from xcrater import arrays, graph, tiles
+from xcrater import graph, mapping, tiles
 from xcrater.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
 from xcrater.errors import StatisticError
 from xcrater.neighbours import Exclude
@@ -88,7 +88,7 @@ def get_stats(
             looks=looks,
         )
     if added:
-        results |= arrays.map_blocks(request, plan, added)
+        results |= mapping.map_blocks(request, plan, added)
 
     dims = (*request.raster.extra_dims, "region", "crater")
     variables = {name: (dims, array) for name, array in results.items()}

@@ -1,0 +1,128 @@
+"""Blocks of pixels, one per crater, laid out flat: what bulk work hands on instead of a million small arrays."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Masked = np.ma.MaskedArray[Any, Any]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The pixels of one region of some craters: the bounding boxes' pixels, row by row, crater after crater.
+
+    Parameters
+    ----------
+    crater : ndarray of int64, shape (n,)
+        The craters' positions.
+    window : ndarray of int64, shape (n, 4)
+        (row_start, row_stop, col_start, col_stop) of each block on the raster's grid. It may reach beyond the raster;
+        columns run on across the antimeridian.
+    offset : ndarray of int64, shape (n + 1,)
+        Where each block's pixels begin: block i has the pixels [offset[i], offset[i + 1]).
+    values : ndarray, shape (*lead, pixels)
+        Values, scale and offset applied, after the raster's extra dimensions.
+    mask : ndarray of bool, shape (*lead, pixels)
+        True where there is none: no pixel of the region, nodata, NaN, or beyond the raster.
+    fraction : ndarray of float64, shape (pixels,), or None
+        Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
+    fill_value : number or None
+        Shown for masked pixels; None for numpy's default.
+    """
+
+    crater: NDArray[np.int64]
+    window: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    values: Array
+    mask: NDArray[np.bool_]
+    fraction: NDArray[np.float64] | None = None
+    fill_value: Any = None
+
+    def __len__(self) -> int:
+        return self.crater.size
+
+    @property
+    def shape(self) -> NDArray[np.int64]:
+        """Rows and columns of each block, shape (n, 2)."""
+        return self.window[:, 1::2] - self.window[:, ::2]
+
+    def part(self, start: int, stop: int) -> Blocks:
+        """Blocks [start, stop), which are not copied."""
+        of = slice(int(self.offset[start]), int(self.offset[stop]))
+        return replace(
+            self,
+            crater=self.crater[start:stop],
+            window=self.window[start:stop],
+            offset=self.offset[start : stop + 1] - self.offset[start],
+            values=self.values[..., of],
+            mask=self.mask[..., of],
+            fraction=None if self.fraction is None else self.fraction[of],
+        )
+
+    def groups(self, pixels: int) -> list[slice]:
+        """Runs of blocks of together at most so many pixels, or of a single block."""
+        return groups(np.diff(self.offset), pixels)
+
+    def arrays(self) -> list[Masked]:
+        """One masked array per block, dimensions (*lead, row, column): views of the values and the mask."""
+        fill = None if self.fill_value is None else np.array(self.fill_value, self.values.dtype)
+        state = vars(np.ma.MaskedArray(self.values[..., :0], fill_value=None))
+        lead, out, start = self.values.shape[:-1], [], 0
+        for (rows, columns), stop in zip(self.shape.tolist(), self.offset[1:].tolist(), strict=True):
+            shape = (*lead, rows, columns)
+            block: Any = self.values[..., start:stop].reshape(shape).view(_Unfinished)
+            block.__class__ = np.ma.MaskedArray
+            own = vars(block)
+            own.update(state, _mask=self.mask[..., start:stop].reshape(shape), _optinfo={}, _basedict={})
+            if fill is not None:
+                own["_fill_value"] = fill.copy()
+            out.append(block)
+            start = stop
+        return out
+
+
+class _Unfinished(np.ma.MaskedArray[Any, Any]):
+    """A masked array without its attributes.
+
+    What MaskedArray works out to set them takes longer than all the rest of a small crater; here they are known.
+    """
+
+    __slots__ = ()
+    __array_finalize__ = np.ndarray.__array_finalize__
+
+
+def groups(sizes: NDArray[np.int64], most: int) -> list[slice]:
+    """Cut a list into runs whose sizes sum to at most so much, or of a single item."""
+    ends = np.cumsum(sizes)
+    cuts = [0]
+    while cuts[-1] < sizes.size:
+        first = cuts[-1]
+        before = int(ends[first - 1]) if first else 0
+        cuts.append(max(first + 1, int(np.searchsorted(ends, before + most, "right"))))
+    return [slice(a, b) for a, b in itertools.pairwise(cuts)]
+
+
+def concatenate(blocks: Sequence[Blocks]) -> Blocks:
+    """Blocks of one region one after another, at least one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    first = blocks[0]
+    sizes = np.concatenate([np.diff(b.offset) for b in blocks])
+    return replace(
+        first,
+        crater=np.concatenate([b.crater for b in blocks]),
+        window=np.concatenate([b.window for b in blocks]),
+        offset=np.concatenate([[0], np.cumsum(sizes)]),
+        values=np.concatenate([b.values for b in blocks], axis=-1),
+        mask=np.concatenate([b.mask for b in blocks], axis=-1),
+        fraction=None
+        if first.fraction is None
+        else np.concatenate([b.fraction for b in blocks if b.fraction is not None]),
+    )
