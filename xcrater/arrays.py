@@ -376,7 +376,7 @@ class _Alone:
             _Assemble(self._cutter, one, self._lead),
             shape=(*self._lead, window[1] - window[0], window[3] - window[2]),
             meta=self._meta,
-            token=(self._token, numbers, one.polygons),
+            token=(self._token, numbers, one.polygons, one.near),
         )
 
 
