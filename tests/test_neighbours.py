@@ -48,7 +48,7 @@ def is_neighbour(cdb: CraterDatabase, i: int, others: CraterDatabase, j: int, ex
 
 def left_out(cdb: CraterDatabase, exclude: Exclude) -> list[tuple[Array, Array]]:
     """Pixels of the global grid that lie in neighbours' discs, for each crater, and those that rounding decides on."""
-    others = exclude.of or cdb
+    others = cdb if exclude.of is None else exclude.of
     lon, lat = ref.pixel_centres(GLOBAL.transform, GLOBAL.shape)
     distance = [ref.great_circle_distance(x, y, lon, lat) for x, y in zip(others.lon, others.lat)]
     reach = exclude.within * np.degrees(others.rad.to_numpy() / MOON_RADIUS_M)
@@ -234,6 +234,8 @@ def test_craters_of_another_table() -> None:
     assert both[0] == alone[0] < counts(cdb, None)[0]
     assert both[1] == counts(cdb, None)[1]  # the crater itself is in the other table, and nothing else is near
     assert counts(cdb, Exclude(of=cdb)) == counts(cdb, 1.0)
+    others.data = others.data.iloc[:0]
+    assert counts(cdb, Exclude(of=others)) == counts(cdb, None)
 
 
 def test_a_crater_twice_in_a_table_is_not_its_own_neighbour() -> None:

@@ -214,7 +214,9 @@ def find_neighbours(
     corner to corner are found in vain, and none is missed, in any projection, at the antimeridian or at a pole. Work
     and memory grow as the pairs found.
     """
-    others = exclude.of or cdb
+    others = cdb if exclude.of is None else exclude.of
+    if not len(others):
+        return None
     placed = on_grid(grid, others)
     discs = replace(placed, radius=exclude.within * placed.radius)
     turn = grid.period if math.isfinite(grid.period) else 0.0
