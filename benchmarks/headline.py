@@ -118,6 +118,72 @@ def run_plan(raster: str, craters: str) -> dict:
     return {"inner": planned - start, "bytes": size / len(cdb), "tasks": sum(map(len, ours.values()))}
 
 
+def table_of(craters: str, smallest_km: float = 0.0, count: int = 0):
+    """The table, or its craters from some diameter on, or a sample of them."""
+    import xcrater
+
+    table = pd.read_parquet(craters)
+    table = table[table["DIAM_CIRC_IMG"] >= smallest_km]
+    cdb = xcrater.CraterDatabase(table.sample(min(count or len(table), len(table)), random_state=1), "moon", units="km")
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer, nvert=None)
+    return cdb
+
+
+def run_container(raster: str, craters: str) -> dict:
+    """Lazy arrays of all craters and regions, made and then looked up one by one."""
+    import xcrater
+
+    cdb, da = table_of(craters), xcrater.open_mosaic(raster)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start = time.perf_counter()
+    arrays = da.craters.get_arrays(cdb, list(REGIONS), coverage="center")
+    made = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    rim = arrays["rim"]
+    _ = rim.iloc[0]
+    looked = time.perf_counter()
+    for n in range(1, 1001):
+        _ = rim.iloc[n]
+    return {"inner": made - start, "more": peak, "each": (time.perf_counter() - looked) / 1000}
+
+
+def run_blocks(raster: str, craters: str, regions: list[str]) -> dict:
+    """Every masked array, batch by batch."""
+    import xcrater
+
+    cdb, da = table_of(craters), xcrater.open_mosaic(raster)
+    start = time.perf_counter()
+    arrays = da.craters.get_arrays(cdb, regions, coverage="center")
+    blocks = sum(frame.size for frame in arrays.iter_computed(batch=50_000))
+    return {"inner": time.perf_counter() - start, "count": blocks}
+
+
+def run_operation(raster: str, craters: str, operation: str, smallest_km: float, count: int) -> dict:
+    """One of the other operations, computed whole."""
+    import dask
+
+    import xcrater
+
+    cdb, da = table_of(craters, smallest_km, count), xcrater.open_mosaic(raster)
+    on, rim = da.craters, "rim"
+    run = {
+        "statistics": lambda: on.get_stats(cdb, "ejecta", ["mean", "std"], coverage="center"),
+        "exclude": lambda: on.get_stats(
+            cdb, "ejecta", ["mean", "std"], coverage="center", exclude=xcrater.Exclude(min_ratio=0.25)
+        ),
+        "profile": lambda: on.radial_profile(cdb, 20, "mean", outer=3.0),
+        "sectors": lambda: on.radial_profile(cdb, 20, "mean", outer=3.0, sectors=8),
+        "map": lambda: on.map(cdb, rim, np.ptp, coverage="center"),
+        "depths": lambda: on.depths(cdb),
+        "mask": lambda: on.mask(cdb, rim, "count", coverage="center").max(),
+        "chips": lambda: on.chips(cdb, 64, order="tiles").max(("y", "x")),
+    }[operation]
+    start = time.perf_counter()
+    dask.compute(run())
+    return {"inner": time.perf_counter() - start, "count": len(cdb)}
+
+
 def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     """Where the time of one thread goes: the parts of `run_xcrater` under a stopwatch."""
     import dask
@@ -296,10 +362,27 @@ def main() -> None:
     }
     if options.no_peers:
         peers = {}
+    large, some = (50.0, 200) if options.small else (5.0, 20_000)
+    pixels = {
+        "arrays of the rim": ["run_blocks", raster, craters, ["rim"]],
+        "arrays of all regions": ["run_blocks", raster, craters, list(REGIONS)],
+    } | {
+        f"{title}, craters from {large:g} km": ["run_operation", raster, craters, name, large, 0]
+        for name, title in {
+            "statistics": "mean and std of the ejecta",
+            "exclude": "the same without neighbours",
+            "profile": "profile of 20 rings",
+            "sectors": "profile of 20 rings by 8 sectors",
+            "map": "a function of the rim's pixels",
+            "depths": "depths",
+            "mask": "mask of all rims",
+        }.items()
+    }
+    pixels[f"chips of 64 by 64, {some:,} craters"] = ["run_operation", raster, craters, "chips", 0.0, some]
     measure(ours["xcrater, true circles, center"])  # compiles what is not cached yet
     results: dict[str, list[dict]] = {}
     for _ in range(options.rounds):
-        for name, task in (reads | ours | others | peers).items():
+        for name, task in (reads | ours | others | peers | pixels).items():
             results.setdefault(name, []).append(measure(task))
 
     def median(name: str, key: str = "seconds") -> float:
@@ -321,14 +404,22 @@ def main() -> None:
             f"| {name} | {s:.2f} | {s / read:.2f} | {pairs / s:,.0f} | {median(name, 'pixels') / s:.3g} "
             f"| {median(name, 'peak') / 1e9:.2f} GB |"
         )
-    each = {name: median(name, "inner") / (task[3] * len(REGIONS)) for name, task in peers.items()}
+    of_peer = {name: median(name, "inner") / (task[3] * len(REGIONS)) for name, task in peers.items()}
     for name, task in peers.items():
         title = f"{name}, extrapolated from {task[3]:,} craters"
-        print(f"| {title} | {each[name] * pairs:,.0f} | {each[name] * pairs / read:,.0f} | {1 / each[name]:,.0f} | | |")
-    print()
+        print(
+            f"| {title} | {of_peer[name] * pairs:,.0f} | {of_peer[name] * pairs / read:,.0f} | {1 / of_peer[name]:,.0f} | | |"
+        )
+    print("\n| | seconds | x reading once | a second | peak memory |\n|---|---|---|---|---|")
+    for name in pixels:
+        s, peak = median(name, "inner"), median(name, "peak") / 1e9
+        print(f"| {name} | {s:.2f} | {s / read:.2f} | {median(name, 'count') / s:,.0f} | {peak:.2f} GB |")
+    container = [measure(["run_container", raster, craters]) for _ in range(options.rounds)]
+    made, more, each = (statistics.median(c[key] for c in container) for key in ("inner", "more", "each"))
+    print(f"lazy arrays of {pairs:,} regions made in {made:.2f} s and {more / 1e6:.0f} MB, {each * 1e3:.2f} ms each\n")
     ours_each = median("xcrater, 32-vertex polygons, all_touched") / pairs
     for name in peers:
-        print(f"xcrater is {each[name] / ours_each:,.0f} x {name} per crater and region")
+        print(f"xcrater is {of_peer[name] / ours_each:,.0f} x {name} per crater and region")
     exact = median("xcrater, true circles, exact") / median("xcrater, true circles, center")
     order = median("xcrater, true circles, center, median and percentile_90") / median(
         "xcrater, true circles, center, mean and std"
@@ -339,7 +430,7 @@ def main() -> None:
     for name in peers:
         if name.startswith("exactextract"):
             fractions = median("xcrater, 32-vertex polygons, exact") / pairs
-            print(f"exact fractions of polygons: {each[name] / fractions:,.0f} x {name}")
+            print(f"exact fractions of polygons: {of_peer[name] / fractions:,.0f} x {name}")
     planned = [measure(["run_plan", raster, craters]) for _ in range(options.rounds)]
     print(
         f"from call to graph: {statistics.median(p['inner'] for p in planned):.2f} s, {planned[0]['tasks']} tasks, "

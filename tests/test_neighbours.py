@@ -358,6 +358,7 @@ def test_keys_tell_what_is_left_out() -> None:
     assert keys == [key(exclude) for exclude in excludes]
     assert key(1.0) == key(Exclude(1.0))
     assert len({stats for stats, _ in keys}) == len(excludes)
+    assert keys[0][1] != keys[1][1] != keys[2][1]
 
 
 def test_tiles_carry_the_discs_that_reach_them() -> None:

@@ -146,7 +146,8 @@ class Neighbours:
 
     def take(self, index: NDArray[np.integer] | slice) -> Neighbours | None:
         """Those of the craters at some positions; None where there are none."""
-        at, offset = gather(self.offset, np.arange(self.offset.size - 1)[index])
+        chosen = np.arange(self.offset.size - 1)[index] if isinstance(index, slice) else index
+        at, offset = gather(self.offset, chosen)
         return self._of(offset, self.member[at])
 
     def on(self, window: Window, period: float) -> Neighbours | None:

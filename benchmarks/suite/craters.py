@@ -141,3 +141,42 @@ class Arrays:
 
     def peakmem_all(self, shape: str) -> None:
         self.arrays.compute()
+
+
+class Pixels:
+    """What is done with the pixels of 5,000 craters, besides statistics."""
+
+    params = (("mask", "map", "exclude", "profile", "sectors", "chips", "depths", "ragged"),)
+    param_names = ("operation",)
+    timeout = 300
+
+    def setup(self, operation: str) -> None:
+        self.cdb = lunar_craters(5_000)
+        few = tutorial.synthetic_craters("moon", 50)
+        self.da = tutorial.synthetic_mosaic("moon", ppd=16, craters=few, chunks=1440, dtype="int16").persist()
+        self.run(operation)
+
+    def run(self, operation: str) -> None:
+        craters, cdb, rim = self.da.craters, self.cdb, "rim true circles"
+        if operation == "mask":
+            craters.mask(cdb, rim, "count").compute()
+        elif operation == "map":
+            craters.map(cdb, rim, np.ptp).compute()
+        elif operation == "exclude":
+            craters.get_stats(cdb, rim, "mean", exclude=1.0).compute()
+        elif operation == "profile":
+            craters.radial_profile(cdb, 20).compute()
+        elif operation == "sectors":
+            craters.radial_profile(cdb, 20, sectors=8).compute()
+        elif operation == "chips":
+            craters.chips(cdb, 32).compute()
+        elif operation == "depths":
+            craters.depths(cdb).compute()
+        elif operation == "ragged":
+            craters.get_arrays(cdb, rim)[rim].to_ragged()
+
+    def time_operation(self, operation: str) -> None:
+        self.run(operation)
+
+    def peakmem_operation(self, operation: str) -> None:
+        self.run(operation)
