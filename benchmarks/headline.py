@@ -407,9 +407,8 @@ def main() -> None:
     of_peer = {name: median(name, "inner") / (task[3] * len(REGIONS)) for name, task in peers.items()}
     for name, task in peers.items():
         title = f"{name}, extrapolated from {task[3]:,} craters"
-        print(
-            f"| {title} | {of_peer[name] * pairs:,.0f} | {of_peer[name] * pairs / read:,.0f} | {1 / of_peer[name]:,.0f} | | |"
-        )
+        whole = of_peer[name] * pairs
+        print(f"| {title} | {whole:,.0f} | {whole / read:,.0f} | {1 / of_peer[name]:,.0f} | | |")
     print("\n| | seconds | x reading once | a second | peak memory |\n|---|---|---|---|---|")
     for name in pixels:
         s, peak = median(name, "inner"), median(name, "peak") / 1e9
