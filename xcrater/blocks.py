@@ -66,6 +66,21 @@ class Blocks:
             fraction=None if self.fraction is None else self.fraction[of],
         )
 
+    def take(self, which: NDArray[np.int64]) -> Blocks:
+        """Some of the blocks, copied."""
+        sizes = np.diff(self.offset)[which]
+        offset = np.concatenate([[0], np.cumsum(sizes)])
+        at = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
+        return replace(
+            self,
+            crater=self.crater[which],
+            window=self.window[which],
+            offset=offset,
+            values=self.values[..., at],
+            mask=self.mask[..., at],
+            fraction=None if self.fraction is None else self.fraction[at],
+        )
+
     def groups(self, pixels: int) -> list[slice]:
         """Runs of blocks of together at most so many pixels, or of a single block."""
         return groups(np.diff(self.offset), pixels)

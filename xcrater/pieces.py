@@ -330,4 +330,6 @@ def _raw(block: Array, images: int) -> Array:
 
 def make_cutter(request: Request) -> Cutter:
     """How the regions of a request are cut from its raster."""
+    if request.store is not None:
+        return request.store.cutter(request)
     return Cutter(request.shapes, request.raster, request.da.dtype.str)

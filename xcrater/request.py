@@ -25,6 +25,7 @@ from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
+    from xcrater.stores import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,8 @@ class Request:
         The table on the grid.
     table : CraterDatabase
         The table.
+    store : Store or None
+        Where its pixels are kept, cut already; then `da` has none.
     """
 
     da: xr.DataArray
@@ -53,6 +56,7 @@ class Request:
     shapes: Shapes
     craters: Craters
     table: CraterDatabase
+    store: Store | None = None
 
     def with_data(self, da: xr.DataArray) -> Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
@@ -88,10 +92,12 @@ class Request:
             most = np.fmax(most, size)
         return most
 
-    def plan(self) -> Plan:
-        """Cut the table by tile; warns where no region meets the raster."""
+    def plan(self, *, warn: bool = True) -> Plan:
+        """Cut the table by tile; warns where no region meets the raster, unless told not to."""
+        if self.store is not None:
+            return self.store.plan(self)
         plan = make_plan(self.raster.grid, self.craters, self.boxes)
-        if not len(plan):
+        if warn and not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
                 "Check that the raster's longitudes and latitudes are those of the table",

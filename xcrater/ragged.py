@@ -1,0 +1,174 @@
+"""Arrays of many shapes as a few flat ones: values one after another, and where each begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xcrater._optional import require
+from xcrater.blocks import Blocks, groups
+
+Ints = NDArray[np.int64]
+PIXELS = 2**22
+"""Pixels that are put in order at once."""
+
+Masked = np.ma.MaskedArray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """One region's pixels of every crater, one crater after another.
+
+    ``ragged[i]`` is a crater's masked array, a view: nothing is copied.
+
+    Parameters
+    ----------
+    values : ndarray, shape (pixels,)
+        Of the craters' arrays, each in row-major order, masked ones included.
+    mask : ndarray of bool, shape (pixels,)
+        True where a pixel is masked, as in `numpy.ma`: outside of the region, or without a value.
+    offsets : ndarray of int64, shape (craters + 1,)
+        Where each crater begins and ends.
+    shapes : ndarray of int64, shape (craters, ndim)
+        Shape of each crater's array: the raster's extra dimensions, rows, columns.
+    labels : pandas.Index
+        Labels of the craters.
+    windows : ndarray of int64, shape (craters, 4)
+        First and last row, first and last column on the raster's grid (the last ones excluded). They may lie beyond
+        the raster's edge; columns run on across the antimeridian.
+    fill_value : number or None
+        Shown for masked pixels; None for numpy's default.
+    coverage : ndarray of float64, shape (pixels,), or None
+        Fraction of each pixel inside of the region, masked ones included, where fractions were asked for; the same
+        in every image of a crater.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> flat = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    >>> shapes = np.array([[1, 2], [2, 2]])
+    >>> window = np.zeros((2, 4), int)
+    >>> ragged = Ragged(flat, flat > 5, np.array([0, 2, 6]), shapes, pd.Index(["a", "b"]), window)
+    >>> ragged[1].tolist()
+    [[3.0, 4.0], [5.0, None]]
+    >>> np.add.reduceat(np.where(ragged.mask, 0, ragged.values), ragged.offsets[:-1]).tolist()
+    [3.0, 12.0]
+    """
+
+    values: NDArray[Any]
+    mask: NDArray[np.bool_]
+    offsets: Ints
+    shapes: Ints
+    labels: pd.Index[Any]
+    windows: Ints
+    fill_value: Any = None
+    coverage: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, i: int) -> Masked:
+        i = range(len(self))[i]
+        part = slice(*self.offsets[i : i + 2].tolist())
+        shape = tuple(self.shapes[i].tolist())
+        return np.ma.MaskedArray(
+            self.values[part].reshape(shape), mask=self.mask[part].reshape(shape), fill_value=self.fill_value
+        )
+
+    def __iter__(self) -> Iterator[Masked]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Ragged of {len(self)} craters, {self.values.size} pixels, dtype {self.values.dtype}"
+
+    def to_arrow(self) -> Any:
+        """The same in Arrow's memory: values, offsets and coverage are not copied.
+
+        Returns
+        -------
+        pyarrow.StructArray
+            One entry per crater: ``crater`` (its label), ``shape`` and ``window`` (fixed-size lists of int64),
+            ``values`` (a large list, null where masked) and, where there is one, ``coverage``.
+
+        Raises
+        ------
+        ImportError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> flat, shapes = np.array([1.0, 2.0, 3.0]), np.array([[1, 2], [1, 1]])
+        >>> ragged = Ragged(flat, flat > 2, np.array([0, 2, 3]), shapes, pd.Index([7, 8]), np.zeros((2, 4), int))
+        >>> [entry["values"].as_py() for entry in ragged.to_arrow()]
+        [[1.0, 2.0], [None]]
+        """
+        pyarrow = require("pyarrow", extra="parquet")
+        fields = {
+            "crater": pyarrow.array(self.labels.to_numpy()),
+            "shape": _fixed(pyarrow, self.shapes),
+            "window": _fixed(pyarrow, self.windows),
+            "values": self._listed(pyarrow, self.values, np.packbits(~self.mask, bitorder="little")),
+        }
+        if self.coverage is not None:
+            fields["coverage"] = self._listed(pyarrow, self.coverage, None)
+        return pyarrow.StructArray.from_arrays(list(fields.values()), list(fields))
+
+    def _listed(self, pyarrow: Any, values: NDArray[Any], valid: NDArray[np.uint8] | None) -> Any:
+        """A large list per crater, of values' own memory; Arrow has bits where numpy has bytes of truth."""
+        kind = pyarrow.from_numpy_dtype(values.dtype)
+        data = np.packbits(values, bitorder="little") if values.dtype.kind == "b" else np.ascontiguousarray(values)
+        buffers = [None if valid is None else pyarrow.py_buffer(valid), pyarrow.py_buffer(data)]
+        flat = pyarrow.Array.from_buffers(kind, values.size, buffers)
+        offsets = pyarrow.py_buffer(np.ascontiguousarray(self.offsets))
+        return pyarrow.Array.from_buffers(pyarrow.large_list(kind), len(self), [None, offsets], children=[flat])
+
+
+def make_ragged(blocks: Blocks, labels: pd.Index[Any]) -> Ragged:
+    """Blocks of one region in the order of the table; their own memory where they come in it, as single images.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Of all craters, or some.
+    labels : pandas.Index
+        Of the whole table.
+    """
+    order = np.argsort(blocks.crater, kind="stable")
+    lead = blocks.values.shape[:-1]
+    images, pixels = math.prod(lead), int(blocks.offset[-1])
+    sizes = np.diff(blocks.offset)[order]
+    shapes = np.column_stack([np.broadcast_to(lead, (len(blocks), len(lead))), blocks.shape[order]])
+    values, mask, fraction = blocks.values.reshape(-1), blocks.mask.reshape(-1), blocks.fraction
+    if images != 1 or not np.array_equal(order, np.arange(order.size)):
+        start = blocks.offset[order, None]
+        values, mask = (_taken(at, start + np.arange(images) * pixels, sizes) for at in (values, mask))
+        fraction = None if fraction is None else _taken(fraction, np.broadcast_to(start, (order.size, images)), sizes)
+    return Ragged(
+        values, mask, np.concatenate([[0], np.cumsum(sizes * images)]), shapes.astype(np.int64),
+        labels[blocks.crater[order]], blocks.window[order], blocks.fill_value, fraction,
+    )  # fmt: skip
+
+
+def _taken(flat: NDArray[Any], start: Ints, sizes: Ints) -> NDArray[Any]:
+    """The runs of a flat array that begin at ``start``, shape (craters, images), one after another."""
+    start, sizes = start.reshape(-1), np.repeat(sizes, start.shape[1])
+    out = np.empty(int(sizes.sum()), flat.dtype)
+    first = 0
+    for some in groups(sizes, PIXELS):  # an index of all pixels at once would be larger than they
+        length = sizes[some]
+        stop = first + int(length.sum())
+        begin = np.cumsum(length) - length
+        np.take(flat, np.repeat(start[some] - begin, length) + np.arange(stop - first), out=out[first:stop])
+        first = stop
+    return out
+
+
+def _fixed(pyarrow: Any, table: Ints) -> Any:
+    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(table.ravel()), table.shape[1])
