@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from xcrater import arrays, zonal
+from xcrater import arrays, mapping, zonal
 from xcrater.aggregations import Aggregation
 from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
@@ -158,3 +158,102 @@ class CratersAccessor:
         (20, 22)
         """
         return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata)
+
+    def map(
+        self,
+        cdb: CraterDatabase,
+        region: str | Iterable[str],
+        func: Callable[..., Any],
+        *,
+        dtype: Any = float,
+        wants: str | Iterable[str] | None = None,
+        returns: int | Mapping[str, int | None] | None = None,
+        coverage: str | None = None,
+        nodata: float | int | None = None,
+        errors: str = "raise",
+    ) -> xr.DataArray | xr.Dataset:
+        """A function of one's own over every crater's pixels, reading each tile once.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        region : str or iterable of str
+            Name of a region; a list gives the result a ``region`` dimension.
+        func : callable
+            Takes one crater's valid pixels and returns what `returns` says. It must be picklable to run on other
+            processes. Of a crater without valid pixels it is given empty arrays.
+        dtype : dtype
+            Of what it returns.
+        wants : iterable of str, optional
+            Which arrays it takes, by these names as keywords; all are one-dimensional and of one length, pixels row by
+            row:
+
+            - ``values``: the raster's values, scale and offset applied;
+            - ``coverage``: fraction of the pixel inside the region, 1 unless ``coverage="exact"``;
+            - ``distance``: of the pixel's centre from the crater's, in crater radii along the great circle (on an
+              ellipsoid the geodesic);
+            - ``azimuth``: direction in which the crater's centre sees it, degrees clockwise from north;
+            - ``x``, ``y``: of its centre in the units of the raster's CRS, running on across the antimeridian;
+            - ``lon``, ``lat``: east longitude, running on as well, and planetocentric latitude, degrees.
+
+            If not given, it takes the values alone, as its only positional argument.
+        returns : int or mapping of str to int or None, optional
+            None for a number, an integer for that many numbers, or a dict of those by name.
+        coverage : {"all_touched", "center", "exact"}, optional
+            Pixels that belong to a region; with ``"exact"`` all of which any part does. The default is the option of
+            that name.
+        nodata : number, optional
+            Stored number that stands for no value, instead of the one that the raster declares.
+        errors : {"raise", "nan"}
+            What to do where the function raises.
+
+        Returns
+        -------
+        xarray.DataArray or xarray.Dataset
+            Dimensions (extra dimensions of the raster, region, crater), and ``output`` for several numbers
+            (``<name>_output`` in a Dataset); a Dataset where a dict is returned. Lazy where the raster is.
+
+        Raises
+        ------
+        FunctionError
+            An argument does not fit; or when computed: the function raises, or returns something else than
+            `returns` and `dtype` say. The message has the crater's label.
+        GridError, BodyError, RegionError
+            The raster, the table or a region does not fit.
+
+        Notes
+        -----
+        A crater whose regions lie on one tile is finished where the tile is read: only its results go further. Pixels
+        of others are put together at the end.
+
+        Examples
+        --------
+        The slope of elevation against distance from the centre:
+
+        >>> import numpy as np, pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_annuli("flank", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> def line(values, distance):
+        ...     slope, height = np.polyfit(distance, values, 1)
+        ...     return {"slope": slope, "ends": [height + slope, height + 1.5 * slope]}
+        >>> fits = dem.craters.map(
+        ...     cdb, "flank", line, wants=("values", "distance"), returns={"slope": None, "ends": 2}
+        ... )
+        >>> fits["ends"].dims, bool(fits["slope"].values[0] < 0)
+        (('crater', 'ends_output'), True)
+        """
+        return mapping.map_pixels(
+            self._da,
+            cdb,
+            region,
+            func,
+            dtype=dtype,
+            wants=wants,
+            returns=returns,
+            coverage=coverage,
+            nodata=nodata,
+            errors=errors,
+        )

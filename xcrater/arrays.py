@@ -413,7 +413,7 @@ class CraterArrays:
         >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
         >>> arrays = dem.craters.get_arrays(cdb, "floor")
         >>> [frame["floor"].map(np.ma.count).tolist() for frame in arrays.iter_computed(batch=2)]
-        [[159, 33], [65]]
+        [[164, 32], [60]]
         """
         for found in self.iter_blocks(batch):
             columns = {}
