@@ -325,7 +325,7 @@ class MapLeaf:
         """Cut one tile and call the function."""
         cut = self.cutter(block, tile)
         row = cut.whole[0].crater
-        at = np.searchsorted(tile.craters.row, row)
+        at = np.flatnonzero(np.isin(tile.craters.row, row))  # in the tile's order, as the blocks are
         assert tile.labels is not None
         results = self.call(cut.whole, tile.craters.take(at), tile.labels[at], self.cutter.raster, self.apart)
         return [Found(row, results, cut.parts)]

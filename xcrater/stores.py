@@ -53,6 +53,8 @@ def write(arrays: CraterArrays, path: str | os.PathLike[str], *, batch: int, ove
     """Store the pixels of every crater; see `CraterArrays.to_zarr`."""
     zarr = require("zarr", extra="zarr")
     path, token = _whole(path), arrays.token()
+    if batch < 1:
+        raise StoreError(f"received batch={batch!r}; expected a number of craters from 1 on")
     found = _read_about(path)
     if found is not None and found["token"] != token and not overwrite:
         raise StoreError(
@@ -173,8 +175,8 @@ def _read_about(path: str) -> dict[str, Any] | None:
         if not local.exists() or (local.is_dir() and not any(local.iterdir())):
             return None
         attrs = {}
-    except (ValueError, OSError) as err:
-        raise StoreError(f"cannot read {path!r} as a zarr store: {err}") from err
+    except ValueError:  # an array, or a group that is no group
+        attrs = {}
     if "xcrater" not in attrs:
         raise StoreError(
             f"{path!r} is no store of crater arrays; expected a path where there is nothing yet, or one that "
