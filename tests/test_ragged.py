@@ -12,7 +12,7 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.test_arrays import CHUNKS, CRATERS, GLOBAL, assert_same, database, numbered
 from xcrater.blocks import Blocks
-from xcrater.ragged import make_ragged
+from xcrater.ragged import Ragged, lay_out
 
 pytestmark = pytest.mark.nojit
 
@@ -23,15 +23,13 @@ def many_blocks(draw) -> tuple[Blocks, list[np.ma.MaskedArray]]:
     lead = draw(st.sampled_from([(), (1,), (3,), (2, 2)]))
     shapes = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=6))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
-    crater = np.sort(rng.choice(20, len(shapes), replace=False))
-    if draw(st.booleans()):
-        rng.shuffle(crater)
+    crater = rng.permutation(len(shapes))
     dtype = draw(st.sampled_from(["i2", "f8", "bool"]))
     arrays = [rng.integers(0, 9, (*lead, *shape)).astype(dtype) for shape in shapes]
     masks = [rng.random(a.shape) < 0.4 for a in arrays]
     sizes = [rows * cols for rows, cols in shapes]
     corner = rng.integers(-5, 5, (len(shapes), 2))
-    shape = np.array(shapes).reshape(-1, 2)
+    shape = np.array(shapes, dtype=int).reshape(-1, 2)
     blocks = Blocks(
         crater=crater,
         window=np.stack([corner[:, 0], corner[:, 0] + shape[:, 0], corner[:, 1], corner[:, 1] + shape[:, 1]], axis=1),
@@ -49,11 +47,12 @@ def many_blocks(draw) -> tuple[Blocks, list[np.ma.MaskedArray]]:
 @settings(max_examples=40)
 def test_arrays_come_in_the_order_of_the_table_with_their_images(case):
     blocks, wanted = case
-    labels = pd.Index([f"crater {i}" for i in range(20)])
-    ragged = make_ragged(blocks, labels)
+    labels = pd.Index([f"crater {i}" for i in range(len(wanted))])
     order = np.argsort(blocks.crater)
+    batches = ({"rim": blocks.part(i, min(i + 2, len(blocks)))} for i in range(0, len(blocks), 2))
+    ragged = lay_out(batches, {"rim": blocks.window[order]}, labels, blocks.part(0, 0))["rim"]
     assert len(ragged) == len(wanted)
-    assert ragged.labels.tolist() == [f"crater {i}" for i in np.sort(blocks.crater)]
+    assert ragged.labels.equals(labels)
     np.testing.assert_array_equal(ragged.windows, blocks.window[order])
     for i, array in enumerate(wanted):
         assert tuple(ragged.shapes[i]) == array.shape
@@ -71,16 +70,17 @@ def test_arrays_come_in_the_order_of_the_table_with_their_images(case):
     assert [entry.as_py()["shape"] for entry in arrow] == [list(a.shape) for a in wanted]
 
 
-def test_nothing_is_copied():
-    values, mask = np.arange(5.0), np.arange(5) > 3
-    blocks = Blocks(np.array([3, 8]), np.array([[0, 1, 0, 2], [0, 3, 0, 1]]), np.array([0, 2, 5]), values, mask)
-    ragged = make_ragged(blocks, pd.RangeIndex(10))
-    assert np.shares_memory(ragged.values, values)
-    assert np.shares_memory(ragged[1], values)
-    assert np.shares_memory(ragged[1].mask, mask)
+def test_views_and_arrow_copy_nothing():
+    shapes = np.array([[1, 2], [3, 1]])
+    ragged = Ragged(
+        np.arange(5.0), np.arange(5) > 3, np.array([0, 2, 5]), shapes, pd.Index([3, 8]), np.zeros((2, 4), int)
+    )
+    assert np.shares_memory(ragged[1], ragged.values)
+    assert np.shares_memory(ragged[1].mask, ragged.mask)
     assert ragged[-1].tolist() == [[2], [3], [None]]
+    assert [a.shape for a in ragged] == [(1, 2), (3, 1)]
     arrow = ragged.to_arrow()
-    assert arrow.field("values").values.buffers()[1].address == values.ctypes.data
+    assert arrow.field("values").values.buffers()[1].address == ragged.values.ctypes.data
     assert arrow.field("values").buffers()[1].address == ragged.offsets.ctypes.data
     with pytest.raises(IndexError):
         ragged[2]
@@ -123,10 +123,7 @@ def test_coverage_sums_to_the_counts_of_statistics():
     np.testing.assert_allclose(np.add.reduceat(weight, ragged.offsets[:-1]), counts, rtol=1e-12)
 
 
-def test_an_empty_table_makes_empty_arrays():
-    blocks = Blocks(
-        *(np.empty(shape, np.int64) for shape in (0, (0, 4))), np.zeros(1, np.int64), np.empty(0), np.empty(0, bool)
-    )
-    ragged = make_ragged(blocks, pd.RangeIndex(0))
-    assert len(ragged) == 0
-    assert len(ragged.to_arrow()) == 0
+def test_no_craters_make_empty_arrays():
+    da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
+    arrays = da.craters.get_arrays(database(*CRATERS), "floor").head(0)
+    assert len(arrays.to_ragged()["floor"]) == len(arrays.to_ragged()["floor"].to_arrow()) == 0

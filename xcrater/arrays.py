@@ -22,7 +22,7 @@ from xcrater.grid import Window
 from xcrater.labelled import to_dataset
 from xcrater.pieces import Cut, Cutter, Pieces, make_cutter
 from xcrater.plan import Craters, Plan, Tile
-from xcrater.ragged import Ragged, make_ragged
+from xcrater.ragged import Ragged, lay_out
 from xcrater.regions import Region
 from xcrater.request import Request, make_request
 
@@ -267,15 +267,14 @@ class CraterArrays:
         >>> np.add.reduceat(~floor.mask, floor.offsets[:-1]).tolist(), floor.shapes.tolist()
         ([159, 33], [[14, 14], [6, 6]])
         """
-        every = list(self.iter_blocks(batch=max(1, len(self.index))))
-        found = every[0] if every else {name: self._no_blocks for name in self.regions}
-        return {name: make_ragged(blocks, self.index) for name, blocks in found.items()}
-
-    @property
-    def _no_blocks(self) -> Blocks:
-        lead, empty = self._request.da.shape[:-2], np.empty(0, np.int64)
-        values = np.empty((*lead, 0), self.dtype)
-        return Blocks(empty, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, values.astype(bool))
+        cutter, empty = make_cutter(self._request), np.empty(0, np.int64)
+        values = np.empty((*self._request.da.shape[:-2], 0), self.dtype)
+        like = Blocks(
+            empty, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, values.astype(bool),
+            np.empty(0) if self._request.shapes.exact else None, cutter.fill_value,
+        )  # fmt: skip
+        windows = dict(zip(self.regions, cutter.windows(self._request.craters), strict=True))
+        return lay_out(self.iter_blocks(), windows, self.index, like)
 
     def to_zarr(self, path: str | os.PathLike[str], *, batch: int = 10_000, overwrite: bool = False) -> None:
         """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` gives them back.

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Masked = np.ma.MaskedArray[Any, Any]
 Array = NDArray[Any]
 
+RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
+"""Pixels are copied as they are, whatever their dtype means: by the number of bytes, what they are copied as."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blocks:

@@ -210,9 +210,10 @@ Gridded = TypeVar("Gridded", xr.DataArray, xr.Dataset)
 
 
 def georeferenced(da: Gridded, crs: str, transform: Iterable[float]) -> Gridded:
-    """Pixels of dimensions y and x with a CRS and a geotransform (a, b, c, d, e, f) written down as rioxarray does."""
-    da = da.rio.write_crs(crs).rio.write_transform(Affine(*transform))
-    return da.rio.write_coordinate_system() if "x" in da.coords else da
+    """Write CRS and geotransform (a, b, c, d, e, f) down in pixels of dimensions y and x, as rioxarray does."""
+    # In place: copies would be of every pixel.
+    da = da.rio.write_crs(crs, inplace=True).rio.write_transform(Affine(*transform), inplace=True)
+    return da.rio.write_coordinate_system(inplace=True) if "x" in da.coords else da
 
 
 def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:

@@ -58,7 +58,8 @@ def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
     """
     cols, rows = np.arange(window[2], window[3]), np.arange(window[0], window[1])
     turns = cols // grid.columns if grid.wraps else 0
-    return cols + 0.5 + turns * ((grid.period - grid.columns) if grid.wraps else 0.0), rows + 0.5
+    off = grid.period - grid.columns if grid.wraps else 0.0
+    return np.asarray(cols + 0.5 + turns * off), np.asarray(rows + 0.5)
 
 
 def to_dataset(arrays: CraterArrays, region: str, crater: int) -> xr.Dataset:
@@ -101,7 +102,7 @@ def to_dataset(arrays: CraterArrays, region: str, crater: int) -> xr.Dataset:
     variables["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
     variables["azimuth"] = (("y", "x"), azimuth, {"units": "degrees", "long_name": f"azimuth {seen}"})
 
-    coords: dict[str, Any] = {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= set(extra)}
+    coords: dict[Any, Any] = {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= set(extra)}
     coords |= {"y": f + e * v, "x": c + a * u}
     if grid.to_frame().crs:
         coords |= {"lon": (("y", "x"), lon, LON), "lat": (("y", "x"), lat, LAT)}
@@ -125,7 +126,7 @@ def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _nan_filled(block: np.ma.MaskedArray[Any, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return block.astype(dtype).filled(np.nan)
+    return np.ma.filled(block.astype(dtype), np.nan)
 
 
 def _held(block: np.ma.MaskedArray[Any, Any]) -> NDArray[np.bool_]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xcrater._optional import require
-from xcrater.blocks import Blocks, groups
+from xcrater.blocks import RAW, Blocks
 
 Ints = NDArray[np.int64]
-PIXELS = 2**22
-"""Pixels that are put in order at once."""
-
 Masked = np.ma.MaskedArray[Any, Any]
 
 
@@ -130,44 +126,47 @@ class Ragged:
         return pyarrow.Array.from_buffers(pyarrow.large_list(kind), len(self), [None, offsets], children=[flat])
 
 
-def make_ragged(blocks: Blocks, labels: pd.Index[Any]) -> Ragged:
-    """Blocks of one region in the order of the table; their own memory where they come in it, as single images.
+def lay_out(
+    batches: Iterable[Mapping[str, Blocks]], windows: Mapping[str, Ints], labels: pd.Index[Any], like: Blocks
+) -> dict[str, Ragged]:
+    """Blocks of all craters in the order of the table, for each region.
 
     Parameters
     ----------
-    blocks : Blocks
-        Of all craters, or some.
+    batches : iterable of mapping of str to Blocks
+        Every crater once, in any order; `Blocks.crater` is its position.
+    windows : mapping of str to ndarray, shape (craters, 4)
+        Window of every crater's block.
     labels : pandas.Index
-        Of the whole table.
+        Of the craters.
+    like : Blocks
+        No blocks, but of the same kind: with the raster's extra dimensions, the dtype, fractions or none.
     """
-    order = np.argsort(blocks.crater, kind="stable")
-    lead = blocks.values.shape[:-1]
-    images, pixels = math.prod(lead), int(blocks.offset[-1])
-    sizes = np.diff(blocks.offset)[order]
-    shapes = np.column_stack([np.broadcast_to(lead, (len(blocks), len(lead))), blocks.shape[order]])
-    values, mask, fraction = blocks.values.reshape(-1), blocks.mask.reshape(-1), blocks.fraction
-    if images != 1 or not np.array_equal(order, np.arange(order.size)):
-        start = blocks.offset[order, None]
-        values, mask = (_taken(at, start + np.arange(images) * pixels, sizes) for at in (values, mask))
-        fraction = None if fraction is None else _taken(fraction, np.broadcast_to(start, (order.size, images)), sizes)
-    return Ragged(
-        values, mask, np.concatenate([[0], np.cumsum(sizes * images)]), shapes.astype(np.int64),
-        labels[blocks.crater[order]], blocks.window[order], blocks.fill_value, fraction,
-    )  # fmt: skip
+    lead = np.array(like.values.shape[:-1], np.int64)
+    found = {}
+    for name, window in windows.items():
+        shape = np.column_stack([np.broadcast_to(lead, (len(window), lead.size)), window[:, 1::2] - window[:, ::2]])
+        offset = np.concatenate([[0], np.cumsum(shape.prod(axis=1))])
+        found[name] = Ragged(
+            np.empty(offset[-1], like.values.dtype), np.empty(offset[-1], bool), offset, shape, labels, window,
+            like.fill_value, None if like.fraction is None else np.empty(offset[-1]),
+        )  # fmt: skip
+    for of_regions in batches:
+        for name, blocks in of_regions.items():
+            _lay(blocks, int(lead.prod()), found[name])
+    return found
 
 
-def _taken(flat: NDArray[Any], start: Ints, sizes: Ints) -> NDArray[Any]:
-    """The runs of a flat array that begin at ``start``, shape (craters, images), one after another."""
-    start, sizes = start.reshape(-1), np.repeat(sizes, start.shape[1])
-    out = np.empty(int(sizes.sum()), flat.dtype)
-    first = 0
-    for some in groups(sizes, PIXELS):  # an index of all pixels at once would be larger than they
-        length = sizes[some]
-        stop = first + int(length.sum())
-        begin = np.cumsum(length) - length
-        np.take(flat, np.repeat(start[some] - begin, length) + np.arange(stop - first), out=out[first:stop])
-        first = stop
-    return out
+def _lay(blocks: Blocks, images: int, out: Ragged) -> None:
+    from xcrater import cut
+
+    begin, pixels = out.offsets[blocks.crater], int(blocks.offset[-1])
+    for source, target in ((blocks.values, out.values), (blocks.mask, out.mask), (blocks.fraction, out.coverage)):
+        if source is None or target is None or not pixels:
+            continue
+        source = np.ascontiguousarray(np.broadcast_to(source.reshape(-1, pixels), (images, pixels)))
+        raw = RAW[source.itemsize]
+        cut.lay(source.view(raw), blocks.offset, begin, target.view(raw))
 
 
 def _fixed(pyarrow: Any, table: Ints) -> Any:

@@ -400,10 +400,8 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     cdb = CraterDatabase(frame, body.name, "planetocentric", lat_col="lat", lon_col="lon", rad_col="radius")
     raster = read_raster(da, body=body, nodata=about["nodata"])
     grid = raster.grid
-    shapes = Shapes(
-        *(tuple(about[key]) for key in ("inner", "outer", "nvert")), about["coverage"], grid.radians,
-        closed=grid.closed, frame=None if grid.closed else grid.frame,
-    )  # fmt: skip
+    inner, outer, nvert = (tuple(about[key]) for key in ("inner", "outer", "nvert"))
+    shapes = Shapes(inner, outer, nvert, about["coverage"], grid.radians, closed=grid.closed, frame=grid.frame)
     angle = np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius)
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
     # A single pixel stands for the raster, in a graph of tasks too.
