@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase
 from xcrater.arrays import CraterArrays
-from xcrater.errors import NoOverlapWarning, RegionError
+from xcrater.errors import GridError, NoOverlapWarning, RegionError
 
 Array = NDArray[Any]
 
@@ -455,3 +456,178 @@ def test_every_change_of_a_request_changes_an_elements_key() -> None:
         key(da + 1, cdb),
     }
     assert len(others | {base}) == 9
+
+
+def names(elements: Any) -> list[str]:
+    return [element.name for element in elements]
+
+
+def test_selections_are_sequences_of_the_same_kind() -> None:
+    cdb, arrays = labelled()
+    rim = arrays["rim"]
+    keys = names(rim)
+    with raise_if_dask_computes():
+        small = cdb.data["radius"] < 1e5
+        chosen = {
+            "slice": (rim.iloc[1:3], [1, 2]),
+            "backwards": (rim.iloc[::-1], [3, 2, 1, 0]),
+            "list": (rim.iloc[[3, 0]], [3, 0]),
+            "booleans": (rim.iloc[[True, False, False, True]], [0, 3]),
+            "labels": (rim.loc[["pole", "open"]], [2, 0]),
+            "from label to label": (rim.loc["seam":"small"], [1, 2, 3]),
+            "boolean series": (rim[small], [3]),
+            "positions in brackets": (rim[:2], [0, 1]),
+            "none": (rim.iloc[:0], []),
+            "head": (rim.head(2), [0, 1]),
+            "all of the head": (rim.head(), [0, 1, 2, 3]),
+            "tail": (rim.tail(1), [3]),
+            "twice": (rim.iloc[1:].iloc[[2, 0]], [3, 1]),
+            "of the table": (arrays.iloc[2:]["rim"], [2, 3]),
+            "of the table by label": (arrays.loc[small]["rim"], [3]),
+            "of some regions": (arrays[["rim"]].head(1)["rim"], [0]),
+            "tail of the table": (arrays.tail(3)["rim"], [1, 2, 3]),
+        }
+    computed = arrays.compute()["rim"]
+    for some, wanted in chosen.values():
+        assert names(some) == [keys[i] for i in wanted]
+        assert list(some.index) == [arrays.index[i] for i in wanted]
+        assert len(some) == len(wanted)
+        assert some.dtype == np.int32
+        found = some.compute()
+        assert found.name == "rim"
+        assert list(found.index) == list(some.index)
+        for i, at in enumerate(wanted):
+            assert_same(found.iloc[i], computed.iloc[at])
+        assert some.map(np.ma.sum).values.tolist() == [computed.iloc[at].sum() for at in wanted]
+        np.testing.assert_array_equal(some.map(np.ma.sum)["radius"], cdb.rad.iloc[wanted])
+
+
+def test_some_regions_and_some_craters_of_a_container() -> None:
+    _, arrays = labelled()
+    assert arrays[["rim"]].regions == ["rim"]
+    assert arrays[["rim", "floor"]].regions == ["rim", "floor"]
+    some = arrays.iloc[[2, 0]]
+    assert isinstance(some, CraterArrays)
+    assert list(some.index) == ["pole", "open"]
+    assert some.extent("rim", 1) == arrays.extent("rim", 0)
+    whole, found = arrays.compute(), some.compute()
+    assert list(found.index) == ["pole", "open"]
+    for region in ("floor", "rim"):
+        assert_same(found.loc["pole", region], whole.loc["pole", region])
+    one = arrays.iloc[2]
+    assert {name: element.name for name, element in one.items()} == {
+        name: arrays[name].iloc[2].name for name in arrays
+    }  # fmt: skip
+    with pytest.raises(RegionError, match="received the region 'ejecta'"):
+        arrays[["rim", "ejecta"]]
+    with pytest.raises(RegionError, match="each once"):
+        arrays[["rim", "rim"]]
+    with pytest.raises(IndexError, match="received a crater twice"):
+        arrays.iloc[[1, 1]]
+    with pytest.raises(KeyError):
+        arrays["rim"].loc[["crater 5"]]
+
+
+@given(data=st.data(), case=strategies.grids(max_pixels=1500), coverage=st.sampled_from(["all_touched", "exact"]))
+@settings(max_examples=10)
+def test_batches_are_all_arrays_once(data: st.DataObject, case: GridCase, coverage: str) -> None:
+    cdb = with_regions(data.draw(strategies.crater_tables(case, max_size=7)), data.draw(st.sampled_from([None, 32])))
+    pixels = data.draw(strategies.pixel_values(case.shape))
+    da = strategies.data_array(pixels.values, case, chunks=data.draw(strategies.chunkings(case.shape)))
+    batch = data.draw(st.integers(1, 8))
+    with warnings.catch_warnings(category=NoOverlapWarning, action="ignore"):
+        arrays = da.craters.get_arrays(cdb, ["floor", "rim"], coverage=coverage)
+    some = arrays.iloc[data.draw(st.permutations(range(len(cdb))))]
+    whole, frames, blocks = arrays.compute(), list(some.iter_computed(batch)), list(some.iter_blocks(batch))
+    assert [len(frame) for frame in frames[:-1]] == [batch] * (len(frames) - 1)
+    assert 0 < len(frames[-1]) <= batch
+    assert sorted(label for frame in frames for label in frame.index) == list(range(len(cdb)))
+    for frame, flat in zip(frames, blocks, strict=True):
+        for region in ("floor", "rim"):
+            of = flat[region]
+            assert list(some.index[of.crater]) == list(frame.index)
+            for i, label in enumerate(frame.index):
+                assert_same(frame[region].iloc[i], whole.loc[label, region])
+                assert of.shape[i].tolist() == list(frame[region].iloc[i].shape)
+                valid = ~of.mask[of.offset[i] : of.offset[i + 1]]
+                if coverage == "exact":
+                    assert of.fraction is not None
+                    inside = of.fraction[of.offset[i] : of.offset[i + 1]]
+                    assert (inside[valid] > 0).all()
+                else:
+                    assert of.fraction is None
+
+
+def test_batches_read_each_tile_once_and_keep_the_scheduler() -> None:
+    read = []
+
+    def block(block_info: Any = None) -> Array:
+        read.append(block_info[None]["chunk-location"])
+        return np.ones((9, 18), "i2")
+
+    data = dask.array.map_blocks(block, chunks=((9,) * 4, (18,) * 4), dtype="i2", meta=np.empty((0, 0), "i2"))
+    da = strategies.data_array(numbered(GLOBAL), GLOBAL).copy(data=data)
+    with raise_if_dask_computes():
+        arrays = da.craters.get_arrays(database(*CRATERS), ["floor", "rim"])
+        batches = arrays.iter_computed(batch=1)
+    assert not read
+    with raise_if_dask_computes(max_computes=2) as scheduler:
+        assert [len(frame) for frame in batches] == [1] * 4
+    assert scheduler.total_computes == 2
+    assert len(read) == len(set(read)) == len(arrays._plan) > 8
+    with pytest.raises(ValueError, match="received batch=0"):
+        next(arrays.iter_computed(batch=0))
+    del read[:]
+    with dask.config.set(scheduler="synchronous"):
+        dask.compute(*arrays["rim"], *arrays["floor"])
+    assert len(read) == len(set(read))
+
+
+def test_batches_have_extra_dimensions_and_decoded_values() -> None:
+    da = strategies.data_array(numbered(GLOBAL, "i2", lead=(2, 3)), GLOBAL, chunks={"band": 1, "y": 10}, nodata=7)
+    da.attrs["scale_factor"] = 0.5
+    arrays = da.craters.get_arrays(database(*CRATERS), "rim")
+    whole = arrays.compute()["rim"]
+    (frame,) = arrays.iter_computed()
+    (flat,) = arrays.iter_blocks()
+    assert flat["rim"].values.shape == flat["rim"].mask.shape == (2, 3, flat["rim"].offset[-1])
+    for label, found in frame["rim"].items():
+        assert_same(found, whole[label])
+
+
+def test_blocks_may_be_changed_and_pickled_one_by_one() -> None:
+    _, arrays = labelled()
+    cells = arrays.compute()["rim"]
+    before = [cell.copy() for cell in cells]
+    cells.iloc[0][...] = 5
+    cells.iloc[0][0] = np.ma.masked
+    cells.iloc[0].fill_value = 3
+    for cell, was in list(zip(cells, before))[1:]:
+        assert_same(cell, was)
+    again = pickle.loads(pickle.dumps(cells.iloc[1]))
+    assert_same(again, before[1])
+    assert len(pickle.dumps(cells.iloc[3])) < 2000
+
+
+@pytest.mark.parametrize("dtype", [">i2", "f2", "u8", "i8", "longdouble", "c16"])
+def test_pixels_of_any_dtype_are_cut_as_they_are(dtype: str) -> None:
+    values = (numbered(GLOBAL, "f8") * 0.5 + 2.0**40 * (np.dtype(dtype).kind in "ui" and dtype != ">i2")).astype(dtype)
+    da = strategies.data_array(values, GLOBAL, chunks={"y": 10})
+    if dtype == "c16":
+        with pytest.raises(GridError, match="complex128"):
+            da.craters.get_arrays(database(*CRATERS), "floor")
+        return
+    for element in da.craters.get_arrays(database(*CRATERS), "floor")["floor"]:
+        found = element.compute()
+        assert found.dtype == np.dtype(dtype)
+        assert np.isin(found.compressed(), values).all()
+
+
+def test_masked_rasters_stay_masked() -> None:
+    data = dask.array.ma.masked_greater(dask.array.from_array(numbered(GLOBAL), chunks=(10, 25)), 1200)
+    da = strategies.data_array(numbered(GLOBAL), GLOBAL).copy(data=data)
+    arrays = da.craters.get_arrays(database(*CRATERS), "rim")
+    for element, cell in zip(arrays["rim"], arrays.compute()["rim"]):
+        assert_same(element.compute(), cell)
+        assert cell.count() == 0 or cell.max() <= 1200
+    assert arrays["rim"].map(np.ma.count).sum() > 20

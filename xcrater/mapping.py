@@ -52,19 +52,26 @@ def map_pixels(
     takes = () if wants is None else _check_wants(wants)
     call = make_call(func, dtype, takes, returns, errors)
     request = make_request(da, cdb, region, coverage=coverage, nodata=nodata)
-    cells = map_craters(request, request.plan(), call)
     dims = (*request.raster.extra_dims, "region", "crater")
     of = set(request.raster.extra_dims)
     extra = {str(name): c.variable for name, c in request.da.coords.items() if set(c.dims) <= of}
     extra.pop("spatial_ref", None)
     coords: dict[str, Any] = {**extra, **request.coordinates(), "region": request.names}
     attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
-    variables = {}
-    for (name, width), array in zip(call.columns, cells, strict=True):
-        along = dims if width is None else (*dims, "output" if name is None else f"{name}_output")
-        variables[name] = xr.DataArray(array, dims=along, coords=coords, attrs=attrs)
-    alone = variables.get(None)
-    result = xr.Dataset(variables, attrs=attrs) if alone is None else alone
+    taken = [name for name, _ in call.columns if name in coords or name in dims]
+    if taken:
+        raise FunctionError(f"received returns= with the name {taken[0]!r}, a coordinate of the result; choose another")
+    cells = map_craters(request, request.plan(), call)
+    variables = {
+        name: (dims if width is None else (*dims, "output" if name is None else f"{name}_output"), array)
+        for (name, width), array in zip(call.columns, cells, strict=True)
+    }
+    result: xr.DataArray | xr.Dataset
+    if None in variables:
+        along, array = variables[None]
+        result = xr.DataArray(array, dims=along, coords=coords, attrs=attrs)
+    else:
+        result = xr.Dataset(variables, coords=coords, attrs=attrs)
     return result.isel(region=0) if isinstance(region, str) else result
 
 
@@ -146,7 +153,8 @@ class Call:
         if self.takes is None and not apart:
             yield blocks.arrays()
             return
-        values, mask = (a.reshape(-1, a.shape[-1]) for a in (blocks.values, blocks.mask))
+        flat = (math.prod(blocks.values.shape[:-1]), blocks.values.shape[-1])
+        values, mask = blocks.values.reshape(flat), blocks.mask.reshape(flat)
         if self.takes is None:
             for v, m in zip(values, mask, strict=True):
                 yield replace(blocks, values=v, mask=m).arrays()
@@ -172,7 +180,7 @@ class Call:
         except Exception as err:
             if not self.skip:
                 raise FunctionError(
-                    f"the function failed for the crater labelled {label!r} with {type(err).__name__}: {err}"
+                    f"the function failed for the crater labelled {_plain(label)!r} with {type(err).__name__}: {err}"
                 ) from err
             cell[:] = np.nan
             return
@@ -182,8 +190,8 @@ class Call:
             if name is not None:
                 if not isinstance(value, Mapping) or len(value) != len(self.columns) or name not in value:
                     raise FunctionError(
-                        f"the function returned {_told(value)} for the crater labelled {label!r}; expected a dict "
-                        f"with {', '.join(repr(n) for n, _ in self.columns)}, as returns= says"
+                        f"the function returned {_told(value)} for the crater labelled {_plain(label)!r}; expected a "
+                        f"dict with {', '.join(repr(n) for n, _ in self.columns)}, as returns= says"
                     )
                 one = value[name]
             if width is None and (self.dtype.kind == "O" or (type(one) is np.float64 and self.dtype == np.float64)):
@@ -197,10 +205,10 @@ class Call:
         array = np.asarray(value)
         if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
             array = np.where(np.ma.getmaskarray(value), np.nan, array)
-        if array.shape != (() if width is None else (width,)):
+        if isinstance(value, Mapping) or array.shape != (() if width is None else (width,)):
             what, of = "a number" if width is None else f"{width} numbers", "" if name is None else f" as {name!r}"
             raise FunctionError(
-                f"the function returned {_told(value)}{of} for the crater labelled {label!r}; expected {what}. "
+                f"the function returned {_told(value)}{of} for the crater labelled {_plain(label)!r}; expected {what}. "
                 f"Say what it returns: {_advice(value, name)}"
             )
         numbers, kind = array.dtype.kind in "biufc", self.dtype.kind
@@ -212,10 +220,15 @@ class Call:
             fits = kind == "O" or (numbers and np.can_cast(array.dtype, self.dtype, "same_kind"))
         if not fits:
             raise FunctionError(
-                f"the function returned {_told(value)} for the crater labelled {label!r}; expected what {self.dtype} "
-                f"holds. Say what it returns: dtype={array.dtype.name if numbers else 'object'}"
+                f"the function returned {_told(value)} for the crater labelled {_plain(label)!r}; expected what "
+                f"{self.dtype} holds. Say what it returns: dtype={array.dtype.name if numbers else 'object'}"
             )
         return array
+
+
+def _plain(label: Any) -> Any:
+    """A label as one would type it."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _told(value: Any) -> str:
@@ -300,7 +313,7 @@ class Found:
 
     Parameters
     ----------
-    row : ndarray of int64, shape (n,)
+    row : ndarray of int32, shape (n,)
         Craters that lie on it alone.
     results : ndarray, shape (images, region, n, width)
         Their results.
@@ -308,7 +321,7 @@ class Found:
         Of the others.
     """
 
-    row: NDArray[np.int64]
+    row: NDArray[np.int32]
     results: Array
     parts: Pieces
 
@@ -324,11 +337,10 @@ class MapLeaf:
     def __call__(self, block: Array, tile: LabelledTile) -> list[Found]:
         """Cut one tile and call the function."""
         cut = self.cutter(block, tile)
-        row = cut.whole[0].crater
-        at = np.flatnonzero(np.isin(tile.craters.row, row))  # in the tile's order, as the blocks are
         assert tile.labels is not None
-        results = self.call(cut.whole, tile.craters.take(at), tile.labels[at], self.cutter.raster, self.apart)
-        return [Found(row, results, cut.parts)]
+        alone = tile.craters.take(cut.alone)
+        results = self.call(cut.whole, alone, tile.labels[cut.alone], self.cutter.raster, self.apart)
+        return [Found(alone.row, results, cut.parts)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,13 +70,15 @@ class Cut:
 
     Parameters
     ----------
+    alone : ndarray of int64, shape (n,)
+        Which of the tile's craters lie on it alone: none of their regions reaches another one.
     whole : list of Blocks
-        Of each region, the blocks of the craters none of whose regions reaches another tile: the same craters, in
-        table order. `Blocks.crater` are rows of the table.
+        Their blocks of each region. `Blocks.crater` are rows of the table.
     parts : Pieces
         Of all other craters.
     """
 
+    alone: Ints
     whole: list[Blocks]
     parts: Pieces
 
@@ -187,19 +189,17 @@ class Cutter:
         window = windows[:, alone].reshape(-1, 4)
         offset, values, mask, fraction = self._fill(block, tile, piece, window)
         values = self.raster.decode(values).astype(self.result_dtype, copy=False)
-        lead = block.shape[:-2]
-        whole = Blocks(
-            np.tile(rows[alone], regions), window, offset, values.reshape(*lead, -1), mask.reshape(*lead, -1), fraction,
-            self.fill_value,
-        )  # fmt: skip
+        flat, of = (*block.shape[:-2], int(offset[-1])), np.tile(rows[alone], regions)
+        blocks = Blocks(of, window, offset, values.reshape(flat), mask.reshape(flat), fraction, self.fill_value)
         count = int(alone.sum())
+        whole = [blocks.part(n * count, (n + 1) * count) for n in range(regions)]
 
         reached = (place[..., 0] < place[..., 1]) & (place[..., 2] < place[..., 3]) & ~alone  # (turn, region, crater)
         k, i, turn = np.nonzero(reached.transpose(1, 2, 0))
         piece = np.full((regions, craters, len(place)), -1)
         piece[k, i, turn] = np.arange(k.size)
         parts = Pieces(rows[i], k, place[turn, k, i], *self._fill(block, tile, piece, place[turn, k, i]))
-        return Cut([whole.part(n * count, (n + 1) * count) for n in range(regions)], parts)
+        return Cut(np.flatnonzero(alone), whole, parts)
 
     def _crops(self, windows: Ints, tile: Window) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
         """Where windows meet a tile, for every turn, shape (turn, region, crater, 4).
