@@ -265,7 +265,7 @@ class CraterArrays:
         >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
         >>> floor = dem.craters.get_arrays(cdb, "floor").to_ragged()["floor"]
         >>> np.add.reduceat(~floor.mask, floor.offsets[:-1]).tolist(), floor.shapes.tolist()
-        ([159, 33], [[14, 14], [6, 6]])
+        ([164, 32], [[14, 14], [6, 6]])
         """
         cutter, empty = make_cutter(self._request), np.empty(0, np.int64)
         values = np.empty((*self._request.da.shape[:-2], 0), self.dtype)
@@ -314,7 +314,7 @@ class CraterArrays:
         >>> with tempfile.TemporaryDirectory() as directory:
         ...     arrays.to_zarr(f"{directory}/floor.zarr")
         ...     int(xcrater.open_arrays(f"{directory}/floor.zarr").compute()["floor"].iloc[0].count())
-        159
+        164
         """
         from xcrater.stores import write
 

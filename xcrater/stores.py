@@ -283,7 +283,8 @@ class StoredCutter(Cutter):
 
     def __call__(self, block: NDArray[Any], tile: Tile) -> Cut:
         """The blocks of some craters, read from the first of them in the store to the last."""
-        return Cut(self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
+        alone = np.arange(len(tile.craters))
+        return Cut(alone, self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
         """Blocks of craters that have no pixel of the raster: there are no pieces to put together here."""
