@@ -9,6 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from xcrater import CraterDatabase, tutorial
+from xcrater.errors import FunctionError
 
 STATS = ["count", "mean", "std", "min", "max", "sum", "median", "majority", "percentile_90"]
 
@@ -75,3 +76,29 @@ def test_functions_run_on_the_workers(client, cdb):
     lazy = da.craters.get_stats(cdb, "rim", "max", add_stats={"top": np.ma.max})
     result = client.compute(lazy).result()
     np.testing.assert_array_equal(result["top"].values.astype(float), result["max"].values)
+
+
+def reach(values, distance):
+    return {"values": values.size, "ends": [distance.min(initial=9.0), distance.max(initial=0.0)]}
+
+
+@pytest.mark.slow
+def test_functions_of_pixels_and_batches_run_on_the_workers(client, cdb):
+    da = tutorial.synthetic_mosaic("moon", ppd=2, craters=cdb, chunks=200)
+    lazy = da.craters.map(
+        cdb, ["rim", "true_ejecta"], reach, wants=("values", "distance"), returns={"values": None, "ends": 2}
+    )
+    on_cluster = client.compute(lazy).result()
+    with dask.config.set(scheduler="synchronous"):
+        alone = lazy.compute()
+        frames = list(da.craters.get_arrays(cdb, "rim").iter_computed(batch=70))
+    for name in lazy:
+        np.testing.assert_array_equal(on_cluster[name], alone[name])
+    there = list(da.craters.get_arrays(cdb, "rim").iter_computed(batch=70))
+    for ours, theirs in zip(there, frames, strict=True):
+        assert ours.index.equals(theirs.index)
+        for one, other in zip(ours["rim"], theirs["rim"], strict=True):
+            np.testing.assert_array_equal(one.compressed(), other.compressed())
+    lazy = da.craters.map(cdb, "rim", np.linalg.inv)
+    with pytest.raises(FunctionError, match=r"the crater labelled \d+ with LinAlgError"):
+        client.compute(lazy.isel(crater=0)).result()

@@ -91,17 +91,29 @@ class Blocks:
     def arrays(self) -> list[Masked]:
         """One masked array per block, dimensions (*lead, row, column): views of the values and the mask."""
         fill = None if self.fill_value is None else np.array(self.fill_value, self.values.dtype)
+        state = vars(np.ma.MaskedArray(self.values[..., :0], fill_value=None))
         lead, out, start = self.values.shape[:-1], [], 0
-        # What the constructor of MaskedArray does besides takes longer than all the rest of a small crater.
         for (rows, columns), stop in zip(self.shape.tolist(), self.offset[1:].tolist(), strict=True):
             shape = (*lead, rows, columns)
-            block: Any = self.values[..., start:stop].reshape(shape).view(np.ma.MaskedArray)
-            block._mask = self.mask[..., start:stop].reshape(shape)
+            block: Any = self.values[..., start:stop].reshape(shape).view(_Unfinished)
+            block.__class__ = np.ma.MaskedArray
+            own = vars(block)
+            own.update(state, _mask=self.mask[..., start:stop].reshape(shape), _optinfo={}, _basedict={})
             if fill is not None:
-                block._fill_value = fill.copy()
+                own["_fill_value"] = fill.copy()
             out.append(block)
             start = stop
         return out
+
+
+class _Unfinished(np.ma.MaskedArray[Any, Any]):
+    """A masked array without its attributes.
+
+    What MaskedArray works out to set them takes longer than all the rest of a small crater; here they are known.
+    """
+
+    __slots__ = ()
+    __array_finalize__ = np.ndarray.__array_finalize__
 
 
 def groups(sizes: NDArray[np.int64], most: int) -> list[slice]:
