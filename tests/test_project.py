@@ -23,7 +23,7 @@ CONDA_NAMES = {"dask[array]": "dask-core"}
 
 # Loaded on first use only: each is slow to import, optional, or both.
 LATE = {"click", "craterpy", "distributed", "exactextract", "geopandas", "matplotlib"}
-LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats"}
+LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "zarr"}
 
 # What a module may not import, not even inside a function.
 NEVER = {

@@ -11,7 +11,17 @@ from xcrater.io import open_mosaic
 from xcrater.neighbours import Exclude
 from xcrater.options import set_options
 from xcrater.sample import sample_data
+from xcrater.stores import open_arrays
 
 __version__ = "0.1.0"
 
-__all__ = ["CraterDatabase", "CratersAccessor", "Exclude", "open_mosaic", "sample_data", "set_options", "tutorial"]
+__all__ = [
+    "CraterDatabase",
+    "CratersAccessor",
+    "Exclude",
+    "open_arrays",
+    "open_mosaic",
+    "sample_data",
+    "set_options",
+    "tutorial",
+]

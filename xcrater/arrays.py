@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,13 +15,15 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xcrater import blocks as _blocks
-from xcrater import graph, mapping
+from xcrater import formatting, graph, mapping
 from xcrater.blocks import Blocks, Masked
 from xcrater.errors import RegionError
 from xcrater.grid import Window
+from xcrater.labelled import to_dataset
 from xcrater.neighbours import Exclude
 from xcrater.pieces import Cut, Cutter, Pieces, make_cutter
-from xcrater.plan import Craters, Plan, Tile, make_plan
+from xcrater.plan import Craters, Plan, Tile
+from xcrater.ragged import Ragged, lay_out
 from xcrater.regions import Region
 from xcrater.request import Request, make_request
 
@@ -70,8 +74,7 @@ class CraterArrays:
 
     @cached_property
     def _plan(self) -> Plan:
-        request = self._request
-        return self._given or make_plan(request.raster.grid, request.craters, request.boxes)
+        return self._given or self._request.plan(warn=False)
 
     @cached_property
     def _source(self) -> Any:
@@ -113,10 +116,211 @@ class CraterArrays:
 
     def __repr__(self) -> str:
         regions = ", ".join(self.regions)
+        tiles = f"{len(self._plan)} tile{'s' if len(self._plan) != 1 else ''}"
         return (
             f"CraterArrays of {len(self.index)} craters with regions {regions}: lazy masked arrays of {self.dtype} "
-            f"from {len(self._plan)} tile{'s' if len(self._plan) != 1 else ''}"
+            f"from {tiles if self._request.store is None else repr(self._request.store.path)}"
         )
+
+    def _repr_html_(self) -> str:
+        request, raster = self._request, self._request.raster
+        shapes, sizes = request.shapes, [*request.da.sizes.items()][:-2]
+        sizes += zip((raster.y_dim, raster.x_dim), raster.grid.shape, strict=True)
+        chunks = " × ".join(str(max(np.diff(e))) for e in (raster.grid.row_edges, raster.grid.col_edges))
+        regions = [
+            f"{name} ({shapes.inner[k]:g} to {shapes.outer[k]:g} radii)" if shapes.outer[k] else f"{name} (polygons)"
+            for k, name in enumerate(self.regions)
+        ]
+        rows = {
+            "Craters": f"{len(self.index):,}",
+            "Regions": ", ".join(regions),
+            "Coverage": shapes.coverage,
+            "Values": str(self.dtype),
+            "Pixels": f"{formatting.size(self.nbytes)} of values",
+            "Raster": " × ".join(f"{dim} {n}" for dim, n in sizes),
+        }
+        if request.store is not None:
+            rows["Store"] = request.store.path
+        else:
+            rows["Raster"] += f", lazy, in chunks of {chunks}" if self.is_lazy else ", in memory"
+            rows["Tiles"] = f"{len(self._plan):,}"
+        return formatting.table("xcrater.CraterArrays: lazy masked arrays", rows)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the pixels are yet to be read: of a raster backed by dask, or a store."""
+        return graph.is_lazy(self._request.da)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the values of all arrays, masked pixels included."""
+        lead = math.prod(self._request.da.shape[:-2])
+        return lead * self.dtype.itemsize * sum(self.pixels(name) for name in self.regions)
+
+    def pixels(self, region: str) -> int:
+        """Number of pixels in one image of all the arrays of a region, masked ones included."""
+        alone = self._alone[self.regions.index(region)]
+        window = make_cutter(alone._request).windows(self._request.craters)[0]
+        return int(((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2])).sum())
+
+    def window(self, region: str, crater: int) -> Window:
+        """Window of one crater's array on the raster's grid: first and last row, first and last column.
+
+        Parameters
+        ----------
+        region : str
+            Which region.
+        crater : int
+            Position of the crater in these arrays.
+        """
+        return self._alone[self.regions.index(region)].window(crater)
+
+    def token(self) -> str:
+        """What tells these arrays from those of another raster, table or request."""
+        request = self._request
+        return graph.token(self._source.name, make_cutter(request), request.craters, self.index, self.regions)
+
+    def fractions(self, region: str, crater: int) -> Any:
+        """How much of each pixel of one crater's array is inside of its region, lazy; for ``coverage="exact"``.
+
+        Parameters
+        ----------
+        region : str
+            Which region.
+        crater : int
+            Position of the crater in these arrays.
+        """
+        return self._alone[self.regions.index(region)].element(crater, fraction=True)
+
+    def to_dataset(self, label: Any, region: str | None = None) -> xr.Dataset:
+        """One crater's pixels with coordinates, ready for ``.plot()``.
+
+        Parameters
+        ----------
+        label : object
+            Of the crater, in the table's index.
+        region : str, optional
+            Which region; not needed where there is only one.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. ``data``: values as floats, NaN
+            outside of the region and where there is none. ``mask``: True for pixels of the region that hold a value,
+            as `xarray.DataArray.where` takes it. ``coverage``: fraction of the pixel inside of the region, for
+            ``coverage="exact"``. ``distance``: from the crater's centre, in crater radii. ``azimuth``: clockwise from
+            north at the centre, degrees. ``x`` and ``y`` are the raster's, running on across the antimeridian; ``lon``
+            (east) and ``lat`` (planetocentric) are in degrees, along x and y where the raster's columns are meridians
+            and its rows parallels, else of each pixel.
+
+        Raises
+        ------
+        KeyError
+            There is no such crater, or there are several.
+        RegionError
+            There is no such region, or several of which none was named.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> table = pd.DataFrame({"lat": [10.0], "lon": [179.5], "radius": [50e3]}, index=["on the seam"])
+        >>> cdb = xcrater.CraterDatabase(table, "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.craters.get_arrays(cdb, "rim").to_dataset("on the seam")
+        >>> ds.lon.values[[0, -1]].tolist()
+        [176.875, 182.125]
+        >>> bool((ds.distance.where(ds.mask).max() < 1.7).compute())
+        True
+        """
+        if region is None and len(self.regions) > 1:
+            raise RegionError(
+                f"received no region; these arrays have {', '.join(map(repr, self.regions))}: "
+                f"arrays.to_dataset({label!r}, {self.regions[0]!r})"
+            )
+        name = self[self.regions[0] if region is None else region].name
+        at = _Labels(self._positions)[label]
+        if not isinstance(at, int):
+            raise KeyError(f"received {label!r}; expected the label of one crater")
+        return to_dataset(self, name, at)
+
+    def to_ragged(self) -> dict[str, Ragged]:
+        """The pixels of every crater laid out flat, for each region; read at once, each tile once.
+
+        Returns
+        -------
+        dict of str to Ragged
+            Values, mask, offsets, shapes and labels, craters in the order of these arrays; see `Ragged`.
+
+        See Also
+        --------
+        to_zarr : for more than memory holds.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> table = pd.DataFrame({"lat": [10.0, 0.0], "lon": [20.0, 0.0], "radius": [50e3, 20e3]})
+        >>> cdb = xcrater.CraterDatabase(table, "moon")
+        >>> cdb.add_circles("floor", 1)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> floor = dem.craters.get_arrays(cdb, "floor").to_ragged()["floor"]
+        >>> np.add.reduceat(~floor.mask, floor.offsets[:-1]).tolist(), floor.shapes.tolist()
+        ([164, 32], [[14, 14], [6, 6]])
+        """
+        cutter, empty = make_cutter(self._request), np.empty(0, np.int64)
+        values = np.empty((*self._request.da.shape[:-2], 0), self.dtype)
+        like = Blocks(
+            empty, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, values.astype(bool),
+            np.empty(0) if self._request.shapes.exact else None, cutter.fill_value,
+        )  # fmt: skip
+        windows = dict(zip(self.regions, cutter.windows(self._request.craters), strict=True))
+        return lay_out(self.iter_blocks(), windows, self.index, like)
+
+    def to_zarr(self, path: str | os.PathLike[str], *, batch: int = 10_000, overwrite: bool = False) -> None:
+        """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` gives them back.
+
+        Each tile is read once. What an interruption cuts short goes on with the same call: craters that are stored
+        stay, and tiles on which only they lie are not read again.
+
+        Parameters
+        ----------
+        path : path
+            Of the store, a directory; also a URL that zarr writes.
+        batch : int
+            Craters that are written at a time; after an interruption as many at most are read again, and those that
+            reach on to tiles yet to come.
+        overwrite : bool
+            Replace a store of crater arrays that is there.
+
+        Raises
+        ------
+        StoreError
+            There is something else, or a store of another raster, table or regions.
+        ImportError
+            zarr is not installed.
+
+        Notes
+        -----
+        Memory holds what `iter_computed` needs. On a local disk a crash leaves each chunk as it was or as it should be.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+        >>> cdb.add_circles("floor", 1)
+        >>> arrays = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb).craters.get_arrays(cdb, "floor")
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     arrays.to_zarr(f"{directory}/floor.zarr")
+        ...     int(xcrater.open_arrays(f"{directory}/floor.zarr").compute()["floor"].iloc[0].count())
+        164
+        """
+        from xcrater.stores import write
+
+        write(self, path, batch=batch, overwrite=overwrite)
 
     @property
     def iloc(self) -> Look[CraterArrays, dict[str, Any]]:
@@ -360,8 +564,8 @@ class _Alone:
         row_start, row_stop, col_start, col_stop = self._cutter.windows(one)[0, 0].tolist()
         return row_start, row_stop, col_start, col_stop
 
-    def element(self, crater: int) -> Any:
-        """One crater's block."""
+    def element(self, crater: int, *, fraction: bool = False) -> Any:
+        """One crater's block, or the fractions covered of its pixels."""
         one, grid = self._request.craters.take(np.array([crater])), self._request.raster.grid
         window = self._window(one)
         tiles = [
@@ -369,14 +573,15 @@ class _Alone:
             for index, tile in grid.tiles(self._cutter.portions(window))
         ]
         numbers = (int(one.row[0]), float(one.u0[0]), float(one.lat[0]), float(one.radius[0]))
+        lead = () if fraction else self._lead
         return graph.gather(
             self._arrays._source,
             tiles,
             self._cutter,
-            _Assemble(self._cutter, one, self._lead),
-            shape=(*self._lead, window[1] - window[0], window[3] - window[2]),
-            meta=self._meta,
-            token=(self._token, numbers, one.polygons, one.near),
+            _Assemble(self._cutter, one, self._lead, fraction),
+            shape=(*lead, window[1] - window[0], window[3] - window[2]),
+            meta=np.empty((0, 0)) if fraction else self._meta,
+            token=(self._token, numbers, one.polygons, one.near, fraction),
         )
 
 
@@ -387,13 +592,15 @@ class _Assemble:
     cutter: Cutter
     crater: Craters
     lead: tuple[int, ...]
+    fraction: bool = False
 
-    def __call__(self, cuts: Sequence[Cut]) -> Masked:
-        for cut in cuts:
-            if len(cut.whole[0]):
-                return cut.whole[0].arrays()[0]
-        (((blocks,),)) = list(self.cutter.join(self.crater, [cut.parts for cut in cuts], self.lead))
-        return blocks.arrays()[0]
+    def __call__(self, cuts: Sequence[Cut]) -> NDArray[Any]:
+        whole = [cut.whole for cut in cuts if len(cut.whole[0])]
+        ((blocks,),) = whole or self.cutter.join(self.crater, [cut.parts for cut in cuts], self.lead)
+        if not self.fraction:
+            return blocks.arrays()[0]
+        assert blocks.fraction is not None
+        return blocks.fraction.reshape(blocks.shape[0])
 
 
 class RegionArrays:
@@ -459,6 +666,14 @@ class RegionArrays:
     @cached_property
     def _only(self) -> CraterArrays:
         return self._arrays if self._arrays.regions == [self.name] else self._arrays[[self.name]]
+
+    def to_dataset(self, label: Any) -> xr.Dataset:
+        """One crater's pixels with coordinates; see `CraterArrays.to_dataset`."""
+        return self._arrays.to_dataset(label, self.name)
+
+    def to_ragged(self) -> Ragged:
+        """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`."""
+        return self._only.to_ragged()[self.name]
 
     def compute(self, *, workers: int | None = None) -> pd.Series[Any]:
         """All the masked arrays, reading each tile once.

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Masked = np.ma.MaskedArray[Any, Any]
 Array = NDArray[Any]
 
+RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
+"""Pixels are copied as they are, whatever their dtype means: by the number of bytes, what they are copied as."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
@@ -64,6 +67,21 @@ class Blocks:
             values=self.values[..., of],
             mask=self.mask[..., of],
             fraction=None if self.fraction is None else self.fraction[of],
+        )
+
+    def take(self, which: NDArray[np.int64]) -> Blocks:
+        """Some of the blocks, copied."""
+        sizes = np.diff(self.offset)[which]
+        offset = np.concatenate([[0], np.cumsum(sizes)])
+        at = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
+        return replace(
+            self,
+            crater=self.crater[which],
+            window=self.window[which],
+            offset=offset,
+            values=self.values[..., at],
+            mask=self.mask[..., at],
+            fraction=None if self.fraction is None else self.fraction[at],
         )
 
     def groups(self, pixels: int) -> list[slice]:

@@ -85,6 +85,29 @@ def cut_regions(runs, weight, drawn, first, members, piece, turn, place, offset,
 
 
 @jit
+def lay(pixels, offset, begin, out):
+    """Copy blocks to where they begin in a flat array, the images of a block one after another.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (images, pixels)
+        Of the blocks, one after another.
+    offset : ndarray, shape (n + 1,)
+        Where each one's pixels begin.
+    begin : ndarray, shape (n,)
+        Where each one begins in `out`.
+    out : ndarray, shape (m,)
+        Changed.
+    """
+    for i in range(begin.size):
+        length = offset[i + 1] - offset[i]
+        for image in range(pixels.shape[0]):
+            target = begin[i] + image * length
+            for j in range(length):
+                out[target + j] = pixels[image, offset[i] + j]
+
+
+@jit
 def put(pixels, which, to, place, offset, window, begin, out):
     """Copy pieces to where they lie in their blocks.
 

@@ -35,6 +35,10 @@ class FunctionError(XcraterError):
     """A function of one's own fails for a crater, or what it takes or returns does not fit."""
 
 
+class StoreError(XcraterError):
+    """What is at a path is not the store of crater arrays that is wanted."""
+
+
 class NoOverlapWarning(UserWarning):
     """No crater region meets the raster."""
 

@@ -436,6 +436,25 @@ def _group(
     return finish(partials, start, stop, math.prod(lead)).reshape(*lead, stop - start, *shape)
 
 
+def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.ndarray, token: Any) -> Array:
+    """A lazy array of one block that needs no raster.
+
+    Parameters
+    ----------
+    make : callable
+        Nothing -> the block.
+    shape : tuple of int
+        Of the block.
+    meta : ndarray
+        An empty array of the block's type and dtype.
+    token : object
+        Everything that the block depends on.
+    """
+    name = f"single-{tokenize(token)}"
+    chunks = tuple((n,) for n in shape)
+    return Array(_layer(name, {(name, *(0 for _ in shape)): (make,)}, []), name, chunks, meta=meta)
+
+
 def _view(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
     top, left = tile[0], tile[2]
     return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left]

@@ -6,7 +6,7 @@ import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyproj
@@ -199,6 +199,21 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
         offset=float(da.attrs.get("add_offset", 0.0)),
         surface=(crs.to_wkt(), (x_step, 0.0, x_origin, 0.0, y_step, y_origin)),
     )
+
+
+def crs_wkt(da: xr.DataArray) -> str:
+    """The CRS that a DataArray declares, with the names and codes that it has there."""
+    return str(da.rio.crs.to_wkt(version="WKT2_2019"))
+
+
+Gridded = TypeVar("Gridded", xr.DataArray, xr.Dataset)
+
+
+def georeferenced(da: Gridded, crs: str, transform: Iterable[float]) -> Gridded:
+    """Write CRS and geotransform (a, b, c, d, e, f) down in pixels of dimensions y and x, as rioxarray does."""
+    # In place: copies would be of every pixel.
+    da = da.rio.write_crs(crs, inplace=True).rio.write_transform(Affine(*transform), inplace=True)
+    return da.rio.write_coordinate_system(inplace=True) if "x" in da.coords else da
 
 
 def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import tiles
-from xcrater.blocks import Blocks, groups
+from xcrater.blocks import RAW, Blocks, groups
 from xcrater.grid import Raster, Window
 from xcrater.plan import Craters, Tile
 from xcrater.request import Request
@@ -21,9 +21,6 @@ Ints = NDArray[np.int64]
 
 PIXELS = 2**22
 """Pixels of blocks that are put together at once, unless one block has more."""
-
-_RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
-"""Pixels are copied as they are, whatever their dtype means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +238,7 @@ class Cutter:
             cut.cut_pixels(
                 _raw(np.ma.getdata(block).astype(self.dtype, copy=False), images),
                 *at,
-                values.view(_RAW[values.itemsize]),
+                values.view(RAW[values.itemsize]),
             )
             for members, shapes in self.shapes.parts():
                 for drawn in shapes.draw(tile.craters, tile.window):
@@ -306,7 +303,7 @@ class Cutter:
                     which = np.flatnonzero((p.region == k) & (to >= some.start) & (to < some.stop))
                     piece_at = (which, to[which] - some.start, p.place, p.offset, window, offset)
                     if which.size:
-                        raw = _RAW[stored.itemsize]
+                        raw = RAW[stored.itemsize]
                         cut.put(p.values.view(raw), *piece_at, stored.view(raw))
                         cut.put(p.mask, *piece_at, mask)
                         if fraction is not None and p.fraction is not None:
@@ -325,9 +322,11 @@ class Cutter:
 def _raw(block: Array, images: int) -> Array:
     """Pixels as numbers that kernels copy, shape (images, rows, columns)."""
     block = np.ascontiguousarray(block).reshape(images, *block.shape[-2:])
-    return block.view(_RAW[block.itemsize])
+    return block.view(RAW[block.itemsize])
 
 
 def make_cutter(request: Request) -> Cutter:
     """How the regions of a request are cut from its raster."""
+    if request.store is not None:
+        return request.store.cutter(request)
     return Cutter(request.shapes, request.raster, request.da.dtype.str)

@@ -26,6 +26,7 @@ from xcrater.tiles import Shapes
 
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
+    from xcrater.stores import Store
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ class Request:
         The table on the grid.
     table : CraterDatabase
         The table.
+    store : Store or None
+        Where its pixels are kept, cut already; then `da` has none.
     """
 
     da: xr.DataArray
@@ -54,6 +57,7 @@ class Request:
     shapes: Shapes
     craters: Craters
     table: CraterDatabase
+    store: Store | None = None
 
     def with_data(self, da: xr.DataArray) -> Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
@@ -89,10 +93,12 @@ class Request:
             most = np.fmax(most, size)
         return most
 
-    def plan(self, boxes: list[Boxes] | None = None) -> Plan:
-        """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
+    def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
+        """Cut the table by tile, by the regions' boxes or others; warns, unless told not to, where none meets the raster."""
+        if self.store is not None:
+            return self.store.plan(self)
         plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
-        if not len(plan):
+        if warn and not len(plan):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
                 "Check that the raster's longitudes and latitudes are those of the table",
