@@ -94,7 +94,7 @@ class Request:
         return most
 
     def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
-        """Cut the table by tile, by the regions' boxes or others; warns, unless told not to, where none meets the raster."""
+        """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
         if self.store is not None:
             return self.store.plan(self)
         plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
