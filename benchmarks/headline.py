@@ -161,8 +161,6 @@ def run_blocks(raster: str, craters: str, regions: list[str]) -> dict:
 
 def run_operation(raster: str, craters: str, operation: str, smallest_km: float, count: int) -> dict:
     """One of the other operations, computed whole."""
-    import dask
-
     import xcrater
 
     cdb, da = table_of(craters, smallest_km, count), xcrater.open_mosaic(raster)
@@ -180,7 +178,7 @@ def run_operation(raster: str, craters: str, operation: str, smallest_km: float,
         "chips": lambda: on.chips(cdb, 64, order="tiles").max(("y", "x")),
     }[operation]
     start = time.perf_counter()
-    dask.compute(run())
+    run().compute()
     return {"inner": time.perf_counter() - start, "count": len(cdb)}
 
 
