@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from xcrater._jit import jit
+from xcrater._jit import inlined, jit
+
+
+@inlined
+def _copy(source, target):
+    """Copy pixels, which ranges of arrays make a loop that the vectoriser takes."""
+    for j in range(target.size):
+        target[j] = source[j]
+
+
+@inlined
+def _set(target, value):
+    for j in range(target.size):
+        target[j] = value
 
 
 @jit
@@ -36,8 +49,7 @@ def cut_pixels(block, tile, turn, place, offset, out):
                     for r in range(top, bottom):
                         at = offset[i] + (r - place[i, 0]) * width + left - place[i, 2]
                         c = left - t * turn - tile[2]
-                        for j in range(right - left):
-                            out[image, at + j] = block[image, r - tile[0], c + j]
+                        _copy(block[image, r - tile[0], c : c + right - left], out[image, at : at + right - left])
 
 
 @jit
@@ -77,11 +89,10 @@ def cut_regions(runs, weight, drawn, first, members, piece, turn, place, offset,
                     row = offset[p] + (r - place[p, 0]) * width - place[p, 2]
                     for t in range(-last, last + 1):
                         left, right = max(place[p, 2], runs[1, s] + t * turn), min(place[p, 3], runs[2, s] + t * turn)
-                        for c in range(left, right):
-                            outside[row + c] = False
-                        if weighted:
-                            for c in range(left, right):
-                                fraction[row + c] = weight[s]
+                        if left < right:
+                            _set(outside[row + left : row + right], False)
+                            if weighted:
+                                _set(fraction[row + left : row + right], weight[s])
 
 
 @jit
@@ -131,5 +142,4 @@ def put(pixels, which, to, place, offset, window, begin, out):
             for r in range(place[p, 0], place[p, 1]):
                 source = offset[p] + (r - place[p, 0]) * length
                 target = begin[b] + (r - window[b, 0]) * width + place[p, 2] - window[b, 2]
-                for j in range(length):
-                    out[image, target + j] = pixels[image, source + j]
+                _copy(pixels[image, source : source + length], out[image, target : target + length])

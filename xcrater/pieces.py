@@ -246,7 +246,8 @@ class Cutter:
                         drawn.runs, drawn.weight, drawn.offset, drawn.craters.start, members, piece, turn, place,
                         offset, outside, fraction,
                     )  # fmt: skip
-        mask = outside | self._missing(values)
+        mask = self._missing(values)
+        mask |= outside
         if np.ma.is_masked(block):
             masked = np.zeros((images, total), np.uint8)
             cut.cut_pixels(_raw(np.ma.getmaskarray(block), images), *at, masked)
@@ -260,13 +261,13 @@ class Cutter:
 
     def _missing(self, stored: Array) -> NDArray[np.bool_]:
         """Which stored numbers stand for no value."""
-        nodata = self.raster.nodata
-        missing = np.zeros(stored.shape, bool)
+        nodata, missing = self.raster.nodata, None
         if nodata is not None and tiles.representable(nodata, stored.dtype):
-            missing |= stored == stored.dtype.type(nodata)
+            missing = stored == stored.dtype.type(nodata)
         if stored.dtype.kind == "f":
-            missing |= np.isnan(stored)
-        return missing
+            none = np.isnan(stored)
+            return none if missing is None else np.logical_or(missing, none, out=none)
+        return np.zeros(stored.shape, bool) if missing is None else missing
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
         """Blocks of some craters from all their pieces: lists of one `Blocks` per region, of the same craters.
