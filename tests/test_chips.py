@@ -306,6 +306,22 @@ def test_values_are_floats_wide_enough(dtype: str, wanted: str) -> None:
     np.testing.assert_array_equal(da.craters.chips(cdb, 4), da.astype("f8").craters.chips(cdb, 4).astype(wanted))
 
 
+@pytest.mark.parametrize("dtype", [">i2", ">f8", "f2", "i8", "u8"])
+def test_stored_numbers_of_any_kind(dtype: str) -> None:
+    values, cdb = noise("globe"), table(PLACES["open"])
+    wanted = raster("globe", values).craters.chips(cdb, 4)
+    np.testing.assert_allclose(raster("globe", values.astype(dtype)).craters.chips(cdb, 4), wanted, rtol=1e-6)
+
+
+def test_masked_blocks_have_no_values_where_they_are_masked() -> None:
+    values, cdb = noise("globe", "i2"), table(PLACES["open"], PLACES["seam"])
+    masked = dask.array.ma.masked_less(dask.array.from_array(values, chunks=20), 60)
+    found = raster("globe", values).copy(data=masked).craters.chips(cdb, 6)
+    wanted = raster("globe", np.where(values < 60, np.nan, values)).craters.chips(cdb, 6)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    assert wanted.isnull().any()
+
+
 def test_scale_offset_and_bands() -> None:
     values = noise("globe", "i2", (2,))
     cdb = table(PLACES["open"], PLACES["seam"])

@@ -66,3 +66,16 @@ def test_distance_and_azimuth_are_the_geodesics(name):
     away = np.mod(found[1] - azimuth + 180, 360) - 180
     np.testing.assert_allclose(away[np.abs(lat) < 90], 0, atol=1e-7)
     assert ((found[1] >= 0) & (found[1] < 360)).all()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_points_are_reached_where_they_are_seen(name):
+    grid = _grid(name)
+    rng = np.random.default_rng(2)
+    lon, lat = rng.uniform(-180, 180, 50), rng.uniform(-85, 85, 50)
+    craters = place(grid, lon, lat, np.full(50, 2.0))
+    distance, azimuth = rng.uniform(0.01, 70, 50), rng.uniform(0, 360, 50)
+    found = places.seen_from(grid, craters, *places.reached(grid, craters, distance, azimuth))
+    np.testing.assert_allclose(found[0], distance, rtol=1e-9)
+    np.testing.assert_allclose(found[1], azimuth, atol=1e-6)
+    assert np.isnan(places.reached(grid, craters, 90.001, 0.0)).all()

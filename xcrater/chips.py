@@ -233,9 +233,7 @@ class Leaf:
         from xcrater.resample import sample_sphere
 
         craters, grid = tile.craters, self.grid
-        block = block.reshape(-1, *block.shape[-2:])
-        if block.dtype.kind == "b":
-            block = block.view(np.uint8)
+        block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
         has_nodata = self.nodata is not None and representable(self.nodata, block.dtype)
         nodata = block.dtype.type(self.nodata if has_nodata else 0)
         total, weight = np.zeros((2, block.shape[0], len(craters), *self.shape))
@@ -319,6 +317,15 @@ class Leaf:
             ).transpose(1, 0, 2)
             found = np.abs((u[2] - u[3]) * (v[0] - v[1]) - (u[0] - u[1]) * (v[2] - v[3])) / (2 * step) ** 2
         return np.asarray(np.sqrt(np.nan_to_num(found, nan=0.0, posinf=0.0)))
+
+
+def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
+    """A block that kernels take, with the same values: native and in one piece; NaN where it is masked."""
+    if np.ma.is_masked(block):
+        return np.ma.filled(block.astype(np.float64), np.nan)
+    stored: NDArray[Any] = np.ma.getdata(block)
+    wanted = {"?": np.dtype("u1"), "e": np.dtype("f4")}.get(stored.dtype.char, stored.dtype.newbyteorder("="))
+    return np.ascontiguousarray(stored.astype(wanted, copy=False))
 
 
 @dataclass(frozen=True)
