@@ -539,7 +539,7 @@ class CratersAccessor:
         >>> dem = tutorial.synthetic_mosaic("moon", ppd=16, craters=cdb, roughness=0)  # 0.2 D deep, a parabola
         >>> found = dem.craters.depths(cdb).compute()
         >>> round(found["depth"].item() / 1000, 1), round(found["rim_count"].item())
-        (18.2, 90)
+        (18.1, 89)
         """
         return morphometry.depths(
             self._da,

@@ -38,9 +38,6 @@ METRES = {
 SPREAD = 5.0
 """Percentage points to either side of a percentile between which the density of elevations is taken."""
 
-DEGREES = float(np.degrees(1.0))
-"""In a radian."""
-
 PIECE = 2**18
 """Pixels that are worked on at once."""
 
@@ -83,63 +80,114 @@ def depths(
 
     options: Any = {"coverage": coverage, "nodata": nodata, "weights": weights, "exclude": exclude}
     stats = (_above_planes if detrend else _as_they_are)(da, cdb, zones, ranks, options)
-    level: dict[str, xr.DataArray] = {}
-    error: dict[str, xr.DataArray] = {}
-    for name, zone in stats.items():
-        n = zone["count"].where(zone["count"] > 0)
-        if name in ranks:
-            p, h = ranks[name], _spread(ranks[name])
-            level[name] = factor * zone[_percentile(p)]
-            if h:
-                between = zone[_percentile(p + h)] - zone[_percentile(p - h)]
-            else:
-                between = zone[_percentile(p)] * np.nan
-            error[name] = factor * (p * (100 - p) / n) ** 0.5 * between / (2 * h or 1)
-        else:
-            level[name] = factor * zone["mean"]
-            error[name] = factor * zone["std"] / n**0.5
-        error[name] = error[name].where(n > 1)  # one pixel alone says nothing of how elevations scatter
-
-    def difference(one: str, other: str) -> tuple[xr.DataArray, xr.DataArray]:
-        return level[one] - level[other], (error[one] ** 2 + error[other] ** 2) ** 0.5
-
+    made = Derive(tuple(zones), tuple(ranks.items()), (inner, middle, outer), factor)
+    arrays = [stats[name][of_zone] for name in zones for of_zone in made.needs(name)]
+    names = made.names()
+    results = xr.apply_ufunc(
+        made, *arrays, arrays[0]["radius"], output_core_dims=[[]] * len(names), dask="parallelized",
+        output_dtypes=[arrays[0].dtype if name.endswith("_count") else np.dtype("f8") for name in names],
+    )  # fmt: skip
     out = xr.Dataset(attrs={"body": cdb.body, "coverage": coverage, "method": method, "elevation_units": said})
     out.attrs |= {name: list(given) for name, given in limits.items() if "," not in name} | {"wall": list(wall)}
     out.attrs |= {"percentiles": list(percentiles)} if ranks else {}
     out.attrs |= {"weights": weights} if weights else {}
     out.attrs |= {"detrend": detrend} if detrend else {}
-
-    def put(name: str, long_name: str, found: tuple[xr.DataArray, xr.DataArray], units: str) -> None:
-        for suffix, of_it, array in zip(("", "_error"), ("", "standard error of: "), found, strict=True):
-            out[name + suffix] = array
-            out[name + suffix].attrs = {"long_name": of_it + long_name, "units": units}
-
-    for name in ("rim", "floor", "background"):
-        if name in zones:
-            above = "height above the plane" if detrend else "elevation"
-            put(name, f"{above} of the {name}", (level[name], error[name]), "m")
-    depth, depth_error = difference("rim", "floor")
-    put("depth", "depth, rim to floor", (depth, depth_error), "m")
-    if background is not None:
-        put("rim_height", "height of the rim above the background", difference("rim", "background"), "m")
-    radius = depth["radius"]
-    put("depth_diameter", "depth by diameter", (depth / (2 * radius), depth_error / (2 * radius)), "1")
-    rise, rise_error = difference("wall, upper", "wall, lower")
-    run = radius * (_mean_distance(middle, outer) - _mean_distance(inner, middle))
-    slope = rise / run
-    angle = xr.apply_ufunc(np.arctan, slope, dask="allowed")
-    put(
-        "wall_slope",
-        "slope of the wall, up outwards",
-        (angle * DEGREES, rise_error / run / (1 + slope**2) * DEGREES),
-        "degrees",
-    )
-    counts = {name: zone["count"] for name, zone in stats.items()}
-    counts["wall"] = counts.pop("wall, lower") + counts.pop("wall, upper")
-    for name, pixels in counts.items():
-        out[f"{name}_count"] = pixels
-        out[f"{name}_count"].attrs = {"long_name": f"pixels with values, {name}", "units": "1"}
+    for name, array in zip(names, results, strict=True):
+        out[name] = array
+        out[name].attrs = _attrs(name, bool(detrend))
     return out
+
+
+def _attrs(name: str, above_plane: bool) -> dict[str, str]:
+    """What is said of a variable."""
+    if name.endswith("_count"):
+        return {"long_name": f"pixels with values, {name.removesuffix('_count')}", "units": "1"}
+    of = name.removesuffix("_error")
+    above = "height above the plane" if above_plane else "elevation"
+    long_name, units = {
+        "depth": ("depth, rim to floor", "m"),
+        "rim_height": ("height of the rim above the background", "m"),
+        "depth_diameter": ("depth by diameter", "1"),
+        "wall_slope": ("slope of the wall, up outwards", "degrees"),
+    }.get(of, (f"{above} of the {of}", "m"))
+    return {"long_name": long_name if of == name else f"standard error of: {long_name}", "units": units}
+
+
+@dataclass(frozen=True)
+class Derive:
+    """Statistics of zones to depths and what goes with them.
+
+    One function of whole arrays, so that a lazy result has one more task rather than one for every operation.
+
+    Parameters
+    ----------
+    zones : tuple of str
+        The zones, in order.
+    ranks : tuple of (str, float)
+        Zones of which percentiles are taken, and which.
+    wall : tuple of float
+        Inner limit, middle and outer limit of the wall, in crater radii.
+    factor : float
+        Metres in a unit of elevation.
+    """
+
+    zones: tuple[str, ...]
+    ranks: tuple[tuple[str, float], ...]
+    wall: tuple[float, float, float]
+    factor: float
+
+    def needs(self, zone: str) -> list[str]:
+        """The statistics of a zone that are taken, in order."""
+        ranks = dict(self.ranks)
+        if zone not in ranks:
+            return ["count", "mean", "std"]
+        p, h = ranks[zone], _spread(ranks[zone])
+        return ["count", *dict.fromkeys(_percentile(at) for at in (p, p - h, p + h))]
+
+    def names(self) -> list[str]:
+        """What is made of them, in order."""
+        levels = [zone for zone in ("rim", "floor", "background") if zone in self.zones]
+        values = [*levels, "depth", *(["rim_height"] if "background" in levels else []), "depth_diameter", "wall_slope"]
+        counts = [zone for zone in self.zones if "," not in zone] + ["wall"]
+        return [value + suffix for value in values for suffix in ("", "_error")] + [f"{zone}_count" for zone in counts]
+
+    def __call__(self, *arrays: Array) -> tuple[Array, ...]:
+        """Values and standard errors, in the order of the names; the last array has the craters' radii in metres."""
+        given, radius = iter(arrays[:-1]), arrays[-1]
+        out: dict[str, Array] = {}
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for zone in self.zones:
+                found = {name: next(given) for name in self.needs(zone)}
+                out[f"{zone}_count"] = found["count"]
+                out[zone], out[f"{zone}_error"] = self._level(zone, found)
+            self._subtract(out, "depth", "rim", "floor")
+            for suffix in ("", "_error"):
+                out[f"depth_diameter{suffix}"] = out[f"depth{suffix}"] / (2 * radius)
+            if "background" in self.zones:
+                self._subtract(out, "rim_height", "rim", "background")
+            inner, middle, outer = self.wall
+            self._subtract(out, "rise", "wall, upper", "wall, lower")
+            run = radius * (_mean_distance(middle, outer) - _mean_distance(inner, middle))
+            slope = out["rise"] / run
+            out["wall_slope"] = np.degrees(np.arctan(slope))
+            out["wall_slope_error"] = np.degrees(out["rise_error"] / run / (1 + slope**2))
+        out["wall_count"] = out["wall, lower_count"] + out["wall, upper_count"]
+        return tuple(out[name] for name in self.names())
+
+    def _level(self, zone: str, found: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Elevation of a zone and its standard error."""
+        n = np.where(found["count"] > 1, found["count"], np.nan)  # one pixel alone says nothing of how they scatter
+        if "mean" in found:
+            return self.factor * found["mean"], self.factor * found["std"] / np.sqrt(n)
+        p = dict(self.ranks)[zone]
+        h = _spread(p)
+        density = 2 * h / (found[_percentile(p + h)] - found[_percentile(p - h)]) if h else np.full(n.shape, np.nan)
+        return self.factor * found[_percentile(p)], self.factor * np.sqrt(p * (100 - p) / n) / density
+
+    @staticmethod
+    def _subtract(out: dict[str, Array], name: str, one: str, other: str) -> None:
+        out[name] = out[one] - out[other]
+        out[f"{name}_error"] = np.hypot(out[f"{one}_error"], out[f"{other}_error"])
 
 
 def _limits(name: str, given: object) -> Limits:
