@@ -104,7 +104,14 @@ def chips(
     small = not raster.decodes and (dtype.itemsize <= 2 or dtype == np.float32)
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
     data = graph.stack_groups(
-        request.da, groups, edges, leaf, finish, shape=shape, dtype=finish.dtype, token=(leaf, finish)
+        request.da,
+        groups,
+        edges,
+        leaf,
+        finish,
+        shape=shape,
+        dtype=finish.dtype,
+        token=(request.craters, at, leaf, finish),
     )
     result = _labelled(request, data, shape, extent, at)
     result.attrs |= {
@@ -324,7 +331,7 @@ def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
     if np.ma.is_masked(block):
         return np.ma.filled(block.astype(np.float64), np.nan)
     stored: NDArray[Any] = np.ma.getdata(block)
-    wanted = {"?": np.dtype("u1"), "e": np.dtype("f4")}.get(stored.dtype.char, stored.dtype.newbyteorder("="))
+    wanted: Any = {"?": "u1", "e": "f4"}.get(stored.dtype.char, stored.dtype.newbyteorder("="))
     return np.ascontiguousarray(stored.astype(wanted, copy=False))
 
 

@@ -394,7 +394,7 @@ def stack_groups(
     dtype : dtype
         Of the result.
     token : object
-        Everything besides the raster and the groups that the result depends on.
+        Everything besides the raster and `edges` that the result depends on, the groups' tiles included.
 
     Returns
     -------
@@ -411,7 +411,7 @@ def stack_groups(
             out[where] = _group(finish, partials, start, stop, lead, shape)
         return out
     source: Array = da.data
-    name = f"chips-{tokenize(source.name, groups, list(edges), token, shape, str(dtype))}"
+    name = f"chips-{tokenize(source.name, list(edges), token, shape, str(dtype))}"
     lead_chunks = source.chunks[:-2]
     layer: dict[Any, Any] = {}
     for at in itertools.product(*(range(len(c)) for c in lead_chunks)):
