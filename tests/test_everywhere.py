@@ -686,6 +686,24 @@ def test_rows_across_a_pole_count_by_what_is_on_the_body(name: str) -> None:
     np.testing.assert_allclose(area, np.full((3, 2), wanted), rtol=2e-2)
 
 
+@pytest.mark.parametrize("name", ["gridline", "gridline, oblate"])
+@pytest.mark.parametrize("north_up", [True, False])
+@pytest.mark.parametrize("lat", [84.0, -84.0])
+def test_a_row_centred_on_a_pole_is_in_what_holds_the_pole(name: str, north_up: bool, lat: float) -> None:
+    on = MAPS[name]
+    da = on.numbered()
+    da = da if north_up else da.isel(y=slice(None, None, -1))
+    cdb = CraterDatabase(pd.DataFrame({"lat": [lat], "lon": [17.0], "radius": [0.2 * on.axes[0]]}), BODY[on.axes])
+    cdb.add_circles("disc", 1, nvert=None)
+    cdb.add_circles("polygon", 1, nvert=32)
+    cdb.add_polygons("cap", [shapely.box(-180, 70, 180, 90) if lat > 0 else shapely.box(-180, -90, 180, -70)])
+    for region in ("disc", "polygon", "cap"):
+        (found,) = da.craters.get_arrays(cdb, region, coverage="center").compute()[region]
+        row = 0 if lat > 0 else on.shape[0] - 1
+        columns = np.mod(numbers(found)[numbers(found) // on.shape[1] == row], on.shape[1])
+        assert columns.size == 90, region
+
+
 def test_a_ring_around_a_pole_touches_nothing_in_its_hole() -> None:
     for name in ("Mercator, sphere", "gridline, oblate", "equirectangular, lat_ts, oblate", "IAU 49901", "IAU 49912"):
         on = MAPS[name]

@@ -14,6 +14,7 @@ pixel. Three kinds of projection need three ways to stay clear of the places whe
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -46,6 +47,7 @@ SAGITTA = 0.01
 _FINE = 1e-4  # the same for regions that are cut, which may be long and thin
 _FLAT = 0.02  # of these; edges that bulge more get a vertex between them that keeps the area
 _HAIR = 1e-9  # degrees; rings stay that far within the rim of the domain
+_TIP = 2.0**-32  # pixels; edges along a pole are drawn that far beyond it
 _LATTICE = 2.0**-43  # degrees; a turn more or less is exact on it
 _FEWEST, _MOST = 32, 2**18
 _RIM = 2**14
@@ -296,7 +298,7 @@ class Frame:
                 if inner > 0:
                     region = shapely.difference(region, self._region(lon[i], lat[i], inner * angle[i], nvert))
                 parts.append(self._drawn(i, region, self._image))
-        outlines = _assemble(parts, len(lon), self.period)
+        outlines = self._past_poles(_assemble(parts, len(lon), self.period))
         return _joined(outlines) if self.kind == "cylindrical" and inner > 0 else outlines
 
     def _centres(self, craters: Craters) -> tuple[Floats, Floats]:
@@ -636,7 +638,17 @@ class Frame:
             rings_of = range(table.shape[i], table.shape[i + 1])
             slices = [slice(table.ring[r], table.ring[r + 1]) for r in rings_of]
             parts.append(self._clip_polygon(i, [(lon[s], lat[s]) for s in slices]))
-        return _assemble(parts, len(table), self.period)
+        return self._past_poles(_assemble(parts, len(table), self.period))
+
+    def _past_poles(self, outlines: Outlines) -> Outlines:
+        """Edges along a pole a hair beyond it, lest they pass through the centres of a row that lies across it."""
+        if self.kind != "cylindrical":
+            return outlines
+        _, poles = self._pixels(np.full(2, self.centre[0]), np.array(self.limits))
+        v = outlines.v
+        for pole, other in (poles, poles[::-1]):
+            v = np.where(v == pole, pole + math.copysign(_TIP, pole - other), v)
+        return replace(outlines, v=v)
 
     def _polygon_image(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         """Pixels of planetocentric points, longitudes a turn apart being the same to the last digit."""
