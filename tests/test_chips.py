@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, set_options
-from xcrater.errors import ChipError, NoOverlapWarning, XcraterError
+from xcrater.errors import BlocksWarning, ChipError, NoOverlapWarning, XcraterError
 
 Array = NDArray[Any]
 
@@ -249,6 +249,8 @@ def test_neighbours_share_chunks_where_the_order_is_that_of_tiles() -> None:
     limited = da.craters.chips(cdb, 6, order="tiles", group=5)
     assert max(limited.chunks[0]) == 5
     xr.testing.assert_identical(limited.compute(), sorted_.compute())
+    with pytest.warns(BlocksWarning, match=r"30 chunks of chips .* 4 chunks of the raster; type order='tiles'"):
+        da.craters.chips(cdb, 6, group=2)
 
 
 @pytest.mark.parametrize("method", ["bilinear", "nearest", "cubic"])

@@ -309,8 +309,9 @@ class CratersAccessor:
             ``"nearest"``.
         order : {"table", "tiles"}
             Of the craters: as in the table, whatever the chunks; or those of one chunk of the raster side by side,
-            so that each chunk of the result is a group of neighbours and needs but a few of the raster. For large
-            tables on large rasters; ``chips.sel(crater=label)`` finds one, ``chips.sortby("crater")`` sorts by label.
+            so that each chunk of the result is a group of neighbours and needs but a few of the raster. Choose these
+            for large tables on large rasters, where the table's order brings a warning;
+            ``chips.sel(crater=label)`` finds one, ``chips.sortby("crater")`` sorts by label.
         group : int, optional
             Most craters in a chunk of the result; as many as make two million pixels by default.
         nodata : number, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
@@ -13,13 +14,13 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xcrater import graph
-from xcrater.errors import ChipError
+from xcrater.errors import BlocksWarning, ChipError
 from xcrater.grid import Grid
 from xcrater.options import get_option
 from xcrater.places import centres, reached, seen_from
 from xcrater.plan import Boxes, Craters, Tile
 from xcrater.regions import Circle
-from xcrater.request import Request, make_request
+from xcrater.request import Request, make_request, users_level
 from xcrater.tiles import representable
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ FINEST = 32
 
 HALF = 0.5 - 1e-9
 """Weight of pixels with values from which on there is one; a hair less, so that rounding does not decide."""
+
+AGAIN = 8
+"""Times that chunks of the raster may be needed on average before there is a warning."""
 
 _REACH = 3.0  # pixels around a chip that its samples may need
 _CHUNK = 2**21  # pixels in a group of chips
@@ -100,6 +104,14 @@ def chips(
         for n, start, stop in zip(of[first], first, [*first[1:], of.size], strict=True):
             groups[n].append(replace(tile, craters=craters.take(slice(start, stop))))
 
+    pairs = sum(map(len, groups))
+    if order == "table" and graph.is_lazy(request.da) and pairs > AGAIN * len(plan):
+        warnings.warn(
+            f"in this order {len(groups)} chunks of chips take {pairs} looks at {len(plan)} chunks of the raster; "
+            "type order='tiles' to put neighbours side by side, and find chips by label: chips.sel(crater=...)",
+            BlocksWarning,
+            stacklevel=users_level(),
+        )
     leaf = Leaf(grid, shape, extent, METHODS[method], north_up, antialias and method != "nearest", raster.nodata)
     small = not raster.decodes and (dtype.itemsize <= 2 or dtype == np.float32)
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")

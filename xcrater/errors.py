@@ -48,4 +48,4 @@ class DroppedRowsWarning(UserWarning):
 
 
 class BlocksWarning(UserWarning):
-    """A raster's chunks straddle the blocks of its file, which are decoded several times."""
+    """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are read several times."""

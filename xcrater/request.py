@@ -103,7 +103,7 @@ class Request:
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
                 "Check that the raster's longitudes and latitudes are those of the table",
                 NoOverlapWarning,
-                stacklevel=_users_level(),
+                stacklevel=users_level(),
             )
         return plan
 
@@ -165,7 +165,7 @@ def make_request(
     coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
-    check_chunks(da, _users_level() + 1)
+    check_chunks(da, users_level() + 1)
     grid = raster.grid
     polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
     discs = [region if isinstance(region, Annulus) else None for region in declared]
@@ -195,7 +195,7 @@ def make_request(
     return replace(request, craters=replace(request.craters, near=near))
 
 
-def _users_level() -> int:
+def users_level() -> int:
     """Stack level, as `warnings.warn` counts it for its caller, of the first frame outside of this package."""
     package, level = __name__.partition(".")[0], 1
     frame = sys._getframe(1)
