@@ -199,8 +199,6 @@ def _edges(home: Ints, group: int) -> list[int]:
 
 def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float, at: Ints) -> xr.DataArray:
     da, (rows, cols) = request.da, shape
-    extra = {name: c.variable for name, c in da.coords.items() if set(c.dims) <= set(request.raster.extra_dims)}
-    extra.pop("spatial_ref", None)
     up, right = (
         {"units": "crater radii", "long_name": f"distance {way} the centre"} for way in ("up from", "right of")
     )
@@ -210,7 +208,9 @@ def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float
     }
     craters = xr.Dataset(coords=request.coordinates()).isel(crater=at)
     result = xr.DataArray(
-        data, dims=(*request.raster.extra_dims, "crater", "y", "x"), coords={**extra, **craters.coords, **axes}
+        data,
+        dims=(*request.raster.extra_dims, "crater", "y", "x"),
+        coords={**request.image_coordinates(), **craters.coords, **axes},
     )
     result.name = da.name
     result.attrs = {name: da.attrs[name] for name in ("units", "long_name") if name in da.attrs}

@@ -55,10 +55,7 @@ def map_pixels(
     call = make_call(func, dtype, takes, returns, errors)
     request = make_request(da, cdb, region, coverage=coverage, nodata=nodata, exclude=exclude)
     dims = (*request.raster.extra_dims, "region", "crater")
-    of = set(request.raster.extra_dims)
-    extra = {str(name): c.variable for name, c in request.da.coords.items() if set(c.dims) <= of}
-    extra.pop("spatial_ref", None)
-    coords: dict[str, Any] = {**extra, **request.coordinates(), "region": request.names}
+    coords: dict[str, Any] = {**request.image_coordinates(), **request.coordinates(), "region": request.names}
     attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
     taken = [name for name, _ in call.columns if name in coords or name in dims]
     if taken:

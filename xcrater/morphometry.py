@@ -277,11 +277,9 @@ def _above_planes(
         token=(request.craters, leaf, finish),
     )
     dims = (*raster.extra_dims, "region", "crater")
-    extra = {name: c.variable for name, c in request.da.coords.items() if set(c.dims) <= set(raster.extra_dims)}
-    extra.pop("spatial_ref", None)
     dataset = xr.Dataset(
         {name: (dims, array) for name, array in results.items()},
-        {**extra, **request.coordinates(), "region": names},
+        {**request.image_coordinates(), **request.coordinates(), "region": names},
     )
     if not request.shapes.exact:
         dataset["count"] = dataset["count"].astype("int64")

@@ -5,7 +5,8 @@ by number. What lies in one tile is solved there. Of what several tiles share, e
 and how many pixels have each), which merge in a tree; a roi is solved, and its pairs are dropped, as soon as all of
 its tiles are there. Where pairs of a wide dtype would take too much memory and quantiles alone are asked for, tiles
 count the keys' first 16 bits instead: the counts tell the first 16 bits of the wanted keys, and another look at the
-same tiles counts the 16 bits that follow, and so on.
+same tiles counts the 16 bits that follow, and so on. Keys of 8 or 16 bits whose pixels have no weights are counted
+where they lie (`xcrater.counting`).
 """
 
 from __future__ import annotations

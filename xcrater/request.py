@@ -107,6 +107,13 @@ class Request:
             )
         return plan
 
+    def image_coordinates(self) -> dict[str, xr.Variable]:
+        """Coordinates along the raster's extra dimensions, and those that have none."""
+        of = set(self.raster.extra_dims)
+        found = {str(name): c.variable for name, c in self.da.coords.items() if set(c.dims) <= of}
+        found.pop("spatial_ref", None)
+        return found
+
     def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]] | tuple[str, np.ndarray]]:
         """Coordinates along the crater dimension."""
         table, row = self.table, self.craters.row

@@ -92,9 +92,8 @@ def get_stats(
 
     dims = (*request.raster.extra_dims, "region", "crater")
     variables = {name: (dims, array) for name, array in results.items()}
-    extra = {name: c.variable for name, c in request.da.coords.items() if set(c.dims) <= set(request.raster.extra_dims)}
-    extra.pop("spatial_ref", None)
-    dataset = xr.Dataset(variables, coords={**extra, **request.coordinates(), "region": request.names})
+    coords = {**request.image_coordinates(), **request.coordinates(), "region": request.names}
+    dataset = xr.Dataset(variables, coords=coords)
     dataset.attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
     if weights is not None:
         dataset.attrs["weights"] = "an array" if given is not None else weights
