@@ -478,3 +478,42 @@ def test_runs_without_holes() -> None:
     assert out[:, :4].T.tolist() == [[1, 2, 3], [1, 6, 8], [2, 0, 3], [2, 8, 9]]
     assert out_weight[:4].tolist() == [1.0, 1.0, 0.5, 0.25]
     assert not depth.any()
+
+
+@pytest.mark.parametrize("chunks", [None, {"y": 9, "x": 13}])
+def test_every_operation_leaves_out_the_same(chunks: Any, tmp_path: Any) -> None:
+    values = raster("i2", seed=3)
+    da = strategies.data_array(values, GLOBAL, chunks=chunks)
+    cdb = database(*CRATERS, (-160.3, -80.7, 8.12), nvert=None)
+    exclude = Exclude(1.2, min_ratio=0.3)
+    of = {"coverage": "center", "exclude": exclude}
+    stats = da.craters.get_stats(cdb, "ejecta", "count sum", **of).compute()
+    assert (stats["count"] < da.craters.get_stats(cdb, "ejecta", "count", coverage="center")["count"]).any()
+
+    ring = cdb.region("ejecta")
+    profile = da.craters.radial_profile(cdb, [ring.inner, ring.outer], "count sum", **of).compute()
+    sectors = da.craters.radial_profile(cdb, [ring.inner, ring.outer], "count", sectors=5, **of).compute()
+    np.testing.assert_array_equal(profile["count"][:, 0], stats["count"])
+    np.testing.assert_array_equal(sectors["count"].sum("azimuth")[:, 0], stats["count"])
+
+    mapped = da.craters.map(cdb, "ejecta", lambda pixels: pixels.astype(float).sum(), **of)
+    np.testing.assert_array_equal(mapped, stats["sum"].fillna(0))
+
+    kept = np.sum([weight > 0 for weight in weights_of(da, cdb, "ejecta", **of)], axis=0)
+    np.testing.assert_array_equal(da.craters.mask(cdb, "ejecta", "count", **of), kept)
+
+    depths = da.craters.depths(cdb, floor=(ring.inner, ring.outer), coverage="center", exclude=exclude)
+    planes = da.craters.depths(cdb, plane=(ring.inner, ring.outer), coverage="center", exclude=exclude, detrend="plane")
+    np.testing.assert_array_equal(depths["floor_count"], stats["count"])
+    np.testing.assert_array_equal(planes["plane_count"], stats["count"])
+
+    arrays = da.chunk({"y": 9, "x": 13}).craters.get_arrays(cdb, "ejecta", **of)
+    arrays.to_zarr(tmp_path / "arrays.zarr")
+    for source in (arrays, xcrater.open_arrays(tmp_path / "arrays.zarr")):
+        counts = [np.ma.count(block) for block in source.compute()["ejecta"]]
+        np.testing.assert_array_equal(counts, stats["count"])
+        assert np.ma.count(source["ejecta"].iloc[1].compute()) == counts[1]
+    with pytest.raises(XcraterError, match="another"):
+        da.chunk({"y": 9, "x": 13}).craters.get_arrays(cdb, "ejecta", coverage="center").to_zarr(
+            tmp_path / "arrays.zarr"
+        )
