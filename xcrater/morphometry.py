@@ -19,7 +19,7 @@ from xcrater.places import lonlat, seen_from
 from xcrater.plan import Tile
 from xcrater.regions import Annulus
 from xcrater.request import make_request
-from xcrater.tiles import Drawn, Shapes, representable
+from xcrater.tiles import Drawn, Shapes, classify, kernel_block, representable
 
 if TYPE_CHECKING:
     from xcrater.database import CraterDatabase
@@ -359,28 +359,55 @@ class PlaneLeaf:
         kept: list[Pixels] = []
         areas = np.ones((1, 1))
         if self.by_area:
-            areas = np.broadcast_to(pixel_areas(*self.raster.surface, tile.window, whole=True), block.shape[-2:])
-        for _, shapes in self.shapes.parts():
+            areas = pixel_areas(*self.raster.surface, tile.window, whole=True)
+        if self.shapes.closed:
+            self._sum(images, tile, areas, groups.reshape(-1, regions, len(images), 11))
+        areas = np.broadcast_to(areas, block.shape[-2:])
+        numbers = list(self.kept) if self.shapes.closed else list(range(regions))
+        for _, shapes in self.shapes.of(numbers).parts():
             for drawn in shapes.draw(tile.craters, tile.window):
                 for group, row, col, cover in _pixels(drawn):
-                    group += drawn.craters.start * regions
-                    crater = group // regions
+                    crater, region = np.divmod(group, len(numbers))
+                    crater, region = crater + drawn.craters.start, np.array(numbers)[region]
                     lon, lat = lonlat(self.raster.grid, col + 0.5, row + 0.5)
                     distance, azimuth = seen_from(self.raster.grid, tile.craters.take(crater), lon, lat)
                     x, y = distance * np.sin(np.radians(azimuth)), distance * np.cos(np.radians(azimuth))
                     r, c = row - tile.window[0], col - tile.window[2]
-                    weight = cover * areas[r, c] if self.by_area else cover
+                    weight = cover * areas[r, c]
                     for n, image in enumerate(images):
                         z, valid = self._values(image, r, c)
                         valid &= np.isfinite(x) & (cover > 0)
                         xyz = np.stack([x[valid], y[valid], z[valid]])
-                        _add(groups[:, n], group[valid], cover[valid], weight[valid], xyz)
-                        some = np.isin(group[valid] % regions, self.kept)
+                        if not self.shapes.closed:
+                            at = (crater * regions + region)[valid]
+                            _add(groups[:, n], at, cover[valid], weight[valid], xyz)
+                        some = np.isin(region[valid], self.kept)
                         if some.any():
-                            g = group[valid][some]
-                            at = np.stack([np.full(g.size, n), g % regions, tile.craters.row[g // regions]])
+                            whose = tile.craters.row[crater[valid][some]]
+                            at = np.stack([np.full(whose.size, n), region[valid][some], whose])
                             kept.append(Pixels(at, np.concatenate([xyz[:, some], weight[valid][None, some]])))
         return Moments(tile.craters.row, groups.reshape(-1, regions, len(images), 11), kept)
+
+    def _sum(self, images: Array, tile: Tile, areas: Floats, out: Floats) -> None:
+        """Moments on a grid with a closed form, of shape (craters, regions, images, 11)."""
+        from xcrater import kernels
+
+        shapes, grid, craters = self.shapes, self.raster.grid, tile.craters
+        across = np.empty((2, tile.window[3] - tile.window[2]))
+        east, areas = float(np.radians(grid.lon_step)), np.ascontiguousarray(areas)
+        blocks = [kernel_block(image) for image in images]
+        coded = [(np.ascontiguousarray(np.ma.getdata(b)), *classify(b, self.raster.nodata)) for b in blocks]
+        for drawn in shapes.draw(craters, tile.window):
+            some = drawn.craters
+            at = (craters.u0[some], craters.lat[some], craters.radius[some], shapes.grid, east, tile.window, areas)
+            for n, image in enumerate(coded):
+                kernels.place_moments(
+                    *image, drawn.runs, drawn.weight, drawn.offset, *at, across, out[some, :, n],
+                )  # fmt: skip
+        if self.raster.decodes:
+            scale = self.raster.scale
+            out[..., MEAN.stop - 1] = self.raster.decode(out[..., MEAN.stop - 1])
+            out[..., PRODUCTS.stop - 3 : PRODUCTS.stop] *= [scale, scale, scale * scale]
 
     def _values(self, image: Array, row: Ints, col: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         """Values of some pixels, and which of them there are."""

@@ -408,7 +408,7 @@ class Leaf:
         """Accumulate one tile."""
         from xcrater.vectors import LANES
 
-        images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
+        images = [kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         dtype = images[0].dtype if images else block.dtype
         check_kernels(dtype.str)
         if self.shapes.exact:
@@ -448,7 +448,7 @@ class Leaf:
     def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
         """Another look at a tile, for order statistics of what is too large to ship."""
         assert self.order is not None
-        images = [_kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
+        images = [kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         found = []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
@@ -799,7 +799,7 @@ def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:
     return start
 
 
-def _kernel_block(pixels: Array) -> Array:
+def kernel_block(pixels: Array) -> Array:
     """A block in a dtype that kernels know, native and with the same values."""
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 8:
         pixels = np.minimum(pixels, np.uint64(2**63 - 1))  # refused later on, rather than wrapped to a negative
