@@ -161,14 +161,22 @@ def test_craters_on_one_tile_are_finished_in_its_task() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 12, "x": 36})
     inside = (-95.0, 60.0, 3.1)
     lazy = da.craters.map(database(inside, SMALL), "floor", np.sum)
-    tiles = {key: task for key, task in lazy.data.dask.items() if "-tile" in str(key)}
-    found = [
-        one
-        for key in tiles
-        for one in dask.get(dict(lazy.data.dask), key)  # type: ignore[attr-defined]
-    ]
-    assert sorted(row for one in found for row in one.row) == [0, 1]
-    assert sum(one.parts.values.size for one in found) == 0
+    graph = dict(lazy.data.dask)
+    found = [dask.get(graph, key) for key in graph if "-tile" in str(key)]  # type: ignore[attr-defined]
+    assert sorted(row for parts in found for one in parts[None] for row in one.row) == [0, 1]
+    assert sum(left.parts.values.size for parts in found for tile, left in parts.items() if tile is not None) == 0
+
+
+def test_craters_on_several_tiles_are_finished_with_the_last_of_them() -> None:
+    da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 12, "x": 36})
+    above, below = (0.5, 30.0, 20.0), (0.5, -60.0, 20.0)  # on tiles 0 to 3, and on 4 and 5
+    lazy = da.craters.map(database(above, below), "floor", np.sum)
+    graph = dict(lazy.data.dask)
+    rows = {}
+    for key in graph:
+        if "-later" in str(key):
+            rows[key[-1]] = [row for one in dask.get(graph, key) for row in one.row]  # type: ignore[attr-defined]
+    assert {tile: of for tile, of in rows.items() if of} == {3: [0], 5: [1]}
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}])

@@ -65,6 +65,23 @@ class Looks:
     finish: Callable[[Any, Any], Any]
 
 
+@dataclass(frozen=True, eq=False)
+class Later:
+    """What tiles leave to the last of several that share it, so that it need not wait for all tiles.
+
+    Parameters
+    ----------
+    to : sequence of sequence of int
+        For every tile, the tiles to which it leaves something: none before itself. The leaf then gives a dict: of None,
+        its partial result; of each of these tiles, what it leaves to it.
+    leaf : callable
+        (list of all that was left to one tile, in the order of tiles) -> partial result.
+    """
+
+    to: Sequence[Sequence[int]]
+    leaf: Callable[[Sequence[Any]], Any]
+
+
 def is_lazy(da: xr.DataArray) -> bool:
     """Whether a DataArray is backed by dask."""
     return isinstance(da.data, Array)
@@ -83,6 +100,7 @@ def reduce_tiles(
     keep_images: bool = True,
     beside: xr.DataArray | None = None,
     looks: Looks | None = None,
+    later: Later | None = None,
 ) -> dict[str, Any]:
     """Reduce the tiles of a raster to arrays, one for each name.
 
@@ -110,6 +128,8 @@ def reduce_tiles(
         An array of the raster's rows and columns, whose block the leaf takes as its third argument.
     looks : Looks, optional
         More looks at tiles before the end.
+    later : Later, optional
+        What tiles leave to later ones.
 
     Returns
     -------
@@ -127,9 +147,10 @@ def reduce_tiles(
         block = da.data
         whole = (0, block.shape[-2], 0, block.shape[-1])
         others = [] if beside is None else [np.asarray(beside.data)]
-        partials = [
+        found = (
             leaf(_cut(block, whole, tile.window), tile, *(_cut(o, whole, tile.window) for o in others)) for tile in plan
-        ]
+        )
+        partials = list(found) if later is None else list(_in_turn(found, later))
         if looks is not None:
             partials = [merge(partials)]
             before = looks.between(partials[0])
@@ -152,6 +173,8 @@ def reduce_tiles(
         keys: list[Any] = [(f"{name}-tile", *lead, n) for n in range(len(tiles))]
         for key, tile in zip(keys, tiles, strict=True):
             layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in other))
+        if later is not None:
+            keys = _leave(layer, name, lead, later, keys)
         parts[lead] = _merge_tree(layer, f"{name}-merge", lead, merge, keys)
     base = _layer(f"{name}-tile", layer, [source, *other])
     if looks is not None:
@@ -175,6 +198,33 @@ def reduce_tiles(
         chunks = (*(lead_chunks if keep_images else ()), *((n,) for n in shape))
         results[out] = Array(HighLevelGraph(layers, dependencies), key_name, chunks, dtype=np.dtype(dtype))
     return results
+
+
+def _in_turn(found: Iterable[Mapping[Any, Any]], later: Later) -> Iterator[Any]:
+    """Partial results of tiles that leave something to later ones."""
+    left: dict[int, list[Any]] = {}
+    for n, (parts, to) in enumerate(zip(found, later.to, strict=True)):
+        yield parts[None]
+        for tile in to:
+            left.setdefault(tile, []).append(parts[tile])
+        del parts
+        if n in left:
+            yield later.leaf(left.pop(n))
+
+
+def _leave(layer: dict[Any, Any], name: str, lead: tuple[int, ...], later: Later, keys: list[Any]) -> list[Any]:
+    """Add tasks that pass on what tiles leave to later ones: keys of all partial results."""
+    own: list[Any] = []
+    left: dict[int, list[Any]] = {}
+    for n, (key, to) in enumerate(zip(keys, later.to, strict=True)):
+        layer[(f"{name}-own", *lead, n)] = (operator.getitem, key, None)
+        own.append((f"{name}-own", *lead, n))
+        for tile in to:
+            layer[(f"{name}-left", *lead, n, tile)] = (operator.getitem, key, tile)
+            left.setdefault(tile, []).append((f"{name}-left", *lead, n, tile))
+    for tile, parts in left.items():
+        layer[(f"{name}-later", *lead, tile)] = (later.leaf, parts)
+    return [*own, *((f"{name}-later", *lead, tile) for tile in left)]
 
 
 def _merge_tree(

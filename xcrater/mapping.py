@@ -301,50 +301,113 @@ def _places(blocks: Blocks, pixels: Array, craters: Craters, raster: Raster, wan
 
 @dataclass(frozen=True, eq=False)
 class LabelledTile(Tile):
-    """A tile that knows the labels of its craters."""
+    """A tile that knows its number, the labels of its craters, and the number of the last tile that lists each."""
 
+    number: int = 0
     labels: Array | None = None
+    last: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a tile gave.
+    """Results of some craters.
 
     Parameters
     ----------
     row : ndarray of int32, shape (n,)
-        Craters that lie on it alone.
+        Which.
     results : ndarray, shape (images, region, n, width)
         Their results.
-    parts : Pieces
-        Of the others.
     """
 
     row: NDArray[np.int32]
     results: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Left:
+    """What one tile leaves to the last that lists a crater.
+
+    Parameters
+    ----------
+    alone : ndarray of int32, shape (n,)
+        Craters that lie on the tile alone after all.
+    parts : Pieces
+        Of the others.
+    lead : tuple of int
+        Shape of the block's images.
+    craters : Craters or None
+        From the last tile itself, all that it is the last of and that do not lie on it alone.
+    labels : ndarray or None
+        And their labels.
+    """
+
+    alone: NDArray[np.int32]
     parts: Pieces
+    lead: tuple[int, ...]
+    craters: Craters | None
+    labels: Array | None
 
 
 @dataclass(frozen=True)
 class MapLeaf:
-    """A tile's results, and its pieces of the craters that lie on several."""
+    """A tile's results, and what it leaves to others of the craters that lie on several."""
 
     cutter: Cutter
     call: Call
     apart: bool
 
-    def __call__(self, block: Array, tile: LabelledTile) -> list[Found]:
+    def __call__(self, block: Array, tile: LabelledTile) -> dict[int | None, Any]:
         """Cut one tile and call the function."""
         cut = self.cutter(block, tile)
         assert tile.labels is not None
+        assert tile.last is not None
         alone = tile.craters.take(cut.alone)
         results = self.call(cut.whole, alone, tile.labels[cut.alone], self.cutter.raster, self.apart)
-        return [Found(alone.row, results, cut.parts)]
+        out: dict[int | None, Any] = {None: [Found(alone.row, results)]}
+        lead = block.shape[:-2]
+        order = np.argsort(tile.craters.row, kind="stable")
+        of_piece = tile.last[order[np.searchsorted(tile.craters.row, cut.parts.crater, sorter=order)]]
+        rest = np.ones(len(tile.craters), bool)
+        rest[cut.alone] = False
+        for last in goes_to(tile):
+            here = last == tile.number
+            craters = tile.craters.take(np.flatnonzero(rest & (tile.last == last))) if here else None
+            labels = tile.labels[rest & (tile.last == last)] if here else None
+            out[last] = Left(
+                alone.row[tile.last[cut.alone] == last],
+                cut.parts.take(np.flatnonzero(of_piece == last)),
+                lead,
+                None if craters is None else replace(craters, near=None),
+                labels,
+            )
+        return out
+
+    def later(self, left: Sequence[Left]) -> list[Found]:
+        """Results of the craters of which a tile was the last."""
+        craters, labels = left[-1].craters, left[-1].labels
+        assert craters is not None
+        assert labels is not None
+        some = np.flatnonzero(~np.isin(craters.row, np.concatenate([one.alone for one in left])))
+        craters, labels = craters.take(some), labels[some]
+        found, start = [], 0
+        for blocks in self.cutter.join(craters, [one.parts for one in left], left[-1].lead):
+            at = slice(start, start + len(blocks[0]))
+            of = craters.take(at)
+            found.append(Found(of.row, self.call(blocks, of, labels[at], self.cutter.raster, self.apart)))
+            start = at.stop
+        return found
+
+
+def goes_to(tile: LabelledTile) -> list[int]:
+    """Numbers of the tiles to which a tile leaves something."""
+    assert tile.last is not None
+    return np.union1d(tile.last, [tile.number]).tolist()
 
 
 @dataclass(frozen=True, eq=False)
 class MapFinish:
-    """All results to one array, those of craters that lie on several tiles computed at last.
+    """All results to one array, those of craters that lie on no tile computed at last.
 
     Parameters
     ----------
@@ -380,7 +443,7 @@ class MapFinish:
             left[position[one.row]] = False
         rest = np.flatnonzero(left)
         start = 0
-        for blocks in self.cutter.join(self.craters.take(rest), [f.parts for f in found], lead):
+        for blocks in self.cutter.join(self.craters.take(rest), [], lead):
             at = rest[start : start + len(blocks[0])]
             craters = self.craters.take(at)
             labels = self.labels[craters.row].to_numpy()
@@ -415,20 +478,30 @@ def map_craters(request: Request, plan: Plan, call: Call, *, apart: bool = True)
         raster.
     """
     cutter, index = make_cutter(request), request.table.data.index
-    tiles = (
-        LabelledTile(tile.index, tile.window, tile.craters, labels=index[tile.craters.row].to_numpy()) for tile in plan
-    )
+    last = np.zeros(int(request.craters.row.max(initial=-1)) + 1, np.int64)
+    tiles = list(plan)
+    for n, tile in enumerate(tiles):
+        last[tile.craters.row] = n
+    labelled = [
+        LabelledTile(
+            tile.index, tile.window, tile.craters, number=n, labels=index[tile.craters.row].to_numpy(),
+            last=last[tile.craters.row],
+        )
+        for n, tile in enumerate(tiles)
+    ]  # fmt: skip
+    leaf = MapLeaf(cutter, call, apart)
     lead = None if apart else request.da.shape[:-2]
     cells = graph.reduce_tiles(
         request.da,
-        tiles,
-        MapLeaf(cutter, call, apart),
+        labelled,
+        leaf,
         merge,
         MapFinish(cutter, call, request.craters, index, lead),
         shape=(len(request.names), len(request.craters), call.width),
         dtypes={"cells": call.dtype.str},
         token=(request.craters, cutter, call, index, apart),
         keep_images=apart,
+        later=graph.Later([goes_to(tile) for tile in labelled], leaf.later),
     )["cells"]
     results, start = [], 0
     for _, width in call.columns:

@@ -56,12 +56,13 @@ class Pieces:
     def take(self, which: Ints) -> Pieces:
         """Some of the pieces, copied."""
         sizes = np.diff(self.offset)[which]
+        of = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
+        values, mask = (np.concatenate([a[:, :0], *(a[:, at] for at in of)], axis=1) for a in (self.values, self.mask))
+        fraction = (
+            None if self.fraction is None else np.concatenate([self.fraction[:0], *(self.fraction[at] for at in of)])
+        )
         offset = np.concatenate([[0], np.cumsum(sizes)])
-        at = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
-        return Pieces(
-            self.crater[which], self.region[which], self.place[which], offset,
-            self.values[:, at], self.mask[:, at], None if self.fraction is None else self.fraction[at],
-        )  # fmt: skip
+        return Pieces(self.crater[which], self.region[which], self.place[which], offset, values, mask, fraction)
 
 
 @dataclass(frozen=True, eq=False)
