@@ -118,12 +118,12 @@ def run_plan(raster: str, craters: str) -> dict:
     return {"inner": planned - start, "bytes": size / len(cdb), "tasks": sum(map(len, ours.values()))}
 
 
-def table_of(craters: str, smallest_km: float = 0.0, count: int = 0):
-    """The table, or its craters from some diameter on, or a sample of them."""
+def table_of(craters: str, smallest_km: float = 0.0, count: int = 0, largest_km: float = np.inf):
+    """The table, or its craters of some diameters, or a sample of them."""
     import xcrater
 
     table = pd.read_parquet(craters)
-    table = table[table["DIAM_CIRC_IMG"] >= smallest_km]
+    table = table[table["DIAM_CIRC_IMG"].between(smallest_km, largest_km)]
     cdb = xcrater.CraterDatabase(table.sample(min(count or len(table), len(table)), random_state=1), "moon", units="km")
     for name, (inner, outer) in REGIONS.items():
         cdb.add_annuli(name, inner, outer, nvert=None)
@@ -148,11 +148,11 @@ def run_container(raster: str, craters: str) -> dict:
     return {"inner": made - start, "more": peak, "each": (time.perf_counter() - looked) / 1000}
 
 
-def run_blocks(raster: str, craters: str, regions: list[str]) -> dict:
-    """Every masked array, batch by batch."""
+def run_blocks(raster: str, craters: str, regions: list[str], largest_km: float) -> dict:
+    """Every masked array of the smaller craters, batch by batch."""
     import xcrater
 
-    cdb, da = table_of(craters), xcrater.open_mosaic(raster)
+    cdb, da = table_of(craters, largest_km=largest_km), xcrater.open_mosaic(raster)
     start = time.perf_counter()
     arrays = da.craters.get_arrays(cdb, regions, coverage="center")
     blocks = sum(frame.size for frame in arrays.iter_computed(batch=50_000))
@@ -362,8 +362,8 @@ def main() -> None:
         peers = {}
     large, some = (50.0, 200) if options.small else (5.0, 20_000)
     pixels = {
-        "arrays of the rim": ["run_blocks", raster, craters, ["rim"]],
-        "arrays of all regions": ["run_blocks", raster, craters, list(REGIONS)],
+        "arrays of the rim, craters to 20 km": ["run_blocks", raster, craters, ["rim"], 20.0],
+        "arrays of all regions, craters to 20 km": ["run_blocks", raster, craters, list(REGIONS), 20.0],
     } | {
         f"{title}, craters from {large:g} km": ["run_operation", raster, craters, name, large, 0]
         for name, title in {

@@ -532,7 +532,7 @@ class CraterArrays:
         return self._alone[self.regions.index(region)].element(crater)
 
 
-AHEAD = 8
+AHEAD = 4
 """Tiles that are computed at once by `CraterArrays.iter_blocks`."""
 
 
