@@ -96,3 +96,8 @@ def test_all_threads_see_the_same():
         thread.start()
         thread.join()
     assert seen == [12]
+
+
+def test_the_default_memory_is_the_documented_one():
+    assert 'default "1 GiB"' in (set_options.__doc__ or "")
+    assert get_option("memory") == 2**30

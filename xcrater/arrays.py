@@ -401,7 +401,9 @@ class CraterArrays:
 
         Notes
         -----
-        Memory holds a batch, the tiles being read, and what was read of craters that reach on to tiles yet to come.
+        Memory holds a batch, the tiles being read, and what was read of craters that reach on to tiles yet to come: the
+        pixels of their bounding boxes, a value and a byte each, which for regions of great basins is gigabytes. Leave
+        these out (``arrays.loc[diameter < 100]``), or take `map` or statistics of them, which need less.
         Tiles are read with dask's scheduler, the next ones while a batch is being used.
 
         Examples

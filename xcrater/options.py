@@ -67,7 +67,7 @@ _CHECKS: dict[str, Callable[[object], int | str | None]] = {
     "memory": _checked_memory,
 }
 _lock = threading.Lock()
-_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched", "memory": 2**29}
+_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched", "memory": 2**30}
 
 
 def _checked_name(name: str) -> str:
