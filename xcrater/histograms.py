@@ -141,11 +141,11 @@ def _gather(block, codes, clean, runs, first, stop, window, least, out):
         if clean:
             row, to = block[r, a:b], out[n : n + b - a]
             for c in range(to.size):
-                to[c] = row[c] - least
+                to[c] = np.int64(row[c]) - least
             n += to.size
         else:
             for c in range(a, b):  # rather than a branch that cannot be foreseen
-                out[n] = block[r, c] - least
+                out[n] = np.int64(block[r, c]) - least
                 n += codes[r, c] == VALID
     return n
 
