@@ -153,7 +153,7 @@ class Pixels:
     def setup(self, operation: str) -> None:
         self.cdb = lunar_craters(5_000)
         few = tutorial.synthetic_craters("moon", 50)
-        self.da = tutorial.synthetic_mosaic("moon", ppd=16, craters=few, chunks=1440, dtype="int16").persist()
+        self.da = tutorial.synthetic_mosaic("moon", ppd=8, craters=few, chunks=720, dtype="int16").persist()
         self.run(operation)
 
     def run(self, operation: str) -> None:
