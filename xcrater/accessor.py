@@ -629,7 +629,7 @@ class CratersAccessor:
         Notes
         -----
         A crater whose regions lie on one tile is finished where the tile is read: only its results go further. Pixels
-        of others are put together at the end.
+        of others are put together, and the function is called, with the last of their tiles.
 
         Examples
         --------

@@ -693,7 +693,7 @@ class RegionArrays:
         Parameters
         ----------
         func : callable
-            Masked array -> number. It is called where tiles are read, for a crater on several tiles at the end.
+            Masked array -> number. It is called where tiles are read, for a crater on several with the last of these.
         dtype : dtype
             Of the results.
 
