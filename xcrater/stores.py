@@ -3,7 +3,7 @@
 A group per region holds flat arrays: ``values``, ``mask`` and, where asked for, ``coverage`` of one crater after
 another; and for each of these entries its ``window`` on the raster and, in ``offset``, where it begins and ends. At
 the root, ``crater`` has each entry's position in the table, as entries come in the order in which tiles completed
-them. The group ``craters`` is the table, as xarray writes it; what the raster and the regions were is in the attributes.
+them. The group ``craters`` is the table, as xarray writes it; what raster and regions were is in the attributes.
 """
 
 from __future__ import annotations
