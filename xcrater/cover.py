@@ -74,6 +74,15 @@ PROFILE = P + _LONG + 1
 """Length of a disc's profile: its kind; rows in a radius, row coordinate of the centre, columns per radian; where it is
 widest, in radii southward or northward as rows go, and how wide; and of the polynomials g and p, the coefficients."""
 
+FILL = 8
+"""Arrays below are that much longer than what they hold, so that loops are over whole vectors."""
+
+
+@inlined
+def _filled(n):
+    """A number of elements, filled up to whole vectors: what is left over would take longer than all the rest."""
+    return (n + FILL - 1) // FILL * FILL
+
 
 @inlined
 def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
@@ -183,8 +192,8 @@ def _area_between(profile, count, a, b):
     return profile[ARC] * angle - (b - a) * slope * at_b + x * (b - a) * quotient
 
 
-# The loops below are short, without branches and over arrays that begin where they do, which is what the vectoriser
-# takes; the number of coefficients has to be a constant in each.
+# The loops below are short, without branches and over arrays that begin where they do and hold whole vectors, which is
+# what the vectoriser takes; the number of coefficients has to be a constant in each.
 
 
 @inlined
@@ -228,22 +237,25 @@ def _crossings(profile, sign, away, out):
 
 
 @inlined
-def _areas_to(profile, count, rows, parts, areas):
+def _beyonds_of(profile, count, sign, away, rows, at, out):
     radius, middle = profile[RADIUS], profile[MIDDLE]
-    for i in range(areas.size):
-        start = (rows[i] - middle) / radius
-        areas[i] = radius * _area_between(profile, count, min(max(start, -1.0), parts[i]), parts[i])
+    for i in range(out.size):
+        s = at[i]
+        v = rows[i] - middle + (1.0 if sign < 0.0 else 0.0)
+        end = min(max(v / radius, -1.0), 1.0)
+        a, b = (s, max(s, end)) if sign < 0.0 else (min(s, end), s)
+        out[i] = radius * _area_between(profile, count, a, b) - abs(i + away) * abs(v - radius * s)
 
 
 @jit
-def _crossing_areas(profile, rows, parts, areas):
-    """The disc's area on one side between the start of each row and a crossing in it."""
+def _crossing_beyonds(profile, sign, away, rows, at, out):
+    """Integral of the half-width less the distance of an edge, from a crossing to the row's end (sign -1) or start."""
     if profile[COUNT] == _SHORT:
-        _areas_to(profile, _SHORT, rows, parts, areas)
+        _beyonds_of(profile, _SHORT, sign, away, rows, at, out)
     elif profile[COUNT] == _MIDDLE:
-        _areas_to(profile, _MIDDLE, rows, parts, areas)
+        _beyonds_of(profile, _MIDDLE, sign, away, rows, at, out)
     else:
-        _areas_to(profile, _LONG, rows, parts, areas)
+        _beyonds_of(profile, _LONG, sign, away, rows, at, out)
 
 
 @inlined
@@ -291,53 +303,88 @@ def _row_half_widths(profile, row_start, contained, touched):
         _half_widths_of(profile, _LONG, row_start, contained, touched)
 
 
-@jit
-def disc_lists(u, profile, nodes, count, first, stop, left, lists):
-    """Where the edges of columns [first, stop) cross a disc around column u.
+BEFORE, BEYOND_BEFORE, AFTER, BEYOND_AFTER, PLACE, LISTS = range(6)
+"""A disc's lists: of each edge of columns, the row in which it enters the disc, before the widest place, and the disc's
+area beyond the edge in this row; the row in which it leaves the disc, and the area beyond it there; scratch space."""
 
-    Fills ``lists[:, column - left]`` with the row, the part of the row before the crossing and the disc's area in that
-    part on one side of the meridian, of the crossing before and of that after the disc is widest. Rows are infinite
-    where an edge passes the disc by.
+
+@jit
+def disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, stop, left, lists):
+    """Where the edges of columns [first, stop) cross a disc around column u, to ``lists[:, column - left]``.
+
+    An edge that passes the disc by leaves it, in row -inf, before it enters it, in row inf. Of crossings outside of
+    rows [row_start, row_stop) only the side is told. ``areas``, of these rows, are those of the disc on one side of
+    its meridian.
     """
+    away = first - u
     if profile[KIND] == SERIES:
-        radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
-        away = first - u
+        radius, middle, widest, top = profile[RADIUS], profile[MIDDLE], profile[WIDEST], profile[TOP]
+        a, b = first - left, first - left + _filled(stop - first)
+        at = lists[PLACE, a:b]
         for side in range(2):
             sign = 2.0 * side - 1.0
-            rows = lists[3 * side, first - left : stop - left]
-            parts = lists[3 * side + 1, first - left : stop - left]
-            _crossings(profile, sign, away, parts)
+            rows, beyond = lists[2 * side, a:b], lists[2 * side + 1, a:b]
+            beside = (row_start - middle) / radius > top if side == 0 else (row_stop - middle) / radius < top
+            if not beside:
+                _crossings(profile, sign, away, at)
+                for i in range(rows.size):
+                    rows[i] = math.floor(middle + radius * at[i])
+                _crossing_beyonds(profile, sign, away, rows, at, beyond)
             for i in range(rows.size):
-                rows[i] = math.floor(middle + radius * parts[i])
-            _crossing_areas(profile, rows, parts, lists[3 * side + 2, first - left : stop - left])
-            for i in range(parts.size):
-                parts[i] = radius * parts[i] - (rows[i] - middle)
-            for i in range(rows.size):
-                rows[i] = rows[i] if abs(i + away) < widest else -sign * np.inf
-        return
+                row = (row_stop if side else row_start - 1.0) if beside else rows[i]
+                rows[i] = row if abs(i + away) < widest else -sign * np.inf
+    else:
+        _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, stop - first, first - left, lists)
+    # Where an edge enters and leaves within one row, among the outermost.
+    i, last = first - left, stop - left - 1
+    while i <= last and i + left < u and lists[BEFORE, i] >= lists[AFTER, i]:
+        _join_crossings(abs(i + left - u), areas, row_start, row_stop, i, lists)
+        i += 1
+    while last >= i and last + left >= u and lists[BEFORE, last] >= lists[AFTER, last]:
+        _join_crossings(abs(last + left - u), areas, row_start, row_stop, last, lists)
+        last -= 1
+
+
+@inlined
+def _join_crossings(d, areas, row_start, row_stop, i, lists):
+    row = lists[BEFORE, i]
+    if row == lists[AFTER, i] and row_start <= row < row_stop:
+        rest = areas[int(row) - row_start] - d
+        lists[BEYOND_BEFORE, i] = lists[BEYOND_AFTER, i] = lists[BEYOND_BEFORE, i] + lists[BEYOND_AFTER, i] - rest
+
+
+@inlined
+def _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, number, at, lists):
+    """`disc_lists` of a polygon."""
     widest = int(profile[TOP])
-    for i in range(first - left, stop - left):
-        d = abs(i + left - u)
-        for side in range(2):
-            rows, parts, areas = lists[3 * side], lists[3 * side + 1], lists[3 * side + 2]
-            rows[i] = np.inf if side == 0 else -np.inf
+    for side in range(2):
+        rows, beyond = lists[2 * side], lists[2 * side + 1]
+        j = 0 if side == 0 else count - 2
+        for i in range(number):
+            d = abs(i + away)
             if d >= nodes[NODE_HALF, widest]:
+                rows[at + i] = np.inf if side == 0 else -np.inf
                 continue
+            # The piece from the previous edge of columns on
             if side == 0:
-                j = 0
                 while nodes[NODE_HALF, j + 1] <= d:
                     j += 1
+                while nodes[NODE_HALF, j] > d:
+                    j -= 1
             else:
-                j = count - 2
                 while nodes[NODE_HALF, j] <= d:
                     j -= 1
+                while nodes[NODE_HALF, j + 1] > d:
+                    j += 1
             v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
             v2, h2 = nodes[NODE_ROW, j + 1], nodes[NODE_HALF, j + 1]
             v = v1 + (d - h1) / (h2 - h1) * (v2 - v1)
             v = min(max(v, v1), v2)
-            rows[i] = math.floor(v)
-            parts[i] = v - rows[i]
-            areas[i] = _polygon_area(nodes, j, rows[i], v, d)
+            row = math.floor(v)
+            rows[at + i] = row
+            if row_start <= row < row_stop:
+                area = _polygon_area(nodes, j, row, v, d) - d * (v - row)
+                beyond[at + i] = areas[row - row_start] - d - area if side == 0 else area
 
 
 @inlined
@@ -514,7 +561,7 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
     if profile[KIND] == SERIES:
-        a, b = row_start - first, row_stop - first
+        a, b = row_start - first, row_start - first + _filled(row_stop - row_start)
         _row_areas(profile, row_start, areas[e, a:b])
         _row_half_widths(profile, row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
         return
@@ -588,13 +635,13 @@ def _beyond(profile, nodes, count, row, grid, d):
 
 
 @inlined
-def _beyond_listed(lists, e, at, row, area, d):
+def _beyond_listed(lists, at, row, area, d):
     """The same of a disc with lists: of the edge of columns number ``at``, at a distance of d."""
-    before, after = lists[e, 0, at], lists[e, 3, at]
-    w, part = (lists[e, 5, at], lists[e, 4, at]) if after == row else (area, 1.0)
-    less, left_out = (lists[e, 2, at], lists[e, 1, at]) if before == row else (0.0, 0.0)
-    beyond = max(0.0, w - less - d * (part - left_out))
-    return 0.0 if (before > row) | (after < row) else beyond
+    before, after = lists[BEFORE, at], lists[AFTER, at]
+    beyond = area - d if (before < row) & (row < after) else 0.0
+    beyond = lists[BEYOND_AFTER, at] if after == row else beyond
+    beyond = lists[BEYOND_BEFORE, at] if before == row else beyond
+    return max(0.0, beyond)
 
 
 @inlined
@@ -617,9 +664,9 @@ def cover_row(u, e, i, row, profiles, nodes, nvert, grid, areas, lists, start, s
         lat_a, lat_b = row_latitudes(grid, row)
         height = abs(lat_b - lat_a) / abs(grid[1])
         per_row = 1.0 if height > 1.0 - SLACK else 1.0 / height
-        before = _beyond_listed(lists, e, start - left, row, area, abs(x))
+        before = _beyond_listed(lists[e], start - left, row, area, abs(x))
         for c in range(start - left, stop - left):
-            after = _beyond_listed(lists, e, c + 1, row, area, abs(x + 1.0))
+            after = _beyond_listed(lists[e], c + 1, row, area, abs(x + 1.0))
             covered = 2.0 * area - before - after if (x < 0.0) & (x > -1.0) else abs(before - after)
             out[e, c] = min(covered * per_row, 1.0)
             before = after
@@ -647,8 +694,8 @@ def _cover_unlisted(u, profile, nodes, nvert, row, grid, start, stop, left, out)
 
 
 @inlined
-def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, left, right, lists):
-    """`disc_lists` of disc e, of those columns within [left, right) where it ends in some rows."""
+def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nvert, areas, left, right, lists):
+    """`disc_lists` of disc e in rows [i_first, i_stop) from ``first`` on, of columns where it ends in some of them."""
     if not is_listed(profiles[e]):
         return
     widest, narrowest = -1.0, np.inf
@@ -657,7 +704,7 @@ def list_disc(u, e, i_first, i_stop, half, half_turn, profiles, nodes, nvert, le
         narrowest = min(narrowest, half[2 * e, i])
     a, c, d, b = row_bounds(u, narrowest, widest, half_turn, left, right)
     if a < b:
-        at = (u, profiles[e], nodes[e], nvert // 2 + 1)
+        at = (u, profiles[e], nodes[e], nvert // 2 + 1, areas[e, i_first:], first + i_first, first + i_stop)
         disc_lists(*at, a, min(c, b) + 1, left, lists[e])
         if c < d:
             disc_lists(*at, d, b + 1, left, lists[e])
@@ -719,7 +766,9 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
         if k_first == k_last:  # else the lists are made for each row
             for e in range(count):
                 u = u0 + k * grid[2]
-                list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, left, right, lists)
+                list_disc(
+                    u, e, first, 0, stop - first, half, half_turn, profiles, nodes, nvert, areas, left, right, lists
+                )  # fmt: skip
     for row in range(first, stop):
         i = row - first
         begun = n
@@ -731,7 +780,9 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
                 ia, ic, id, ib = row_bounds(u, half[0, i], half[1, i], half_turn, left, right)
             for e in range(count):
                 if k_first < k_last:
-                    list_disc(u, e, i, i + 1, half, half_turn, profiles, nodes, nvert, left, right, lists)
+                    list_disc(
+                        u, e, first, i, i + 1, half, half_turn, profiles, nodes, nvert, areas, left, right, lists
+                    )  # fmt: skip
                 at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
                 if e == outer_disc:
                     cover_row(*at, a, c, left, cover)
@@ -773,8 +824,8 @@ def cover_scratch(window, grid, nvert, edges=2):
         tables,
         np.stack([node_scratch(nvert)] * edges),
         np.empty((edges, PROFILE)),
-        np.full((2 * edges, rows), -1.0),
-        np.empty((edges, rows)),
-        np.empty((edges, 6, columns + 1)),
+        np.full((2 * edges, rows + FILL), -1.0),
+        np.empty((edges, rows + FILL)),
+        np.empty((edges, LISTS, columns + 1 + FILL)),
         np.empty((edges, columns)),
     )

@@ -505,7 +505,7 @@ def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, 
     """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
     left, right, half_turn = window[2], window[3], 0.5 * grid[2]
     for e in range(count):
-        list_disc(u, e, 0, stop - first, half, half_turn, profiles, nodes, nvert, left, right, lists)
+        list_disc(u, e, first, 0, stop - first, half, half_turn, profiles, nodes, nvert, areas, left, right, lists)
     for row in range(first, stop):
         i, r = row - first, row - window[0]
         ia = ic = id = ib = left  # of the disc before: empty
