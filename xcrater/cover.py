@@ -29,6 +29,7 @@ from xcrater.spans import (
     _arcsine_ratio,
     disc_half_widths,
     node_scratch,
+    polygon_nodes,
     region_rows,
     row_tables,
 )
@@ -551,25 +552,41 @@ def row_latitudes(grid, row):
 
 
 @jit
-def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
-               areas):  # fmt: skip
+def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas):
     """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
 
-    Fills ``profiles[e]``; the half-widths of pixels contained and touched, ``half[2 * e : 2 * e + 2, row - first]``;
-    and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian, ``areas[e, row - first]``.
+    Fills ``profiles[e]`` and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian,
+    ``areas[e, row - first]``. Returns whether it is for this one.
     """
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
     if profile[KIND] == SERIES:
+        a = row_start - first
+        _row_areas(profile, row_start, areas[e, a : a + _filled(row_stop - row_start)])
+    elif profile[KIND] == POLYGON:
+        count = polygon_nodes(lat0, rho, nvert, grid[0], grid[1], profile[COLUMNS], nodes[e])
+        _list_polygon(profile, nodes[e], count, row_start, row_stop, row_start - first, e, areas)
+    return is_listed(profile)
+
+
+@inlined
+def is_listed(profile):
+    """Whether `disc_lists` is for a disc."""
+    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
+
+
+@jit
+def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
+               areas):  # fmt: skip
+    """`prepare_disc`, and half-widths of pixels contained and touched: ``half[2 * e : 2 * e + 2, row - first]``."""
+    prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas)
+    if profiles[e, KIND] == SERIES:
         a, b = row_start - first, row_start - first + _filled(row_stop - row_start)
-        _row_areas(profile, row_start, areas[e, a:b])
-        _row_half_widths(profile, row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
+        _row_half_widths(profiles[e], row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
         return
     at = (lat0, rho, nvert)
     disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
     disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1)
-    if profile[KIND] == POLYGON:
-        _list_polygon(profile, nodes[e], nvert // 2 + 1, row_start, row_stop, row_start - first, e, areas)
 
 
 @inlined
@@ -645,12 +662,6 @@ def _beyond_listed(lists, at, row, area, d):
 
 
 @inlined
-def is_listed(profile):
-    """Whether `disc_lists` is for a disc."""
-    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
-
-
-@inlined
 def cover_row(u, e, i, row, profiles, nodes, nvert, grid, areas, lists, start, stop, left, out):
     """Covered fraction of the pixels [start, stop) of a row, number i, by disc e, to ``out[e, column - left]``.
 
@@ -708,6 +719,109 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nv
         disc_lists(*at, a, min(c, b) + 1, left, lists[e])
         if c < d:
             disc_lists(*at, d, b + 1, left, lists[e])
+
+
+@inlined
+def disc_reach(profile, nodes):
+    """Greatest half-width of a disc with lists."""
+    return profile[WIDEST] if profile[KIND] == SERIES else nodes[NODE_HALF, int(profile[TOP])]
+
+
+@inlined
+def disc_columns(u, profile, nodes, row_start, row_stop, left, right):
+    """Edges of columns, among [left, right], that cross a disc with lists in rows [row_start, row_stop).
+
+    Returns the first and the last of them west of the meridian, then east of it. Those in between are in the disc.
+    """
+    west, east = math.floor(u), math.floor(u) + 1.0
+    if profile[KIND] == SERIES:
+        count, radius, middle = int(profile[COUNT]), profile[RADIUS], profile[MIDDLE]
+        a, b = (row_start - middle) / radius, (row_stop - middle) / radius
+        h = _half_width(profile, count, max(a, -1.0)), _half_width(profile, count, min(b, 1.0))
+        widest = profile[WIDEST] if a <= profile[TOP] <= b else max(h)
+        if a > -1.0 and b < 1.0:
+            narrowest = min(h) * (1.0 - 1e-12) - 1e-9
+            if narrowest > 0.0:
+                west, east = min(west, math.floor(u - narrowest)), max(east, math.ceil(u + narrowest))
+    else:
+        widest = disc_reach(profile, nodes)
+    return (
+        int(max(math.floor(u - widest) + 1.0, left)),
+        int(min(west, right)),
+        int(max(east, left)),
+        int(min(math.ceil(u + widest) - 1.0, right)),
+    )
+
+
+@jit
+def list_columns(u, profile, nodes, nvert, areas, row_start, row_stop, columns, left, lists):
+    """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
+    a, b, c, d = columns
+    at = (u, profile, nodes, nvert // 2 + 1, areas, row_start, row_stop)
+    if a > b or c > d or c == b + 1:
+        a, b, c, d = (a, d, 1, 0) if a <= b and c <= d else (a, b, 1, 0) if a <= b else (c, d, 1, 0)
+    if a <= b:
+        disc_lists(*at, a, b + 1, left, lists)
+        if c <= d:
+            disc_lists(*at, c, d + 1, left, lists)
+    for edge in (columns[0] - 1 - left, columns[3] + 1 - left):
+        lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
+
+
+@jit
+def _tally_crossings(lists, begin, end, row_start, entered, gone):
+    """Count, of the edges of columns [begin, end), those in the disc before each row and those after it.
+
+    ``entered[i]`` are those that entered it before row i, and ``gone[i]`` those that leave it after row i - 2. Both
+    are of so many rows and two.
+    """
+    n = entered.size - 2
+    entered[:] = 0
+    gone[:] = 0
+    for k in range(begin, end):
+        entered[int(min(max(lists[BEFORE, k] - row_start + 1.0, 0.0), n + 1.0))] += 1
+        gone[int(min(max(lists[AFTER, k] - row_start + 1.0, 0.0), n + 1.0))] += 1
+    for i in range(1, n + 2):
+        entered[i] += entered[i - 1]
+        gone[n + 1 - i] += gone[n + 2 - i]
+
+
+@jit
+def disc_bounds(u, lists, columns, row_start, left, right, origin, tally, bounds):
+    """Columns [a, b) that a disc with lists touches in each row from row_start on, and the edges c to d in it.
+
+    They go to ``bounds[:, row - row_start]`` as a, c, d, b. The pixels [c, d) are those that it holds. All by the
+    lists alone, so that rounding, wherever it puts a crossing, neither loses a pixel nor has it twice.
+    """
+    n = bounds.shape[1]
+    a, b, c, d = columns
+    entered, gone = tally[0, : n + 2], tally[1, : n + 2]
+    _tally_crossings(lists, a - origin, b + 1 - origin, row_start, entered, gone)
+    for i in range(n):
+        bounds[0, i] = max(b - min(entered[i + 1], gone[i + 1]), left) if b >= left else left
+        bounds[1, i] = b + 1 - min(entered[i], gone[i + 2]) if b >= left else left
+    _tally_crossings(lists, c - origin, d + 1 - origin, row_start, entered, gone)
+    for i in range(n):
+        bounds[2, i] = c - 1 + min(entered[i], gone[i + 2]) if c <= right else right
+        bounds[3, i] = min(c + min(entered[i + 1], gone[i + 1]), right) if c <= right else right
+
+
+@inlined
+def _beyond_edge(u, lists, columns, origin, row, area, edge):
+    a, b, c, d = columns
+    if edge < a or edge > d:
+        return 0.0
+    if b < edge < c:
+        return area - abs(edge - u)
+    return _beyond_listed(lists, edge - origin, row, area, abs(edge - u))
+
+
+@inlined
+def covered_part(u, lists, columns, origin, row, area, column):
+    """Covered fraction of a pixel that a disc with lists touches and does not hold."""
+    west = _beyond_edge(u, lists, columns, origin, row, area, column)
+    east = _beyond_edge(u, lists, columns, origin, row, area, column + 1)
+    return 2.0 * area - west - east if column < u < column + 1 else abs(west - east)
 
 
 EMPTY = 1e-13
@@ -815,17 +929,20 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     return n
 
 
+def disc_scratch(rows, columns, edges):
+    """Arrays that the lists of discs need: (profiles, areas, lists)."""
+    return (
+        np.empty((edges, PROFILE)),
+        np.empty((edges, rows + FILL)),
+        np.empty((edges, LISTS, columns + 4 + FILL)),
+    )
+
+
 def cover_scratch(window, grid, nvert, edges=2):
     """Arrays that a window's discs need: (tables, nodes, profiles, half, areas, lists, cover)."""
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED, tables[0], tables[1], tables[2])
-    return (
-        tables,
-        np.stack([node_scratch(nvert)] * edges),
-        np.empty((edges, PROFILE)),
-        np.full((2 * edges, rows + FILL), -1.0),
-        np.empty((edges, rows + FILL)),
-        np.empty((edges, LISTS, columns + 1 + FILL)),
-        np.empty((edges, columns)),
-    )
+    profiles, areas, lists = disc_scratch(rows, columns, edges)
+    nodes, half = np.stack([node_scratch(nvert)] * edges), np.full((2 * edges, rows + FILL), -1.0)
+    return tables, nodes, profiles, half, areas, lists, np.empty((edges, columns))

@@ -11,15 +11,29 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
-from xcrater.cover import EMPTY, copies, cover_row, disc_edges, list_disc, region_runs, row_bounds
+from xcrater.cover import (
+    BEFORE,
+    EMPTY,
+    copies,
+    covered_part,
+    disc_bounds,
+    disc_columns,
+    disc_reach,
+    disc_scratch,
+    list_columns,
+    prepare_disc,
+    region_runs,
+)
 from xcrater.polygons import polygon_bound, polygon_runs
 from xcrater.spans import (
     CENTER,
     EXACT,
+    SLACK,
     _columns,
     disc_lanes,
     edge_half_widths,
     nested_lanes,
+    node_scratch,
     region_rows,
     region_spans,
     row_spans,
@@ -415,6 +429,9 @@ def _exact_variance(n, total, sq_high, sq_low):
     return (high * 4294967296.0 + low) / n - rest * rest
 
 
+MOST_LANES = OUTSIDE - 4 * LANES
+"""Columns of a disc whose bounds fit in lanes."""
+
 CELLS = 512
 """Partly covered pixels of a ring that are put by before they are summed."""
 
@@ -451,86 +468,106 @@ def _merge_cells(cells, e, n, held, t):
 
 
 @inlined
-def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
+def _put_by(x, code, w, cells, filled, e, held):
     """Put a partly covered pixel of ring e by, to be summed."""
     if w <= EMPTY:
         return
-    if clean or codes[r, c] == VALID:
+    if code == VALID:
         n = filled[e]
         cells[0, e, n] = w
-        cells[1, e, n] = block[r, c]
+        cells[1, e, n] = x
         filled[e] = n + 1
         if n + 1 == CELLS:
             _merge_cells(cells, e, CELLS, held, e)
             filled[e] = 0
-    elif codes[r, c] == NODATA:
+    elif code == NODATA:
         held[e, MISSING] += w
     else:
         held[e, NANS] += w
 
 
+@inlined
+def _put_part(block, codes, clean, u, first, e, i, column, w, columns, origin, lists, areas, bounds, window, cells,
+              filled, held):  # fmt: skip
+    """Put by a pixel of row i that disc e covers partly: of its ring, and of the next where the next disc holds it."""
+    r, c = first + i - window[0], column - window[2]
+    code = VALID if clean else codes[r, c]
+    x = block[r, c]
+    w = min(w, 1.0)
+    inside = w
+    if e > 0 and bounds[e - 1, 0, i] <= column < bounds[e - 1, 3, i]:
+        if bounds[e - 1, 1, i] <= column < bounds[e - 1, 2, i]:
+            inside = 0.0
+        else:
+            at = columns[e - 1, 0], columns[e - 1, 1], columns[e - 1, 2], columns[e - 1, 3]
+            inside -= covered_part(u, lists[e - 1], at, origin, first + i, areas[e - 1, i], column)
+    _put_by(x, code, inside, cells, filled, e, held)
+    if e + 1 < filled.size and bounds[e + 1, 1, i] <= column < bounds[e + 1, 2, i]:
+        _put_by(x, code, 1.0 - w, cells, filled, e + 1, held)
+
+
+@inlined
+def _cover_rings(block, codes, clean, u, first, reach, columns, origin, lists, areas, bounds, window, cells, filled,
+                 held):  # fmt: skip
+    """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u.
+
+    On either side of the meridian each one is next to a crossing in its row, on the outside of the edge of columns;
+    or it is the outermost of those whose inner edge lies in the disc. And then there is the one on the meridian.
+    """
+    left, right, middle = window[2], window[3], math.floor(u)
+    for e in range(filled.size):
+        low, high = float(first + reach[e, 0]), float(first + reach[e, 1])
+        for side in range(2):
+            begin, end = (max(columns[e, 0], left + 1), columns[e, 1] + 1) if side == 0 else (
+                columns[e, 2], min(columns[e, 3] + 1, right)
+            )  # fmt: skip
+            outward, shift = (-1, -1) if side == 0 else (1, 0)
+            for turn in range(2):
+                rows, beyond = lists[e, 2 * turn], lists[e, 2 * turn + 1]
+                for k in range(begin - origin, end - origin):
+                    row = rows[k]
+                    if low <= row < high and (turn == 0 or lists[e, BEFORE, k] != row):
+                        w = beyond[k] - (beyond[k + outward] if rows[k + outward] == row else 0.0)
+                        _put_part(
+                            block, codes, clean, u, first, e, int(row) - first, k + origin + shift, w, columns, origin,
+                            lists, areas, bounds, window, cells, filled, held,
+                        )  # fmt: skip
+        at = columns[e, 0], columns[e, 1], columns[e, 2], columns[e, 3]
+        for i in range(reach[e, 0], reach[e, 1]):
+            c, d = bounds[e, 1, i], bounds[e, 2, i]
+            for which in range(3):
+                column = c - 1 if which == 0 else d if which == 1 else middle
+                wanted = (left < c <= min(middle, right)) if which == 0 else (
+                    (max(middle + 1, left) <= d < right) if which == 1 else
+                    (left <= middle < right and not (c <= middle < d))
+                )  # fmt: skip
+                if wanted:
+                    w = covered_part(u, lists[e], at, origin, first + i, areas[e, i], column)
+                    _put_part(
+                        block, codes, clean, u, first, e, i, column, w, columns, origin, lists, areas, bounds, window,
+                        cells, filled, held,
+                    )  # fmt: skip
+
+
 @jit
-def _cover_lanes(u, contained, touched, half_turn, left, right, origin, lanes):
-    """Bounds in lanes of what a disc holds and touches, within columns [left, right): ``lanes[:, 1]``, ``lanes[:, 2]``.
+def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
+    """Bounds in lanes of what a disc holds and touches in n rows: ``lanes[:, 1]``, ``lanes[:, 2]``.
 
     Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches. A loop without
     branches, for the vectoriser.
     """
-    hole_first, hole_stop = lanes[0, 0, : touched.size], lanes[1, 0, : touched.size]
-    held_first, held_stop = lanes[0, 1, : touched.size], lanes[1, 1, : touched.size]
-    first, stop = lanes[0, 2, : touched.size], lanes[1, 2, : touched.size]
-    for row in range(touched.size):
-        h = min(touched[row], half_turn)
-        a, b = max(math.floor(u - h), left), min(math.ceil(u + h), right)
-        meets = (h >= 0.0) & (a < b)
-        first[row] = np.int32(a - origin if meets else OUTSIDE)
-        stop[row] = np.int32(b - origin if meets else NOWHERE)
-    for row in range(touched.size):
-        h = min(contained[row], half_turn)
-        c, d = max(math.ceil(u - h), left), min(math.floor(u + h), right)
-        holds = (h >= 0.0) & (c < d)
-        held_first[row] = np.int32(c - origin if holds else OUTSIDE)
-        held_stop[row] = np.int32(d - origin if holds else NOWHERE)
     pixels = 0
-    for row in range(touched.size):
-        c, d = int(held_first[row]), int(held_stop[row])
-        hole = min(int(hole_stop[row]), d) - max(int(hole_first[row]), c)
-        pixels += max(0, d - c) - (max(0, hole) if c < d else 0)
+    for i in range(n):
+        a, c, d, b = bounds[0, i], max(bounds[1, i], left), min(bounds[2, i], right), bounds[3, i]
+        meets, holds = a < b, c < d
+        lanes[0, 2, i] = np.int16(a - origin if meets else OUTSIDE)
+        lanes[1, 2, i] = np.int16(b - origin if meets else NOWHERE)
+        first, stop = (c - origin if holds else OUTSIDE), (d - origin if holds else NOWHERE)
+        lanes[0, 1, i] = np.int16(first)
+        lanes[1, 1, i] = np.int16(stop)
+        hole = min(np.int64(lanes[1, 0, i]), stop) - max(np.int64(lanes[0, 0, i]), first)
+        pixels += max(0, stop - first) - (max(0, hole) if holds else 0)
     return pixels
-
-
-@inlined
-def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
-                 lists, lanes, cover, cells, filled, partly):  # fmt: skip
-    """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
-    left, right, half_turn = window[2], window[3], 0.5 * grid[2]
-    for e in range(count):
-        list_disc(u, e, first, 0, stop - first, half, half_turn, profiles, nodes, nvert, areas, left, right, lists)
-    for row in range(first, stop):
-        i, r = row - first, row - window[0]
-        ia = ic = id = ib = left  # of the disc before: empty
-        for e in range(count):
-            if lanes[0, 2 * e + 2, i] >= lanes[1, 2 * e + 2, i]:
-                ia = ic = id = ib = left
-                continue
-            a, b = lanes[0, 2 * e + 2, i] + origin, lanes[1, 2 * e + 2, i] + origin
-            c = d = b
-            if lanes[0, 2 * e + 1, i] < lanes[1, 2 * e + 1, i]:
-                c, d = lanes[0, 2 * e + 1, i] + origin, lanes[1, 2 * e + 1, i] + origin
-            at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
-            cover_row(*at, a, c, left, cover)
-            cover_row(*at, d, b, left, cover)
-            for side in range(2):
-                for col in range(a if side == 0 else d, c if side == 0 else b):
-                    w = cover[e, col - left]
-                    if ia <= col < ib:
-                        w = 0.0 if ic <= col < id else w - cover[e - 1, col - left]
-                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
-                # Pixels whole in this disc and partly in the one before.
-                for col in range(max(ia if side == 0 else id, c), min(ic if side == 0 else ib, d)):
-                    w = 1.0 - cover[e - 1, col - left]
-                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
-            ia, ic, id, ib = a, c, d, b
 
 
 @inlined
@@ -573,8 +610,8 @@ def _to_weighted(exact, held, t, out, k):
 
 @jit
 def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, outer_edge, inner_edge,
-                       members, nvert, grid, window, buffers, scratch, start, partly_start, held, partly, image,
-                       out):  # fmt: skip
+                       members, nvert, grid, window, scratch, start, partly_start, held, partly, image, out,
+                       left_out):  # fmt: skip
     """Accumulate the pixels of every crater's regions, each by the fraction covered.
 
     Wholly covered pixels go the way of `accumulate`, by rings and vectors of lanes; those on a disc's edge one by one.
@@ -587,8 +624,6 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         Radius of each disc in crater radii, innermost first.
     outer_edge, inner_edge : ndarray, shape (k,)
         Discs that bound each region; -1 for no hole.
-    buffers : tuple of ndarray
-        From `xcrater.cover.cover_scratch`.
     scratch : tuple of ndarray
         From `covered_scratch`.
     partly_start : ndarray, shape (8,)
@@ -597,57 +632,70 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         Scratch space: one crater's rings, of whole pixels and of parts.
     out : ndarray, shape (n, images, regions, 8)
         The weighted accumulators.
+    left_out : ndarray of int64, shape (n,)
+        Filled with the craters that are left out: those close to a pole, and those of more lanes than there are.
 
     Returns
     -------
     int
-        The first crater, in this order, that needs more lanes than there are; their number if none does.
+        How many were left out.
     """
-    tables, nodes, profiles, half, areas, lists, cover = buffers
-    lanes, cells, filled, whole = scratch
-    count = edges.size
+    nodes, profiles, areas, lists, columns, reach, tally, bounds, lanes, cells, filled, whole = scratch
+    count, left, right = edges.size, window[2], window[3]
+    most = 0.5 * math.pi + abs(grid[1]) * SLACK
+    lost = 0
     for j in range(order.size):
         i = order[j]
         first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
-        widest = -1.0
+        rows = stop - first
+        listed = max(abs(grid[0] + grid[1] * first), abs(grid[0] + grid[1] * stop)) <= most
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
-            half[2 * e : 2 * e + 2, : stop - first] = -1.0
-            disc_edges(
-                e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
-                areas,
-            )  # fmt: skip
+            reach[e, 0], reach[e, 1] = a - first, b - first
+            listed &= prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
             filled[e] = 0
-        for row in range(stop - first):
-            widest = max(widest, half[2 * count - 1, row])
-        k_first, k_last = copies(u0[i], widest, grid[2], window[2], window[3])
+        widest = disc_reach(profiles[count - 1], nodes[count - 1]) if listed else np.inf
+        if min(2.0 * widest, float(right - left)) > MOST_LANES or not listed:
+            left_out[lost] = i
+            lost += 1
+            continue
+        k_first, k_last = copies(u0[i], widest, grid[2], left, right)
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
-            a, _, _, b = row_bounds(u, widest, widest, 0.5 * grid[2], window[2], window[3])
+            a, b = int(max(math.floor(u - widest), left)), int(min(math.ceil(u + widest), right))
             if a >= b:
                 continue
+            place = a - 2  # of the lists
+            for e in range(count):
+                begin, end = first + reach[e, 0], first + reach[e, 1]
+                at = disc_columns(u, profiles[e], nodes[e], begin, end, left, right)
+                columns[e, 0], columns[e, 1], columns[e, 2], columns[e, 3] = at
+                bounds[e, :2, :rows], bounds[e, 2:, :rows] = right, left  # nothing
+                if at[0] <= right and at[3] >= left:
+                    list_columns(
+                        u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], begin, end, at, place, lists[e]
+                    )
+                    disc_bounds(
+                        u, lists[e], at, begin, left, right, place, tally[:, : end - begin + 2],
+                        bounds[e, :, reach[e, 0] : reach[e, 1]],
+                    )  # fmt: skip
             wide = b - a > 4 * LANES
             if wide:
-                a -= (a - window[2]) % LANES
+                a -= (a - left) % LANES
             groups = (b - a + LANES - 1) // LANES
-            if groups * LANES >= OUTSIDE:
-                return j
-            origin = min(a, window[2] + block.shape[1] - groups * LANES)
+            origin = min(a, left + block.shape[1] - groups * LANES)
             for e in range(count):
-                whole[e] = _cover_lanes(
-                    u, half[2 * e, : stop - first], half[2 * e + 1, : stop - first], 0.5 * grid[2], float(window[2]),
-                    float(window[3]), origin, lanes[:, 2 * e : 2 * e + 3],
-                )  # fmt: skip
+                whole[e] = _bounds_to_lanes(bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3])
             _scan_whole(
                 block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
                 held,
             )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
-                lists, lanes, cover, cells, filled, partly,
+                block, codes, clean, u, first, reach, columns, place, lists, areas, bounds, window, cells, filled,
+                partly,
             )  # fmt: skip
         for e in range(count):
             if filled[e] > 0:
@@ -663,14 +711,26 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             _to_weighted(exact, held, 2 * count, partly, count)
             for slot in range(8):
                 out[i, image, members[k], slot] = partly[count, slot]
-    return order.size
+    return lost
 
 
-def covered_scratch(rows, edges):
-    """Arrays that `accumulate_covered` needs: lanes, pixels put by and their numbers, pixels held."""
+def covered_scratch(window, nvert, edges):
+    """Arrays that `accumulate_covered` needs for a window."""
+    rows, columns = window[1] - window[0], window[3] - window[2]
     lanes = np.empty((2, 2 * edges + 1, rows), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
-    return lanes, np.empty((2, edges, CELLS)), np.empty(edges, np.int64), np.empty(edges, np.int64)
+    return (
+        np.stack([node_scratch(nvert)] * edges),
+        *disc_scratch(rows, columns, edges),
+        np.empty((edges, 4), np.int64),
+        np.empty((edges, 2), np.int64),
+        np.empty((2, rows + 2), np.int64),
+        np.empty((edges, 4, rows), np.int64),
+        lanes,
+        np.empty((2, edges, CELLS)),
+        np.empty(edges, np.int64),
+        np.empty(edges, np.int64),
+    )
 
 
 @jit
