@@ -27,6 +27,7 @@ from xcrater.spans import (
     SLACK,
     TOUCHED,
     _arcsine_ratio,
+    _circle_half_width,
     disc_half_widths,
     node_scratch,
     polygon_nodes,
@@ -68,7 +69,7 @@ def _arcsine_polynomial(degree):
 
 _ARCSINE = _arcsine_polynomial(14)
 
-SERIES, QUADRATURE, POLYGON, LISTED_POLYGON, WHOLE = 0, 1, 2, 3, 4
+SERIES, QUADRATURE, POLYGON, LISTED_POLYGON, WHOLE, LISTED_CIRCLE = range(6)
 KIND, RADIUS, MIDDLE, COLUMNS, LAT0, RHO, TOP, WIDEST, ARC, COUNT = range(10)
 G, P = 10, 10 + _LONG
 PROFILE = P + _LONG + 1
@@ -76,7 +77,11 @@ PROFILE = P + _LONG + 1
 widest, in radii southward or northward as rows go, and how wide; and of the polynomials g and p, the coefficients."""
 
 FILL = 8
-"""Arrays below are that much longer than what they hold, so that loops are over whole vectors."""
+"""Elements that loops are over at a time: whole vectors."""
+
+SPACE = 24
+"""By how many elements scratch arrays are longer than a window: for `FILL`, for two beyond either end, and so that the
+beginnings of a few of them, of a window of a power of two, do not compete for one line of the processor's cache."""
 
 
 @inlined
@@ -238,25 +243,40 @@ def _crossings(profile, sign, away, out):
 
 
 @inlined
-def _beyonds_of(profile, count, sign, away, rows, at, out):
-    radius, middle = profile[RADIUS], profile[MIDDLE]
+def _beyonds_of(profile, count, sign, away, at, rows, out):
+    """Rows of crossings, and integrals of the half-width less the edge's distance from there to the row's end.
+
+    To its start, if the sign is 1.
+    """
+    radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
     for i in range(out.size):
-        s = at[i]
-        v = rows[i] - middle + (1.0 if sign < 0.0 else 0.0)
-        end = min(max(v / radius, -1.0), 1.0)
-        a, b = (s, max(s, end)) if sign < 0.0 else (min(s, end), s)
-        out[i] = radius * _area_between(profile, count, a, b) - abs(i + away) * abs(v - radius * s)
+        s, d = at[i], abs(i + away)
+        row = math.floor(middle + radius * s)
+        v = row - middle + (1.0 if sign < 0.0 else 0.0)
+        end = v / radius
+        a, b = (s, min(max(s, end), 1.0)) if sign < 0.0 else (max(min(s, end), -1.0), s)
+        out[i] = radius * _area_between(profile, count, a, b) - d * abs(v - radius * s)
+        rows[i] = row if d < widest else -sign * np.inf
 
 
 @jit
-def _crossing_beyonds(profile, sign, away, rows, at, out):
-    """Integral of the half-width less the distance of an edge, from a crossing to the row's end (sign -1) or start."""
+def _list_before(profile, away, at, rows, out):
     if profile[COUNT] == _SHORT:
-        _beyonds_of(profile, _SHORT, sign, away, rows, at, out)
+        _beyonds_of(profile, _SHORT, -1.0, away, at, rows, out)
     elif profile[COUNT] == _MIDDLE:
-        _beyonds_of(profile, _MIDDLE, sign, away, rows, at, out)
+        _beyonds_of(profile, _MIDDLE, -1.0, away, at, rows, out)
     else:
-        _beyonds_of(profile, _LONG, sign, away, rows, at, out)
+        _beyonds_of(profile, _LONG, -1.0, away, at, rows, out)
+
+
+@jit
+def _list_after(profile, away, at, rows, out):
+    if profile[COUNT] == _SHORT:
+        _beyonds_of(profile, _SHORT, 1.0, away, at, rows, out)
+    elif profile[COUNT] == _MIDDLE:
+        _beyonds_of(profile, _MIDDLE, 1.0, away, at, rows, out)
+    else:
+        _beyonds_of(profile, _LONG, 1.0, away, at, rows, out)
 
 
 @inlined
@@ -326,14 +346,16 @@ def disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, stop
             sign = 2.0 * side - 1.0
             rows, beyond = lists[2 * side, a:b], lists[2 * side + 1, a:b]
             beside = (row_start - middle) / radius > top if side == 0 else (row_stop - middle) / radius < top
-            if not beside:
-                _crossings(profile, sign, away, at)
+            if beside:
                 for i in range(rows.size):
-                    rows[i] = math.floor(middle + radius * at[i])
-                _crossing_beyonds(profile, sign, away, rows, at, beyond)
-            for i in range(rows.size):
-                row = (row_stop if side else row_start - 1.0) if beside else rows[i]
-                rows[i] = row if abs(i + away) < widest else -sign * np.inf
+                    row = row_stop if side else row_start - 1.0
+                    rows[i] = row if abs(i + away) < widest else -sign * np.inf
+                continue
+            _crossings(profile, sign, away, at)
+            if side == 0:
+                _list_before(profile, away, at, rows, beyond)
+            else:
+                _list_after(profile, away, at, rows, beyond)
     else:
         _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, stop - first, first - left, lists)
     # Where an edge enters and leaves within one row, among the outermost.
@@ -652,13 +674,17 @@ def _beyond(profile, nodes, count, row, grid, d):
 
 
 @inlined
+def _beyond_outer(lists, at, row):
+    """`_beyond_listed` of an edge that does not lie in the disc throughout the row."""
+    beyond = lists[BEYOND_AFTER, at] if lists[AFTER, at] == row else 0.0
+    return lists[BEYOND_BEFORE, at] if lists[BEFORE, at] == row else beyond
+
+
+@inlined
 def _beyond_listed(lists, at, row, area, d):
     """The same of a disc with lists: of the edge of columns number ``at``, at a distance of d."""
-    before, after = lists[BEFORE, at], lists[AFTER, at]
-    beyond = area - d if (before < row) & (row < after) else 0.0
-    beyond = lists[BEYOND_AFTER, at] if after == row else beyond
-    beyond = lists[BEYOND_BEFORE, at] if before == row else beyond
-    return max(0.0, beyond)
+    inside = (lists[BEFORE, at] < row) & (row < lists[AFTER, at])
+    return max(0.0, area - d if inside else _beyond_outer(lists, at, row))
 
 
 @inlined
@@ -722,88 +748,174 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nv
 
 
 @inlined
-def disc_reach(profile, nodes):
-    """Greatest half-width of a disc with lists."""
-    return profile[WIDEST] if profile[KIND] == SERIES else nodes[NODE_HALF, int(profile[TOP])]
+def list_circle(profile):
+    """Whether a circle too close to a pole for a series has lists all the same: one that holds not both of them."""
+    lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
+    if profile[KIND] != QUADRATURE or rho >= half_pi:
+        return False
+    profile[KIND] = LISTED_CIRCLE
+    away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
+    profile[WIDEST] = away * profile[COLUMNS]
+    return True
 
 
 @inlined
-def disc_columns(u, profile, nodes, row_start, row_stop, left, right):
+def _circle_crossings(profile, d):
+    """Latitudes between which an edge of columns at a distance d is in a circle, of a crater in the north.
+
+    That towards the pole may be beyond it: a point of the opposite meridian. The edge is where
+    ``n cos(lat - alpha) > cos rho``, the spherical law of cosines.
+    """
+    lat0, rho, angle = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS]
+    y, x = math.sin(lat0), math.cos(lat0) * math.cos(angle)
+    if math.hypot(x, y) <= math.cos(rho):
+        return 0.0, 0.0
+    # Both with the digits that small caps need
+    across = math.cos(lat0) * math.sin(angle)
+    beta = math.atan2(math.sqrt(max(0.0, (math.sin(rho) - across) * (math.sin(rho) + across))), math.cos(rho))
+    alpha = lat0 + math.atan2(2.0 * math.sin(0.5 * angle) ** 2 * math.cos(lat0) * y, y * y + x * math.cos(lat0))
+    return alpha - beta, alpha + beta
+
+
+@jit
+def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
+    """`disc_lists` of a circle that `list_circle` is for."""
+    down = grid[1] * math.copysign(1.0, profile[LAT0]) < 0.0  # rows lead away from the pole
+    for edge in range(first, stop):
+        d, at = abs(edge - u), edge - left
+        low, high = _circle_crossings(profile, d)
+        if d >= profile[WIDEST] or low >= high:
+            lists[BEFORE, at], lists[AFTER, at] = np.inf, -np.inf
+            continue
+        sign = math.copysign(1.0, profile[LAT0])
+        near = (sign * low - grid[0]) / grid[1]
+        if high < 0.5 * math.pi:
+            far = (sign * high - grid[0]) / grid[1]
+        else:
+            far = -np.inf if down else np.inf
+        before, after = (far, near) if down else (near, far)
+        lists[BEFORE, at] = math.floor(min(max(before, row_start - 1.0), row_stop + 0.0))
+        lists[AFTER, at] = math.floor(min(max(after, row_start - 1.0), row_stop + 0.0))
+        for turn in range(2):
+            row = lists[2 * turn, at]
+            if row_start <= row < row_stop:
+                lists[2 * turn + 1, at] = _beyond_circle(profile, int(row), grid, d)
+
+
+@inlined
+def _beyond_circle(profile, row, grid, d):
+    lat_a, lat_b = row_latitudes(grid, row)
+    return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid[1])
+
+
+@jit
+def circle_areas(u, profile, grid, first, begin, end, left, right, bounds, areas):
+    """Areas, on one side, of a circle that `list_circle` is for, in those rows that its pixels need."""
+    middle = math.floor(u)
+    for i in range(begin, end):
+        c, d = bounds[i, 1], bounds[i, 2]
+        west, east = left < c <= min(middle, right), max(middle + 1, left) <= d < right
+        if west or east or (left <= middle < right and not c <= middle < d):
+            areas[i] = _beyond_circle(profile, first + i, grid, 0.0)
+
+
+@inlined
+def disc_reach(profile, nodes):
+    """Greatest half-width of a disc with lists."""
+    return nodes[NODE_HALF, int(profile[TOP])] if profile[KIND] == LISTED_POLYGON else profile[WIDEST]
+
+
+@inlined
+def _circle_width(profile, grid, row):
+    """Half-width of a circle at the beginning of a row."""
+    lat, lat0 = min(max(grid[0] + grid[1] * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
+    square, apart = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
+    return profile[COLUMNS] * _circle_half_width(apart, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
+
+
+@inlined
+def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out):
     """Edges of columns, among [left, right], that cross a disc with lists in rows [row_start, row_stop).
 
-    Returns the first and the last of them west of the meridian, then east of it. Those in between are in the disc.
+    Fills ``out`` with the first and the last of them west of the meridian, then east of it. Those in between are in
+    the disc.
     """
-    west, east = math.floor(u), math.floor(u) + 1.0
+    west, east, narrowest = math.floor(u), math.floor(u) + 1.0, -1.0
     if profile[KIND] == SERIES:
         count, radius, middle = int(profile[COUNT]), profile[RADIUS], profile[MIDDLE]
         a, b = (row_start - middle) / radius, (row_stop - middle) / radius
         h = _half_width(profile, count, max(a, -1.0)), _half_width(profile, count, min(b, 1.0))
         widest = profile[WIDEST] if a <= profile[TOP] <= b else max(h)
         if a > -1.0 and b < 1.0:
-            narrowest = min(h) * (1.0 - 1e-12) - 1e-9
-            if narrowest > 0.0:
-                west, east = min(west, math.floor(u - narrowest)), max(east, math.ceil(u + narrowest))
+            narrowest = min(h)
     else:
         widest = disc_reach(profile, nodes)
-    return (
-        int(max(math.floor(u - widest) + 1.0, left)),
-        int(min(west, right)),
-        int(max(east, left)),
-        int(min(math.ceil(u + widest) - 1.0, right)),
-    )
+        if profile[KIND] == LISTED_CIRCLE:
+            h = _circle_width(profile, grid, row_start), _circle_width(profile, grid, row_stop)
+            narrowest = min(min(h), widest)
+    narrowest = narrowest * (1.0 - 1e-12) - 1e-9
+    if narrowest > 0.0:
+        west, east = min(west, math.floor(u - narrowest)), max(east, math.ceil(u + narrowest))
+    out[0] = int(max(math.floor(u - widest) + 1.0, left))
+    out[1] = int(min(west, right))
+    out[2] = int(max(east, left))
+    out[3] = int(min(math.ceil(u + widest) - 1.0, right))
 
 
 @jit
-def list_columns(u, profile, nodes, nvert, areas, row_start, row_stop, columns, left, lists):
+def list_columns(u, profile, nodes, nvert, grid, areas, row_start, row_stop, columns, left, lists):
     """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
     a, b, c, d = columns
-    at = (u, profile, nodes, nvert // 2 + 1, areas, row_start, row_stop)
-    if a > b or c > d or c == b + 1:
-        a, b, c, d = (a, d, 1, 0) if a <= b and c <= d else (a, b, 1, 0) if a <= b else (c, d, 1, 0)
-    if a <= b:
-        disc_lists(*at, a, b + 1, left, lists)
-        if c <= d:
-            disc_lists(*at, c, d + 1, left, lists)
+    count = nvert // 2 + 1
+    if a <= b and c <= d and c == b + 1:
+        a, b, c, d = a, d, 1, 0
+    for first, last in ((a, b), (c, d)):
+        if first <= last and profile[KIND] == LISTED_CIRCLE:
+            _list_circle_edges(u, profile, grid, row_start, row_stop, first, last + 1, left, lists)
+        elif first <= last:
+            disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, last + 1, left, lists)
     for edge in (columns[0] - 1 - left, columns[3] + 1 - left):
         lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
 
 
 @jit
-def _tally_crossings(lists, begin, end, row_start, entered, gone):
-    """Count, of the edges of columns [begin, end), those in the disc before each row and those after it.
+def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, tally, bounds):
+    """Columns [a, b) that a disc with lists touches in each row from first to stop, and the edges c to d that it holds.
 
-    ``entered[i]`` are those that entered it before row i, and ``gone[i]`` those that leave it after row i - 2. Both
-    are of so many rows and two.
+    They go to ``bounds[row - first]`` as a, c, d, b. The pixels [c, d) are those that it holds. The disc is in rows
+    [begin, end). All by the lists alone: wherever rounding puts a crossing, no pixel is lost and none is there twice.
     """
-    n = entered.size - 2
-    entered[:] = 0
-    gone[:] = 0
-    for k in range(begin, end):
-        entered[int(min(max(lists[BEFORE, k] - row_start + 1.0, 0.0), n + 1.0))] += 1
-        gone[int(min(max(lists[AFTER, k] - row_start + 1.0, 0.0), n + 1.0))] += 1
-    for i in range(1, n + 2):
-        entered[i] += entered[i - 1]
-        gone[n + 1 - i] += gone[n + 2 - i]
-
-
-@jit
-def disc_bounds(u, lists, columns, row_start, left, right, origin, tally, bounds):
-    """Columns [a, b) that a disc with lists touches in each row from row_start on, and the edges c to d in it.
-
-    They go to ``bounds[:, row - row_start]`` as a, c, d, b. The pixels [c, d) are those that it holds. All by the
-    lists alone, so that rounding, wherever it puts a crossing, neither loses a pixel nor has it twice.
-    """
-    n = bounds.shape[1]
+    n = end - begin
+    for i in range(n + 2):
+        for j in range(4):
+            tally[i, j] = 0
     a, b, c, d = columns
-    entered, gone = tally[0, : n + 2], tally[1, : n + 2]
-    _tally_crossings(lists, a - origin, b + 1 - origin, row_start, entered, gone)
+    for side in range(2):
+        from_edge, to_edge, touches, holds = (a, b + 1, 0, 1) if side == 0 else (c, d + 1, 3, 2)
+        for k in range(from_edge - origin, to_edge - origin):
+            before, after = lists[BEFORE, k], lists[AFTER, k]
+            i, j = int(min(max(before - begin, -1.0), float(n))), int(min(max(after - begin, -1.0), float(n)))
+            tally[max(i, 0), touches] += before <= after
+            tally[j + 1, touches] -= before <= after
+            tally[i + 1, holds] += before < after
+            tally[max(j, 0), holds] -= before < after
+    for row in range(first, begin):
+        _no_bounds(left, right, bounds[row - first])
+    touches_west = holds_west = holds_east = touches_east = 0
     for i in range(n):
-        bounds[0, i] = max(b - min(entered[i + 1], gone[i + 1]), left) if b >= left else left
-        bounds[1, i] = b + 1 - min(entered[i], gone[i + 2]) if b >= left else left
-    _tally_crossings(lists, c - origin, d + 1 - origin, row_start, entered, gone)
-    for i in range(n):
-        bounds[2, i] = c - 1 + min(entered[i], gone[i + 2]) if c <= right else right
-        bounds[3, i] = min(c + min(entered[i + 1], gone[i + 1]), right) if c <= right else right
+        touches_west, holds_west = touches_west + tally[i, 0], holds_west + tally[i, 1]
+        holds_east, touches_east = holds_east + tally[i, 2], touches_east + tally[i, 3]
+        here = bounds[begin - first + i]
+        here[0], here[1] = (max(b - touches_west, left), b + 1 - holds_west) if b >= left else (left, left)
+        here[2], here[3] = (c - 1 + holds_east, min(c + touches_east, right)) if c <= right else (right, right)
+    for row in range(end, stop):
+        _no_bounds(left, right, bounds[row - first])
+
+
+@inlined
+def _no_bounds(left, right, bounds):
+    bounds[0] = bounds[1] = right
+    bounds[2] = bounds[3] = left
 
 
 @inlined
@@ -822,6 +934,51 @@ def covered_part(u, lists, columns, origin, row, area, column):
     west = _beyond_edge(u, lists, columns, origin, row, area, column)
     east = _beyond_edge(u, lists, columns, origin, row, area, column + 1)
     return 2.0 * area - west - east if column < u < column + 1 else abs(west - east)
+
+
+@jit
+def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, left, right, places, shares):
+    """Pixels that a disc with lists covers partly: their rows from ``first`` on and columns, and the fractions covered.
+
+    Those are of rows [begin, end) and columns [left, right). On either side of the meridian each one is next to a
+    crossing in its row, on the outer side of the edge of columns; or it is the outermost of those whose inner edge lies
+    in the disc. And then there is the one on the meridian. Returns how many there are.
+    """
+    n = 0
+    low, high = float(first + begin), float(first + end)
+    for side in range(2):
+        a = max(columns[0], left + 1) if side == 0 else columns[2]
+        b = columns[1] + 1 if side == 0 else min(columns[3] + 1, right)
+        outward, shift = (-1, -1) if side == 0 else (1, 0)
+        for turn in range(2):
+            rows, beyond = lists[2 * turn], lists[2 * turn + 1]
+            for k in range(a - origin, b - origin):
+                row = rows[k]
+                places[0, n] = np.int64(min(max(row, low), high)) - first
+                places[1, n] = k + origin + shift
+                shares[n] = beyond[k] - (beyond[k + outward] if rows[k + outward] == row else 0.0)
+                n += (low <= row) & (row < high) & ((turn == 0) | (lists[BEFORE, k] != row))
+    middle = math.floor(u)
+    for i in range(begin, end):
+        c, d, row, area = bounds[i, 1], bounds[i, 2], first + i, areas[i]
+        if left < c <= min(middle, right):
+            places[0, n], places[1, n] = i, c - 1
+            shares[n] = area - (u - c) - _beyond_outer(lists, c - 1 - origin, row)
+            n += 1
+        if max(middle + 1, left) <= d < right:
+            places[0, n], places[1, n] = i, d
+            shares[n] = area - (d - u) - _beyond_outer(lists, d + 1 - origin, row)
+            n += 1
+        if left <= middle < right and not c <= middle < d:
+            places[0, n], places[1, n] = i, middle
+            shares[n] = covered_part(u, lists, columns, origin, row, area, middle)
+            n += 1
+    return n
+
+
+def parts_of(rows, columns):
+    """At most so many pixels that a disc covers partly: two of each edge of columns, and two to a row; one to spare."""
+    return 2 * (columns + 2) + 2 * rows + 1
 
 
 EMPTY = 1e-13
@@ -933,8 +1090,8 @@ def disc_scratch(rows, columns, edges):
     """Arrays that the lists of discs need: (profiles, areas, lists)."""
     return (
         np.empty((edges, PROFILE)),
-        np.empty((edges, rows + FILL)),
-        np.empty((edges, LISTS, columns + 4 + FILL)),
+        np.empty((edges, rows + SPACE)),
+        np.empty((edges, LISTS, columns + SPACE)),
     )
 
 
@@ -944,5 +1101,5 @@ def cover_scratch(window, grid, nvert, edges=2):
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED, tables[0], tables[1], tables[2])
     profiles, areas, lists = disc_scratch(rows, columns, edges)
-    nodes, half = np.stack([node_scratch(nvert)] * edges), np.full((2 * edges, rows + FILL), -1.0)
+    nodes, half = np.stack([node_scratch(nvert)] * edges), np.full((2 * edges, rows + SPACE), -1.0)
     return tables, nodes, profiles, half, areas, lists, np.empty((edges, columns))

@@ -12,15 +12,21 @@ import numpy as np
 
 from xcrater._jit import inlined, jit
 from xcrater.cover import (
-    BEFORE,
     EMPTY,
+    KIND,
+    LISTED_CIRCLE,
+    SPACE,
+    circle_areas,
     copies,
     covered_part,
     disc_bounds,
     disc_columns,
     disc_reach,
     disc_scratch,
+    list_circle,
     list_columns,
+    list_parts,
+    parts_of,
     prepare_disc,
     region_runs,
 )
@@ -432,9 +438,6 @@ def _exact_variance(n, total, sq_high, sq_low):
 MOST_LANES = OUTSIDE - 4 * LANES
 """Columns of a disc whose bounds fit in lanes."""
 
-CELLS = 512
-"""Partly covered pixels of a ring that are put by before they are summed."""
-
 
 @inlined
 def _merge_cells(cells, e, n, held, t):
@@ -468,85 +471,44 @@ def _merge_cells(cells, e, n, held, t):
 
 
 @inlined
-def _put_by(x, code, w, cells, filled, e, held):
-    """Put a partly covered pixel of ring e by, to be summed."""
-    if w <= EMPTY:
-        return
-    if code == VALID:
-        n = filled[e]
-        cells[0, e, n] = w
-        cells[1, e, n] = x
-        filled[e] = n + 1
-        if n + 1 == CELLS:
-            _merge_cells(cells, e, CELLS, held, e)
-            filled[e] = 0
-    elif code == NODATA:
-        held[e, MISSING] += w
-    else:
-        held[e, NANS] += w
+def _put_by(x, code, w, cells, n, e, held):
+    """Put a partly covered pixel of a ring by, to be summed, if it has a value; returns how many there are then."""
+    cells[0, e, n], cells[1, e, n] = w, x
+    if code != VALID and w > EMPTY:
+        held[e, MISSING if code == NODATA else NANS] += w
+    return n + ((code == VALID) & (w > EMPTY))
 
 
 @inlined
-def _put_part(block, codes, clean, u, first, e, i, column, w, columns, origin, lists, areas, bounds, window, cells,
-              filled, held):  # fmt: skip
-    """Put by a pixel of row i that disc e covers partly: of its ring, and of the next where the next disc holds it."""
-    r, c = first + i - window[0], column - window[2]
-    code = VALID if clean else codes[r, c]
-    x = block[r, c]
-    w = min(w, 1.0)
-    inside = w
-    if e > 0 and bounds[e - 1, 0, i] <= column < bounds[e - 1, 3, i]:
-        if bounds[e - 1, 1, i] <= column < bounds[e - 1, 2, i]:
-            inside = 0.0
-        else:
-            at = columns[e - 1, 0], columns[e - 1, 1], columns[e - 1, 2], columns[e - 1, 3]
-            inside -= covered_part(u, lists[e - 1], at, origin, first + i, areas[e - 1, i], column)
-    _put_by(x, code, inside, cells, filled, e, held)
-    if e + 1 < filled.size and bounds[e + 1, 1, i] <= column < bounds[e + 1, 2, i]:
-        _put_by(x, code, 1.0 - w, cells, filled, e + 1, held)
+def _cover_rings(block, codes, clean, u, first, reach, columns, origin, lists, areas, bounds, window, places, shares,
+                 cells, filled, held):  # fmt: skip
+    """Put by the partly covered pixels of one crater's rings, those of the copy at u.
 
-
-@inlined
-def _cover_rings(block, codes, clean, u, first, reach, columns, origin, lists, areas, bounds, window, cells, filled,
-                 held):  # fmt: skip
-    """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u.
-
-    On either side of the meridian each one is next to a crossing in its row, on the outside of the edge of columns;
-    or it is the outermost of those whose inner edge lies in the disc. And then there is the one on the meridian.
+    They are of the ring that ends with the disc, without what the disc before covers; and of the next one, where the
+    next disc holds them.
     """
-    left, right, middle = window[2], window[3], math.floor(u)
+    top, left = first - window[0], window[2]
     for e in range(filled.size):
-        low, high = float(first + reach[e, 0]), float(first + reach[e, 1])
-        for side in range(2):
-            begin, end = (max(columns[e, 0], left + 1), columns[e, 1] + 1) if side == 0 else (
-                columns[e, 2], min(columns[e, 3] + 1, right)
-            )  # fmt: skip
-            outward, shift = (-1, -1) if side == 0 else (1, 0)
-            for turn in range(2):
-                rows, beyond = lists[e, 2 * turn], lists[e, 2 * turn + 1]
-                for k in range(begin - origin, end - origin):
-                    row = rows[k]
-                    if low <= row < high and (turn == 0 or lists[e, BEFORE, k] != row):
-                        w = beyond[k] - (beyond[k + outward] if rows[k + outward] == row else 0.0)
-                        _put_part(
-                            block, codes, clean, u, first, e, int(row) - first, k + origin + shift, w, columns, origin,
-                            lists, areas, bounds, window, cells, filled, held,
-                        )  # fmt: skip
-        at = columns[e, 0], columns[e, 1], columns[e, 2], columns[e, 3]
-        for i in range(reach[e, 0], reach[e, 1]):
-            c, d = bounds[e, 1, i], bounds[e, 2, i]
-            for which in range(3):
-                column = c - 1 if which == 0 else d if which == 1 else middle
-                wanted = (left < c <= min(middle, right)) if which == 0 else (
-                    (max(middle + 1, left) <= d < right) if which == 1 else
-                    (left <= middle < right and not (c <= middle < d))
-                )  # fmt: skip
-                if wanted:
-                    w = covered_part(u, lists[e], at, origin, first + i, areas[e, i], column)
-                    _put_part(
-                        block, codes, clean, u, first, e, i, column, w, columns, origin, lists, areas, bounds, window,
-                        cells, filled, held,
-                    )  # fmt: skip
+        m = list_parts(
+            u, first, reach[e, 0], reach[e, 1], columns[e], origin, lists[e], areas[e], bounds[e], left, window[3],
+            places, shares,
+        )  # fmt: skip
+        n, after = filled[e], filled[e + 1] if e + 1 < filled.size else 0
+        for k in range(m):
+            i, column, w = places[0, k], places[1, k], min(shares[k], 1.0)
+            code = VALID if clean else codes[top + i, column - left]
+            x, inside = block[top + i, column - left], w
+            if e > 0 and bounds[e - 1, i, 0] <= column < bounds[e - 1, i, 3]:
+                if bounds[e - 1, i, 1] <= column < bounds[e - 1, i, 2]:
+                    inside = 0.0
+                else:
+                    inside -= covered_part(u, lists[e - 1], columns[e - 1], origin, first + i, areas[e - 1, i], column)
+            n = _put_by(x, code, inside, cells, n, e, held)
+            if e + 1 < filled.size and bounds[e + 1, i, 1] <= column < bounds[e + 1, i, 2]:
+                after = _put_by(x, code, 1.0 - w, cells, after, e + 1, held)
+        filled[e] = n
+        if e + 1 < filled.size:
+            filled[e + 1] = after
 
 
 @jit
@@ -558,7 +520,7 @@ def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
     """
     pixels = 0
     for i in range(n):
-        a, c, d, b = bounds[0, i], max(bounds[1, i], left), min(bounds[2, i], right), bounds[3, i]
+        a, c, d, b = bounds[i, 0], max(bounds[i, 1], left), min(bounds[i, 2], right), bounds[i, 3]
         meets, holds = a < b, c < d
         lanes[0, 2, i] = np.int16(a - origin if meets else OUTSIDE)
         lanes[1, 2, i] = np.int16(b - origin if meets else NOWHERE)
@@ -640,7 +602,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
     int
         How many were left out.
     """
-    nodes, profiles, areas, lists, columns, reach, tally, bounds, lanes, cells, filled, whole = scratch
+    nodes, profiles, areas, lists, columns, reach, tally, bounds, lanes, places, shares, cells, filled, whole = scratch
     count, left, right = edges.size, window[2], window[3]
     most = 0.5 * math.pi + abs(grid[1]) * SLACK
     lost = 0
@@ -652,7 +614,8 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             reach[e, 0], reach[e, 1] = a - first, b - first
-            listed &= prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
+            ready = prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
+            listed &= ready or list_circle(profiles[e])
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
@@ -671,17 +634,18 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             place = a - 2  # of the lists
             for e in range(count):
                 begin, end = first + reach[e, 0], first + reach[e, 1]
-                at = disc_columns(u, profiles[e], nodes[e], begin, end, left, right)
-                columns[e, 0], columns[e, 1], columns[e, 2], columns[e, 3] = at
-                bounds[e, :2, :rows], bounds[e, 2:, :rows] = right, left  # nothing
-                if at[0] <= right and at[3] >= left:
+                disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
+                if columns[e, 0] > right or columns[e, 3] < left:
+                    begin = end = first  # none of it shows
+                else:
                     list_columns(
-                        u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], begin, end, at, place, lists[e]
-                    )
-                    disc_bounds(
-                        u, lists[e], at, begin, left, right, place, tally[:, : end - begin + 2],
-                        bounds[e, :, reach[e, 0] : reach[e, 1]],
+                        u, profiles[e], nodes[e], nvert, grid, areas[e, reach[e, 0] :], begin, end, columns[e], place,
+                        lists[e],
                     )  # fmt: skip
+                disc_bounds(lists[e], columns[e], first, begin, end, stop, left, right, place, tally, bounds[e])
+                if profiles[e, KIND] == LISTED_CIRCLE:
+                    at = begin - first, end - first, left, right
+                    circle_areas(u, profiles[e], grid, first, *at, bounds[e], areas[e])
             wide = b - a > 4 * LANES
             if wide:
                 a -= (a - left) % LANES
@@ -694,12 +658,14 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                 held,
             )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, reach, columns, place, lists, areas, bounds, window, cells, filled,
-                partly,
+                block, codes, clean, u, first, reach, columns, place, lists, areas, bounds, window, places, shares,
+                cells, filled, partly,
             )  # fmt: skip
+            for e in range(count):
+                if filled[e] > 0:
+                    _merge_cells(cells, e, filled[e], partly, e)
+                    filled[e] = 0
         for e in range(count):
-            if filled[e] > 0:
-                _merge_cells(cells, e, filled[e], partly, e)
             partly[e, PIXELS] = partly[e, COUNT]
         for k in range(members.size):
             for slot in range(8):
@@ -717,17 +683,20 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
 def covered_scratch(window, nvert, edges):
     """Arrays that `accumulate_covered` needs for a window."""
     rows, columns = window[1] - window[0], window[3] - window[2]
-    lanes = np.empty((2, 2 * edges + 1, rows), np.int16)
+    lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
+    parts = parts_of(rows, columns)
     return (
         np.stack([node_scratch(nvert)] * edges),
         *disc_scratch(rows, columns, edges),
         np.empty((edges, 4), np.int64),
         np.empty((edges, 2), np.int64),
-        np.empty((2, rows + 2), np.int64),
-        np.empty((edges, 4, rows), np.int64),
+        np.empty((rows + SPACE, 4), np.int64),
+        np.empty((edges, rows + SPACE, 4), np.int64),
         lanes,
-        np.empty((2, edges, CELLS)),
+        np.empty((2, parts + SPACE), np.int64),
+        np.empty(parts),
+        np.empty((2, edges, 2 * parts + SPACE)),
         np.empty(edges, np.int64),
         np.empty(edges, np.int64),
     )
