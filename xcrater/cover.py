@@ -91,9 +91,8 @@ def _filled(n):
 
 
 @inlined
-def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
+def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, along):
     """Coefficients of g, and of the integral of the half-width: arc * asin(s) + sqrt(1 - s²) p(s)."""
-    cos0, sin0 = math.cos(lat0), math.sin(lat0)
     profile[COUNT] = count
     for k in range(count):
         profile[G + k] = 0.0
@@ -121,12 +120,12 @@ def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
         for k in range(count):
             profile[G + k] += powers[k, j] * value
     # Compare the powers of s in the integral's derivative.
-    profile[P + count] = profile[G + count - 1] / (count + 1)
+    profile[P + count] = profile[G + count - 1] * (1.0 / (count + 1))
     for m in range(count, 0, -1):
         above = (m + 1) * profile[P + m + 1] if m < count else 0.0
         here = profile[G + m] if m < count else 0.0
         before = profile[G + m - 2] if m >= 2 else 0.0
-        profile[P + m - 1] = (above - here + before) / m
+        profile[P + m - 1] = (above - here + before) * (1.0 / m)
     profile[ARC] = profile[G] - profile[P + 1]
 
 
@@ -148,14 +147,25 @@ def disc_profile(lat0, rho, nvert, grid, profile):
     else:
         profile[KIND] = SERIES
         along = math.copysign(1.0, grid[1])
-        if rho * _FAR_SHORT < polar:
-            _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, lat0, rho, columns_per_radian, along)
-        elif rho * _FAR_MIDDLE < polar:
-            _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, lat0, rho, columns_per_radian, along)
+        sin0, cos0 = math.sin(lat0), math.cos(lat0)
+        at = lat0, sin0, cos0, rho, columns_per_radian, along
+        if rho * _FAR_MIDDLE < polar:
+            if rho * _FAR_SHORT < polar:
+                _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, *at)
+            else:
+                _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, *at)
+            # The series of the sines and arcsines below.
+            square = rho * rho
+            sin_rho = rho * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
+            fall = 0.5 * square * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)))
+            slope, rise, away = sin0 / cos0, sin0 / cos0 * (fall / (1.0 - fall)), sin_rho / cos0
+            up = rise * (1.0 + rise * (0.5 * slope + rise * (0.5 * slope * slope + 1.0 / 6.0)))
+            profile[TOP] = along * up / rho
+            profile[WIDEST] = away * _arcsine_ratio(away * away) * columns_per_radian
         else:
-            _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, lat0, rho, columns_per_radian, along)
-        profile[TOP] = along * (math.asin(math.sin(lat0) / math.cos(rho)) - lat0) / rho
-        profile[WIDEST] = math.asin(math.sin(rho) / math.cos(lat0)) * columns_per_radian
+            _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, *at)
+            profile[TOP] = along * (math.asin(sin0 / math.cos(rho)) - lat0) / rho
+            profile[WIDEST] = math.asin(math.sin(rho) / cos0) * columns_per_radian
 
 
 @inlined
