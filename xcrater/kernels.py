@@ -13,11 +13,13 @@ import numpy as np
 from xcrater._jit import inlined, jit
 from xcrater.cover import (
     EMPTY,
+    FILL,
     KIND,
     LISTED_CIRCLE,
     SPACE,
     circle_areas,
     copies,
+    cover_box,
     covered_part,
     disc_bounds,
     disc_columns,
@@ -511,6 +513,67 @@ def _cover_rings(block, codes, clean, u, first, reach, columns, origin, lists, a
             filled[e + 1] = after
 
 
+BOX = 40
+"""Rows and columns of a box at most, whose pixels are treated alike; a multiple of `FILL`."""
+
+
+@jit
+def _add_box(pixels, parts, row, stop, n, sums, e, held):
+    """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; ``sums`` is scratch space."""
+    weight, total, low, high = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
+    for j in range(n):
+        weight[j] = total[j] = 0.0
+        low[j], high[j] = np.inf, -np.inf
+    for i in range(row, stop):
+        part, x = parts[i, :n], pixels[i, :n]
+        for j in range(n):
+            w = part[j]
+            weight[j] += w
+            total[j] += w * x[j]
+            low[j] = min(low[j], x[j] if w > 0.0 else np.inf)
+            high[j] = max(high[j], x[j] if w > 0.0 else -np.inf)
+    for k in range(FILL, n, FILL):  # to the first few columns
+        more, more_total, lower, higher = weight[k:], total[k:], low[k:], high[k:]
+        for j in range(FILL):
+            weight[j] += more[j]
+            total[j] += more_total[j]
+            low[j], high[j] = min(low[j], lower[j]), max(high[j], higher[j])
+    mass = whole = square = 0.0
+    least, most = np.inf, -np.inf
+    for j in range(FILL):
+        mass += weight[j]
+        whole += total[j]
+        least, most = min(least, low[j]), max(most, high[j])
+    if mass <= 0.0:
+        return
+    mean, squares = whole / mass, sums[0, :n]
+    for j in range(n):
+        squares[j] = 0.0
+    for i in range(row, stop):
+        part, x = parts[i, :n], pixels[i, :n]
+        for j in range(n):
+            d = x[j] - mean
+            squares[j] += part[j] * (d * d)
+    for k in range(FILL, n, FILL):
+        more = squares[k:]
+        for j in range(FILL):
+            squares[j] += more[j]
+    for j in range(FILL):
+        square += squares[j]
+    _merge_float(held, e, mass, whole, square)
+    held[e, LOW], held[e, HIGH] = min(held[e, LOW], least), max(held[e, HIGH], most)
+
+
+@jit
+def _without(inner, row, stop, n, outer):
+    """Take rows [row, stop) of one box of parts from another."""
+    for i in range(row, stop):
+        a, b = inner[i, :n], outer[i, :n]
+        for j in range(b.size):
+            w = b[j] - a[j]
+            b[j] = w if w > EMPTY else 0.0
+
+
 @jit
 def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
     """Bounds in lanes of what a disc holds and touches in n rows: ``lanes[:, 1]``, ``lanes[:, 2]``.
@@ -602,7 +665,24 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
     int
         How many were left out.
     """
-    nodes, profiles, areas, lists, columns, reach, tally, bounds, lanes, places, shares, cells, filled, whole = scratch
+    (
+        nodes,
+        profiles,
+        areas,
+        lists,
+        columns,
+        reach,
+        tally,
+        bounds,
+        lanes,
+        places,
+        shares,
+        cells,
+        filled,
+        whole,
+        pixels,
+        box,
+    ) = scratch
     count, left, right = edges.size, window[2], window[3]
     most = 0.5 * math.pi + abs(grid[1]) * SLACK
     lost = 0
@@ -610,11 +690,13 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         i = order[j]
         first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
         rows = stop - first
+        circles = False
         listed = max(abs(grid[0] + grid[1] * first), abs(grid[0] + grid[1] * stop)) <= most
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             reach[e, 0], reach[e, 1] = a - first, b - first
             ready = prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
+            circles |= not ready
             listed &= ready or list_circle(profiles[e])
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
@@ -625,11 +707,31 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             left_out[lost] = i
             lost += 1
             continue
+        boxed = clean and rows <= BOX and not circles
         k_first, k_last = copies(u0[i], widest, grid[2], left, right)
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
             a, b = int(max(math.floor(u - widest), left)), int(min(math.ceil(u + widest), right))
             if a >= b:
+                continue
+            width = (b - a + FILL - 1) // FILL * FILL
+            if boxed and width <= min(BOX, right - left):
+                at = min(a, right - width)
+                for r in range(rows):
+                    line, pixel = block[first - window[0] + r, at - left : at - left + width], pixels[r, :width]
+                    for c in range(width):
+                        pixel[c] = line[c]
+                for e in range(count):
+                    begin, end = first + reach[e, 0], first + reach[e, 1]
+                    disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
+                    cover_box(
+                        u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], first, begin, end, columns[e], at,
+                        width, lists[e], box[e],
+                    )  # fmt: skip
+                for e in range(count - 1, -1, -1):
+                    if e > 0:
+                        _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], width, box[e])
+                    _add_box(pixels, box[e], reach[e, 0], reach[e, 1], width, lists[e], e, partly)
                 continue
             place = a - 2  # of the lists
             for e in range(count):
@@ -699,6 +801,8 @@ def covered_scratch(window, nvert, edges):
         np.empty((2, edges, 2 * parts + SPACE)),
         np.empty(edges, np.int64),
         np.empty(edges, np.int64),
+        np.empty((BOX, BOX)),
+        np.empty((edges, BOX, BOX)),
     )
 
 
