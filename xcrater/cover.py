@@ -92,8 +92,7 @@ def _filled(n):
 
 @inlined
 def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, along):
-    """Coefficients of g, and of the integral of the half-width: arc * asin(s) + sqrt(1 - s²) p(s)."""
-    profile[COUNT] = count
+    """Coefficients of g, by interpolation."""
     for k in range(count):
         profile[G + k] = 0.0
     for j in range(count):
@@ -119,6 +118,12 @@ def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, 
         value = 2.0 * math.sqrt(ratio) * _arcsine_ratio(square) * rho * columns_per_radian
         for k in range(count):
             profile[G + k] += powers[k, j] * value
+
+
+@inlined
+def _integrate(profile, count):
+    """Prepare the integral of the half-width, ``arc * asin(s) + sqrt(1 - s²) p(s)``, from the coefficients of g."""
+    profile[COUNT] = count
     # Compare the powers of s in the integral's derivative.
     profile[P + count] = profile[G + count - 1] * (1.0 / (count + 1))
     for m in range(count, 0, -1):
@@ -127,6 +132,19 @@ def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, 
         before = profile[G + m - 2] if m >= 2 else 0.0
         profile[P + m - 1] = (above - here + before) * (1.0 / m)
     profile[ARC] = profile[G] - profile[P + 1]
+
+
+@inlined
+def _expand(profile, rho, slope, scale):
+    """Coefficients of g of a small disc, from the series of the square of the half-width, by orders of the radius.
+
+    ``slope`` is the tangent of the latitude; the first term left out is of the order of (rho * slope)⁴.
+    """
+    rho2, slope2 = rho * rho, slope * slope
+    profile[G] = scale * (1.0 + rho2 * slope2 / 24.0)
+    profile[G + 1] = scale * rho * slope * (0.5 + rho2 * (1.0 / 24.0 + slope2 / 16.0))
+    profile[G + 2] = scale * rho2 * (1.0 / 6.0 + slope2 / 3.0)
+    profile[G + 3] = scale * rho2 * rho * slope * (5.0 / 24.0 + slope2 / 4.0)
 
 
 @jit
@@ -148,22 +166,29 @@ def disc_profile(lat0, rho, nvert, grid, profile):
         profile[KIND] = SERIES
         along = math.copysign(1.0, grid[1])
         sin0, cos0 = math.sin(lat0), math.cos(lat0)
+        slope, scale = sin0 / cos0, rho / cos0 * columns_per_radian
         at = lat0, sin0, cos0, rho, columns_per_radian, along
         if rho * _FAR_MIDDLE < polar:
-            if rho * _FAR_SHORT < polar:
+            if (rho * (1.0 + abs(slope))) ** 4 * scale < 1e-10:
+                _expand(profile, rho * along, slope, scale)
+                _integrate(profile, _SHORT)
+            elif rho * _FAR_SHORT < polar:
                 _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, *at)
+                _integrate(profile, _SHORT)
             else:
                 _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, *at)
+                _integrate(profile, _MIDDLE)
             # The series of the sines and arcsines below.
             square = rho * rho
             sin_rho = rho * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
             fall = 0.5 * square * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)))
-            slope, rise, away = sin0 / cos0, sin0 / cos0 * (fall / (1.0 - fall)), sin_rho / cos0
+            rise, away = slope * (fall / (1.0 - fall)), sin_rho / cos0
             up = rise * (1.0 + rise * (0.5 * slope + rise * (0.5 * slope * slope + 1.0 / 6.0)))
             profile[TOP] = along * up / rho
             profile[WIDEST] = away * _arcsine_ratio(away * away) * columns_per_radian
         else:
             _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, *at)
+            _integrate(profile, _LONG)
             profile[TOP] = along * (math.asin(sin0 / math.cos(rho)) - lat0) / rho
             profile[WIDEST] = math.asin(math.sin(rho) / cos0) * columns_per_radian
 
@@ -548,7 +573,11 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
 def _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b):
     """`beyond` in columns times rows, between two row coordinates, of a polygon's nodes."""
     total = 0.0
-    for j in range(-1, count):
+    begin, end = -1, count - 1
+    while begin < end:  # the last node before the first row coordinate
+        j = (begin + end + 1) // 2
+        begin, end = (j, end) if nodes[NODE_ROW, j] < v_a else (begin, j - 1)
+    for j in range(begin, count):
         v1 = nodes[NODE_ROW, j] if j >= 0 else pole_first
         v2 = nodes[NODE_ROW, j + 1] if j + 1 < count else pole_last
         if v2 <= v_a or v1 >= v_b:
@@ -912,8 +941,8 @@ def list_columns(u, profile, nodes, nvert, grid, areas, row_start, row_stop, col
 
 
 @jit
-def cover_box(u, profile, nodes, nvert, areas, first, row_start, row_stop, columns, left, n, lists, out):
-    """Covered fractions of all pixels of a small box of n columns: ``out[row - first, column - left]``.
+def cover_box(u, profile, nodes, nvert, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
+    """Covered fractions of pixels of a small box, n columns of it from ``skip`` on: ``out[row, column - left + skip]``.
 
     Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
     """
@@ -928,13 +957,13 @@ def cover_box(u, profile, nodes, nvert, areas, first, row_start, row_stop, colum
             before[j], after[j] = np.inf, -np.inf
     away = left - u
     for i in range(row_stop - row_start):
-        row, area, part = float(row_start + i), areas[i], out[row_start - first + i, :n]
+        here, area, part = float(row_start + i), areas[i], out[row + i, skip : skip + n]
         for j in range(n + FILL):
             # The area east of an edge of columns
             d = j + away
-            beyond = area - abs(d) if (before[j] < row) & (row < after[j]) else 0.0
-            beyond = beyond_after[j] if after[j] == row else beyond
-            beyond = beyond_before[j] if before[j] == row else beyond
+            beyond = area - abs(d) if (before[j] < here) & (here < after[j]) else 0.0
+            beyond = beyond_after[j] if after[j] == here else beyond
+            beyond = beyond_before[j] if before[j] == here else beyond
             east[j] = 2.0 * area - beyond if d < 0.0 else beyond
         for j in range(n):
             w = east[j] - east[j + 1]

@@ -518,14 +518,14 @@ BOX = 40
 
 
 @jit
-def _add_box(pixels, parts, row, stop, n, sums, e, held):
+def _add_box(pixels, parts, row, stop, skip, n, sums, e, held):
     """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; ``sums`` is scratch space."""
     weight, total, low, high = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
     for j in range(n):
         weight[j] = total[j] = 0.0
         low[j], high[j] = np.inf, -np.inf
     for i in range(row, stop):
-        part, x = parts[i, :n], pixels[i, :n]
+        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
         for j in range(n):
             w = part[j]
             weight[j] += w
@@ -550,7 +550,7 @@ def _add_box(pixels, parts, row, stop, n, sums, e, held):
     for j in range(n):
         squares[j] = 0.0
     for i in range(row, stop):
-        part, x = parts[i, :n], pixels[i, :n]
+        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
         for j in range(n):
             d = x[j] - mean
             squares[j] += part[j] * (d * d)
@@ -565,10 +565,10 @@ def _add_box(pixels, parts, row, stop, n, sums, e, held):
 
 
 @jit
-def _without(inner, row, stop, n, outer):
+def _without(inner, row, stop, skip, n, outer):
     """Take rows [row, stop) of one box of parts from another."""
     for i in range(row, stop):
-        a, b = inner[i, :n], outer[i, :n]
+        a, b = inner[i, skip : skip + n], outer[i, skip : skip + n]
         for j in range(b.size):
             w = b[j] - a[j]
             b[j] = w if w > EMPTY else 0.0
@@ -665,24 +665,9 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
     int
         How many were left out.
     """
-    (
-        nodes,
-        profiles,
-        areas,
-        lists,
-        columns,
-        reach,
-        tally,
-        bounds,
-        lanes,
-        places,
-        shares,
-        cells,
-        filled,
-        whole,
-        pixels,
-        box,
-    ) = scratch
+    (nodes, profiles, areas, lists, columns, reach), by_edges, by_boxes = scratch
+    tally, bounds, lanes, places, shares, cells, filled, whole = by_edges
+    pixels, box, shown = by_boxes
     count, left, right = edges.size, window[2], window[3]
     most = 0.5 * math.pi + abs(grid[1]) * SLACK
     lost = 0
@@ -724,14 +709,22 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                 for e in range(count):
                     begin, end = first + reach[e, 0], first + reach[e, 1]
                     disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
-                    cover_box(
-                        u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], first, begin, end, columns[e], at,
-                        width, lists[e], box[e],
-                    )  # fmt: skip
+                    shown[e, 0] = shown[e, 1] = 0
+                    if columns[e, 0] <= right and columns[e, 3] >= left:
+                        skip = (max(columns[e, 0] - 1, at) - at) // FILL * FILL
+                        n = (min(columns[e, 3] + 1, right) - at - skip + FILL - 1) // FILL * FILL
+                        shown[e, 0], shown[e, 1] = skip, n
+                        cover_box(
+                            u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], reach[e, 0], begin, end,
+                            columns[e], at + skip, skip, n, lists[e], box[e],
+                        )  # fmt: skip
                 for e in range(count - 1, -1, -1):
-                    if e > 0:
-                        _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], width, box[e])
-                    _add_box(pixels, box[e], reach[e, 0], reach[e, 1], width, lists[e], e, partly)
+                    if e > 0 and shown[e - 1, 1] > 0:
+                        _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], shown[e - 1, 0], shown[e - 1, 1], box[e])
+                    if shown[e, 1] > 0:
+                        _add_box(
+                            pixels, box[e], reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1], lists[e], e, partly
+                        )
                 continue
             place = a - 2  # of the lists
             for e in range(count):
@@ -783,16 +776,18 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
 
 
 def covered_scratch(window, nvert, edges):
-    """Arrays that `accumulate_covered` needs for a window."""
+    """Arrays that `accumulate_covered` needs for a window: for discs, for their edges' pixels, and for small boxes."""
     rows, columns = window[1] - window[0], window[3] - window[2]
     lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
     parts = parts_of(rows, columns)
-    return (
+    discs = (
         np.stack([node_scratch(nvert)] * edges),
         *disc_scratch(rows, columns, edges),
         np.empty((edges, 4), np.int64),
         np.empty((edges, 2), np.int64),
+    )
+    by_edges = (
         np.empty((rows + SPACE, 4), np.int64),
         np.empty((edges, rows + SPACE, 4), np.int64),
         lanes,
@@ -801,9 +796,8 @@ def covered_scratch(window, nvert, edges):
         np.empty((2, edges, 2 * parts + SPACE)),
         np.empty(edges, np.int64),
         np.empty(edges, np.int64),
-        np.empty((BOX, BOX)),
-        np.empty((edges, BOX, BOX)),
     )
+    return discs, by_edges, (np.empty((BOX, BOX)), np.empty((edges, BOX, BOX)), np.empty((edges, 2), np.int64))
 
 
 @jit
