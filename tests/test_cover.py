@@ -299,6 +299,26 @@ def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None
         assert_sums_agree(by_rings, at_once)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
+def test_small_discs_of_values_alone_sum_alike(dtype: str) -> None:
+    """Small boxes are summed whole where no pixel is missing; the seam, tiles' edges and what is below a pixel too."""
+    rng = np.random.default_rng(8)
+    many = 300
+    lon, lat = rng.uniform(-180, 180, many), rng.uniform(-70, 70, many)
+    radius = np.exp(rng.uniform(np.log(0.01), np.log(25), many))
+    craters = craters_of(FIELD, lon, lat, radius)
+    values = rng.integers(0, 250, SIZE).astype(dtype)
+    shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 1.2, 0), (0.97, 2.0, 0), (0.0, 1.0, 8), (1.0, 2.0, 8))
+    for edges in (((), ()), ((0, 11, 50, 90), (0, 64, 65, 180))):
+        plan = make_plan(grid_of(FIELD, *edges), craters, 2.0)
+        sums = []
+        for leaf in (Leaf(shapes, None), Leaf(shapes, None, more=True)):
+            merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
+            pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
+            sums.append(_add_up(pieces, np.arange(many, dtype=np.int32))[:, 0])
+        assert_sums_agree(*sums)
+
+
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
 def test_sums_of_fractions(dtype: str) -> None:
     values, nodata = pixels_of(dtype, 5)
