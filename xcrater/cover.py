@@ -27,8 +27,10 @@ from xcrater.spans import (
     SLACK,
     TOUCHED,
     _arcsine_ratio,
+    _circle_half_width,
     disc_half_widths,
     node_scratch,
+    polygon_nodes,
     region_rows,
     row_tables,
 )
@@ -67,7 +69,7 @@ def _arcsine_polynomial(degree):
 
 _ARCSINE = _arcsine_polynomial(14)
 
-SERIES, QUADRATURE, POLYGON, LISTED_POLYGON, WHOLE = 0, 1, 2, 3, 4
+SERIES, QUADRATURE, POLYGON, LISTED_POLYGON, WHOLE, LISTED_CIRCLE = range(6)
 KIND, RADIUS, MIDDLE, COLUMNS, LAT0, RHO, TOP, WIDEST, ARC, COUNT = range(10)
 G, P = 10, 10 + _LONG
 PROFILE = P + _LONG + 1
@@ -75,7 +77,11 @@ PROFILE = P + _LONG + 1
 widest, in radii southward or northward as rows go, and how wide; and of the polynomials g and p, the coefficients."""
 
 FILL = 8
-"""Arrays below are that much longer than what they hold, so that loops are over whole vectors."""
+"""Elements that loops are over at a time: whole vectors."""
+
+SPACE = 24
+"""By how many elements scratch arrays are longer than a window: for `FILL`, for two beyond either end, and so that the
+beginnings of a few of them, of a window of a power of two, do not compete for one line of the processor's cache."""
 
 
 @inlined
@@ -85,10 +91,8 @@ def _filled(n):
 
 
 @inlined
-def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
-    """Coefficients of g, and of the integral of the half-width: arc * asin(s) + sqrt(1 - s²) p(s)."""
-    cos0, sin0 = math.cos(lat0), math.sin(lat0)
-    profile[COUNT] = count
+def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, along):
+    """Coefficients of g, by interpolation."""
     for k in range(count):
         profile[G + k] = 0.0
     for j in range(count):
@@ -114,14 +118,33 @@ def _fit(profile, count, at, powers, lat0, rho, columns_per_radian, along):
         value = 2.0 * math.sqrt(ratio) * _arcsine_ratio(square) * rho * columns_per_radian
         for k in range(count):
             profile[G + k] += powers[k, j] * value
+
+
+@inlined
+def _integrate(profile, count):
+    """Prepare the integral of the half-width, ``arc * asin(s) + sqrt(1 - s²) p(s)``, from the coefficients of g."""
+    profile[COUNT] = count
     # Compare the powers of s in the integral's derivative.
-    profile[P + count] = profile[G + count - 1] / (count + 1)
+    profile[P + count] = profile[G + count - 1] * (1.0 / (count + 1))
     for m in range(count, 0, -1):
         above = (m + 1) * profile[P + m + 1] if m < count else 0.0
         here = profile[G + m] if m < count else 0.0
         before = profile[G + m - 2] if m >= 2 else 0.0
-        profile[P + m - 1] = (above - here + before) / m
+        profile[P + m - 1] = (above - here + before) * (1.0 / m)
     profile[ARC] = profile[G] - profile[P + 1]
+
+
+@inlined
+def _expand(profile, rho, slope, scale):
+    """Coefficients of g of a small disc, from the series of the square of the half-width, by orders of the radius.
+
+    ``slope`` is the tangent of the latitude; the first term left out is of the order of (rho * slope)⁴.
+    """
+    rho2, slope2 = rho * rho, slope * slope
+    profile[G] = scale * (1.0 + rho2 * slope2 / 24.0)
+    profile[G + 1] = scale * rho * slope * (0.5 + rho2 * (1.0 / 24.0 + slope2 / 16.0))
+    profile[G + 2] = scale * rho2 * (1.0 / 6.0 + slope2 / 3.0)
+    profile[G + 3] = scale * rho2 * rho * slope * (5.0 / 24.0 + slope2 / 4.0)
 
 
 @jit
@@ -142,14 +165,32 @@ def disc_profile(lat0, rho, nvert, grid, profile):
     else:
         profile[KIND] = SERIES
         along = math.copysign(1.0, grid[1])
-        if rho * _FAR_SHORT < polar:
-            _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, lat0, rho, columns_per_radian, along)
-        elif rho * _FAR_MIDDLE < polar:
-            _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, lat0, rho, columns_per_radian, along)
+        sin0, cos0 = math.sin(lat0), math.cos(lat0)
+        slope, scale = sin0 / cos0, rho / cos0 * columns_per_radian
+        at = lat0, sin0, cos0, rho, columns_per_radian, along
+        if rho * _FAR_MIDDLE < polar:
+            if (rho * (1.0 + abs(slope))) ** 4 * scale < 1e-10:
+                _expand(profile, rho * along, slope, scale)
+                _integrate(profile, _SHORT)
+            elif rho * _FAR_SHORT < polar:
+                _fit(profile, _SHORT, _AT_SHORT, _POWERS_SHORT, *at)
+                _integrate(profile, _SHORT)
+            else:
+                _fit(profile, _MIDDLE, _AT_MIDDLE, _POWERS_MIDDLE, *at)
+                _integrate(profile, _MIDDLE)
+            # The series of the sines and arcsines below.
+            square = rho * rho
+            sin_rho = rho * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
+            fall = 0.5 * square * (1.0 - square / 12.0 * (1.0 - square / 30.0 * (1.0 - square / 56.0)))
+            rise, away = slope * (fall / (1.0 - fall)), sin_rho / cos0
+            up = rise * (1.0 + rise * (0.5 * slope + rise * (0.5 * slope * slope + 1.0 / 6.0)))
+            profile[TOP] = along * up / rho
+            profile[WIDEST] = away * _arcsine_ratio(away * away) * columns_per_radian
         else:
-            _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, lat0, rho, columns_per_radian, along)
-        profile[TOP] = along * (math.asin(math.sin(lat0) / math.cos(rho)) - lat0) / rho
-        profile[WIDEST] = math.asin(math.sin(rho) / math.cos(lat0)) * columns_per_radian
+            _fit(profile, _LONG, _AT_LONG, _POWERS_LONG, *at)
+            _integrate(profile, _LONG)
+            profile[TOP] = along * (math.asin(sin0 / math.cos(rho)) - lat0) / rho
+            profile[WIDEST] = math.asin(math.sin(rho) / cos0) * columns_per_radian
 
 
 @inlined
@@ -237,25 +278,40 @@ def _crossings(profile, sign, away, out):
 
 
 @inlined
-def _beyonds_of(profile, count, sign, away, rows, at, out):
-    radius, middle = profile[RADIUS], profile[MIDDLE]
+def _beyonds_of(profile, count, sign, away, at, rows, out):
+    """Rows of crossings, and integrals of the half-width less the edge's distance from there to the row's end.
+
+    To its start, if the sign is 1.
+    """
+    radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
     for i in range(out.size):
-        s = at[i]
-        v = rows[i] - middle + (1.0 if sign < 0.0 else 0.0)
-        end = min(max(v / radius, -1.0), 1.0)
-        a, b = (s, max(s, end)) if sign < 0.0 else (min(s, end), s)
-        out[i] = radius * _area_between(profile, count, a, b) - abs(i + away) * abs(v - radius * s)
+        s, d = at[i], abs(i + away)
+        row = math.floor(middle + radius * s)
+        v = row - middle + (1.0 if sign < 0.0 else 0.0)
+        end = v / radius
+        a, b = (s, min(max(s, end), 1.0)) if sign < 0.0 else (max(min(s, end), -1.0), s)
+        out[i] = radius * _area_between(profile, count, a, b) - d * abs(v - radius * s)
+        rows[i] = row if d < widest else -sign * np.inf
 
 
 @jit
-def _crossing_beyonds(profile, sign, away, rows, at, out):
-    """Integral of the half-width less the distance of an edge, from a crossing to the row's end (sign -1) or start."""
+def _list_before(profile, away, at, rows, out):
     if profile[COUNT] == _SHORT:
-        _beyonds_of(profile, _SHORT, sign, away, rows, at, out)
+        _beyonds_of(profile, _SHORT, -1.0, away, at, rows, out)
     elif profile[COUNT] == _MIDDLE:
-        _beyonds_of(profile, _MIDDLE, sign, away, rows, at, out)
+        _beyonds_of(profile, _MIDDLE, -1.0, away, at, rows, out)
     else:
-        _beyonds_of(profile, _LONG, sign, away, rows, at, out)
+        _beyonds_of(profile, _LONG, -1.0, away, at, rows, out)
+
+
+@jit
+def _list_after(profile, away, at, rows, out):
+    if profile[COUNT] == _SHORT:
+        _beyonds_of(profile, _SHORT, 1.0, away, at, rows, out)
+    elif profile[COUNT] == _MIDDLE:
+        _beyonds_of(profile, _MIDDLE, 1.0, away, at, rows, out)
+    else:
+        _beyonds_of(profile, _LONG, 1.0, away, at, rows, out)
 
 
 @inlined
@@ -325,14 +381,16 @@ def disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, stop
             sign = 2.0 * side - 1.0
             rows, beyond = lists[2 * side, a:b], lists[2 * side + 1, a:b]
             beside = (row_start - middle) / radius > top if side == 0 else (row_stop - middle) / radius < top
-            if not beside:
-                _crossings(profile, sign, away, at)
+            if beside:
                 for i in range(rows.size):
-                    rows[i] = math.floor(middle + radius * at[i])
-                _crossing_beyonds(profile, sign, away, rows, at, beyond)
-            for i in range(rows.size):
-                row = (row_stop if side else row_start - 1.0) if beside else rows[i]
-                rows[i] = row if abs(i + away) < widest else -sign * np.inf
+                    row = row_stop if side else row_start - 1.0
+                    rows[i] = row if abs(i + away) < widest else -sign * np.inf
+                continue
+            _crossings(profile, sign, away, at)
+            if side == 0:
+                _list_before(profile, away, at, rows, beyond)
+            else:
+                _list_after(profile, away, at, rows, beyond)
     else:
         _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, stop - first, first - left, lists)
     # Where an edge enters and leaves within one row, among the outermost.
@@ -515,7 +573,11 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
 def _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b):
     """`beyond` in columns times rows, between two row coordinates, of a polygon's nodes."""
     total = 0.0
-    for j in range(-1, count):
+    begin, end = -1, count - 1
+    while begin < end:  # the last node before the first row coordinate
+        j = (begin + end + 1) // 2
+        begin, end = (j, end) if nodes[NODE_ROW, j] < v_a else (begin, j - 1)
+    for j in range(begin, count):
         v1 = nodes[NODE_ROW, j] if j >= 0 else pole_first
         v2 = nodes[NODE_ROW, j + 1] if j + 1 < count else pole_last
         if v2 <= v_a or v1 >= v_b:
@@ -551,25 +613,41 @@ def row_latitudes(grid, row):
 
 
 @jit
-def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
-               areas):  # fmt: skip
+def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas):
     """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
 
-    Fills ``profiles[e]``; the half-widths of pixels contained and touched, ``half[2 * e : 2 * e + 2, row - first]``;
-    and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian, ``areas[e, row - first]``.
+    Fills ``profiles[e]`` and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian,
+    ``areas[e, row - first]``. Returns whether it is for this one.
     """
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
     if profile[KIND] == SERIES:
+        a = row_start - first
+        _row_areas(profile, row_start, areas[e, a : a + _filled(row_stop - row_start)])
+    elif profile[KIND] == POLYGON:
+        count = polygon_nodes(lat0, rho, nvert, grid[0], grid[1], profile[COLUMNS], nodes[e])
+        _list_polygon(profile, nodes[e], count, row_start, row_stop, row_start - first, e, areas)
+    return is_listed(profile)
+
+
+@inlined
+def is_listed(profile):
+    """Whether `disc_lists` is for a disc."""
+    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
+
+
+@jit
+def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
+               areas):  # fmt: skip
+    """`prepare_disc`, and half-widths of pixels contained and touched: ``half[2 * e : 2 * e + 2, row - first]``."""
+    prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas)
+    if profiles[e, KIND] == SERIES:
         a, b = row_start - first, row_start - first + _filled(row_stop - row_start)
-        _row_areas(profile, row_start, areas[e, a:b])
-        _row_half_widths(profile, row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
+        _row_half_widths(profiles[e], row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
         return
     at = (lat0, rho, nvert)
     disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
     disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1)
-    if profile[KIND] == POLYGON:
-        _list_polygon(profile, nodes[e], nvert // 2 + 1, row_start, row_stop, row_start - first, e, areas)
 
 
 @inlined
@@ -635,19 +713,17 @@ def _beyond(profile, nodes, count, row, grid, d):
 
 
 @inlined
-def _beyond_listed(lists, at, row, area, d):
-    """The same of a disc with lists: of the edge of columns number ``at``, at a distance of d."""
-    before, after = lists[BEFORE, at], lists[AFTER, at]
-    beyond = area - d if (before < row) & (row < after) else 0.0
-    beyond = lists[BEYOND_AFTER, at] if after == row else beyond
-    beyond = lists[BEYOND_BEFORE, at] if before == row else beyond
-    return max(0.0, beyond)
+def _beyond_outer(lists, at, row):
+    """`_beyond_listed` of an edge that does not lie in the disc throughout the row."""
+    beyond = lists[BEYOND_AFTER, at] if lists[AFTER, at] == row else 0.0
+    return lists[BEYOND_BEFORE, at] if lists[BEFORE, at] == row else beyond
 
 
 @inlined
-def is_listed(profile):
-    """Whether `disc_lists` is for a disc."""
-    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
+def _beyond_listed(lists, at, row, area, d):
+    """The same of a disc with lists: of the edge of columns number ``at``, at a distance of d."""
+    inside = (lists[BEFORE, at] < row) & (row < lists[AFTER, at])
+    return max(0.0, area - d if inside else _beyond_outer(lists, at, row))
 
 
 @inlined
@@ -708,6 +784,294 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nv
         disc_lists(*at, a, min(c, b) + 1, left, lists[e])
         if c < d:
             disc_lists(*at, d, b + 1, left, lists[e])
+
+
+@inlined
+def list_circle(profile):
+    """Whether a circle too close to a pole for a series has lists all the same: one that holds not both of them."""
+    lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
+    if profile[KIND] != QUADRATURE or rho >= half_pi:
+        return False
+    profile[KIND] = LISTED_CIRCLE
+    away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
+    profile[WIDEST] = away * profile[COLUMNS]
+    return True
+
+
+@inlined
+def _circle_crossings(profile, d):
+    """Latitudes between which an edge of columns at a distance d is in a circle, of a crater in the north.
+
+    That towards the pole may be beyond it: a point of the opposite meridian. The edge is where
+    ``n cos(lat - alpha) > cos rho``, the spherical law of cosines.
+    """
+    lat0, rho, angle = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS]
+    y, x = math.sin(lat0), math.cos(lat0) * math.cos(angle)
+    if math.hypot(x, y) <= math.cos(rho):
+        return 0.0, 0.0
+    # Both with the digits that small caps need
+    across = math.cos(lat0) * math.sin(angle)
+    beta = math.atan2(math.sqrt(max(0.0, (math.sin(rho) - across) * (math.sin(rho) + across))), math.cos(rho))
+    alpha = lat0 + math.atan2(2.0 * math.sin(0.5 * angle) ** 2 * math.cos(lat0) * y, y * y + x * math.cos(lat0))
+    return alpha - beta, alpha + beta
+
+
+@jit
+def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
+    """`disc_lists` of a circle that `list_circle` is for."""
+    down = grid[1] * math.copysign(1.0, profile[LAT0]) < 0.0  # rows lead away from the pole
+    for edge in range(first, stop):
+        d, at = abs(edge - u), edge - left
+        low, high = _circle_crossings(profile, d)
+        if d >= profile[WIDEST] or low >= high:
+            lists[BEFORE, at], lists[AFTER, at] = np.inf, -np.inf
+            continue
+        sign = math.copysign(1.0, profile[LAT0])
+        near = (sign * low - grid[0]) / grid[1]
+        if high < 0.5 * math.pi:
+            far = (sign * high - grid[0]) / grid[1]
+        else:
+            far = -np.inf if down else np.inf
+        before, after = (far, near) if down else (near, far)
+        lists[BEFORE, at] = math.floor(min(max(before, row_start - 1.0), row_stop + 0.0))
+        lists[AFTER, at] = math.floor(min(max(after, row_start - 1.0), row_stop + 0.0))
+        for turn in range(2):
+            row = lists[2 * turn, at]
+            if row_start <= row < row_stop:
+                lists[2 * turn + 1, at] = _beyond_circle(profile, grid, d, max(before, row), min(after, row + 1.0))
+
+
+@inlined
+def _circle_width(profile, grid, row):
+    """Half-width of a circle at the beginning of a row."""
+    lat, lat0 = min(max(grid[0] + grid[1] * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
+    square, apart = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
+    return profile[COLUMNS] * _circle_half_width(apart, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
+
+
+_TWO_AT, _TWO_WEIGHT = np.polynomial.legendre.leggauss(2)
+_THREE_AT, _THREE_WEIGHT = np.polynomial.legendre.leggauss(3)
+
+
+@jit
+def _beyond_circle(profile, grid, d, start, stop):
+    """Integral of the half-width less d over row coordinates, of one row, between which it is more than that.
+
+    By Gauss and Legendre's rule. Its error goes with how many rows away the half-width has a singularity: where the
+    circle ends or closes over a pole, and at the poles.
+    """
+    lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
+    lat_a, lat_b = grid[0] + grid[1] * start, grid[0] + grid[1] * stop
+    lat = 0.5 * math.copysign(lat_a + lat_b, (lat_a + lat_b) * profile[LAT0])
+    top = lat0 + rho
+    away = min(abs(lat - lat0 + rho), abs((top if top < half_pi else math.pi - top) - lat), half_pi - abs(lat))
+    away /= abs(grid[1])
+    if away < 30.0:
+        return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid[1])
+    total, middle, reach = 0.0, 0.5 * (start + stop), 0.5 * (stop - start)
+    if away < 300.0:
+        for i in range(3):
+            total += _THREE_WEIGHT[i] * (_circle_width(profile, grid, middle + reach * _THREE_AT[i]) - d)
+    else:
+        for i in range(2):
+            total += _TWO_WEIGHT[i] * (_circle_width(profile, grid, middle + reach * _TWO_AT[i]) - d)
+    return total * reach
+
+
+@jit
+def circle_areas(u, profile, grid, first, begin, end, left, right, bounds, areas):
+    """Areas, on one side, of a circle that `list_circle` is for, in those rows that its pixels need."""
+    middle = math.floor(u)
+    for i in range(begin, end):
+        c, d = bounds[i, 1], bounds[i, 2]
+        west, east = left < c <= min(middle, right), max(middle + 1, left) <= d < right
+        if west or east or (left <= middle < right and not c <= middle < d):
+            areas[i] = _beyond_circle(profile, grid, 0.0, float(first + i), first + i + 1.0)
+
+
+@inlined
+def disc_reach(profile, nodes):
+    """Greatest half-width of a disc with lists."""
+    return nodes[NODE_HALF, int(profile[TOP])] if profile[KIND] == LISTED_POLYGON else profile[WIDEST]
+
+
+@inlined
+def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out):
+    """Edges of columns, among [left, right], that cross a disc with lists in rows [row_start, row_stop).
+
+    Fills ``out`` with the first and the last of them west of the meridian, then east of it. Those in between are in
+    the disc.
+    """
+    west, east, narrowest = math.floor(u), math.floor(u) + 1.0, -1.0
+    if profile[KIND] == SERIES:
+        count, radius, middle = int(profile[COUNT]), profile[RADIUS], profile[MIDDLE]
+        a, b = (row_start - middle) / radius, (row_stop - middle) / radius
+        h = _half_width(profile, count, max(a, -1.0)), _half_width(profile, count, min(b, 1.0))
+        widest = profile[WIDEST] if a <= profile[TOP] <= b else max(h)
+        if a > -1.0 and b < 1.0:
+            narrowest = min(h)
+    else:
+        widest = disc_reach(profile, nodes)
+        if profile[KIND] == LISTED_CIRCLE:
+            h = _circle_width(profile, grid, row_start), _circle_width(profile, grid, row_stop)
+            narrowest = min(min(h), widest)
+    narrowest = narrowest * (1.0 - 1e-12) - 1e-9
+    if narrowest > 0.0:
+        west, east = min(west, math.floor(u - narrowest)), max(east, math.ceil(u + narrowest))
+    out[0] = int(max(math.floor(u - widest) + 1.0, left))
+    out[1] = int(min(west, right))
+    out[2] = int(max(east, left))
+    out[3] = int(min(math.ceil(u + widest) - 1.0, right))
+
+
+@jit
+def list_columns(u, profile, nodes, nvert, grid, areas, row_start, row_stop, columns, left, lists):
+    """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
+    a, b, c, d = columns
+    count = nvert // 2 + 1
+    if a <= b and c <= d and c == b + 1:
+        a, b, c, d = a, d, 1, 0
+    for first, last in ((a, b), (c, d)):
+        if first <= last and profile[KIND] == LISTED_CIRCLE:
+            _list_circle_edges(u, profile, grid, row_start, row_stop, first, last + 1, left, lists)
+        elif first <= last:
+            disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, last + 1, left, lists)
+    for edge in (columns[0] - 1 - left, columns[3] + 1 - left):
+        lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
+
+
+@jit
+def cover_box(u, profile, nodes, nvert, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
+    """Covered fractions of pixels of a small box, n columns of it from ``skip`` on: ``out[row, column - left + skip]``.
+
+    Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
+    """
+    before, beyond_before, after = lists[0, : n + FILL], lists[1, : n + FILL], lists[2, : n + FILL]
+    beyond_after, east = lists[3, : n + FILL], lists[4, : n + FILL]
+    for j in range(n + FILL):
+        before[j], after[j] = np.inf, -np.inf
+    start, stop = columns[0], columns[3] + 1
+    if start < stop:
+        disc_lists(u, profile, nodes, nvert // 2 + 1, areas, row_start, row_stop, start, stop, left, lists)
+        for j in range(stop - left, n + FILL):
+            before[j], after[j] = np.inf, -np.inf
+    away = left - u
+    for i in range(row_stop - row_start):
+        here, area, part = float(row_start + i), areas[i], out[row + i, skip : skip + n]
+        for j in range(n + FILL):
+            # The area east of an edge of columns
+            d = j + away
+            beyond = area - abs(d) if (before[j] < here) & (here < after[j]) else 0.0
+            beyond = beyond_after[j] if after[j] == here else beyond
+            beyond = beyond_before[j] if before[j] == here else beyond
+            east[j] = 2.0 * area - beyond if d < 0.0 else beyond
+        for j in range(n):
+            w = east[j] - east[j + 1]
+            w = w if w > EMPTY else 0.0
+            part[j] = w if w < 1.0 - EMPTY else 1.0
+
+
+@jit
+def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, tally, bounds):
+    """Columns [a, b) that a disc with lists touches in each row from first to stop, and the edges c to d that it holds.
+
+    They go to ``bounds[row - first]`` as a, c, d, b. The pixels [c, d) are those that it holds. The disc is in rows
+    [begin, end). All by the lists alone: wherever rounding puts a crossing, no pixel is lost and none is there twice.
+    """
+    n = end - begin
+    for i in range(n + 2):
+        for j in range(4):
+            tally[i, j] = 0
+    a, b, c, d = columns
+    for side in range(2):
+        from_edge, to_edge, touches, holds = (a, b + 1, 0, 1) if side == 0 else (c, d + 1, 3, 2)
+        for k in range(from_edge - origin, to_edge - origin):
+            before, after = lists[BEFORE, k], lists[AFTER, k]
+            i, j = int(min(max(before - begin, -1.0), float(n))), int(min(max(after - begin, -1.0), float(n)))
+            tally[max(i, 0), touches] += before <= after
+            tally[j + 1, touches] -= before <= after
+            tally[i + 1, holds] += before < after
+            tally[max(j, 0), holds] -= before < after
+    for row in range(first, begin):
+        _no_bounds(left, right, bounds[row - first])
+    touches_west = holds_west = holds_east = touches_east = 0
+    for i in range(n):
+        touches_west, holds_west = touches_west + tally[i, 0], holds_west + tally[i, 1]
+        holds_east, touches_east = holds_east + tally[i, 2], touches_east + tally[i, 3]
+        here = bounds[begin - first + i]
+        here[0], here[1] = (max(b - touches_west, left), b + 1 - holds_west) if b >= left else (left, left)
+        here[2], here[3] = (c - 1 + holds_east, min(c + touches_east, right)) if c <= right else (right, right)
+    for row in range(end, stop):
+        _no_bounds(left, right, bounds[row - first])
+
+
+@inlined
+def _no_bounds(left, right, bounds):
+    bounds[0] = bounds[1] = right
+    bounds[2] = bounds[3] = left
+
+
+@inlined
+def _beyond_edge(u, lists, columns, origin, row, area, edge):
+    a, b, c, d = columns
+    if edge < a or edge > d:
+        return 0.0
+    if b < edge < c:
+        return area - abs(edge - u)
+    return _beyond_listed(lists, edge - origin, row, area, abs(edge - u))
+
+
+@inlined
+def covered_part(u, lists, columns, origin, row, area, column):
+    """Covered fraction of a pixel that a disc with lists touches and does not hold."""
+    west = _beyond_edge(u, lists, columns, origin, row, area, column)
+    east = _beyond_edge(u, lists, columns, origin, row, area, column + 1)
+    return 2.0 * area - west - east if column < u < column + 1 else abs(west - east)
+
+
+@jit
+def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, left, right, places, shares):
+    """Pixels that a disc with lists covers partly: their rows from ``first`` on and columns, and the fractions covered.
+
+    Those are of rows [begin, end) and columns [left, right). On either side of the meridian each one is next to a
+    crossing in its row, on the outer side of the edge of columns; or it is the outermost of those whose inner edge lies
+    in the disc. And then there is the one on the meridian. Returns how many there are.
+    """
+    n = 0
+    low, high = float(first + begin), float(first + end)
+    for side in range(2):
+        a = max(columns[0], left + 1) if side == 0 else columns[2]
+        b = columns[1] + 1 if side == 0 else min(columns[3] + 1, right)
+        outward, shift = (-1, -1) if side == 0 else (1, 0)
+        for turn in range(2):
+            rows, beyond = lists[2 * turn], lists[2 * turn + 1]
+            for k in range(a - origin, b - origin):
+                row = rows[k]
+                places[0, n] = np.int64(min(max(row, low), high)) - first
+                places[1, n] = k + origin + shift
+                shares[n] = beyond[k] - (beyond[k + outward] if rows[k + outward] == row else 0.0)
+                n += (low <= row) & (row < high) & ((turn == 0) | (lists[BEFORE, k] != row))
+    middle = math.floor(u)
+    for i in range(begin, end):
+        c, d, row, area = bounds[i, 1], bounds[i, 2], first + i, areas[i]
+        if left < c <= min(middle, right):
+            places[0, n], places[1, n] = i, c - 1
+            shares[n] = area - (u - c) - _beyond_outer(lists, c - 1 - origin, row)
+            n += 1
+        if max(middle + 1, left) <= d < right:
+            places[0, n], places[1, n] = i, d
+            shares[n] = area - (d - u) - _beyond_outer(lists, d + 1 - origin, row)
+            n += 1
+        if left <= middle < right and not c <= middle < d:
+            places[0, n], places[1, n] = i, middle
+            shares[n] = covered_part(u, lists, columns, origin, row, area, middle)
+            n += 1
+    return n
+
+
+def parts_of(rows, columns):
+    """At most so many pixels that a disc covers partly: two of each edge of columns, and two to a row; one to spare."""
+    return 2 * (columns + 2) + 2 * rows + 1
 
 
 EMPTY = 1e-13
@@ -815,17 +1179,20 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     return n
 
 
+def disc_scratch(rows, columns, edges):
+    """Arrays that the lists of discs need: (profiles, areas, lists)."""
+    return (
+        np.empty((edges, PROFILE)),
+        np.empty((edges, rows + SPACE)),
+        np.empty((edges, LISTS, columns + SPACE)),
+    )
+
+
 def cover_scratch(window, grid, nvert, edges=2):
     """Arrays that a window's discs need: (tables, nodes, profiles, half, areas, lists, cover)."""
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED, tables[0], tables[1], tables[2])
-    return (
-        tables,
-        np.stack([node_scratch(nvert)] * edges),
-        np.empty((edges, PROFILE)),
-        np.full((2 * edges, rows + FILL), -1.0),
-        np.empty((edges, rows + FILL)),
-        np.empty((edges, LISTS, columns + 1 + FILL)),
-        np.empty((edges, columns)),
-    )
+    profiles, areas, lists = disc_scratch(rows, columns, edges)
+    nodes, half = np.stack([node_scratch(nvert)] * edges), np.full((2 * edges, rows + SPACE), -1.0)
+    return tables, nodes, profiles, half, areas, lists, np.empty((edges, columns))

@@ -11,15 +11,37 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
-from xcrater.cover import EMPTY, copies, cover_row, disc_edges, list_disc, region_runs, row_bounds
+from xcrater.cover import (
+    EMPTY,
+    FILL,
+    KIND,
+    LISTED_CIRCLE,
+    SPACE,
+    circle_areas,
+    copies,
+    cover_box,
+    covered_part,
+    disc_bounds,
+    disc_columns,
+    disc_reach,
+    disc_scratch,
+    list_circle,
+    list_columns,
+    list_parts,
+    parts_of,
+    prepare_disc,
+    region_runs,
+)
 from xcrater.polygons import polygon_bound, polygon_runs
 from xcrater.spans import (
     CENTER,
     EXACT,
+    SLACK,
     _columns,
     disc_lanes,
     edge_half_widths,
     nested_lanes,
+    node_scratch,
     region_rows,
     region_spans,
     row_spans,
@@ -415,8 +437,8 @@ def _exact_variance(n, total, sq_high, sq_low):
     return (high * 4294967296.0 + low) / n - rest * rest
 
 
-CELLS = 512
-"""Partly covered pixels of a ring that are put by before they are summed."""
+MOST_LANES = OUTSIDE - 4 * LANES
+"""Columns of a disc whose bounds fit in lanes."""
 
 
 @inlined
@@ -451,86 +473,126 @@ def _merge_cells(cells, e, n, held, t):
 
 
 @inlined
-def _put_by(block, codes, clean, r, c, w, cells, filled, e, held):
-    """Put a partly covered pixel of ring e by, to be summed."""
-    if w <= EMPTY:
-        return
-    if clean or codes[r, c] == VALID:
-        n = filled[e]
-        cells[0, e, n] = w
-        cells[1, e, n] = block[r, c]
-        filled[e] = n + 1
-        if n + 1 == CELLS:
-            _merge_cells(cells, e, CELLS, held, e)
-            filled[e] = 0
-    elif codes[r, c] == NODATA:
-        held[e, MISSING] += w
-    else:
-        held[e, NANS] += w
+def _put_by(x, code, w, cells, n, e, held):
+    """Put a partly covered pixel of a ring by, to be summed, if it has a value; returns how many there are then."""
+    cells[0, e, n], cells[1, e, n] = w, x
+    if code != VALID and w > EMPTY:
+        held[e, MISSING if code == NODATA else NANS] += w
+    return n + ((code == VALID) & (w > EMPTY))
+
+
+@inlined
+def _cover_rings(block, codes, clean, u, first, shown, columns, origin, lists, areas, bounds, window, places, shares,
+                 cells, filled, held):  # fmt: skip
+    """Put by the partly covered pixels of one crater's rings, those of the copy at u.
+
+    They are of the ring that ends with the disc, without what the disc before covers; and of the next one, where the
+    next disc holds them.
+    """
+    top, left = first - window[0], window[2]
+    for e in range(filled.size):
+        m = list_parts(
+            u, first, shown[e, 0], shown[e, 1], columns[e], origin, lists[e], areas[e], bounds[e], left, window[3],
+            places, shares,
+        )  # fmt: skip
+        n, after = filled[e], filled[e + 1] if e + 1 < filled.size else 0
+        for k in range(m):
+            i, column, w = places[0, k], places[1, k], min(shares[k], 1.0)
+            code = VALID if clean else codes[top + i, column - left]
+            x, inside = block[top + i, column - left], w
+            if e > 0 and bounds[e - 1, i, 0] <= column < bounds[e - 1, i, 3]:
+                if bounds[e - 1, i, 1] <= column < bounds[e - 1, i, 2]:
+                    inside = 0.0
+                else:
+                    inside -= covered_part(u, lists[e - 1], columns[e - 1], origin, first + i, areas[e - 1, i], column)
+            n = _put_by(x, code, inside, cells, n, e, held)
+            if e + 1 < filled.size and bounds[e + 1, i, 1] <= column < bounds[e + 1, i, 2]:
+                after = _put_by(x, code, 1.0 - w, cells, after, e + 1, held)
+        filled[e] = n
+        if e + 1 < filled.size:
+            filled[e + 1] = after
+
+
+BOX = 40
+"""Rows and columns of a box at most, whose pixels are treated alike; a multiple of `FILL`."""
 
 
 @jit
-def _cover_lanes(u, contained, touched, half_turn, left, right, origin, lanes):
-    """Bounds in lanes of what a disc holds and touches, within columns [left, right): ``lanes[:, 1]``, ``lanes[:, 2]``.
+def _add_box(pixels, parts, row, stop, skip, n, sums, e, held):
+    """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; ``sums`` is scratch space."""
+    weight, total, low, high = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
+    for j in range(n):
+        weight[j] = total[j] = 0.0
+        low[j], high[j] = np.inf, -np.inf
+    for i in range(row, stop):
+        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
+        for j in range(n):
+            w = part[j]
+            weight[j] += w
+            total[j] += w * x[j]
+            low[j] = min(low[j], x[j] if w > 0.0 else np.inf)
+            high[j] = max(high[j], x[j] if w > 0.0 else -np.inf)
+    for k in range(FILL, n, FILL):  # to the first few columns
+        more, more_total, lower, higher = weight[k:], total[k:], low[k:], high[k:]
+        for j in range(FILL):
+            weight[j] += more[j]
+            total[j] += more_total[j]
+            low[j], high[j] = min(low[j], lower[j]), max(high[j], higher[j])
+    mass = whole = square = 0.0
+    least, most = np.inf, -np.inf
+    for j in range(FILL):
+        mass += weight[j]
+        whole += total[j]
+        least, most = min(least, low[j]), max(most, high[j])
+    if mass <= 0.0:
+        return
+    mean, squares = whole / mass, sums[0, :n]
+    for j in range(n):
+        squares[j] = 0.0
+    for i in range(row, stop):
+        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
+        for j in range(n):
+            d = x[j] - mean
+            squares[j] += part[j] * (d * d)
+    for k in range(FILL, n, FILL):
+        more = squares[k:]
+        for j in range(FILL):
+            squares[j] += more[j]
+    for j in range(FILL):
+        square += squares[j]
+    _merge_float(held, e, mass, whole, square)
+    held[e, LOW], held[e, HIGH] = min(held[e, LOW], least), max(held[e, HIGH], most)
+
+
+@jit
+def _without(inner, row, stop, skip, n, outer):
+    """Take rows [row, stop) of one box of parts from another."""
+    for i in range(row, stop):
+        a, b = inner[i, skip : skip + n], outer[i, skip : skip + n]
+        for j in range(b.size):
+            w = b[j] - a[j]
+            b[j] = w if w > EMPTY else 0.0
+
+
+@jit
+def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
+    """Bounds in lanes of what a disc holds and touches in n rows: ``lanes[:, 1]``, ``lanes[:, 2]``.
 
     Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches. A loop without
     branches, for the vectoriser.
     """
-    hole_first, hole_stop = lanes[0, 0, : touched.size], lanes[1, 0, : touched.size]
-    held_first, held_stop = lanes[0, 1, : touched.size], lanes[1, 1, : touched.size]
-    first, stop = lanes[0, 2, : touched.size], lanes[1, 2, : touched.size]
-    for row in range(touched.size):
-        h = min(touched[row], half_turn)
-        a, b = max(math.floor(u - h), left), min(math.ceil(u + h), right)
-        meets = (h >= 0.0) & (a < b)
-        first[row] = np.int32(a - origin if meets else OUTSIDE)
-        stop[row] = np.int32(b - origin if meets else NOWHERE)
-    for row in range(touched.size):
-        h = min(contained[row], half_turn)
-        c, d = max(math.ceil(u - h), left), min(math.floor(u + h), right)
-        holds = (h >= 0.0) & (c < d)
-        held_first[row] = np.int32(c - origin if holds else OUTSIDE)
-        held_stop[row] = np.int32(d - origin if holds else NOWHERE)
     pixels = 0
-    for row in range(touched.size):
-        c, d = int(held_first[row]), int(held_stop[row])
-        hole = min(int(hole_stop[row]), d) - max(int(hole_first[row]), c)
-        pixels += max(0, d - c) - (max(0, hole) if c < d else 0)
+    for i in range(n):
+        a, c, d, b = bounds[i, 0], max(bounds[i, 1], left), min(bounds[i, 2], right), bounds[i, 3]
+        meets, holds = a < b, c < d
+        lanes[0, 2, i] = np.int16(a - origin if meets else OUTSIDE)
+        lanes[1, 2, i] = np.int16(b - origin if meets else NOWHERE)
+        first, stop = (c - origin if holds else OUTSIDE), (d - origin if holds else NOWHERE)
+        lanes[0, 1, i] = np.int16(first)
+        lanes[1, 1, i] = np.int16(stop)
+        hole = min(np.int64(lanes[1, 0, i]), stop) - max(np.int64(lanes[0, 0, i]), first)
+        pixels += max(0, stop - first) - (max(0, hole) if holds else 0)
     return pixels
-
-
-@inlined
-def _cover_rings(block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
-                 lists, lanes, cover, cells, filled, partly):  # fmt: skip
-    """Add the partly covered pixels of one crater's rings to their accumulators, those of the copy at u."""
-    left, right, half_turn = window[2], window[3], 0.5 * grid[2]
-    for e in range(count):
-        list_disc(u, e, first, 0, stop - first, half, half_turn, profiles, nodes, nvert, areas, left, right, lists)
-    for row in range(first, stop):
-        i, r = row - first, row - window[0]
-        ia = ic = id = ib = left  # of the disc before: empty
-        for e in range(count):
-            if lanes[0, 2 * e + 2, i] >= lanes[1, 2 * e + 2, i]:
-                ia = ic = id = ib = left
-                continue
-            a, b = lanes[0, 2 * e + 2, i] + origin, lanes[1, 2 * e + 2, i] + origin
-            c = d = b
-            if lanes[0, 2 * e + 1, i] < lanes[1, 2 * e + 1, i]:
-                c, d = lanes[0, 2 * e + 1, i] + origin, lanes[1, 2 * e + 1, i] + origin
-            at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
-            cover_row(*at, a, c, left, cover)
-            cover_row(*at, d, b, left, cover)
-            for side in range(2):
-                for col in range(a if side == 0 else d, c if side == 0 else b):
-                    w = cover[e, col - left]
-                    if ia <= col < ib:
-                        w = 0.0 if ic <= col < id else w - cover[e - 1, col - left]
-                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
-                # Pixels whole in this disc and partly in the one before.
-                for col in range(max(ia if side == 0 else id, c), min(ic if side == 0 else ib, d)):
-                    w = 1.0 - cover[e - 1, col - left]
-                    _put_by(block, codes, clean, r, col - left, w, cells, filled, e, partly)
-            ia, ic, id, ib = a, c, d, b
 
 
 @inlined
@@ -573,8 +635,8 @@ def _to_weighted(exact, held, t, out, k):
 
 @jit
 def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, outer_edge, inner_edge,
-                       members, nvert, grid, window, buffers, scratch, start, partly_start, held, partly, image,
-                       out):  # fmt: skip
+                       members, nvert, grid, window, scratch, start, partly_start, held, partly, image, out,
+                       left_out):  # fmt: skip
     """Accumulate the pixels of every crater's regions, each by the fraction covered.
 
     Wholly covered pixels go the way of `accumulate`, by rings and vectors of lanes; those on a disc's edge one by one.
@@ -587,8 +649,6 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         Radius of each disc in crater radii, innermost first.
     outer_edge, inner_edge : ndarray, shape (k,)
         Discs that bound each region; -1 for no hole.
-    buffers : tuple of ndarray
-        From `xcrater.cover.cover_scratch`.
     scratch : tuple of ndarray
         From `covered_scratch`.
     partly_start : ndarray, shape (8,)
@@ -597,61 +657,111 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         Scratch space: one crater's rings, of whole pixels and of parts.
     out : ndarray, shape (n, images, regions, 8)
         The weighted accumulators.
+    left_out : ndarray of int64, shape (n,)
+        Filled with the craters that are left out: those close to a pole, and those of more lanes than there are.
 
     Returns
     -------
     int
-        The first crater, in this order, that needs more lanes than there are; their number if none does.
+        How many were left out.
     """
-    tables, nodes, profiles, half, areas, lists, cover = buffers
-    lanes, cells, filled, whole = scratch
-    count = edges.size
+    (nodes, profiles, areas, lists, columns, reach), by_edges, by_boxes = scratch
+    tally, bounds, lanes, places, shares, cells, filled, whole = by_edges
+    pixels, box, shown = by_boxes
+    count, left, right = edges.size, window[2], window[3]
+    most = 0.5 * math.pi + abs(grid[1]) * SLACK
+    lost = 0
     for j in range(order.size):
         i = order[j]
         first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
-        widest = -1.0
+        rows = stop - first
+        circles = False
+        listed = max(abs(grid[0] + grid[1] * first), abs(grid[0] + grid[1] * stop)) <= most
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
-            half[2 * e : 2 * e + 2, : stop - first] = -1.0
-            disc_edges(
-                e, lat0[i], edges[e] * rad[i], nvert, grid, window[0], first, a, b, tables, nodes, profiles, half,
-                areas,
-            )  # fmt: skip
+            reach[e, 0], reach[e, 1] = a - first, b - first
+            ready = prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
+            circles |= not ready
+            listed &= ready or list_circle(profiles[e])
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
             filled[e] = 0
-        for row in range(stop - first):
-            widest = max(widest, half[2 * count - 1, row])
-        k_first, k_last = copies(u0[i], widest, grid[2], window[2], window[3])
+        widest = disc_reach(profiles[count - 1], nodes[count - 1]) if listed else np.inf
+        if min(2.0 * widest, float(right - left)) > MOST_LANES or not listed:
+            left_out[lost] = i
+            lost += 1
+            continue
+        boxed = clean and rows <= BOX and not circles
+        k_first, k_last = copies(u0[i], widest, grid[2], left, right)
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
-            a, _, _, b = row_bounds(u, widest, widest, 0.5 * grid[2], window[2], window[3])
+            a, b = int(max(math.floor(u - widest), left)), int(min(math.ceil(u + widest), right))
             if a >= b:
                 continue
+            width = (b - a + FILL - 1) // FILL * FILL
+            if boxed and width <= min(BOX, right - left):
+                at = min(a, right - width)
+                for r in range(rows):
+                    line, pixel = block[first - window[0] + r, at - left : at - left + width], pixels[r, :width]
+                    for c in range(width):
+                        pixel[c] = line[c]
+                for e in range(count):
+                    begin, end = first + reach[e, 0], first + reach[e, 1]
+                    disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
+                    shown[e, 0] = shown[e, 1] = 0
+                    if columns[e, 0] <= right and columns[e, 3] >= left:
+                        skip = (max(columns[e, 0] - 1, at) - at) // FILL * FILL
+                        n = (min(columns[e, 3] + 1, right) - at - skip + FILL - 1) // FILL * FILL
+                        shown[e, 0], shown[e, 1] = skip, n
+                        cover_box(
+                            u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], reach[e, 0], begin, end,
+                            columns[e], at + skip, skip, n, lists[e], box[e],
+                        )  # fmt: skip
+                for e in range(count - 1, -1, -1):
+                    if e > 0 and shown[e - 1, 1] > 0:
+                        _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], shown[e - 1, 0], shown[e - 1, 1], box[e])
+                    if shown[e, 1] > 0:
+                        _add_box(
+                            pixels, box[e], reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1], lists[e], e, partly
+                        )
+                continue
+            place = a - 2  # of the lists
+            for e in range(count):
+                begin, end = first + reach[e, 0], first + reach[e, 1]
+                disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
+                if columns[e, 0] > right or columns[e, 3] < left:
+                    begin = end = first  # none of it shows
+                else:
+                    list_columns(
+                        u, profiles[e], nodes[e], nvert, grid, areas[e, reach[e, 0] :], begin, end, columns[e], place,
+                        lists[e],
+                    )  # fmt: skip
+                shown[e, 0], shown[e, 1] = begin - first, end - first
+                disc_bounds(lists[e], columns[e], first, begin, end, stop, left, right, place, tally, bounds[e])
+                if profiles[e, KIND] == LISTED_CIRCLE:
+                    at = begin - first, end - first, left, right
+                    circle_areas(u, profiles[e], grid, first, *at, bounds[e], areas[e])
             wide = b - a > 4 * LANES
             if wide:
-                a -= (a - window[2]) % LANES
+                a -= (a - left) % LANES
             groups = (b - a + LANES - 1) // LANES
-            if groups * LANES >= OUTSIDE:
-                return j
-            origin = min(a, window[2] + block.shape[1] - groups * LANES)
+            origin = min(a, left + block.shape[1] - groups * LANES)
             for e in range(count):
-                whole[e] = _cover_lanes(
-                    u, half[2 * e, : stop - first], half[2 * e + 1, : stop - first], 0.5 * grid[2], float(window[2]),
-                    float(window[3]), origin, lanes[:, 2 * e : 2 * e + 3],
-                )  # fmt: skip
+                whole[e] = _bounds_to_lanes(bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3])
             _scan_whole(
                 block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
                 held,
             )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, stop, count, half, nvert, grid, window, origin, nodes, profiles, areas,
-                lists, lanes, cover, cells, filled, partly,
+                block, codes, clean, u, first, shown, columns, place, lists, areas, bounds, window, places, shares,
+                cells, filled, partly,
             )  # fmt: skip
+            for e in range(count):
+                if filled[e] > 0:
+                    _merge_cells(cells, e, filled[e], partly, e)
+                    filled[e] = 0
         for e in range(count):
-            if filled[e] > 0:
-                _merge_cells(cells, e, filled[e], partly, e)
             partly[e, PIXELS] = partly[e, COUNT]
         for k in range(members.size):
             for slot in range(8):
@@ -663,14 +773,32 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             _to_weighted(exact, held, 2 * count, partly, count)
             for slot in range(8):
                 out[i, image, members[k], slot] = partly[count, slot]
-    return order.size
+    return lost
 
 
-def covered_scratch(rows, edges):
-    """Arrays that `accumulate_covered` needs: lanes, pixels put by and their numbers, pixels held."""
-    lanes = np.empty((2, 2 * edges + 1, rows), np.int16)
+def covered_scratch(window, nvert, edges):
+    """Arrays that `accumulate_covered` needs for a window: for discs, for their edges' pixels, and for small boxes."""
+    rows, columns = window[1] - window[0], window[3] - window[2]
+    lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
-    return lanes, np.empty((2, edges, CELLS)), np.empty(edges, np.int64), np.empty(edges, np.int64)
+    parts = parts_of(rows, columns)
+    discs = (
+        np.stack([node_scratch(nvert)] * edges),
+        *disc_scratch(rows, columns, edges),
+        np.empty((edges, 4), np.int64),
+        np.empty((edges, 2), np.int64),
+    )
+    by_edges = (
+        np.empty((rows + SPACE, 4), np.int64),
+        np.empty((edges, rows + SPACE, 4), np.int64),
+        lanes,
+        np.empty((2, parts + SPACE), np.int64),
+        np.empty(parts),
+        np.empty((2, edges, 2 * parts + SPACE)),
+        np.empty(edges, np.int64),
+        np.empty(edges, np.int64),
+    )
+    return discs, by_edges, (np.empty((BOX, BOX)), np.empty((edges, BOX, BOX)), np.empty((edges, 2), np.int64))
 
 
 @jit

@@ -575,33 +575,31 @@ class Leaf:
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, pixels by the fraction covered."""
         from xcrater import kernels
-        from xcrater.cover import cover_scratch
 
-        craters, grid, window = tile.craters, shapes.grid, tile.window
+        craters, window = tile.craters, tile.window
         exact = None if stored.dtype.kind == "f" else True
         plain = _start(stored.dtype)
         squares = self._squares(stored, codes, clean, exact, tile, plain)
-        order = np.argsort(craters.lat * grid[1], kind="stable")
+        order = np.argsort(craters.lat * shapes.grid[1], kind="stable")
         for group in shapes.groups():
             chosen = members[group.members]
             edges = group.edges.size
-            buffers = cover_scratch(window, grid, group.nvert, edges)
-            scratch = kernels.covered_scratch(window[1] - window[0], edges)
+            scratch = kernels.covered_scratch(window, group.nvert, edges)
             held, partly = np.empty((2 * edges + 1, 8), plain.dtype), np.empty((edges + 1, 8))
-            done = 0
-            while done < order.size:
-                done += kernels.accumulate_covered(
-                    stored, codes, clean, exact, squares, order[done:], craters.u0, craters.lat, craters.radius,
-                    group.edges, group.outer, group.inner, chosen, group.nvert, grid, window, buffers, scratch, plain,
-                    start, held, partly, image, out,
-                )  # fmt: skip
-                if done < order.size:  # wider than the lanes can count
-                    one = Tile(tile.index, window, craters.take(order[done : done + 1]))
-                    sums = np.empty((1, *out.shape[1:]))
-                    factors = self._factors(window, None)
-                    self._sum_drawn(shapes, members, stored, codes, clean, one, *factors, start, image, sums)
-                    out[order[done], image, chosen] = sums[0, image, chosen]
-                    done += 1
+            left_out = np.empty(order.size, np.int64)
+            number = kernels.accumulate_covered(
+                stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius, group.edges,
+                group.outer, group.inner, chosen, group.nvert, shapes.grid, window, scratch, plain, start, held,
+                partly, image, out, left_out,
+            )  # fmt: skip
+            if number:
+                rest = np.sort(left_out[:number])
+                part = Tile(tile.index, window, craters.take(rest))
+                sums = np.empty((number, *out.shape[1:]))
+                self._sum_drawn(
+                    shapes, members, stored, codes, clean, part, *self._factors(window, None), start, image, sums
+                )
+                out[rest[:, None], image, chosen] = sums[:, image, chosen]
 
     def _accumulate(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
