@@ -798,47 +798,101 @@ def list_circle(profile):
     return True
 
 
-@inlined
-def _circle_crossings(profile, d):
-    """Latitudes between which an edge of columns at a distance d is in a circle, of a crater in the north.
+SMOOTH = 1e-8
+"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then."""
 
-    That towards the pole may be beyond it: a point of the opposite meridian. The edge is where
-    ``n cos(lat - alpha) > cos rho``, the spherical law of cosines.
+
+@inlined
+def _circle_edge(profile, grid, d):
+    """Where an edge of columns at a distance d enters and leaves a circle that `list_circle` is for.
+
+    Row coordinates and how they change with d: of where the edge enters, then of where it leaves the circle. Not a
+    number where it passes it by. The end over a pole is at infinity.
     """
-    lat0, rho, angle = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS]
-    y, x = math.sin(lat0), math.cos(lat0) * math.cos(angle)
-    if math.hypot(x, y) <= math.cos(rho):
-        return 0.0, 0.0
-    # Both with the digits that small caps need
-    across = math.cos(lat0) * math.sin(angle)
-    beta = math.atan2(math.sqrt(max(0.0, (math.sin(rho) - across) * (math.sin(rho) + across))), math.cos(rho))
-    alpha = lat0 + math.atan2(2.0 * math.sin(0.5 * angle) ** 2 * math.cos(lat0) * y, y * y + x * math.cos(lat0))
-    return alpha - beta, alpha + beta
+    lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
+    down = sign * grid[1] < 0.0  # rows lead away from the pole
+    sin0, cos0, cos_rho, sin_rho, sine = math.sin(lat0), math.cos(lat0), math.cos(rho), math.sin(rho), math.sin(angle)
+    y, x = sin0, cos0 * math.cos(angle)
+    across = cos0 * sine
+    square = (sin_rho - across) * (sin_rho + across)
+    # It is in the circle where n cos(lat - alpha) > cos rho, the spherical law of cosines, for lat to beyond the pole.
+    if d >= profile[WIDEST] or not square > 0.0:
+        return np.nan, np.nan, np.nan, np.nan
+    root = math.sqrt(square)
+    beta = math.atan2(root, cos_rho)
+    alpha = lat0 + math.atan2(2.0 * math.sin(0.5 * angle) ** 2 * cos0 * y, y * y + x * cos0)
+    unit = sign * across / ((x * x + y * y) * root * grid[1] * profile[COLUMNS])
+    near, near_slope = (sign * (alpha - beta) - grid[0]) / grid[1], unit * (x * cos_rho + y * root)
+    far, far_slope = (sign * (alpha + beta) - grid[0]) / grid[1], -unit * (x * cos_rho - y * root)
+    if alpha + beta >= 0.5 * math.pi:
+        far = -np.inf if down else np.inf
+    return (far, far_slope, near, near_slope) if down else (near, near_slope, far, far_slope)
+
+
+@inlined
+def _between_edges(y0, slope0, y_middle, y1, slope1):
+    """Integral of a falling function between two edges of columns as far as it is above 0, and about its error.
+
+    By the polynomial of degree 4 through its values and slopes at the edges and the value between.
+    """
+    whole = (7.0 * (y0 + y1) + 16.0 * y_middle) / 30.0 + (slope0 - slope1) / 60.0
+    error = abs(whole - 0.5 * (y0 + y1) - (slope0 - slope1) / 12.0)
+    if y1 >= 0.0:
+        return whole, error
+    rise, bend, half = y1 - y0 - slope0, slope1 - slope0, 16.0 * (y_middle - y0 - 0.5 * slope0)
+    a = half - 5.0 * rise + bend
+    b, c = 4.0 * rise - bend - 2.0 * a, a - 3.0 * rise + bend
+    t = y0 / (y0 - y1)
+    for _ in range(4):
+        value = y0 + t * (slope0 + t * (a + t * (b + t * c)))
+        slope = slope0 + t * (2.0 * a + t * (3.0 * b + t * 4.0 * c))
+        t = min(max(t - value / slope, 0.0), 1.0) if slope < 0.0 else t
+    return t * (y0 + t * (0.5 * slope0 + t * (a / 3.0 + t * (0.25 * b + t * 0.2 * c)))), error
 
 
 @jit
 def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
-    """`disc_lists` of a circle that `list_circle` is for."""
-    down = grid[1] * math.copysign(1.0, profile[LAT0]) < 0.0  # rows lead away from the pole
-    for edge in range(first, stop):
-        d, at = abs(edge - u), edge - left
-        low, high = _circle_crossings(profile, d)
-        if d >= profile[WIDEST] or low >= high:
-            lists[BEFORE, at], lists[AFTER, at] = np.inf, -np.inf
-            continue
-        sign = math.copysign(1.0, profile[LAT0])
-        near = (sign * low - grid[0]) / grid[1]
-        if high < 0.5 * math.pi:
-            far = (sign * high - grid[0]) / grid[1]
-        else:
-            far = -np.inf if down else np.inf
-        before, after = (far, near) if down else (near, far)
-        lists[BEFORE, at] = math.floor(min(max(before, row_start - 1.0), row_stop + 0.0))
-        lists[AFTER, at] = math.floor(min(max(after, row_start - 1.0), row_stop + 0.0))
-        for turn in range(2):
-            row = lists[2 * turn, at]
-            if row_start <= row < row_stop:
-                lists[2 * turn + 1, at] = _beyond_circle(profile, grid, d, max(before, row), min(after, row + 1.0))
+    """`disc_lists` of a circle that `list_circle` is for.
+
+    From the outermost edges inwards, the area beyond an edge in its row is that beyond the next one and what lies
+    between the two: an integral of where the circle is over the columns. It is smooth but where the circle ends.
+    """
+    low, high = row_start - 1.0, row_stop + 0.0
+    for side in range(2):
+        edge, last, step = first, min(stop - 1, math.floor(u)), 1
+        if side:
+            edge, last, step = stop - 1, max(first, math.floor(u) + 1), -1
+        outer = between = (np.nan, np.nan, np.nan, np.nan)
+        while edge <= last if side == 0 else edge >= last:
+            d, at = abs(edge - u), edge - left
+            here = _circle_edge(profile, grid, d)
+            if here[0] != here[0]:
+                lists[BEFORE, at], lists[AFTER, at] = np.inf, -np.inf
+            else:
+                lists[BEFORE, at] = math.floor(min(max(here[0], low), high))
+                lists[AFTER, at] = math.floor(min(max(here[2], low), high))
+                smooth = outer[0] == outer[0] and lists[BEFORE, at - step] < lists[AFTER, at - step]
+                if smooth:
+                    between = _circle_edge(profile, grid, d + 0.5)
+                for turn in range(2):
+                    row = lists[2 * turn, at]
+                    if not row_start <= row < row_stop:
+                        continue
+                    error = 1.0
+                    if smooth:
+                        # How much of the row is in the circle at these places
+                        sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
+                        beyond, error = _between_edges(
+                            sign * (here[2 * turn] - zero), sign * here[2 * turn + 1], sign * (between[2 * turn] - zero),
+                            sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1],
+                        )  # fmt: skip
+                        if lists[2 * turn, at - step] == row:
+                            beyond += lists[2 * turn + 1, at - step]
+                    if not error < SMOOTH:
+                        beyond = _beyond_circle(profile, grid, d, max(here[0], row), min(here[2], row + 1.0))
+                    lists[2 * turn + 1, at] = beyond
+            outer = here
+            edge += step
 
 
 @inlined
