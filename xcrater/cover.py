@@ -365,7 +365,7 @@ area beyond the edge in this row; the row in which it leaves the disc, and the a
 
 
 @jit
-def disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, stop, left, lists):
+def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left, lists):
     """Where the edges of columns [first, stop) cross a disc around column u, to ``lists[:, column - left]``.
 
     An edge that passes the disc by leaves it, in row -inf, before it enters it, in row inf. Of crossings outside of
@@ -392,7 +392,7 @@ def disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, stop
             else:
                 _list_after(profile, away, at, rows, beyond)
     else:
-        _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, stop - first, first - left, lists)
+        _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, stop - first, first - left, lists)
     # Where an edge enters and leaves within one row, among the outermost.
     i, last = first - left, stop - left - 1
     while i <= last and i + left < u and lists[BEFORE, i] >= lists[AFTER, i]:
@@ -412,16 +412,20 @@ def _join_crossings(d, areas, row_start, row_stop, i, lists):
 
 
 @inlined
-def _list_polygon_edges(away, profile, nodes, count, areas, row_start, row_stop, number, at, lists):
+def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number, at, lists):
     """`disc_lists` of a polygon."""
-    widest = int(profile[TOP])
+    widest, last = int(profile[TOP]), int(profile[COUNT]) - 1
     for side in range(2):
         rows, beyond = lists[2 * side], lists[2 * side + 1]
-        j = 0 if side == 0 else count - 2
+        j = 0 if side == 0 else last - 1
+        closed = nodes[NODE_HALF, 0 if side == 0 else last] > 0.0  # it ends over the pole
         for i in range(number):
             d = abs(i + away)
             if d >= nodes[NODE_HALF, widest]:
                 rows[at + i] = np.inf if side == 0 else -np.inf
+                continue
+            if closed:
+                rows[at + i] = row_start - 1.0 if side == 0 else row_stop
                 continue
             # The piece from the previous edge of columns on
             if side == 0:
@@ -626,7 +630,8 @@ def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, p
         _row_areas(profile, row_start, areas[e, a : a + _filled(row_stop - row_start)])
     elif profile[KIND] == POLYGON:
         count = polygon_nodes(lat0, rho, nvert, grid[0], grid[1], profile[COLUMNS], nodes[e])
-        _list_polygon(profile, nodes[e], count, row_start, row_stop, row_start - first, e, areas)
+        if nodes[e, NODE_HALF, 0] == 0.0 and nodes[e, NODE_HALF, count - 1] == 0.0:
+            _list_polygon(profile, nodes[e], count, -1, row_start, row_stop, row_start - first, e, areas)
     return is_listed(profile)
 
 
@@ -651,29 +656,30 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
 
 
 @inlined
-def _list_polygon(profile, nodes, count, row_start, row_stop, to, e, areas):
-    """See whether a polygon grows to one greatest width and shrinks from there, then fill its rows' areas."""
-    widest = 0
+def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, areas):
+    """See whether a polygon grows to one greatest width and shrinks from there, then fill its rows' areas.
+
+    ``closes`` is the edge that goes to a pole, along the meridian half a turn away, if there is one.
+    """
+    widest, last = 0, count - 1
     for j in range(count):
         if nodes[NODE_HALF, j] > nodes[NODE_HALF, widest]:
             widest = j
-    if nodes[NODE_HALF, 0] > 0.0 or nodes[NODE_HALF, count - 1] > 0.0:
-        return  # it closes over a pole
-    for j in range(count - 1):
+    for j in range(last):
         rises = nodes[NODE_HALF, j + 1] > nodes[NODE_HALF, j]
         falls = nodes[NODE_HALF, j + 1] < nodes[NODE_HALF, j]
-        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (rises if j < widest else falls):
+        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (rises if j < widest else falls or closes == j):
             return
     profile[KIND] = LISTED_POLYGON
-    profile[TOP] = widest
+    profile[TOP], profile[COUNT] = widest, count
     j = 0
     for i in range(row_stop - row_start):
         v = float(row_start + i + 1)
-        while j < count - 2 and nodes[NODE_ROW, j + 1] < v:
+        while j < last - 1 and nodes[NODE_ROW, j + 1] < v:
             j += 1
         h = 0.0
         if v >= nodes[NODE_ROW, count - 1]:
-            v = nodes[NODE_ROW, count - 1]
+            v, h = nodes[NODE_ROW, last], nodes[NODE_HALF, last]
         elif v > nodes[NODE_ROW, 0]:
             v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
             h = h1 + (v - v1) / (nodes[NODE_ROW, j + 1] - v1) * (nodes[NODE_HALF, j + 1] - h1)
@@ -770,7 +776,7 @@ def _cover_unlisted(u, profile, nodes, nvert, row, grid, start, stop, left, out)
 
 
 @inlined
-def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nvert, areas, left, right, lists):
+def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, areas, left, right, lists):
     """`disc_lists` of disc e in rows [i_first, i_stop) from ``first`` on, of columns where it ends in some of them."""
     if not is_listed(profiles[e]):
         return
@@ -780,22 +786,42 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, nv
         narrowest = min(narrowest, half[2 * e, i])
     a, c, d, b = row_bounds(u, narrowest, widest, half_turn, left, right)
     if a < b:
-        at = (u, profiles[e], nodes[e], nvert // 2 + 1, areas[e, i_first:], first + i_first, first + i_stop)
+        at = (u, profiles[e], nodes[e], areas[e, i_first:], first + i_first, first + i_stop)
         disc_lists(*at, a, min(c, b) + 1, left, lists[e])
         if c < d:
             disc_lists(*at, d, b + 1, left, lists[e])
 
 
-@inlined
-def list_circle(profile):
-    """Whether a circle too close to a pole for a series has lists all the same: one that holds not both of them."""
+@jit
+def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
+    """Whether a disc close to a pole, not ready by `prepare_disc`, has lists all the same, and prepare it.
+
+    A circle that holds not both poles has; a polygon too that does so, and gets nodes over the pole.
+    """
+    profile, node = profiles[e], nodes[e]
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
-    if profile[KIND] != QUADRATURE or rho >= half_pi:
-        return False
-    profile[KIND] = LISTED_CIRCLE
-    away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
-    profile[WIDEST] = away * profile[COLUMNS]
-    return True
+    if profile[KIND] == QUADRATURE and rho < half_pi:
+        profile[KIND] = LISTED_CIRCLE
+        away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
+        profile[WIDEST] = away * profile[COLUMNS]
+        return True
+    count, half_turn, pole = nvert // 2 + 1, 0.5 * grid[2], math.copysign(half_pi, grid[1])
+    if profile[KIND] == POLYGON:
+        opens = node[NODE_HALF, 0] >= half_turn * (1.0 - 1e-12)
+        ends = node[NODE_HALF, count - 1] >= half_turn * (1.0 - 1e-12)
+        if opens == ends:
+            return False
+        if opens:
+            for j in range(count, 0, -1):
+                node[NODE_ROW, j], node[NODE_HALF, j] = node[NODE_ROW, j - 1], node[NODE_HALF, j - 1]
+            node[NODE_ROW, 0] = (-pole - grid[0]) / grid[1]
+            node[NODE_HALF, 0] = node[NODE_HALF, 1] = half_turn
+        else:
+            node[NODE_ROW, count] = (pole - grid[0]) / grid[1]
+            node[NODE_HALF, count] = node[NODE_HALF, count - 1] = half_turn
+        closes = 0 if opens else count - 1
+        _list_polygon(profile, node, count + 1, closes, row_start, row_stop, row_start - first, e, areas)
+    return profile[KIND] == LISTED_POLYGON
 
 
 SMOOTH = 1e-8
@@ -804,7 +830,7 @@ SMOOTH = 1e-8
 
 @inlined
 def _circle_edge(profile, grid, d):
-    """Where an edge of columns at a distance d enters and leaves a circle that `list_circle` is for.
+    """Where an edge of columns at a distance d enters and leaves a circle that `list_polar` is for.
 
     Row coordinates and how they change with d: of where the edge enters, then of where it leaves the circle. Not a
     number where it passes it by. The end over a pole is at infinity.
@@ -852,7 +878,7 @@ def _between_edges(y0, slope0, y_middle, y1, slope1):
 
 @jit
 def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
-    """`disc_lists` of a circle that `list_circle` is for.
+    """`disc_lists` of a circle that `list_polar` is for.
 
     From the outermost edges inwards, the area beyond an edge in its row is that beyond the next one and what lies
     between the two: an integral of where the circle is over the columns. It is smooth but where the circle ends.
@@ -934,7 +960,7 @@ def _beyond_circle(profile, grid, d, start, stop):
 
 @jit
 def circle_areas(u, profile, grid, first, begin, end, left, right, bounds, areas):
-    """Areas, on one side, of a circle that `list_circle` is for, in those rows that its pixels need."""
+    """Areas, on one side, of a circle that `list_polar` is for, in those rows that its pixels need."""
     middle = math.floor(u)
     for i in range(begin, end):
         c, d = bounds[i, 1], bounds[i, 2]
@@ -979,23 +1005,22 @@ def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out)
 
 
 @jit
-def list_columns(u, profile, nodes, nvert, grid, areas, row_start, row_stop, columns, left, lists):
+def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, left, lists):
     """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
     a, b, c, d = columns
-    count = nvert // 2 + 1
     if a <= b and c <= d and c == b + 1:
         a, b, c, d = a, d, 1, 0
     for first, last in ((a, b), (c, d)):
         if first <= last and profile[KIND] == LISTED_CIRCLE:
             _list_circle_edges(u, profile, grid, row_start, row_stop, first, last + 1, left, lists)
         elif first <= last:
-            disc_lists(u, profile, nodes, count, areas, row_start, row_stop, first, last + 1, left, lists)
+            disc_lists(u, profile, nodes, areas, row_start, row_stop, first, last + 1, left, lists)
     for edge in (columns[0] - 1 - left, columns[3] + 1 - left):
         lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
 
 
 @jit
-def cover_box(u, profile, nodes, nvert, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
+def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
     """Covered fractions of pixels of a small box, n columns of it from ``skip`` on: ``out[row, column - left + skip]``.
 
     Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
@@ -1006,7 +1031,7 @@ def cover_box(u, profile, nodes, nvert, areas, row, row_start, row_stop, columns
         before[j], after[j] = np.inf, -np.inf
     start, stop = columns[0], columns[3] + 1
     if start < stop:
-        disc_lists(u, profile, nodes, nvert // 2 + 1, areas, row_start, row_stop, start, stop, left, lists)
+        disc_lists(u, profile, nodes, areas, row_start, row_stop, start, stop, left, lists)
         for j in range(stop - left, n + FILL):
             before[j], after[j] = np.inf, -np.inf
     away = left - u
@@ -1185,7 +1210,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
             for e in range(count):
                 u = u0 + k * grid[2]
                 list_disc(
-                    u, e, first, 0, stop - first, half, half_turn, profiles, nodes, nvert, areas, left, right, lists
+                    u, e, first, 0, stop - first, half, half_turn, profiles, nodes, areas, left, right, lists
                 )  # fmt: skip
     for row in range(first, stop):
         i = row - first
@@ -1199,7 +1224,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
             for e in range(count):
                 if k_first < k_last:
                     list_disc(
-                        u, e, first, i, i + 1, half, half_turn, profiles, nodes, nvert, areas, left, right, lists
+                        u, e, first, i, i + 1, half, half_turn, profiles, nodes, areas, left, right, lists
                     )  # fmt: skip
                 at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
                 if e == outer_disc:

@@ -25,9 +25,9 @@ from xcrater.cover import (
     disc_columns,
     disc_reach,
     disc_scratch,
-    list_circle,
     list_columns,
     list_parts,
+    list_polar,
     parts_of,
     prepare_disc,
     region_runs,
@@ -675,14 +675,14 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         i = order[j]
         first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
         rows = stop - first
-        circles = False
+        polar = False
         listed = max(abs(grid[0] + grid[1] * first), abs(grid[0] + grid[1] * stop)) <= most
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             reach[e, 0], reach[e, 1] = a - first, b - first
             ready = prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
-            circles |= not ready
-            listed &= ready or list_circle(profiles[e])
+            polar |= not ready
+            listed &= ready or list_polar(e, grid, nvert, first, a, b, nodes, profiles, areas)
             for slot in range(8):
                 held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
@@ -692,7 +692,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             left_out[lost] = i
             lost += 1
             continue
-        boxed = clean and rows <= BOX and not circles
+        boxed = clean and rows <= BOX and not polar
         k_first, k_last = copies(u0[i], widest, grid[2], left, right)
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
@@ -715,7 +715,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                         n = (min(columns[e, 3] + 1, right) - at - skip + FILL - 1) // FILL * FILL
                         shown[e, 0], shown[e, 1] = skip, n
                         cover_box(
-                            u, profiles[e], nodes[e], nvert, areas[e, reach[e, 0] :], reach[e, 0], begin, end,
+                            u, profiles[e], nodes[e], areas[e, reach[e, 0] :], reach[e, 0], begin, end,
                             columns[e], at + skip, skip, n, lists[e], box[e],
                         )  # fmt: skip
                 for e in range(count - 1, -1, -1):
@@ -734,7 +734,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                     begin = end = first  # none of it shows
                 else:
                     list_columns(
-                        u, profiles[e], nodes[e], nvert, grid, areas[e, reach[e, 0] :], begin, end, columns[e], place,
+                        u, profiles[e], nodes[e], grid, areas[e, reach[e, 0] :], begin, end, columns[e], place,
                         lists[e],
                     )  # fmt: skip
                 shown[e, 0], shown[e, 1] = begin - first, end - first

@@ -498,5 +498,5 @@ def scratch(window, grid, nvert, mode, edges=2, regions=1):
 
 
 def node_scratch(nvert):
-    """An array for `polygon_nodes` of up to so many vertices."""
-    return np.zeros((5, nvert // 2 + 1))
+    """An array for `polygon_nodes` of up to so many vertices, and one node more."""
+    return np.zeros((5, nvert // 2 + 2))
