@@ -20,6 +20,7 @@ from typing import Any
 
 import llvmlite.binding
 import numba
+from numba.core.compiler import Compiler
 import numba.core.caching
 
 KERNEL_FILES = (
@@ -36,7 +37,16 @@ KERNEL_FILES = (
 )
 
 
-def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
+class _ApartCompiler(Compiler):  # type: ignore[misc]
+    """Compiles a kernel of whose arguments no two arrays overlap: numba has the flag, but no option for it."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any,
+                 locals: Any) -> None:  # fmt: skip
+        flags.noalias = True
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+
+def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = False) -> Any:
     """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
 
     A kernel makes no arrays of its own. So it is spared counting references to the arrays that it hands on, which
@@ -49,6 +59,8 @@ def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
     inline : bool
         Whether its body replaces every call: for what is called per row or per run, where handing a dozen arrays
         over would cost more than the work.
+    apart : bool
+        Whether no two of its arrays overlap, so that loops over many short ones need not find that out first.
 
     Returns
     -------
@@ -56,6 +68,8 @@ def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
     options: Any = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": False}
+    if apart:
+        options["pipeline_class"] = _ApartCompiler
     kernel: Any = numba.njit(**options)(function)
     settings: Any = numba.config
     directory = None if settings.DISABLE_JIT else cache_directory()
@@ -73,6 +87,11 @@ def jit(function: Callable[..., Any], *, inline: bool = False) -> Any:
 def inlined(function: Callable[..., Any]) -> Any:
     """`jit` with ``inline=True``, as a decorator."""
     return jit(function, inline=True)
+
+
+def apart(function: Callable[..., Any]) -> Any:
+    """`jit` with ``apart=True``, as a decorator."""
+    return jit(function, apart=True)
 
 
 @cache

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from xcrater._jit import inlined, jit
+from xcrater._jit import apart, inlined, jit
 from xcrater.spans import (
     CONTAINED,
     NODE_HALF,
@@ -255,7 +255,7 @@ def _newton(profile, count, sign, away, out):
         out[i] = min(max(s - (x * g * g - d * d) / down, low), high)
 
 
-@jit
+@apart
 def _crossings(profile, sign, away, out):
     """Where the half-width passes the distance of each edge of columns, before (sign -1) or after (1) the widest.
 
@@ -294,7 +294,7 @@ def _beyonds_of(profile, count, sign, away, at, rows, out):
         rows[i] = row if d < widest else -sign * np.inf
 
 
-@jit
+@apart
 def _list_before(profile, away, at, rows, out):
     if profile[COUNT] == _SHORT:
         _beyonds_of(profile, _SHORT, -1.0, away, at, rows, out)
@@ -304,7 +304,7 @@ def _list_before(profile, away, at, rows, out):
         _beyonds_of(profile, _LONG, -1.0, away, at, rows, out)
 
 
-@jit
+@apart
 def _list_after(profile, away, at, rows, out):
     if profile[COUNT] == _SHORT:
         _beyonds_of(profile, _SHORT, 1.0, away, at, rows, out)
@@ -337,7 +337,7 @@ def _half_widths_of(profile, count, row_start, contained, touched):
         touched[i] = h if (b > -1.0) & (a < 1.0) else -1.0
 
 
-@jit
+@apart
 def _row_areas(profile, row_start, out):
     """A circle's area on one side in each row from the first on."""
     if profile[COUNT] == _SHORT:
@@ -348,7 +348,7 @@ def _row_areas(profile, row_start, out):
         _areas_of(profile, _LONG, row_start, out)
 
 
-@jit
+@apart
 def _row_half_widths(profile, row_start, contained, touched):
     """Half-widths of the pixels that a circle contains and touches in each row from the first on."""
     if profile[COUNT] == _SHORT:
@@ -1019,14 +1019,14 @@ def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, l
         lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
 
 
-@jit
+@apart
 def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
     """Covered fractions of pixels of a small box, n columns of it from ``skip`` on: ``out[row, column - left + skip]``.
 
     Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
     """
     before, beyond_before, after = lists[0, : n + FILL], lists[1, : n + FILL], lists[2, : n + FILL]
-    beyond_after, east = lists[3, : n + FILL], lists[4, : n + FILL]
+    beyond_after = lists[3, : n + FILL]
     for j in range(n + FILL):
         before[j], after[j] = np.inf, -np.inf
     start, stop = columns[0], columns[3] + 1
@@ -1035,22 +1035,30 @@ def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left,
         for j in range(stop - left, n + FILL):
             before[j], after[j] = np.inf, -np.inf
     away = left - u
+    next_before, next_beyond_before, next_after, next_beyond_after = before[1:], beyond_before[1:], after[1:], beyond_after[1:]
     for i in range(row_stop - row_start):
         here, area, part = float(row_start + i), areas[i], out[row + i, skip : skip + n]
-        for j in range(n + FILL):
-            # The area east of an edge of columns
-            d = j + away
-            beyond = area - abs(d) if (before[j] < here) & (here < after[j]) else 0.0
-            beyond = beyond_after[j] if after[j] == here else beyond
-            beyond = beyond_before[j] if before[j] == here else beyond
-            east[j] = 2.0 * area - beyond if d < 0.0 else beyond
         for j in range(n):
-            w = east[j] - east[j + 1]
+            # Both, rather than one from the turn before, which would have to be stored and loaded again.
+            w = _east_of_edge(
+                area, here, j + away, before[j], beyond_before[j], after[j], beyond_after[j]
+            ) - _east_of_edge(
+                area, here, j + 1 + away, next_before[j], next_beyond_before[j], next_after[j], next_beyond_after[j]
+            )  # fmt: skip
             w = w if w > EMPTY else 0.0
             part[j] = w if w < 1.0 - EMPTY else 1.0
 
 
-@jit
+@inlined
+def _east_of_edge(area, here, d, before, beyond_before, after, beyond_after):
+    """A disc's area in row ``here`` east of an edge of columns, d from the meridian."""
+    beyond = area - abs(d) if (before < here) & (here < after) else 0.0
+    beyond = beyond_after if after == here else beyond
+    beyond = beyond_before if before == here else beyond
+    return 2.0 * area - beyond if d < 0.0 else beyond
+
+
+@apart
 def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, tally, bounds):
     """Columns [a, b) that a disc with lists touches in each row from first to stop, and the edges c to d that it holds.
 
@@ -1108,7 +1116,7 @@ def covered_part(u, lists, columns, origin, row, area, column):
     return 2.0 * area - west - east if column < u < column + 1 else abs(west - east)
 
 
-@jit
+@apart
 def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, left, right, places, shares):
     """Pixels that a disc with lists covers partly: their rows from ``first`` on and columns, and the fractions covered.
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from xcrater._jit import inlined, jit
+from xcrater._jit import apart, inlined, jit
 from xcrater.cover import (
     EMPTY,
     FILL,
@@ -257,8 +257,8 @@ TALL = 16384
 
 
 @jit
-def _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held):
-    """Add the pixels of ring e in a few rows to its accumulator, whole squares of them from the summary."""
+def _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held, t):
+    """Add the pixels of ring e in a few rows to accumulator t, whole squares of them from the summary."""
     # The widest and the narrowest of these rows, of the disc and of its hole.
     out_a, full_a, full_b, out_b = OUTSIDE, 0, OUTSIDE, NOWHERE
     hole_a, core_a, core_b, hole_b = OUTSIDE, 0, OUTSIDE, NOWHERE
@@ -273,9 +273,9 @@ def _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, un
         if core_a <= lane and last <= core_b:
             continue
         if whole and full_a <= lane and last <= full_b and (hole_b <= lane or last <= hole_a):
-            _add_sums(exact, squares, (top + row) // LANES * across + (left + lane) // LANES, held, e)
+            _add_sums(exact, squares, (top + row) // LANES * across + (left + lane) // LANES, held, t)
         else:
-            _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
+            _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, t)
 
 
 @inlined
@@ -312,7 +312,7 @@ def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, ed
         while row < end:
             until = min(end, row + LANES - (top + row) % LANES if wide else row + TALL)
             if wide:
-                _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held)
+                _scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held, e)
             else:
                 for lane in range(0, groups * LANES, LANES):
                     _scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
@@ -441,130 +441,142 @@ MOST_LANES = OUTSIDE - 4 * LANES
 """Columns of a disc whose bounds fit in lanes."""
 
 
-@inlined
-def _merge_cells(cells, e, n, held, t):
-    """Merge weights and values of n pixels, ``cells[:, e]``, into an accumulator of floats."""
-    # Of two at a time, since one sum has to wait for itself.
-    weight = other_weight = total = other_total = square = other_square = 0.0
-    low, high = np.inf, -np.inf
-    for j in range(0, n - 1, 2):
-        w, x, other_w, other_x = cells[0, e, j], cells[1, e, j], cells[0, e, j + 1], cells[1, e, j + 1]
-        weight += w
-        other_weight += other_w
-        total += w * x
-        other_total += other_w * other_x
-        low, high = min(low, min(x, other_x)), max(high, max(x, other_x))
-    if n % 2:
-        w, x = cells[0, e, n - 1], cells[1, e, n - 1]
-        weight += w
-        total += w * x
-        low, high = min(low, x), max(high, x)
-    weight, total = weight + other_weight, total + other_total
-    mean = total / weight
-    for j in range(0, n - 1, 2):
-        d, other_d = cells[1, e, j] - mean, cells[1, e, j + 1] - mean
-        square += cells[0, e, j] * (d * d)
-        other_square += cells[0, e, j + 1] * (other_d * other_d)
-    if n % 2:
-        d = cells[1, e, n - 1] - mean
-        square += cells[0, e, n - 1] * (d * d)
-    _merge_float(held, t, weight, total, square + other_square)
-    held[t, LOW], held[t, HIGH] = min(held[t, LOW], low), max(held[t, HIGH], high)
+@apart
+def _take_pixels(block, top, left, places, n, x):
+    """Values of the pixels at ``places``."""
+    for k in range(n):
+        x[k] = block[top + places[0, k], places[1, k] - left]
+
+
+@apart
+def _clip_parts(n, parts, rest):
+    """What is left of the pixels in ``rest``, and no rounding in either."""
+    for k in range(n):
+        w = min(parts[k], 1.0)
+        w = w if w > EMPTY else 0.0
+        parts[k] = w
+        rest[k] = 1.0 - w if w < 1.0 - EMPTY else 0.0
 
 
 @inlined
-def _put_by(x, code, w, cells, n, e, held):
-    """Put a partly covered pixel of a ring by, to be summed, if it has a value; returns how many there are then."""
-    cells[0, e, n], cells[1, e, n] = w, x
-    if code != VALID and w > EMPTY:
-        held[e, MISSING if code == NODATA else NANS] += w
-    return n + ((code == VALID) & (w > EMPTY))
-
-
-@inlined
-def _cover_rings(block, codes, clean, u, first, shown, columns, origin, lists, areas, bounds, window, places, shares,
-                 cells, filled, held):  # fmt: skip
-    """Put by the partly covered pixels of one crater's rings, those of the copy at u.
+def _cover_rings(block, codes, clean, u, first, shown, apart, columns, origin, lists, areas, bounds, window, places,
+                 cells, sums, held):  # fmt: skip
+    """Add the partly covered pixels of one crater's rings, those of the copy at u, to their accumulators.
 
     They are of the ring that ends with the disc, without what the disc before covers; and of the next one, where the
     next disc holds them.
     """
     top, left = first - window[0], window[2]
-    for e in range(filled.size):
+    count = apart.size
+    parts, rest, values = cells
+    for e in range(count):
         m = list_parts(
             u, first, shown[e, 0], shown[e, 1], columns[e], origin, lists[e], areas[e], bounds[e], left, window[3],
-            places, shares,
+            places, parts,
         )  # fmt: skip
-        n, after = filled[e], filled[e + 1] if e + 1 < filled.size else 0
-        for k in range(m):
-            i, column, w = places[0, k], places[1, k], min(shares[k], 1.0)
-            code = VALID if clean else codes[top + i, column - left]
-            x, inside = block[top + i, column - left], w
-            if e > 0 and bounds[e - 1, i, 0] <= column < bounds[e - 1, i, 3]:
-                if bounds[e - 1, i, 1] <= column < bounds[e - 1, i, 2]:
+        if m == 0:
+            continue
+        _take_pixels(block, top, left, places, m, values)
+        _clip_parts(m, parts, rest)
+        last = e + 1 == count
+        if not (apart[e] and (last or apart[e + 1])):
+            for k in range(m):
+                i, column = places[0, k], places[1, k]
+                if e > 0 and bounds[e - 1, i, 0] <= column < bounds[e - 1, i, 3]:
                     inside = 0.0
-                else:
-                    inside -= covered_part(u, lists[e - 1], columns[e - 1], origin, first + i, areas[e - 1, i], column)
-            n = _put_by(x, code, inside, cells, n, e, held)
-            if e + 1 < filled.size and bounds[e + 1, i, 1] <= column < bounds[e + 1, i, 2]:
-                after = _put_by(x, code, 1.0 - w, cells, after, e + 1, held)
-        filled[e] = n
-        if e + 1 < filled.size:
-            filled[e + 1] = after
+                    if not bounds[e - 1, i, 1] <= column < bounds[e - 1, i, 2]:
+                        inside = parts[k] - covered_part(
+                            u, lists[e - 1], columns[e - 1], origin, first + i, areas[e - 1, i], column
+                        )  # fmt: skip
+                    parts[k] = inside if inside > EMPTY else 0.0
+                if not (last or bounds[e + 1, i, 1] <= column < bounds[e + 1, i, 2]):
+                    rest[k] = 0.0
+        if not clean:
+            for k in range(m):
+                code = codes[top + places[0, k], places[1, k] - left]
+                if code != VALID:
+                    slot = MISSING if code == NODATA else NANS
+                    held[e, slot] += parts[k]
+                    if not last:
+                        held[e + 1, slot] += rest[k]
+                    parts[k] = rest[k] = values[k] = 0.0
+        until = (m + ACROSS - 1) // ACROSS * ACROSS
+        for k in range(m, until):
+            parts[k] = rest[k] = values[k] = 0.0
+        rows = until // ACROSS
+        table = values[:until].reshape(rows, ACROSS)
+        _add_box(table, parts[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, *sums, e, held)
+        if not last:
+            _add_box(table, rest[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, *sums, e + 1, held)
 
+
+ACROSS = 16
+"""Columns of a box that pixels from anywhere are put into."""
 
 BOX = 40
 """Rows and columns of a box at most, whose pixels are treated alike; a multiple of `FILL`."""
 
 
-@jit
-def _add_box(pixels, parts, row, stop, skip, n, sums, e, held):
-    """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; ``sums`` is scratch space."""
-    weight, total, low, high = sums[0, :n], sums[1, :n], sums[2, :n], sums[3, :n]
+@apart
+def _add_box(pixels, parts, row, stop, skip, n, weight, total, square, low, high, e, held):
+    """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; after ``n`` comes scratch space."""
     for j in range(n):
-        weight[j] = total[j] = 0.0
+        weight[j] = total[j] = square[j] = 0.0
         low[j], high[j] = np.inf, -np.inf
-    for i in range(row, stop):
+    origin = pixels[(row + stop) >> 1, skip + (n >> 1)]  # sums count from there
+    for i in range(row, stop - 1, 2):
         part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
+        other_part, other_x = parts[i + 1, skip : skip + n], pixels[i + 1, skip : skip + n]
         for j in range(n):
-            w = part[j]
+            w, d, other_w, other_d = part[j], x[j] - origin, other_part[j], other_x[j] - origin
+            wd, other_wd = w * d, other_w * other_d
+            weight[j] += w + other_w
+            total[j] += wd + other_wd
+            square[j] += wd * d + other_wd * other_d
+            low[j] = min(low[j], min(x[j] if w > 0.0 else np.inf, other_x[j] if other_w > 0.0 else np.inf))
+            high[j] = max(high[j], max(x[j] if w > 0.0 else -np.inf, other_x[j] if other_w > 0.0 else -np.inf))
+    if (stop - row) % 2:
+        part, x = parts[stop - 1, skip : skip + n], pixels[stop - 1, skip : skip + n]
+        for j in range(n):
+            w, d = part[j], x[j] - origin
+            wd = w * d
             weight[j] += w
-            total[j] += w * x[j]
+            total[j] += wd
+            square[j] += wd * d
             low[j] = min(low[j], x[j] if w > 0.0 else np.inf)
             high[j] = max(high[j], x[j] if w > 0.0 else -np.inf)
-    for k in range(FILL, n, FILL):  # to the first few columns
-        more, more_total, lower, higher = weight[k:], total[k:], low[k:], high[k:]
-        for j in range(FILL):
-            weight[j] += more[j]
-            total[j] += more_total[j]
-            low[j], high[j] = min(low[j], lower[j]), max(high[j], higher[j])
-    mass = whole = square = 0.0
+    mass = shifted = about = 0.0
     least, most = np.inf, -np.inf
-    for j in range(FILL):
+    for j in range(n):
         mass += weight[j]
-        whole += total[j]
+        shifted += total[j]
+        about += square[j]
         least, most = min(least, low[j]), max(most, high[j])
     if mass <= 0.0:
         return
-    mean, squares = whole / mass, sums[0, :n]
-    for j in range(n):
-        squares[j] = 0.0
-    for i in range(row, stop):
-        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
-        for j in range(n):
-            d = x[j] - mean
-            squares[j] += part[j] * (d * d)
-    for k in range(FILL, n, FILL):
-        more = squares[k:]
-        for j in range(FILL):
-            squares[j] += more[j]
-    for j in range(FILL):
-        square += squares[j]
-    _merge_float(held, e, mass, whole, square)
+    away = shifted / mass
+    whole, squares = shifted + origin * mass, about - shifted * away
+    if not squares > KEPT * about:  # too many digits went, or there are infinities
+        whole = squares = 0.0
+        for i in range(row, stop):
+            for j in range(skip, skip + n):
+                if parts[i, j] > 0.0:
+                    whole += parts[i, j] * pixels[i, j]
+        mean = whole / mass
+        for i in range(row, stop):
+            for j in range(skip, skip + n):
+                if parts[i, j] > 0.0:
+                    d = pixels[i, j] - mean
+                    squares += parts[i, j] * (d * d)
+    _merge_float(held, e, mass, whole, squares)
     held[e, LOW], held[e, HIGH] = min(held[e, LOW], least), max(held[e, HIGH], most)
 
 
-@jit
+KEPT = 1e-4
+"""Share of a sum of squares that has to be left when the square of the mean is taken off, for 12 digits of it."""
+
+
+@apart
 def _without(inner, row, stop, skip, n, outer):
     """Take rows [row, stop) of one box of parts from another."""
     for i in range(row, stop):
@@ -574,14 +586,14 @@ def _without(inner, row, stop, skip, n, outer):
             b[j] = w if w > EMPTY else 0.0
 
 
-@jit
+@apart
 def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
     """Bounds in lanes of what a disc holds and touches in n rows: ``lanes[:, 1]``, ``lanes[:, 2]``.
 
-    Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches. A loop without
-    branches, for the vectoriser.
+    Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches, and whether all that
+    it touches is held. A loop without branches, for the vectoriser.
     """
-    pixels = 0
+    pixels = outside = 0
     for i in range(n):
         a, c, d, b = bounds[i, 0], max(bounds[i, 1], left), min(bounds[i, 2], right), bounds[i, 3]
         meets, holds = a < b, c < d
@@ -590,9 +602,11 @@ def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
         first, stop = (c - origin if holds else OUTSIDE), (d - origin if holds else NOWHERE)
         lanes[0, 1, i] = np.int16(first)
         lanes[1, 1, i] = np.int16(stop)
-        hole = min(np.int64(lanes[1, 0, i]), stop) - max(np.int64(lanes[0, 0, i]), first)
+        hole_first, hole_stop = np.int64(lanes[0, 0, i]), np.int64(lanes[1, 0, i])
+        hole = min(hole_stop, stop) - max(hole_first, first)
         pixels += max(0, stop - first) - (max(0, hole) if holds else 0)
-    return pixels
+        outside += (hole_first < first) | (hole_stop > stop)
+    return pixels, outside == 0
 
 
 @inlined
@@ -603,19 +617,19 @@ def _scan_whole(block, codes, clean, exact, squares, first, stop, count, window,
     for e in range(count):
         if whole[e] == 0:
             continue
-        before = held[2 * e, COUNT] + held[2 * e, NANS]
+        before = held[e, COUNT] + held[e, NANS]
         row = 0
         while row < rows:
             until = min(rows, row + LANES - (top + row) % LANES if wide else row + TALL)
             if wide:
-                _scan_band(block, codes, clean, exact, squares, top, origin - left, lanes, 2 * e, row, until, held)
+                _scan_band(block, codes, clean, exact, squares, top, origin - left, lanes, 2 * e, row, until, held, e)
             else:
                 for lane in range(0, groups * LANES, LANES):
                     _scan_lanes(
-                        block, codes, clean, exact, top, origin - left, lanes, 2 * e, row, until, lane, held, 2 * e
+                        block, codes, clean, exact, top, origin - left, lanes, 2 * e, row, until, lane, held, e
                     )  # fmt: skip
             row = until
-        held[2 * e, MISSING] += whole[e] - (held[2 * e, COUNT] + held[2 * e, NANS] - before)
+        held[e, MISSING] += whole[e] - (held[e, COUNT] + held[e, NANS] - before)
 
 
 @inlined
@@ -627,7 +641,6 @@ def _to_weighted(exact, held, t, out, k):
         if exact is not None:
             square = _exact_variance(n, held[t, TOTAL], held[t, SQ_HIGH], held[t, SQ_LOW]) * n
         _merge_float(out, k, np.float64(n), total, square)
-        out[k, PIXELS] += n
         out[k, LOW], out[k, HIGH] = min(out[k, LOW], held[t, LOW]), max(out[k, HIGH], held[t, HIGH])
     out[k, MISSING] += held[t, MISSING]
     out[k, NANS] += held[t, NANS]
@@ -653,7 +666,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         From `covered_scratch`.
     partly_start : ndarray, shape (8,)
         A weighted accumulator before any pixel.
-    held, partly : ndarray, shape (2 e + 1, 8) and (e + 1, 8)
+    held, partly : ndarray, shape (e, 8) and (e + 1, 8)
         Scratch space: one crater's rings, of whole pixels and of parts.
     out : ndarray, shape (n, images, regions, 8)
         The weighted accumulators.
@@ -666,8 +679,8 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         How many were left out.
     """
     (nodes, profiles, areas, lists, columns, reach), by_edges, by_boxes = scratch
-    tally, bounds, lanes, places, shares, cells, filled, whole = by_edges
-    pixels, box, shown = by_boxes
+    tally, bounds, lanes, places, cells, whole, apart = by_edges
+    pixels, box, shown, sums = by_boxes
     count, left, right = edges.size, window[2], window[3]
     most = 0.5 * math.pi + abs(grid[1]) * SLACK
     lost = 0
@@ -684,23 +697,25 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             polar |= not ready
             listed &= ready or list_polar(e, grid, nvert, first, a, b, nodes, profiles, areas)
             for slot in range(8):
-                held[2 * e, slot] = start[slot]
                 partly[e, slot] = partly_start[slot]
-            filled[e] = 0
         widest = disc_reach(profiles[count - 1], nodes[count - 1]) if listed else np.inf
         if min(2.0 * widest, float(right - left)) > MOST_LANES or not listed:
             left_out[lost] = i
             lost += 1
             continue
-        boxed = clean and rows <= BOX and not polar
         k_first, k_last = copies(u0[i], widest, grid[2], left, right)
+        boxed = clean and rows <= BOX and 2.0 * widest + 2.0 <= min(BOX, (right - left) // FILL * FILL) and not polar
+        if not boxed:
+            for e in range(count):
+                for slot in range(8):
+                    held[e, slot] = start[slot]
         for k in range(k_first, k_last + 1):
             u = u0[i] + k * grid[2]
             a, b = int(max(math.floor(u - widest), left)), int(min(math.ceil(u + widest), right))
             if a >= b:
                 continue
             width = (b - a + FILL - 1) // FILL * FILL
-            if boxed and width <= min(BOX, right - left):
+            if boxed:
                 at = min(a, right - width)
                 for r in range(rows):
                     line, pixel = block[first - window[0] + r, at - left : at - left + width], pixels[r, :width]
@@ -722,9 +737,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                     if e > 0 and shown[e - 1, 1] > 0:
                         _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], shown[e - 1, 0], shown[e - 1, 1], box[e])
                     if shown[e, 1] > 0:
-                        _add_box(
-                            pixels, box[e], reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1], lists[e], e, partly
-                        )
+                        _add_box(pixels, box[e], reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1], *sums, e, partly)
                 continue
             place = a - 2  # of the lists
             for e in range(count):
@@ -748,31 +761,31 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             groups = (b - a + LANES - 1) // LANES
             origin = min(a, left + block.shape[1] - groups * LANES)
             for e in range(count):
-                whole[e] = _bounds_to_lanes(bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3])
+                whole[e], apart[e] = _bounds_to_lanes(
+                    bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3]
+                )  # fmt: skip
             _scan_whole(
                 block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
                 held,
             )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, shown, columns, place, lists, areas, bounds, window, places, shares,
-                cells, filled, partly,
+                block, codes, clean, u, first, shown, apart, columns, place, lists, areas, bounds, window, places,
+                cells, sums, partly,
             )  # fmt: skip
-            for e in range(count):
-                if filled[e] > 0:
-                    _merge_cells(cells, e, filled[e], partly, e)
-                    filled[e] = 0
         for e in range(count):
+            if not boxed:
+                _to_weighted(exact, held, e, partly, e)
             partly[e, PIXELS] = partly[e, COUNT]
         for k in range(members.size):
+            t = outer_edge[k]
+            if inner_edge[k] + 1 < t:
+                t = count
+                for slot in range(8):
+                    partly[t, slot] = partly_start[slot]
+                for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
+                    _add(None, partly, e, partly, t)
             for slot in range(8):
-                held[2 * count, slot] = start[slot]
-                partly[count, slot] = partly_start[slot]
-            for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
-                _add(exact, held, 2 * e, held, 2 * count)
-                _add(None, partly, e, partly, count)
-            _to_weighted(exact, held, 2 * count, partly, count)
-            for slot in range(8):
-                out[i, image, members[k], slot] = partly[count, slot]
+                out[i, image, members[k], slot] = partly[t, slot]
     return lost
 
 
@@ -781,7 +794,7 @@ def covered_scratch(window, nvert, edges):
     rows, columns = window[1] - window[0], window[3] - window[2]
     lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
-    parts = parts_of(rows, columns)
+    parts = (parts_of(rows, columns) + ACROSS) // ACROSS * ACROSS
     discs = (
         np.stack([node_scratch(nvert)] * edges),
         *disc_scratch(rows, columns, edges),
@@ -793,12 +806,12 @@ def covered_scratch(window, nvert, edges):
         np.empty((edges, rows + SPACE, 4), np.int64),
         lanes,
         np.empty((2, parts + SPACE), np.int64),
-        np.empty(parts),
-        np.empty((2, edges, 2 * parts + SPACE)),
+        (np.empty(parts), np.empty(parts + SPACE), np.empty(parts + 2 * SPACE)),
         np.empty(edges, np.int64),
-        np.empty(edges, np.int64),
+        np.empty(edges, np.bool_),
     )
-    return discs, by_edges, (np.empty((BOX, BOX)), np.empty((edges, BOX, BOX)), np.empty((edges, 2), np.int64))
+    by_boxes = np.empty((BOX, BOX)), np.empty((edges, BOX, BOX)), np.empty((edges, 2), np.int64), tuple(np.empty((5, BOX)))
+    return discs, by_edges, by_boxes
 
 
 @jit

@@ -585,7 +585,7 @@ class Leaf:
             chosen = members[group.members]
             edges = group.edges.size
             scratch = kernels.covered_scratch(window, group.nvert, edges)
-            held, partly = np.empty((2 * edges + 1, 8), plain.dtype), np.empty((edges + 1, 8))
+            held, partly = np.empty((edges, 8), plain.dtype), np.empty((edges + 1, 8))
             left_out = np.empty(order.size, np.int64)
             number = kernels.accumulate_covered(
                 stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius, group.edges,
