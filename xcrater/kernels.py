@@ -513,7 +513,7 @@ def _cover_rings(block, codes, clean, u, first, shown, apart, columns, origin, l
 ACROSS = 16
 """Columns of a box that pixels from anywhere are put into."""
 
-BOX = 40
+BOX = 48
 """Rows and columns of a box at most, whose pixels are treated alike; a multiple of `FILL`."""
 
 
