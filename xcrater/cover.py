@@ -824,8 +824,9 @@ def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, area
     return profile[KIND] == LISTED_POLYGON
 
 
-SMOOTH = 1e-8
-"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then."""
+SMOOTH, CALM = 1e-8, 1e-11
+"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then. And how
+far, for that of degree 3 to do."""
 
 
 @inlined
@@ -838,7 +839,8 @@ def _circle_edge(profile, grid, d):
     lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
     down = sign * grid[1] < 0.0  # rows lead away from the pole
     sin0, cos0, cos_rho, sin_rho, sine = math.sin(lat0), math.cos(lat0), math.cos(rho), math.sin(rho), math.sin(angle)
-    y, x = sin0, cos0 * math.cos(angle)
+    cosine = math.cos(angle)
+    y, x = sin0, cos0 * cosine
     across = cos0 * sine
     square = (sin_rho - across) * (sin_rho + across)
     # It is in the circle where n cos(lat - alpha) > cos rho, the spherical law of cosines, for lat to beyond the pole.
@@ -846,7 +848,7 @@ def _circle_edge(profile, grid, d):
         return np.nan, np.nan, np.nan, np.nan
     root = math.sqrt(square)
     beta = math.atan2(root, cos_rho)
-    alpha = lat0 + math.atan2(2.0 * math.sin(0.5 * angle) ** 2 * cos0 * y, y * y + x * cos0)
+    alpha = lat0 + math.atan2((1.0 - cosine) * cos0 * y, y * y + x * cos0)
     unit = sign * across / ((x * x + y * y) * root * grid[1] * profile[COLUMNS])
     near, near_slope = (sign * (alpha - beta) - grid[0]) / grid[1], unit * (x * cos_rho + y * root)
     far, far_slope = (sign * (alpha + beta) - grid[0]) / grid[1], -unit * (x * cos_rho - y * root)
@@ -889,6 +891,7 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
         if side:
             edge, last, step = stop - 1, max(first, math.floor(u) + 1), -1
         outer = between = (np.nan, np.nan, np.nan, np.nan)
+        calm = 0  # by turn, a bit
         while edge <= last if side == 0 else edge >= last:
             d, at = abs(edge - u), edge - left
             here = _circle_edge(profile, grid, d)
@@ -898,8 +901,7 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                 lists[BEFORE, at] = math.floor(min(max(here[0], low), high))
                 lists[AFTER, at] = math.floor(min(max(here[2], low), high))
                 smooth = outer[0] == outer[0] and lists[BEFORE, at - step] < lists[AFTER, at - step]
-                if smooth:
-                    between = _circle_edge(profile, grid, d + 0.5)
+                known, was_calm, calm = False, calm if at % FILL else 0, 0
                 for turn in range(2):
                     row = lists[2 * turn, at]
                     if not row_start <= row < row_stop:
@@ -908,10 +910,15 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                     if smooth:
                         # How much of the row is in the circle at these places
                         sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
-                        beyond, error = _between_edges(
-                            sign * (here[2 * turn] - zero), sign * here[2 * turn + 1], sign * (between[2 * turn] - zero),
-                            sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1],
-                        )  # fmt: skip
+                        y0, slope0 = sign * (here[2 * turn] - zero), sign * here[2 * turn + 1]
+                        y1, slope1 = sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1]
+                        y_middle = 0.5 * (y0 + y1) + 0.125 * (slope0 - slope1)
+                        if not was_calm >> turn & 1:
+                            if not known:
+                                between, known = _circle_edge(profile, grid, d + 0.5), True
+                            y_middle = sign * (between[2 * turn] - zero)
+                        beyond, error = _between_edges(y0, slope0, y_middle, y1, slope1)
+                        calm |= int(error < CALM) << turn
                         if lists[2 * turn, at - step] == row:
                             beyond += lists[2 * turn + 1, at - step]
                     if not error < SMOOTH:
