@@ -23,7 +23,9 @@ from xcrater._jit import apart, inlined, jit
 from xcrater.spans import (
     CONTAINED,
     NODE_HALF,
+    NODE_INVERSE,
     NODE_ROW,
+    NODE_SLOPE,
     SLACK,
     TOUCHED,
     _arcsine_ratio,
@@ -438,10 +440,8 @@ def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number
                     j -= 1
                 while nodes[NODE_HALF, j + 1] > d:
                     j += 1
-            v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
-            v2, h2 = nodes[NODE_ROW, j + 1], nodes[NODE_HALF, j + 1]
-            v = v1 + (d - h1) / (h2 - h1) * (v2 - v1)
-            v = min(max(v, v1), v2)
+            v1, v2 = nodes[NODE_ROW, j], nodes[NODE_ROW, j + 1]
+            v = min(max(v1 + (d - nodes[NODE_HALF, j]) * nodes[NODE_INVERSE, j], v1), v2)
             row = math.floor(v)
             rows[at + i] = row
             if row_start <= row < row_stop:
@@ -456,9 +456,7 @@ def _polygon_area(nodes, j, start, v, h):
     while v > start and j >= 0:
         v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
         if v1 < start:
-            v2, h2 = nodes[NODE_ROW, j + 1], nodes[NODE_HALF, j + 1]
-            h1 = h1 + (start - v1) / (v2 - v1) * (h2 - h1)
-            v1 = start
+            h1, v1 = h1 + (start - v1) * nodes[NODE_SLOPE, j], start
         area += 0.5 * (h + h1) * (v - v1)
         v, h = v1, h1
         j -= 1
@@ -665,10 +663,10 @@ def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, are
     for j in range(count):
         if nodes[NODE_HALF, j] > nodes[NODE_HALF, widest]:
             widest = j
+    _slopes(nodes[NODE_ROW], nodes[NODE_HALF], last, nodes[NODE_SLOPE], nodes[NODE_INVERSE])
     for j in range(last):
-        rises = nodes[NODE_HALF, j + 1] > nodes[NODE_HALF, j]
-        falls = nodes[NODE_HALF, j + 1] < nodes[NODE_HALF, j]
-        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (rises if j < widest else falls or closes == j):
+        slope = nodes[NODE_SLOPE, j]
+        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (slope > 0.0 if j < widest else slope < 0.0 or closes == j):
             return
     profile[KIND] = LISTED_POLYGON
     profile[TOP], profile[COUNT] = widest, count
@@ -681,9 +679,16 @@ def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, are
         if v >= nodes[NODE_ROW, count - 1]:
             v, h = nodes[NODE_ROW, last], nodes[NODE_HALF, last]
         elif v > nodes[NODE_ROW, 0]:
-            v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
-            h = h1 + (v - v1) / (nodes[NODE_ROW, j + 1] - v1) * (nodes[NODE_HALF, j + 1] - h1)
+            h = nodes[NODE_HALF, j] + (v - nodes[NODE_ROW, j]) * nodes[NODE_SLOPE, j]
         areas[e, to + i] = _polygon_area(nodes, j, float(row_start + i), v, h) if v > nodes[NODE_ROW, 0] else 0.0
+
+
+@apart
+def _slopes(rows, half, n, slopes, inverse):
+    """How half-widths change with rows along a polygon's edges, and rows with half-widths."""
+    for j in range(n):
+        down, along = rows[j + 1] - rows[j], half[j + 1] - half[j]
+        slopes[j], inverse[j] = along / down, down / along
 
 
 @inlined

@@ -133,7 +133,7 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
         h_a = h_b
 
 
-NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT = range(5)
+NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT, NODE_SLOPE, NODE_INVERSE = range(7)
 """Rows of the array of a polygon's nodes: where they are, and the azimuths they were last made for."""
 
 
@@ -499,4 +499,4 @@ def scratch(window, grid, nvert, mode, edges=2, regions=1):
 
 def node_scratch(nvert):
     """An array for `polygon_nodes` of up to so many vertices, and one node more."""
-    return np.zeros((5, nvert // 2 + 2))
+    return np.zeros((7, nvert // 2 + 2))
