@@ -29,6 +29,8 @@ class Counting:
         The pixels, integers of 8 or 16 bits, their codes, and whether all hold values (then there are no codes).
     window : tuple of int
         Of the block.
+    lat : ndarray, shape (craters,)
+        Latitude, by which craters are taken in turn: neighbours' pixels are in the processor's caches.
     number, low, high : ndarray of int64, shape (craters, regions)
         How many valid pixels each region has, the least and the greatest; of none, anything.
     """
@@ -38,6 +40,7 @@ class Counting:
     codes: Array
     clean: bool
     window: tuple[int, int, int, int]
+    lat: Array
     number: Ints
     low: Ints
     high: Ints
@@ -117,6 +120,7 @@ class Counting:
     def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
         """Runs of some craters, and which of their regions these are, of all of them in order."""
         regions = self.number.shape[1]
-        numbers = np.arange(index.size * regions).reshape(index.size, regions)
-        for members, drawn in self.draw(index):
+        order = np.argsort(self.lat[index], kind="stable")
+        numbers = np.arange(index.size * regions).reshape(index.size, regions)[order]
+        for members, drawn in self.draw(index[order]):
             yield drawn, np.ascontiguousarray(numbers[drawn.craters][:, members])

@@ -513,7 +513,7 @@ class Leaf:
                     yield members, drawn
 
         held = (sums[..., slot] for slot in (kernels.COUNT, kernels.LOW, kernels.HIGH))
-        return Counting(draw, stored, codes, clean, tile.window, *held)
+        return Counting(draw, stored, codes, clean, tile.window, tile.craters.lat, *held)
 
     def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
         """Weight and area of each pixel of a window, of one row or column where they are all alike."""
