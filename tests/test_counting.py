@@ -55,7 +55,8 @@ def _counting(block: np.ndarray, nodata: int | None, masks: list[list[np.ndarray
         for f in (np.size, np.min, np.max)
     )
     window = (7, 7 + block.shape[0], 3, 3 + block.shape[1])
-    counting = Counting(lambda index: _drawn(masks, index, 7, 3), block, codes, clean, window, *held)
+    lat = np.random.default_rng(len(masks)).uniform(-1, 1, len(masks))
+    counting = Counting(lambda index: _drawn(masks, index, 7, 3), block, codes, clean, window, lat, *held)
     return counting, values
 
 

@@ -299,24 +299,72 @@ def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None
         assert_sums_agree(by_rings, at_once)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
-def test_small_discs_of_values_alone_sum_alike(dtype: str) -> None:
-    """Small boxes are summed whole where no pixel is missing; the seam, tiles' edges and what is below a pixel too."""
-    rng = np.random.default_rng(8)
-    many = 300
-    lon, lat = rng.uniform(-180, 180, many), rng.uniform(-70, 70, many)
-    radius = np.exp(rng.uniform(np.log(0.01), np.log(25), many))
-    craters = craters_of(FIELD, lon, lat, radius)
-    values = rng.integers(0, 250, SIZE).astype(dtype)
-    shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 1.2, 0), (0.97, 2.0, 0), (0.0, 1.0, 8), (1.0, 2.0, 8))
+def sums_both_ways(case: GridCase, edges: Any, craters: Craters, shapes: Shapes, values: Array, nodata: Any) -> Any:
+    """Accumulators of all craters, by rings and by runs."""
+    plan = make_plan(grid_of(case, *edges), craters, 2.0)
+    for leaf in (Leaf(shapes, nodata), Leaf(shapes, nodata, more=True)):
+        merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
+        pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
+        yield _add_up(pieces, np.arange(len(craters), dtype=np.int32))[:, 0]
+
+
+@pytest.mark.parametrize("south_up", [False, True])
+@pytest.mark.parametrize("nodata", [None, 7])
+@pytest.mark.parametrize("nvert", [8, 16, 60, 360])
+def test_discs_anywhere_sum_alike_by_rings_and_by_runs(nvert: int, nodata: int | None, south_up: bool) -> None:
+    """Small boxes, discs by their crossings, those close to a pole or over it, at the seam and at tiles' edges."""
+    rng = np.random.default_rng(nvert)
+    case = GridCase(Affine(2, 0, -180, 0, 2, -90), SIZE) if south_up else FIELD
+    many = 150
+    lon, lat = rng.uniform(-180, 180, many), np.degrees(np.arcsin(rng.uniform(-1, 1, many)))
+    radius = np.exp(rng.uniform(np.log(0.01), np.log(70), many))
+    craters = craters_of(case, lon, lat, radius)
+    values = rng.integers(0, 250, SIZE).astype(rng.choice(["u1", "i2", "f4"]))
+    shapes = shapes_of(case, (0.0, 1.0, 0), (1.0, 1.2, 0), (0.97, 2.0, 0), (0.0, 1.0, nvert), (1.0, 2.0, nvert))
     for edges in (((), ()), ((0, 11, 50, 90), (0, 64, 65, 180))):
-        plan = make_plan(grid_of(FIELD, *edges), craters, 2.0)
-        sums = []
-        for leaf in (Leaf(shapes, None), Leaf(shapes, None, more=True)):
-            merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
-            pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
-            sums.append(_add_up(pieces, np.arange(many, dtype=np.int32))[:, 0])
-        assert_sums_agree(*sums)
+        by_rings, by_runs = sums_both_ways(case, edges, craters, shapes, values, nodata)
+        assert np.all(by_runs[:, 0, kernels.COUNT] + by_runs[:, 0, kernels.MISSING] > 0)
+        assert_sums_agree(by_rings, by_runs)
+
+
+def test_circles_close_to_a_pole_of_a_fine_grid_sum_alike() -> None:
+    """Where many columns cross a circle in one row."""
+    case = GridCase(Affine(1 / 32, 0, -180, 0, -1 / 32, 90), (160, 11520))
+    lat = [89.9, 89.0, 88.5, 88.5, 88.0, 87.5, 87.0, 88.01]
+    radius = [0.3, 1.0001, 1.4999, 1.5001, 1.5, 1.0, 0.4, 1.99]
+    craters = craters_of(case, np.linspace(-179.99, 179.0, len(lat)), lat, radius)
+    values = np.random.default_rng(3).integers(0, 250, case.shape).astype("i2")
+    shapes = shapes_of(case, (0.0, 1.0, 0), (0.9, 1.2, 0))
+    by_rings, by_runs = sums_both_ways(case, ((), (0, 3000, 11520)), craters, shapes, values, None)
+    np.testing.assert_allclose(by_rings[..., kernels.COUNT], by_runs[..., kernels.COUNT], rtol=1e-10)
+    np.testing.assert_allclose(by_rings[..., kernels.TOTAL], by_runs[..., kernels.TOTAL], rtol=1e-10)
+    np.testing.assert_allclose(by_rings[..., kernels.SQ_HIGH], by_runs[..., kernels.SQ_HIGH], rtol=1e-9)
+
+
+def test_an_infinity_is_in_those_small_discs_alone_that_cover_it() -> None:
+    values = np.random.default_rng(2).normal(0, 1, SIZE).astype("f4")
+    values[40, 95], values[42, 99] = np.inf, -np.inf
+    lon, lat = np.meshgrid(np.arange(0.0, 30.0), np.arange(0.0, 14.0))
+    craters = craters_of(FIELD, lon.ravel(), lat.ravel(), np.full(lon.size, 2.5))
+    shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 2.0, 0))
+    by_rings, by_runs = sums_both_ways(FIELD, ((), ()), craters, shapes, values, None)
+    assert_sums_agree(by_rings, by_runs)
+    total = by_runs[..., kernels.TOTAL]
+    assert all(np.any(total == value) for value in (np.inf, -np.inf))
+    assert np.isnan(total).any()
+    assert np.isfinite(total).sum() > total.size / 2
+
+
+def test_deviations_in_small_discs_keep_their_digits() -> None:
+    """A sum of squares from an outlier, or about a mean far from 0, is taken again from the mean."""
+    values = 1e9 + np.random.default_rng(2).choice([-1.0, 1.0], SIZE)
+    values[44, 90] = -1e12
+    craters = craters_of(FIELD, [1.0, 1.0, 40.0], [1.0, 1.0, 1.0], [2.0, 9.0, 9.0])
+    shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 2.0, 0))
+    by_rings, by_runs = sums_both_ways(FIELD, ((), ()), craters, shapes, values, None)
+    spread = np.sqrt(by_rings[..., kernels.SQ_HIGH] / by_rings[..., kernels.COUNT])
+    np.testing.assert_allclose(spread[[0, 1, 2, 2], [1, 1, 0, 1]], 1.0, atol=0.1)
+    np.testing.assert_allclose(by_rings[..., kernels.SQ_HIGH], by_runs[..., kernels.SQ_HIGH], rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])

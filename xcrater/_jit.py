@@ -20,8 +20,8 @@ from typing import Any
 
 import llvmlite.binding
 import numba
-from numba.core.compiler import Compiler
 import numba.core.caching
+from numba.core.compiler import Compiler
 
 KERNEL_FILES = (
     "_jit.py",
@@ -37,7 +37,7 @@ KERNEL_FILES = (
 )
 
 
-class _ApartCompiler(Compiler):  # type: ignore[misc]
+class _ApartCompiler(Compiler):
     """Compiles a kernel of whose arguments no two arrays overlap: numba has the flag, but no option for it."""
 
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any,

@@ -666,7 +666,8 @@ def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, are
     _slopes(nodes[NODE_ROW], nodes[NODE_HALF], last, nodes[NODE_SLOPE], nodes[NODE_INVERSE])
     for j in range(last):
         slope = nodes[NODE_SLOPE, j]
-        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not (slope > 0.0 if j < widest else slope < 0.0 or closes == j):
+        as_told = slope > 0.0 if j < widest else slope < 0.0 or closes == j
+        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not as_told:
             return
     profile[KIND] = LISTED_POLYGON
     profile[TOP], profile[COUNT] = widest, count
@@ -1037,8 +1038,8 @@ def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left,
 
     Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
     """
-    before, beyond_before, after = lists[0, : n + FILL], lists[1, : n + FILL], lists[2, : n + FILL]
-    beyond_after = lists[3, : n + FILL]
+    before, beyond_before = lists[BEFORE, : n + FILL], lists[BEYOND_BEFORE, : n + FILL]
+    after, beyond_after = lists[AFTER, : n + FILL], lists[BEYOND_AFTER, : n + FILL]
     for j in range(n + FILL):
         before[j], after[j] = np.inf, -np.inf
     start, stop = columns[0], columns[3] + 1
@@ -1047,7 +1048,9 @@ def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left,
         for j in range(stop - left, n + FILL):
             before[j], after[j] = np.inf, -np.inf
     away = left - u
-    next_before, next_beyond_before, next_after, next_beyond_after = before[1:], beyond_before[1:], after[1:], beyond_after[1:]
+    next_before, next_beyond_before, next_after, next_beyond_after = (
+        before[1:], beyond_before[1:], after[1:], beyond_after[1:],
+    )  # fmt: skip
     for i in range(row_stop - row_start):
         here, area, part = float(row_start + i), areas[i], out[row + i, skip : skip + n]
         for j in range(n):

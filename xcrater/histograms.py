@@ -186,7 +186,7 @@ def select_runs(block, codes, clean, runs, offset, window, roi, number, low, hig
             span = high[t] - low[t] + 1
             if n > MANY and span <= DENSE * n:
                 _count(block, codes, clean, runs, first, stop, window, low[t], squares, whole, dense)
-                _select_counted(dense, n, np.uint64(low[t] - least), q, mirrored, t, low_key, high_key)
+                _select_counted(dense[:span], n, np.uint64(low[t] - least), q, mirrored, t, low_key, high_key)
                 dense[:span] = 0
             else:
                 n = _gather(block, codes, clean, runs, first, stop, window, least, keys)

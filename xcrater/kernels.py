@@ -459,7 +459,7 @@ def _clip_parts(n, parts, rest):
 
 
 @inlined
-def _cover_rings(block, codes, clean, u, first, shown, apart, columns, origin, lists, areas, bounds, window, places,
+def _cover_rings(block, codes, clean, u, first, shown, nested, columns, origin, lists, areas, bounds, window, places,
                  cells, sums, held):  # fmt: skip
     """Add the partly covered pixels of one crater's rings, those of the copy at u, to their accumulators.
 
@@ -467,7 +467,7 @@ def _cover_rings(block, codes, clean, u, first, shown, apart, columns, origin, l
     next disc holds them.
     """
     top, left = first - window[0], window[2]
-    count = apart.size
+    count = nested.size
     parts, rest, values = cells
     for e in range(count):
         m = list_parts(
@@ -479,7 +479,7 @@ def _cover_rings(block, codes, clean, u, first, shown, apart, columns, origin, l
         _take_pixels(block, top, left, places, m, values)
         _clip_parts(m, parts, rest)
         last = e + 1 == count
-        if not (apart[e] and (last or apart[e + 1])):
+        if not (nested[e] and (last or nested[e + 1])):
             for k in range(m):
                 i, column = places[0, k], places[1, k]
                 if e > 0 and bounds[e - 1, i, 0] <= column < bounds[e - 1, i, 3]:
@@ -556,7 +556,7 @@ def _add_box(pixels, parts, row, stop, skip, n, weight, total, square, low, high
         return
     away = shifted / mass
     whole, squares = shifted + origin * mass, about - shifted * away
-    if not squares > KEPT * about:  # too many digits went, or there are infinities
+    if not squares >= KEPT * about:  # too many digits went, or there are infinities
         whole = squares = 0.0
         for i in range(row, stop):
             for j in range(skip, skip + n):
@@ -602,7 +602,7 @@ def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
         first, stop = (c - origin if holds else OUTSIDE), (d - origin if holds else NOWHERE)
         lanes[0, 1, i] = np.int16(first)
         lanes[1, 1, i] = np.int16(stop)
-        hole_first, hole_stop = np.int64(lanes[0, 0, i]), np.int64(lanes[1, 0, i])
+        hole_first, hole_stop = int(lanes[0, 0, i]), int(lanes[1, 0, i])
         hole = min(hole_stop, stop) - max(hole_first, first)
         pixels += max(0, stop - first) - (max(0, hole) if holds else 0)
         outside += (hole_first < first) | (hole_stop > stop)
@@ -679,7 +679,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         How many were left out.
     """
     (nodes, profiles, areas, lists, columns, reach), by_edges, by_boxes = scratch
-    tally, bounds, lanes, places, cells, whole, apart = by_edges
+    tally, bounds, lanes, places, cells, whole, nested = by_edges
     pixels, box, shown, sums = by_boxes
     count, left, right = edges.size, window[2], window[3]
     most = 0.5 * math.pi + abs(grid[1]) * SLACK
@@ -761,7 +761,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
             groups = (b - a + LANES - 1) // LANES
             origin = min(a, left + block.shape[1] - groups * LANES)
             for e in range(count):
-                whole[e], apart[e] = _bounds_to_lanes(
+                whole[e], nested[e] = _bounds_to_lanes(
                     bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3]
                 )  # fmt: skip
             _scan_whole(
@@ -769,7 +769,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                 held,
             )  # fmt: skip
             _cover_rings(
-                block, codes, clean, u, first, shown, apart, columns, place, lists, areas, bounds, window, places,
+                block, codes, clean, u, first, shown, nested, columns, place, lists, areas, bounds, window, places,
                 cells, sums, partly,
             )  # fmt: skip
         for e in range(count):
@@ -810,7 +810,12 @@ def covered_scratch(window, nvert, edges):
         np.empty(edges, np.int64),
         np.empty(edges, np.bool_),
     )
-    by_boxes = np.empty((BOX, BOX)), np.empty((edges, BOX, BOX)), np.empty((edges, 2), np.int64), tuple(np.empty((5, BOX)))
+    by_boxes = (
+        np.empty((BOX, BOX)),
+        np.empty((edges, BOX, BOX)),
+        np.empty((edges, 2), np.int64),
+        tuple(np.empty((5, BOX))),
+    )
     return discs, by_edges, by_boxes
 
 

@@ -17,6 +17,9 @@ FEW = 32
 BUCKETS = 65536
 """Length of the scratch space for counts."""
 
+STRIDE = 64
+"""Buckets that are passed over at a time."""
+
 DENSE = 4
 """Keys are counted rather than sorted where their range is at most so many times their number."""
 
@@ -147,6 +150,14 @@ def _next(keys, a, b, low, shift, counts, bucket):
 @inlined
 def _find(counts, rank, bucket, before):
     """The bucket that holds a rank, and the rank of its first key; a bucket that is not beyond it, to start from."""
+    while bucket + STRIDE <= counts.size:
+        held = np.int64(0)
+        for j in range(bucket, bucket + STRIDE):
+            held += np.int64(counts[j])
+        if before + held > rank:
+            break
+        before += held
+        bucket += STRIDE
     while before + counts[bucket] <= rank:
         before += counts[bucket]
         bucket += 1
@@ -168,7 +179,7 @@ def _pick(keys, n, rank, after, counts):
         shift = _bucket_shift(low, high, buckets)
         counts[:buckets] = 0
         _fill(keys, 0, n, low, shift, counts)
-        bucket, before = _find(counts, rank, 0, 0)
+        bucket, before = _find(counts[:buckets], rank, 0, 0)
         if rank + 1 == before + counts[bucket] and rank + 1 < n:
             after = _next(keys, 0, n, low, shift, counts, bucket)
         n = _keep(keys, 0, n, low, shift, np.uint64(bucket), keys)
@@ -209,11 +220,11 @@ def _select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
     counts[:buckets] = 0
     _fill(keys, a, b, low, shift, counts)
     if shift == np.uint64(0):
-        _select_counted(counts, n, low, q, mirrored, run, low_key, high_key)
+        _select_counted(counts[:buckets], n, low, q, mirrored, run, low_key, high_key)
         return
     for k in range(q.size):
         rank, upper = _ranks(q[k], n, mirrored)
-        bucket, before = _find(counts, rank, 0, 0)
+        bucket, before = _find(counts[:buckets], rank, 0, 0)
         m = _keep(keys, a, b, low, shift, np.uint64(bucket), spare)
         after = low
         if upper == before + counts[bucket]:
