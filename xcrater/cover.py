@@ -9,8 +9,9 @@ of the disc's part farther than d on one side. A pixel's covered fraction is a d
 polygon h is piecewise linear, and so the integral is a sum of trapezoids. For a circle, s = (lat - lat0) / rho puts
 it as ``h = sqrt(1 - s²) g(s)`` with g as smooth as the cap is far from the poles, so that a short polynomial stands
 for g and the integral has a closed form. All that a disc's pixels need, then, are the two places where each edge of
-columns crosses it: `disc_lists` makes these in loops without branches. Where a pole is near, the integral is taken
-over the azimuth by Gauss and Legendre's rule, pixel by pixel.
+columns crosses it: `disc_lists` makes these in loops without branches. Where a pole is near, crossings have a closed
+form, and the integral goes from one to the next along the circle, which is smooth over a column; or, where that is not
+so, over the azimuth by Gauss and Legendre's rule.
 """
 
 from __future__ import annotations
@@ -407,6 +408,7 @@ def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left,
 
 @inlined
 def _join_crossings(d, areas, row_start, row_stop, i, lists):
+    """Areas beyond an edge that enters and leaves the disc within one row: what is beyond both crossings."""
     row = lists[BEFORE, i]
     if row == lists[AFTER, i] and row_start <= row < row_stop:
         rest = areas[int(row) - row_start] - d
@@ -689,7 +691,7 @@ def _slopes(rows, half, n, slopes, inverse):
     """How half-widths change with rows along a polygon's edges, and rows with half-widths."""
     for j in range(n):
         down, along = rows[j + 1] - rows[j], half[j + 1] - half[j]
-        slopes[j], inverse[j] = along / down, down / along
+        slopes[j], inverse[j] = along / down, down / along if along != 0.0 else 0.0
 
 
 @inlined
@@ -802,7 +804,7 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, ar
 def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
     """Whether a disc close to a pole, not ready by `prepare_disc`, has lists all the same, and prepare it.
 
-    A circle that holds not both poles has; a polygon too that does so, and gets nodes over the pole.
+    A circle has, of a radius below 90°; so has a polygon that closes over one pole, with a node more there.
     """
     profile, node = profiles[e], nodes[e]
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
@@ -938,8 +940,8 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
 def _circle_width(profile, grid, row):
     """Half-width of a circle at the beginning of a row."""
     lat, lat0 = min(max(grid[0] + grid[1] * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
-    square, apart = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
-    return profile[COLUMNS] * _circle_half_width(apart, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
+    square, rise = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
+    return profile[COLUMNS] * _circle_half_width(rise, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
 
 
 _TWO_AT, _TWO_WEIGHT = np.polynomial.legendre.leggauss(2)
