@@ -278,6 +278,26 @@ def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, 
     return _add_up(pieces, row)[:, 0]
 
 
+def _from_origin(moments: Array) -> Array:
+    """Accumulators with moments, whose totals count from one of the values, as those without."""
+    total = moments[..., kernels.TOTAL]
+    some = moments[..., kernels.COUNT] > 0
+    total[some] += moments[some, kernels.COUNT] * moments[some, kernels.ORIGIN]
+    return moments[..., :8]
+
+
+def sums_both_ways(
+    case: GridCase, edges: Any, craters: Craters, shapes: Shapes, values: Array, nodata: Any
+) -> tuple[Array, Array]:
+    """Accumulators of all craters, by rings and, drawn region by region, by runs."""
+    leaf = Leaf(shapes, nodata, more=True)
+    plan = make_plan(grid_of(case, *edges), craters, 2.0)
+    merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
+    row = np.arange(len(craters), dtype=np.int32)
+    by_rings, by_runs = _add_up(merged.sums, row)[:, 0], _add_up(merged.moments, row)[:, 0]
+    return by_rings, _from_origin(by_runs)
+
+
 def assert_sums_agree(found: Array, wanted: Array) -> None:
     for slot in (kernels.COUNT, kernels.TOTAL, kernels.MISSING, kernels.NANS):
         np.testing.assert_allclose(found[..., slot], wanted[..., slot], rtol=1e-11, atol=1e-11)
@@ -293,19 +313,10 @@ def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None
         values, nodata = pixels_of(dtype, seed)
         shapes = shapes_of(FIELD, *REGIONS)
         by_rings = sums_of(Leaf(shapes, nodata, summarise=summarise), values, edges)
-        by_runs = sums_of(Leaf(shapes, nodata, more=True), values, edges)
+        by_runs = sums_both_ways(FIELD, edges, CRATERS, shapes, values, nodata)[1]
         assert_sums_agree(by_rings, by_runs)
         at_once = sums_of(Leaf(shapes, nodata, summarise=not summarise), values)
         assert_sums_agree(by_rings, at_once)
-
-
-def sums_both_ways(case: GridCase, edges: Any, craters: Craters, shapes: Shapes, values: Array, nodata: Any) -> Any:
-    """Accumulators of all craters, by rings and by runs."""
-    plan = make_plan(grid_of(case, *edges), craters, 2.0)
-    for leaf in (Leaf(shapes, nodata), Leaf(shapes, nodata, more=True)):
-        merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
-        pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
-        yield _add_up(pieces, np.arange(len(craters), dtype=np.int32))[:, 0]
 
 
 @pytest.mark.parametrize("south_up", [False, True])
@@ -339,6 +350,40 @@ def test_circles_close_to_a_pole_of_a_fine_grid_sum_alike() -> None:
     np.testing.assert_allclose(by_rings[..., kernels.COUNT], by_runs[..., kernels.COUNT], rtol=1e-10)
     np.testing.assert_allclose(by_rings[..., kernels.TOTAL], by_runs[..., kernels.TOTAL], rtol=1e-10)
     np.testing.assert_allclose(by_rings[..., kernels.SQ_HIGH], by_runs[..., kernels.SQ_HIGH], rtol=1e-9)
+
+
+@pytest.mark.parametrize("south_up", [False, True])
+@pytest.mark.parametrize("pixel", [1.0, 0.25])
+def test_circles_through_a_pole_or_wide_beyond_it(pixel: float, south_up: bool) -> None:
+    """Against the area on the map, by quadrature; and pixel by pixel against runs."""
+    rows = int(180 / pixel)
+    case = GridCase(Affine(pixel, 0, -180, 0, *((pixel, -90) if south_up else (-pixel, 90))), (rows, 2 * rows))
+    lat = [60.0, 88.0, -85.0, 70.0, 86.13, 70.0, 80.0, 80.0, 80.0, 80.0, -89.5, 80.0, 80.0, 45.0, -30.0]
+    over = [0, 0, 0, 0, 0, 1e-9, 1e-9, -1e-9, 1e-12, 1e-7, 0, 30.0, 65.0, 0, 1e-6]
+    radius = 90.0 - np.abs(lat) + over
+    values = np.random.default_rng(1).integers(0, 99, case.shape).astype("i2")
+    for lon in (10.0, 10.3, 150.3):
+        craters = craters_of(case, np.full(len(lat), lon), lat, radius)
+        shapes = shapes_of(case, (0.0, 1.0, 0), (0.9, 1.1, 0))
+        by_rings, by_runs = sums_both_ways(case, ((), ()), craters, shapes, values, None)
+        for slot in (kernels.COUNT, kernels.TOTAL):
+            np.testing.assert_allclose(by_rings[..., slot], by_runs[..., slot], rtol=1e-9)
+    wanted = [2 * half_widths_integral(abs(a), r) / pixel**2 for a, r in zip(lat, radius, strict=True)]
+    np.testing.assert_allclose(by_rings[:, 0, kernels.COUNT], wanted, rtol=1e-6)
+
+
+def half_widths_integral(lat: float, radius: float) -> float:
+    """Area in square degrees, east of its meridian, of a circle on a map of longitude and latitude: by the midpoints of
+    many latitudes, close together where it ends."""
+    a, rho = np.radians([lat, radius])
+    closed = max(0.0, a + rho - 0.5 * np.pi)  # radians of latitude that are inside all the way round
+    low, high = a - rho, min(a + rho, 0.5 * np.pi - closed)
+    t = (np.arange(2_000_000) + 0.5) / 2_000_000 * np.pi
+    x = 0.5 * (low + high) - 0.5 * (high - low) * np.cos(t)
+    cosine = (np.cos(rho) - np.sin(x) * np.sin(a)) / (np.cos(x) * np.cos(a))
+    half = np.arccos(np.clip(cosine, -1.0, 1.0))
+    area = np.mean(half * np.sin(t)) * np.pi * 0.5 * (high - low) + np.pi * closed
+    return float(np.degrees(np.degrees(area)))
 
 
 def test_an_infinity_is_in_those_small_discs_alone_that_cover_it() -> None:
@@ -397,8 +442,8 @@ def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
     values = np.random.default_rng(2).integers(0, 99, case.shape).astype(dtype)
     shapes = shapes_of(case, (0.0, 1.0, 0), (0.5, 1.0, 32), (0.8, 1.0, 0))
     tile = Tile((0, 0), (0, 5, 0, columns), craters)
-    by_rings, by_runs = (Leaf(shapes, 3, more=more)(values, tile).sums[0].sums[:, 0, :, :8] for more in (False, True))
-    assert_sums_agree(by_rings, by_runs)
+    found = Leaf(shapes, 3, more=True)(values, tile)
+    assert_sums_agree(found.sums[0].sums[:, 0], _from_origin(found.moments[0].sums)[:, 0])
 
 
 def test_statistics_do_not_depend_on_chunks() -> None:

@@ -118,7 +118,7 @@ class Counting:
         return self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel()
 
     def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
-        """Runs of some craters, and which of their regions these are, of all of them in order."""
+        """Runs of some craters, by latitude, and which of their regions these are, of all of them in order."""
         regions = self.number.shape[1]
         order = np.argsort(self.lat[index], kind="stable")
         numbers = np.arange(index.size * regions).reshape(index.size, regions)[order]

@@ -616,6 +616,17 @@ def row_latitudes(grid, row):
     return min(max(a, -half_pi), half_pi), min(max(b, -half_pi), half_pi)
 
 
+@inlined
+def beside_pole(lat0, rho, nvert):
+    """A disc's radius, less by rounding where a circle passes through a pole: longitude jumps there by half a turn."""
+    away = 0.5 * math.pi - abs(lat0)
+    return away - THROUGH if nvert == 0 and abs(rho - away) < THROUGH else rho
+
+
+THROUGH, CLOSE = 2e-14, 1e-8
+"""Radians from a pole within which a circle passes through it; and, over it, within which it is not listed."""
+
+
 @jit
 def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas):
     """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
@@ -804,11 +815,12 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, ar
 def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
     """Whether a disc close to a pole, not ready by `prepare_disc`, has lists all the same, and prepare it.
 
-    A circle has, of a radius below 90°; so has a polygon that closes over one pole, with a node more there.
+    A circle has, of a radius below 90°, unless it is over a pole by next to nothing; so has a polygon that closes over
+    one pole, with a node more there.
     """
     profile, node = profiles[e], nodes[e]
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
-    if profile[KIND] == QUADRATURE and rho < half_pi:
+    if profile[KIND] == QUADRATURE and rho < half_pi and not 0.0 <= lat0 + rho - half_pi < CLOSE:
         profile[KIND] = LISTED_CIRCLE
         away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
         profile[WIDEST] = away * profile[COLUMNS]
@@ -941,7 +953,8 @@ def _circle_width(profile, grid, row):
     """Half-width of a circle at the beginning of a row."""
     lat, lat0 = min(max(grid[0] + grid[1] * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
     square, rise = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
-    return profile[COLUMNS] * _circle_half_width(rise, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
+    half = _circle_half_width(rise, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
+    return profile[COLUMNS] * min(half, math.pi)
 
 
 _TWO_AT, _TWO_WEIGHT = np.polynomial.legendre.leggauss(2)
@@ -1220,7 +1233,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
     count = 1 if inner <= 0.0 else 2
     for e in range(count):
-        rho = rad * (outer if e == count - 1 else inner)
+        rho = beside_pole(lat0, rad * (outer if e == count - 1 else inner), nvert)
         a, b = region_rows(lat0, rho, grid, first, stop)
         half[2 * e : 2 * e + 2, : stop - first] = -1.0
         disc_edges(e, lat0, rho, nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas)

@@ -17,6 +17,7 @@ from xcrater.cover import (
     KIND,
     LISTED_CIRCLE,
     SPACE,
+    beside_pole,
     circle_areas,
     copies,
     cover_box,
@@ -671,7 +672,8 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
     out : ndarray, shape (n, images, regions, 8)
         The weighted accumulators.
     left_out : ndarray of int64, shape (n,)
-        Filled with the craters that are left out: those close to a pole, and those of more lanes than there are.
+        Filled with the craters that are left out: of discs without lists, of more columns than there are lanes for,
+        and on rows that reach beyond a pole.
 
     Returns
     -------
@@ -693,7 +695,8 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
         for e in range(count):
             a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
             reach[e, 0], reach[e, 1] = a - first, b - first
-            ready = prepare_disc(e, lat0[i], edges[e] * rad[i], nvert, grid, first, a, b, nodes, profiles, areas)
+            rho = beside_pole(lat0[i], edges[e] * rad[i], nvert)
+            ready = prepare_disc(e, lat0[i], rho, nvert, grid, first, a, b, nodes, profiles, areas)
             polar |= not ready
             listed &= ready or list_polar(e, grid, nvert, first, a, b, nodes, profiles, areas)
             for slot in range(8):
@@ -725,7 +728,7 @@ def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad
                     begin, end = first + reach[e, 0], first + reach[e, 1]
                     disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
                     shown[e, 0] = shown[e, 1] = 0
-                    if columns[e, 0] <= right and columns[e, 3] >= left:
+                    if begin < end and columns[e, 0] <= right and columns[e, 3] >= left:
                         skip = (max(columns[e, 0] - 1, at) - at) // FILL * FILL
                         n = (min(columns[e, 3] + 1, right) - at - skip + FILL - 1) // FILL * FILL
                         shown[e, 0], shown[e, 1] = skip, n
