@@ -109,8 +109,6 @@ class Counting:
             )  # fmt: skip
         length = end - begin
         offsets = np.append(0, np.cumsum(length)).astype(np.int64)
-        if np.array_equal(begin, offsets[:-1]):
-            return keys[:at].copy(), tally[:at].copy(), offsets
         place = np.repeat(begin - offsets[:-1], length) + np.arange(at)
         return keys[place], tally[place], offsets
 
