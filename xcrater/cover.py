@@ -844,9 +844,8 @@ def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, area
     return profile[KIND] == LISTED_POLYGON
 
 
-SMOOTH, CALM = 1e-8, 1e-11
-"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then. And how
-far, for that of degree 3 to do."""
+SMOOTH = 1e-10
+"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then."""
 
 
 @inlined
@@ -911,7 +910,6 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
         if side:
             edge, last, step = stop - 1, max(first, math.floor(u) + 1), -1
         outer = between = (np.nan, np.nan, np.nan, np.nan)
-        calm = 0  # by turn, a bit
         while edge <= last if side == 0 else edge >= last:
             d, at = abs(edge - u), edge - left
             here = _circle_edge(profile, grid, d)
@@ -921,7 +919,8 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                 lists[BEFORE, at] = math.floor(min(max(here[0], low), high))
                 lists[AFTER, at] = math.floor(min(max(here[2], low), high))
                 smooth = outer[0] == outer[0] and lists[BEFORE, at - step] < lists[AFTER, at - step]
-                known, was_calm, calm = False, calm if at % FILL else 0, 0
+                if smooth:
+                    between = _circle_edge(profile, grid, d + 0.5)
                 for turn in range(2):
                     row = lists[2 * turn, at]
                     if not row_start <= row < row_stop:
@@ -932,13 +931,8 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                         sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
                         y0, slope0 = sign * (here[2 * turn] - zero), sign * here[2 * turn + 1]
                         y1, slope1 = sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1]
-                        y_middle = 0.5 * (y0 + y1) + 0.125 * (slope0 - slope1)
-                        if not was_calm >> turn & 1:
-                            if not known:
-                                between, known = _circle_edge(profile, grid, d + 0.5), True
-                            y_middle = sign * (between[2 * turn] - zero)
+                        y_middle = sign * (between[2 * turn] - zero)
                         beyond, error = _between_edges(y0, slope0, y_middle, y1, slope1)
-                        calm |= int(error < CALM) << turn
                         if lists[2 * turn, at - step] == row:
                             beyond += lists[2 * turn + 1, at - step]
                     if not error < SMOOTH:

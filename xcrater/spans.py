@@ -134,7 +134,7 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
 
 
 NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT, NODE_SLOPE, NODE_INVERSE = range(7)
-"""Rows of the array of a polygon's nodes: where they are, and the azimuths they were last made for."""
+"""Rows of the array of a polygon's nodes: where they are, the azimuths they were last made for, and edges' slopes."""
 
 
 @inlined
