@@ -46,16 +46,24 @@ def outlines(shapes: Sequence[Rings]) -> tuple[Floats, Floats, NDArray[np.int64]
     return uv[:, 0].copy(), uv[:, 1].copy(), ring.astype(np.int64), shape.astype(np.int64)
 
 
-def shares(rings: Rings, mode: int, window: PixelWindow, period: float = np.inf) -> Floats:
+def shares(
+    rings: Rings,
+    mode: int,
+    window: PixelWindow,
+    period: float = np.inf,
+    surface: tuple[Floats, Floats] | None = None,
+) -> Floats:
     """Weight of every pixel of a window; checks that the runs are in order and in bounds on the way."""
     u, v, ring, _ = outlines([rings])
     pieces, most = polygon_bound(u, v, ring, 0, len(rings), period, window)
-    scratch = polygon_scratch(window, pieces)
+    scratch = polygon_scratch(window, pieces, surface)
     runs, weight = np.full((3, most + 1), -1), np.full(most + 1, -1.0)
     n = polygon_runs(u, v, ring, 0, len(rings), mode, period, window, scratch, runs, weight)
     assert n <= most
     assert np.all(scratch[0] == (-1, 0)), "scratch is left as it was"
     assert not scratch[1].any(), "scratch is left as it was"
+    assert not scratch[5].any(), "scratch is left as it was"
+    assert not scratch[7].any(), "scratch is left as it was"
     image = np.zeros((window[1] - window[0], window[3] - window[2]))
     end = (window[0], window[2])
     for (row, start, stop), share in zip(runs[:, :n].T.tolist(), weight[:n].tolist()):
@@ -380,3 +388,80 @@ def test_an_edge_that_rounds_to_a_border() -> None:
 @pytest.mark.parametrize("window", [(0, 0, 0, 5), (0, 4, 3, 3), (5, 9, 0, 5), (-9, -5, 0, 5), (0, 4, 9, 12)])
 def test_a_shape_outside_the_window_has_no_runs(mode: int, window: PixelWindow) -> None:
     assert not shares([np.array([(0.5, 0.5), (4.5, 0.5), (3.5, 3.5)])], mode, window).any()
+
+
+# True areas
+
+
+Surface = tuple[tuple[float, ...], float, float]
+"""Coefficients of 1, x, y, x², xy and y² around a place (x, y)."""
+
+
+def integral(geometry: BaseGeometry, surface: Surface) -> float:
+    """Integral of a paraboloid over a geometry, along its edges: three points of Gauss's in each are exact."""
+    (one, by_x, by_y, xx, xy, yy), u0, v0 = surface
+    total = []
+    for part in shapely.get_parts(geometry):
+        if part.geom_type != "Polygon":
+            continue
+        for ring in rings_of(part):
+            start, end = ring - (u0, v0), np.roll(ring, -1, axis=0) - (u0, v0)
+            for at, weight in zip(*np.polynomial.legendre.leggauss(3)):
+                x, y = (start + (end - start) * (at + 1) / 2).T
+                inner = one * x + by_x * x**2 / 2 + by_y * x * y + xx * x**3 / 3 + xy * x**2 * y / 2 + yy * x * y**2
+                total += (weight / 2 * inner * (end - start)[:, 1]).tolist()
+    return math.fsum(total)
+
+
+def true_areas(window: PixelWindow, surface: Surface) -> Floats:
+    """Integral over every pixel of a window."""
+    rows, cols = range(window[0], window[1]), range(window[2], window[3])
+    return np.array([[integral(shapely.box(c, r, c + 1, r + 1), surface) for c in cols] for r in rows])
+
+
+def random_surface(rng: np.random.Generator, window: PixelWindow, rows_alone: bool) -> Surface:
+    size = max(window[1] - window[0], window[3] - window[2]) + 2
+    scale = np.array([1, 0.2 / size, 0.2 / size, 0.2 / size**2, 0.2 / size**2, 0.2 / size**2])
+    numbers = scale * np.array([1, *rng.uniform(-1, 1, 5)])
+    if rows_alone:
+        numbers[[1, 3, 4]] = 0
+    middle = (window[2] + window[3]) / 2, (window[0] + window[1]) / 2
+    return tuple(numbers.tolist()), *middle
+
+
+@pytest.mark.parametrize("rows_alone", [False, True])
+@pytest.mark.parametrize("seed", range(60))
+def test_shares_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None:
+    """Where areas per pixel are a paraboloid, the kernel's shares are exact."""
+    rng = np.random.default_rng(seed)
+    row, col, rows, cols = (int(n) for n in (*rng.integers(-50, 50, 2), *rng.integers(1, 12, 2)))
+    window = (row, row + rows, col, col + cols)
+    geometry, surface = random_geometry(rng, window), random_surface(rng, window, rows_alone)
+    around = true_areas((window[0] - 1, window[1] + 1, window[2] - 1, window[3] + 1), surface)
+    areas = around[1:-1, 1:-1]
+    given_ = (around[:, :1].copy(), areas[:, :1].copy()) if rows_alone else (around, areas.copy())
+    found = shares(rings_of(geometry), EXACT, window, surface=given_) * areas
+    plane = shares(rings_of(geometry), EXACT, window)
+    assert ((found > 0) == (plane > 0)).all()
+    wanted = np.zeros(found.shape)
+    for r, c in np.argwhere(plane > 0):
+        box = shapely.box(window[2] + c, window[0] + r, window[2] + c + 1, window[0] + r + 1)
+        wanted[r, c] = integral(shapely.intersection(geometry, box), surface)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=3e-10)
+    if (plane < 1)[plane > 0].any() and geometry.area > 1e-3:
+        assert np.abs(plane * areas - wanted).max() > np.abs(found - wanted).max()
+
+
+def test_shares_of_true_areas_where_areas_are_not_told() -> None:
+    """Those of the plane."""
+    window = (0, 3, 0, 4)
+    around = np.ones((5, 6))
+    around[:, 3:] = 2.0
+    around[2, 2] = np.nan
+    ring = np.array([[0.2, 0.3], [3.7, 0.1], [2.9, 2.6], [0.4, 2.2]])
+    plane = shares([ring], EXACT, window)
+    found = shares([ring], EXACT, window, surface=(around, np.ones((3, 4))))
+    beside = np.zeros((3, 4), bool)
+    beside[1, [0, 1, 2]] = beside[[0, 2], 1] = True  # of it and those around it
+    assert (found[beside] == plane[beside]).all()
+    assert found[0, 3] == pytest.approx(2 * plane[0, 3])  # a plateau

@@ -1322,6 +1322,21 @@ def sum_runs(block, codes, clean, exact, weighted, runs, weight, offset, window,
 
 
 @jit
+def sum_areas(codes, clean, runs, weight, offset, window, areas, image, members, first, out):
+    """Set the areas of drawn regions, ``out[i, image, members[k], AREA]``; see `sum_runs`."""
+    down, across = int(areas.shape[0] > 1), int(areas.shape[1] > 1)
+    for i in range(offset.shape[0]):
+        for k in range(offset.shape[1]):
+            area = 0.0
+            for s in range(offset[i, k, 0], offset[i, k, 1]):
+                r = runs[0, s] - window[0]
+                for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
+                    if clean or codes[r, c] == VALID:
+                        area += weight[s] * areas[r * down, c * across]
+            out[first + i, image, members[k], AREA] = area
+
+
+@jit
 def collect(block, codes, clean, weighted, runs, weight, offset, window, weights, values, masses, length):
     """Copy the valid pixels of drawn regions, one region after another, to ``values``, and their weights to ``masses``.
 

@@ -100,6 +100,24 @@ class Outlines:
             found.append(out)
         return found[0], found[1], found[2], found[3]
 
+    def within(self, shape: int, box: tuple[float, float, float, float]) -> list[tuple[float, Floats]]:
+        """Rings of what a shape has in a box (least u and v, greatest u and v): 1 or -1 for shells or holes, vertices.
+
+        The vertices are of shape (n, 2), the first one not repeated.
+        """
+        found = []
+        for k in range(self.shape[shape], self.shape[shape + 1]):
+            part = slice(self.ring[k], self.ring[k + 1])
+            u, v = self.u[part], self.v[part]
+            if u.size > 2 and u.max() > box[0] and u.min() < box[2] and v.max() > box[1] and v.min() < box[3]:
+                sign = math.copysign(1.0, _signed(u, v))
+                clipped = shapely.intersection(_valid(shapely.Polygon(np.stack([u, v], axis=1))), shapely.box(*box))
+                for piece in shapely.get_parts(clipped):
+                    if piece.geom_type == "Polygon" and not piece.is_empty:
+                        turns = ((sign, piece.exterior), *((-sign, ring) for ring in piece.interiors))
+                        found += [(turn, np.asarray(ring.coords)[:-1]) for turn, ring in turns]
+        return found
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -92,15 +92,16 @@ def polygons_bound(u, v, ring, shape, period, window):
     return pieces, runs
 
 
+MOMENTS = 5
+"""A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one."""
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
 def polygon_scratch(
-    window: tuple[int, int, int, int], pieces: int
-) -> tuple[
-    np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-    np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-    np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-]:
+    window: tuple[int, int, int, int], pieces: int, surface: tuple[Floats, Floats] | None = None
+) -> tuple[Ints, Ints, Ints, Floats, Ints, Floats, Floats, Floats, Floats, Floats]:
     """Arrays that `polygon_runs` works in: any number of times, for shapes of up to so many pieces.
 
     Parameters
@@ -109,22 +110,33 @@ def polygon_scratch(
         (row_start, row_stop, col_start, col_stop).
     pieces : int
         From `polygon_bound`, or `polygons_bound` for many shapes.
+    surface : tuple of ndarray, optional
+        True areas of the window's pixels and of those around it, `areas_around`, and their areas as they count,
+        `pixel_areas`: shares are those of true areas then. On a map where these differ.
 
     Returns
     -------
     tuple of ndarray
         Per row the newest piece (-1 for none) and the winding west of the window, shape (rows, 2); area by column,
-        shape (columns + 2,), zero; the pieces, shape (pieces, 4), and where they begin and end, shape (pieces, 2);
-        the pieces of one row in order, shape (pieces, 3).
+        shape (columns + 2,), zero; the pieces, shape (pieces, 4), and where they begin and end, shape (pieces, 4);
+        the pieces of one row in order, shape (pieces, 3). Then, of no length without a surface, moments by column,
+        shape (`MOMENTS`, columns + 2), zero; so far, shape (`MOMENTS`,); of what is west of the window, of y and y²,
+        by row, shape (rows, 2), zero; and the surface.
     """
-    rows = np.zeros((max(0, window[1] - window[0]), 2), np.int64)
+    row_count, columns = max(0, window[1] - window[0]), max(0, window[3] - window[2])
+    rows = np.zeros((row_count, 2), np.int64)
     rows[:, 0] = -1
+    none = np.empty((0, 0))
     return (
         rows,
-        np.zeros(max(0, window[3] - window[2]) + 2, np.int64),
+        np.zeros(columns + 2, np.int64),
         np.empty((pieces, 4), np.int64),
-        np.empty((pieces, 2)),
+        np.empty((pieces, 4)),
         np.empty((pieces, 3), np.int64),
+        none if surface is None else np.zeros((MOMENTS, columns + 2)),
+        np.zeros(MOMENTS),
+        none if surface is None else np.zeros((row_count, 2)),
+        *(surface or (none, none)),
     )
 
 
@@ -157,7 +169,7 @@ def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
 
 
 @inlined
-def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
+def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n):
     """List the pieces of an edge, v0 <= v1, between the borders of rows.
 
     Positions are kept relative to a column near by, so that they lose no digits far from the first column.
@@ -189,11 +201,24 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, n):
             n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
             if n > before:
                 ends[before, 0], ends[before, 1] = left - a, right - a
+                y0, y1 = (y0, y1) if start <= at else (y1, y0)
+                ends[before, 2], ends[before, 3] = y0 / ONE - 0.5, y1 / ONE - 0.5
+            elif west.shape[0] > 0 and origin + b <= window[2]:
+                y, square = _column_moments(y0 / ONE - 0.5, y1 / ONE - 0.5)
+                west[row - window[0], 0] += turn * y
+                west[row - window[0], 1] += turn * square
     return n
 
 
 @inlined
-def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, n):
+def _column_moments(y0, y1):
+    """Moments of y and y² - 1/12 that a piece of an edge leaves in the pixels east of its own."""
+    low, high = min(y0, y1), max(y0, y1)
+    return 0.5 * (high - low) * (high + low), (high**3 - low**3) / 3.0 - (high - low) / 12.0
+
+
+@inlined
+def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, west, n):
     """List the pieces of one ring. Returns the pieces' number."""
     u1, v1 = u[stop - 1] + shift, v[stop - 1]
     for i in range(first, stop):
@@ -208,7 +233,7 @@ def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, n):
         if mode == CENTER:
             n = _centre_pieces(a0, b0, a1, b1, turn, window, rows, pieces, n)
         else:
-            n = _edge_pieces(a0, b0, a1, b1, turn, mode, window, rows, pieces, ends, n)
+            n = _edge_pieces(a0, b0, a1, b1, turn, mode, window, rows, pieces, ends, west, n)
     return n
 
 
@@ -307,9 +332,73 @@ def _add_area(piece, pieces, ends, window, area):
         before = after
 
 
+_AT, _WEIGHT = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)
+"""Gauss and Legendre's rule of three points between 0 and 1: exact to the fifth degree."""
+
+
 @inlined
-def _row_shares(row, level, count, order, window, area, runs, weight, n):
-    """Weighted runs of one row from its pieces in order; leaves ``area`` zero.
+def _add_moments(piece, pieces, ends, window, moments):
+    """Add what a piece leaves of the moments of the pixels east of it, as `_add_area` does of their areas."""
+    a, b = pieces[piece, FIRST], pieces[piece, STOP]
+    left, right, y_left, y_right = ends[piece, 0], ends[piece, 1], ends[piece, 2], ends[piece, 3]
+    turn = 1.0 if pieces[piece, TURN] > 0 else -1.0
+    slope = (y_right - y_left) / (right - left) if b - a > 1 else 0.0
+    x0, y0, first = left, y_left, max(a, window[2])
+    if first > a:
+        x0, y0 = first - a, y_left + (first - a - left) * slope
+        y, square = _column_moments(y_left, y0)
+        moments[1, 0] += turn * y
+        moments[3, 0] += turn * square
+    for column in range(first, min(b, window[3])):
+        x1, y1 = right, y_right
+        if column < b - 1:
+            x1 = column + 1.0 - a
+            y1 = y_left + (x1 - left) * slope
+        at, middle, height = column - window[2], column - a + 0.5, turn * abs(y1 - y0)
+        for k in range(3):
+            x, y = x0 + _AT[k] * (x1 - x0) - middle, y0 + _AT[k] * (y1 - y0)
+            w = height * _WEIGHT[k]
+            moments[0, at] += w * 0.5 * (0.25 - x * x)
+            moments[1, at] += w * (0.5 - x) * y
+            moments[2, at] += w * x * (1.0 / 12.0 - x * x / 3.0)
+            moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
+            moments[4, at] += w * 0.5 * (0.25 - x * x) * y
+            # Those further east have all of the column
+            moments[0, at + 1] -= w * 0.5 * (0.25 - x * x)
+            moments[1, at + 1] += w * (0.5 + x) * y
+            moments[2, at + 1] -= w * x * (1.0 / 12.0 - x * x / 3.0)
+            moments[3, at + 1] += w * (0.5 + x) * (y * y - 1.0 / 12.0)
+            moments[4, at + 1] -= w * 0.5 * (0.25 - x * x) * y
+        x0, y0 = x1, y1
+
+
+@inlined
+def _true_share(share, sign, so_far, row, column, window, around, areas):
+    """The share of a pixel's true area that a part with some moments has.
+
+    By the parabola of which the integrals over this pixel and those around are their areas.
+    """
+    i, j = row - window[0] + 1, column - window[2] + 1 if around.shape[1] > 1 else 0
+    here, above, below = around[i, j], around[i - 1, j], around[i + 1, j]
+    area = areas[i - 1 if areas.shape[0] > 1 else 0, column - window[2] if areas.shape[1] > 1 else 0]
+    bend = above - 2.0 * here + below
+    if not (abs(bend) < np.inf and area > 0.0):
+        return share
+    more = 0.5 * ((below - above) * so_far[1] + bend * so_far[3])
+    if around.shape[1] > 1:
+        before, after = around[i, j - 1], around[i, j + 1]
+        bend = before - 2.0 * here + after
+        if not abs(bend) < np.inf:
+            return share
+        more += 0.5 * ((after - before) * so_far[0] + bend * so_far[2])
+        twist = around[i - 1, j - 1] - around[i - 1, j + 1] - around[i + 1, j - 1] + around[i + 1, j + 1]
+        more += 0.25 * twist * so_far[4] if abs(twist) < np.inf else 0.0
+    return min(max((share * here + sign * more) / area, 0.0), 1.0)
+
+
+@inlined
+def _row_shares(row, level, count, order, window, area, moments, so_far, around, areas, runs, weight, n):
+    """Weighted runs of one row from its pieces in order; leaves ``area`` and ``moments`` zero.
 
     Level is the share of a pixel that the pieces so far leave; a piece can change it in one more column than it has.
     """
@@ -326,6 +415,9 @@ def _row_shares(row, level, count, order, window, area, runs, weight, n):
                 until = column + 1
                 level += area[column - window[2]]
                 area[column - window[2]] = 0
+                for k in range(moments.shape[0]):
+                    so_far[k] += moments[k, column - window[2]]
+                    moments[k, column - window[2]] = 0.0
             share = abs(level)
             if share >= ONE - DUST:
                 whole = min(whole, column)
@@ -335,12 +427,17 @@ def _row_shares(row, level, count, order, window, area, runs, weight, n):
                 whole = window[3]
                 if share > DUST:
                     for c in range(column, until):
-                        n = _write(row, c, c + 1, share / ONE, runs, weight, n)
+                        part = share / ONE
+                        if moments.shape[0] > 0:
+                            part = _true_share(part, 1.0 if level > 0 else -1.0, so_far, row, c, window, around, areas)
+                        n = _write(row, c, c + 1, part, runs, weight, n)
             column = until
         done = column
     if whole < window[3]:
         n = _write(row, whole, window[3], 1.0, runs, weight, n)
     area[window[3] - window[2]] = 0
+    for k in range(moments.shape[0]):
+        moments[k, window[3] - window[2]] = 0.0
     return n
 
 
@@ -360,7 +457,7 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
         `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
         a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
         `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
-        the length of the edges in pixels.
+        the length of the edges in pixels. With a surface in the scratch they are those of true areas.
     period : float
         Columns per turn of longitude; infinite where columns do not wrap. Copies do not overlap.
     window : tuple of int
@@ -378,7 +475,7 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
     int
         The number of runs.
     """
-    rows, area, pieces, ends, order = scratch
+    rows, area, pieces, ends, order, moments, so_far, beside, around, areas = scratch
     top, bottom, west, east = _extent(u, v, ring[first_ring], ring[stop_ring])
     n = 0
     if not (bottom > window[0] and top < window[1] and window[2] < window[3]):
@@ -388,19 +485,31 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
     for k in range(k_first, k_last + 1):
         shift = k * period if k != 0 else 0.0
         for j in range(first_ring, stop_ring):
-            count = _ring_pieces(u, v, ring[j], ring[j + 1], shift, mode, window, rows, pieces, ends, count)
+            count = _ring_pieces(u, v, ring[j], ring[j + 1], shift, mode, window, rows, pieces, ends, beside, count)
     first, stop = _clip(math.floor(top), math.ceil(bottom), window[0], window[1])
     for row in range(first, stop):
         newest, winding = rows[row - window[0], 0], rows[row - window[0], 1]
         rows[row - window[0], 0], rows[row - window[0], 1] = -1, 0
+        if moments.shape[0] > 0:
+            for k in range(MOMENTS):
+                so_far[k] = 0.0
+            so_far[1], so_far[3] = beside[row - window[0], 0], beside[row - window[0], 1]
+            beside[row - window[0], 0] = beside[row - window[0], 1] = 0.0
         if newest < 0 and winding == 0:
             continue
         in_row = _in_order(newest, pieces, order)
         if mode == EXACT:
+            if moments.shape[0] > 0:
+                piece = newest
+                while piece >= 0:
+                    _add_moments(piece, pieces, ends, window, moments)
+                    piece = pieces[piece, NEXT]
             while newest >= 0:
                 _add_area(newest, pieces, ends, window, area)
                 newest = pieces[newest, NEXT]
-            n = _row_shares(row, winding, in_row, order, window, area, runs, weight, n)
+            n = _row_shares(
+                row, winding, in_row, order, window, area, moments, so_far, around, areas, runs, weight, n
+            )  # fmt: skip
         else:
             n = _row_runs(row, winding, in_row, order, window, runs, weight, n)
     return n

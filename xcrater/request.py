@@ -190,7 +190,7 @@ def make_request(
             grid=grid.radians,
             table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
             closed=grid.closed,
-            frame=grid.to_frame() if polygons or any(sector) or not grid.closed else None,
+            frame=grid.to_frame(),
             sector=sector if any(sector) else (),
         ),
         craters=replace(on_grid(grid, cdb), polygons=tuple(polygons)),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from xcrater.neighbours import Neighbours
 
 Array = NDArray[Any]
+Surface = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""True areas of a window's pixels and of those around it, and as they count; see `polygon_scratch`."""
 
 _KERNEL_DTYPE = {"b1": "u1", "i1": "i2", "u4": "i8", "u8": "i8", "f2": "f4", "f12": "f8", "f16": "f8"}
 """Dtypes that kernels are not compiled for, and what stands in for them."""
@@ -110,14 +112,20 @@ class Shapes:
         """Whether pixels count by the fraction covered."""
         return self.coverage == "exact"
 
-    def draw(self, craters: Craters, window: Window, most: int = ROOM) -> Iterator[Drawn]:
+    def draw(
+        self, craters: Craters, window: Window, most: int = ROOM, surface: Surface | None = None
+    ) -> Iterator[Drawn]:
         """Runs of every region of some craters within a window, as many craters at once as there is room for.
 
-        All regions have a closed form, or none has: see `parts`.
+        All regions have a closed form, or none has: see `parts`. With a surface, fractions covered are those of the
+        pixels' true areas.
         """
         if self.sector:
-            return self._draw_sectors(craters, window)
-        drawn = (self._draw_discs if self.closed else self._draw_outlines)(craters, window, most)
+            return self._draw_sectors(craters, window, surface)
+        if self.closed and surface is None:
+            drawn = self._draw_discs(craters, window, most)
+        else:
+            drawn = self._draw_outlines(craters, window, most, surface)
         return drawn if craters.near is None else self._leave_out(drawn, craters.near, window)
 
     def _leave_out(self, drawn: Iterable[Drawn], near: Neighbours, window: Window) -> Iterator[Drawn]:
@@ -169,14 +177,14 @@ class Shapes:
         inner, outer = np.array(self.inner)[first], np.array(self.outer)[first]
         return int(((inner <= inner[:, None]) & (inner[:, None] < outer)).sum(axis=1).max())
 
-    def _draw_sectors(self, craters: Craters, window: Window) -> Iterator[Drawn]:
+    def _draw_sectors(self, craters: Craters, window: Window, surface: Surface | None) -> Iterator[Drawn]:
         """Each ring is drawn once, and its runs are shared out among its sectors."""
         from xcrater import kernels
 
         first, bounds = self._rings()
         edges = np.unique(bounds)
         low, high = np.searchsorted(edges, bounds).T
-        for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM):
+        for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM, surface):
             count = int(drawn.offset[..., 1].max(initial=0))
             drawn = replace(drawn, runs=drawn.runs[:, :count], weight=drawn.weight[:count])
             begin = np.concatenate([[0], np.cumsum(drawn.runs[2] - drawn.runs[1])])
@@ -253,7 +261,7 @@ class Shapes:
             for inner, outer, nvert, t in zip(self.inner, self.outer, self.nvert, table, strict=True)
         ]
 
-    def _draw_outlines(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
+    def _draw_outlines(self, craters: Craters, window: Window, most: int, surface: Surface | None) -> Iterator[Drawn]:
         from xcrater import kernels
         from xcrater.polygons import polygon_scratch
 
@@ -262,9 +270,11 @@ class Shapes:
             rooms = np.zeros((len(outlines[0]), 2), np.int64)
             for o in outlines:
                 kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
-            scratch = polygon_scratch(window, int(rooms[:, 0].max()))
+            scratch = polygon_scratch(window, int(rooms[:, 0].max()), surface)
             assert self.frame is not None
             shown = self.frame.shown(*window[:2])
+            if surface is not None and surface[0].shape[1] == 1:  # of the others, shares are of what is on the body
+                shown = np.where(np.isnan(surface[0][1:-1, 0]), shown, 1.0)
             ends = np.cumsum(rooms[:, 1])
             first = 0
             while first < len(rooms):
@@ -282,8 +292,48 @@ class Shapes:
                 if self.exact and shown.min(initial=1.0) < 1.0:  # of a row across a pole, what is on the body is all
                     part = shown[runs[0, :n] - window[0]]
                     weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
+                if surface is not None and surface[0].shape[1] > 1:
+                    self._measure(outlines, first, runs[:, :n], weight[:n], offset, window, surface)
                 yield Drawn(slice(start + first, start + stop), runs, weight, offset)
                 first = stop
+
+    def _measure(
+        self, outlines: list[Outlines], first: int, runs: Array, weight: Array, offset: Array, window: Window,
+        surface: Surface,
+    ) -> None:  # fmt: skip
+        """Set the shares of true areas of partly covered pixels where these are not smooth: by the parts' outlines."""
+        from xcrater.areas import enclosed_areas
+
+        around, areas = surface
+        smooth = np.isfinite(around)
+        row, column = runs[0] - window[0], runs[1] - window[2]
+        near = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # what the kernel takes the shape of areas from
+        known = np.logical_and.reduce([smooth[row + i, column + j] for i, j in near])
+        partly = np.flatnonzero((weight < 1.0) & ~known)
+        if not partly.size:
+            return
+        begins = offset[..., 0].ravel()
+        order = np.argsort(begins, kind="stable")
+        shape, region = np.divmod(order[np.searchsorted(begins[order], partly, "right") - 1], offset.shape[1])
+        u, v, size, of, sign = [], [], [], [], []
+        for n, (i, k, r, c) in enumerate(zip(shape, region, runs[0, partly], runs[1, partly], strict=True)):
+            for ring_sign, piece in outlines[k].within(first + i, (c, r, c + 1, r + 1)):
+                u.append(piece[:, 0])
+                v.append(piece[:, 1])
+                size.append(len(piece))
+                of.append(n)
+                sign.append(ring_sign)
+        if not u:
+            return
+        assert self.frame is not None
+        crs = self.frame.crs
+        x_origin, x_step, y_origin, y_step = self.frame.transform
+        found = enclosed_areas(
+            crs, (x_step, 0.0, x_origin, 0.0, y_step, y_origin), np.concatenate(u), np.concatenate(v),
+            np.concatenate([[0], np.cumsum(size)]),
+        )  # fmt: skip
+        parts = np.bincount(of, np.array(sign) * found, partly.size)
+        weight[partly] = parts / areas[row[partly], column[partly]]
 
     def groups(self) -> list[Group]:
         """Regions whose discs are nested in one another: those of one number of vertices."""
@@ -417,6 +467,7 @@ class Leaf:
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         moments = np.empty((*sums.shape[:-1], MOMENTS)) if self.more else None
         weights, areas = self._factors(tile.window, given)
+        surface = self._surface(tile.window, areas) if self.more and self.shapes.exact else None
         parts = self.shapes.parts()
         found = []
         for n, pixels in enumerate(images):
@@ -429,6 +480,8 @@ class Leaf:
                 at = (shapes, members, stored, codes, clean, tile, weights, areas)
                 if moments is not None:
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
+                    if surface is not None:
+                        self._sum_areas(shapes, members, codes, clean, tile, surface, n, moments)
                 if self.weights is not None or not shapes.closed or shapes.sector:
                     self._sum_drawn(*at, start, n, sums)
                 else:
@@ -527,6 +580,33 @@ class Leaf:
         if given is not None:
             return np.ascontiguousarray(np.ma.filled(given.astype(np.float64), np.nan)), areas
         return np.ones((1, 1)), areas
+
+    def _surface(self, window: Window, areas: Array) -> Surface | None:
+        """True areas of a window's pixels and of those around it; None where they do not differ or are not wanted."""
+        if self.surface is None:
+            return None
+        from xcrater.areas import areas_around
+
+        around = areas_around(*self.surface, window)
+        if around.size == 1:
+            return None
+        if around.shape[1] > 1:
+            a, e = self.surface[1][0], self.surface[1][4]
+            areas = np.where(areas > 0.0, areas, abs(a * e))  # of slivers; any that parts of them are told by
+        return around, np.ascontiguousarray(areas)
+
+    def _sum_areas(
+        self, shapes: Shapes, members: Array, codes: Array, clean: bool, tile: Tile, surface: Surface, image: int,
+        out: Array,
+    ) -> None:  # fmt: skip
+        """Areas of an image's regions to ``out[:, image]``: true areas of the parts of pixels that are covered."""
+        from xcrater import kernels
+
+        for drawn in shapes.draw(tile.craters, tile.window, surface=surface):
+            kernels.sum_areas(
+                codes, clean, drawn.runs, drawn.weight, drawn.offset, tile.window, surface[1], image, members,
+                drawn.craters.start, out,
+            )  # fmt: skip
 
     def _sum_drawn(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
