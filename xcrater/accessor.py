@@ -54,13 +54,14 @@ class CratersAccessor:
             nan (missing pixels of each kind), percentile_<0 to 100> (linear between ranks). And var, cv (std by
             mean), skew and kurtosis (of the population, 0 for a normal distribution), variety (as unique),
             quantile_<0 to 1>, frac_<value> (share of the pixels that have the value), coverage (share of the
-            region's pixels on the raster that hold values), area (of the pixels with values, m²).
+            region's pixels on the raster that hold values), area (of the pixels with values, m²; with the coverage
+            "exact" the true area of what lies inside of each, on the body).
         coverage : {"all_touched", "center", "exact"}, optional
             Pixels that belong to a region: every one that it intersects; those whose centre lies inside; or every
             one by the fraction of its area that lies inside, as its weight. The default is the option of that name.
         weights : {"area"} or xarray.DataArray, optional
-            Weight of each pixel besides: its true area on the body in m², or an array on the raster's own grid of
-            numbers from 0 on.
+            Weight of each pixel besides, by which its fraction is multiplied: its true area on the body in m², or an
+            array on the raster's own grid of numbers from 0 on.
         nodata : number, optional
             Stored number that stands for no value, instead of the one that the raster declares.
         exclude : Exclude or number, optional
