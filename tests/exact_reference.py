@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -28,7 +28,19 @@ STATISTICS = (
 )  # fmt: skip
 
 
-# Fractions of pixels
+class Measure(NamedTuple):
+    """What latitudes count for."""
+
+    density: Callable[[Floats], Floats]
+    between: Callable[[float, float], float]
+    """Its integral from one latitude to another, radians."""
+
+
+FLAT = Measure(np.ones_like, lambda south, north: north - south)
+SPHERE = Measure(np.cos, lambda south, north: 2 * math.cos((north + south) / 2) * math.sin((north - south) / 2))
+
+
+# Fractions and true areas of pixels
 
 
 def polygon_coverage(transform: Affine, shape: Shape, geometry: BaseGeometry, *, turns: bool = True) -> Floats:
@@ -36,46 +48,106 @@ def polygon_coverage(transform: Affine, shape: Shape, geometry: BaseGeometry, *,
 
     With turns, the geometry stands for all its copies 360 apart in x.
     """
+    whole, pieces = _pieces(transform, shape, geometry, turns)
+    fraction, size = whole.astype(float), abs(transform.a * transform.e)
+    for index, _, piece in pieces:
+        fraction[index] = piece.area / size
+    return np.clip(fraction, 0, 1)
+
+
+def polygon_areas(transform: Affine, shape: Shape, geometry: BaseGeometry, radius_m: float) -> Floats:
+    """Area on a sphere, m², of every pixel's part inside the geometry, whose edges are straight in lon and lat.
+
+    The geometry stands for all its copies 360 apart in longitude, and does not reach beyond the poles.
+    """
+    whole, pieces = _pieces(transform, shape, geometry, turns=True)
+    areas = np.where(whole, true_areas(transform, shape, radius_m), 0.0)
+    for index, south, piece in pieces:
+        areas[index] = radius_m**2 * _area_above(south, piece)
+    return areas
+
+
+def _pieces(
+    transform: Affine, shape: Shape, geometry: BaseGeometry, turns: bool
+) -> tuple[ref.Mask, Iterator[tuple[tuple[int, ...], float, BaseGeometry]]]:
+    """Pixels wholly inside; and of those that an edge cuts: index, y of the southern edge, and the part inside.
+
+    Parts are relative to a southern corner of their pixel: around it a small piece far from the origin keeps all its
+    digits.
+    """
     everywhere = ref._repeat(transform, shape, geometry) if turns else geometry
     shapely.prepare(everywhere)
     squares = shapely.box(*ref.pixel_edges(transform, shape))
-    fraction = shapely.contains_properly(everywhere, squares).astype(float)
-    edge = shapely.intersects(everywhere, squares) & (fraction == 0)
-    # Around its own corner the area of a small piece far from the origin keeps all its digits.
-    corner = shapely.get_coordinates(shapely.get_point(shapely.get_exterior_ring(squares[edge]), 0))
-    for index, xy in zip(np.argwhere(edge), corner):
-        piece = shapely.intersection(everywhere, squares[tuple(index)])
-        fraction[tuple(index)] = shapely.transform(piece, lambda points, xy=xy: points - xy).area
-    size = abs(transform.a * transform.e)
-    fraction[edge] /= size
-    return np.clip(fraction, 0, 1)
+    whole = shapely.contains_properly(everywhere, squares)
+    edge = shapely.intersects(everywhere, squares) & ~whole
+    corners = shapely.get_coordinates(shapely.get_point(shapely.get_exterior_ring(squares[edge]), 0))
+
+    def cut() -> Iterator[tuple[tuple[int, ...], float, BaseGeometry]]:
+        for index, xy in zip(map(tuple, np.argwhere(edge).tolist()), corners):
+            piece = shapely.intersection(everywhere, squares[index])
+            yield index, float(xy[1]), shapely.transform(piece, lambda points, xy=xy: points - xy)
+
+    return whole, cut()
+
+
+def _area_above(south: float, piece: BaseGeometry) -> float:
+    """Area on the unit sphere of a piece whose y is relative to a latitude: the sum of ∮ sin(lat) dlon.
+
+    Less the sine of that latitude, which changes nothing around a ring and leaves small pieces their digits. Its mean
+    along an edge is by Gauss and Legendre's rule, to rounding.
+    """
+
+    def around(ring: BaseGeometry) -> float:
+        x, y = np.radians(shapely.get_coordinates(ring)).T
+        along = y[:-1, None] + np.diff(y)[:, None] * (_NODES + 1) / 2
+        sines = 2 * np.cos(math.radians(south) + along / 2) * np.sin(along / 2)
+        return abs(math.fsum(np.diff(x) * (sines @ _WEIGHTS) / 2))
+
+    polygons = [part for part in shapely.get_parts(piece) if part.geom_type == "Polygon"]
+    return math.fsum(around(part.exterior) - math.fsum(map(around, part.interiors)) for part in polygons)
 
 
 def circle_coverage(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Floats:
     """Fraction of every pixel's area, in longitude and latitude, within outer and not within inner of a point."""
-    outer = _disc_coverage(transform, shape, lon, lat, outer_deg)
-    return outer - _disc_coverage(transform, shape, lon, lat, inner_deg) if inner_deg > 0 else outer
+    _, south, _, north = ref.pixel_edges(transform, shape)
+    on_body = (np.clip(north, -90, 90) - np.clip(south, -90, 90)) / (north - south)
+    return on_body * _annulus_share(transform, shape, lon, lat, inner_deg, outer_deg, FLAT)
 
 
-def _disc_coverage(transform: Affine, shape: Shape, lon: float, lat: float, radius_deg: float) -> Floats:
+def circle_areas(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float, radius_m: float
+) -> Floats:
+    """Area on a sphere, m², of every pixel's part within outer and not within inner of a point."""
+    share = _annulus_share(transform, shape, lon, lat, inner_deg, outer_deg, SPHERE)
+    return share * true_areas(transform, shape, radius_m)
+
+
+def _annulus_share(
+    transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float, measure: Measure
+) -> Floats:
+    """Share of every pixel, of what of it is between the poles."""
+    outer = _disc_share(transform, shape, lon, lat, outer_deg, measure)
+    return outer - _disc_share(transform, shape, lon, lat, inner_deg, measure) if inner_deg > 0 else outer
+
+
+def _disc_share(transform: Affine, shape: Shape, lon: float, lat: float, radius_deg: float, measure: Measure) -> Floats:
     """Pixels that the circle cuts are integrated over latitude: how much of the parallel within is inside."""
     west, south, east, north = ref.pixel_edges(transform, shape)
     nearest, farthest = ref.pixel_distance_range(transform, shape, lon, lat)
-    on_body = np.clip(north, -90, 90) - np.clip(south, -90, 90)
-    fraction = np.where(farthest <= radius_deg, on_body / (north - south), 0.0)
-    for index in np.argwhere((nearest < radius_deg) & (farthest > radius_deg) & (on_body > 0)):
-        r, c = index
-        west_of, east_of = (math.radians(edge[r, c] - lon) for edge in (west, east))
-        below, above = (math.radians(min(90.0, max(-90.0, edge[r, c]))) for edge in (south, north))
-        inside = _inside(math.radians(lat), math.radians(radius_deg), west_of, east_of, below, above)
-        fraction[r, c] = inside / ((east_of - west_of) * math.radians(north[r, c] - south[r, c]))
-    return fraction
+    south, north = np.clip(south, -90, 90), np.clip(north, -90, 90)
+    share = np.where(farthest <= radius_deg, 1.0, 0.0)
+    for index in map(tuple, np.argwhere((nearest < radius_deg) & (farthest > radius_deg) & (north > south)).tolist()):
+        west_of, east_of = (math.radians(edge[index] - lon) for edge in (west, east))
+        below, above = math.radians(south[index]), math.radians(north[index])
+        inside = _inside(math.radians(lat), math.radians(radius_deg), west_of, east_of, below, above, measure)
+        share[index] = inside / ((east_of - west_of) * measure.between(below, above))
+    return share
 
 
-def _inside(phi: float, radius: float, west: float, east: float, south: float, north: float) -> float:
-    """Area in longitude times latitude of a box within a small circle around (0, phi), radians.
+def _inside(phi: float, radius: float, west: float, east: float, south: float, north: float, measure: Measure) -> float:
+    """Longitude times the measure of latitude of a box within a small circle around (0, phi), radians.
 
     Pieces end where the circle crosses the box's meridians, where it is due north, south, or opposite, and where
     its tangent is a meridian, so that roots, the only singularities, are at ends of pieces.
@@ -92,31 +164,34 @@ def _inside(phi: float, radius: float, west: float, east: float, south: float, n
                 math.atan2(a, b) + side * turn + whole for side in (-1, 1) for whole in (0, 2 * math.pi, -2 * math.pi)
             ]
     cuts = sorted({south, north, *(end for end in ends if south < end < north)})
-    scale = (east - west) * (north - south)
-    return math.fsum(_integral(phi, radius, west, east, low, high, 1e-13 * scale) for low, high in pairwise(cuts))
+    tolerance = 1e-13 * (east - west) * measure.between(south, north)
+    return math.fsum(
+        _integral(phi, radius, west, east, low, high, tolerance, measure=measure) for low, high in pairwise(cuts)
+    )
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 def _integral(
-    phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 9
-) -> float:
+    phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 9,
+    measure: Measure = FLAT,
+) -> float:  # fmt: skip
     """Gauss-Legendre after latitude = middle - half * cos(angle), which smooths roots at both ends; halved to taste."""
 
     def rule(a: float, b: float) -> float:
         angle = (_NODES + 1) * (math.pi / 2)
         # From the nearer end, so that roots at an end see the distance from it with all its digits.
         latitude = a + (b - a) * np.sin(angle / 2) ** 2
-        lengths = _parallel_inside(phi, radius, west, east, latitude)
+        lengths = _parallel_inside(phi, radius, west, east, latitude) * measure.density(latitude)
         return float(np.sum(_WEIGHTS * lengths * np.sin(angle))) * (b - a) * math.pi / 4
 
     middle = (low + high) / 2
     whole, halves = rule(low, high), rule(low, middle) + rule(middle, high)
     if abs(whole - halves) <= tolerance or depth == 0 or not low < middle < high:
         return halves
-    return _integral(phi, radius, west, east, low, middle, tolerance / 2, depth - 1) + _integral(
-        phi, radius, west, east, middle, high, tolerance / 2, depth - 1
+    return _integral(phi, radius, west, east, low, middle, tolerance / 2, depth - 1, measure) + _integral(
+        phi, radius, west, east, middle, high, tolerance / 2, depth - 1, measure
     )
 
 
@@ -168,7 +243,7 @@ def statistics(
     fractions : bool
         Whether coverage is in fractions: then counts are floats, and quantiles weighted.
     areas : array_like, same shape, optional
-        Area of each pixel, for ``area``.
+        Area of each pixel's part that is inside, for ``area``.
 
     Returns
     -------
@@ -189,7 +264,7 @@ def statistics(
         "coverage": math.fsum(c[valid]) / math.fsum(c) if valid.any() else math.nan,
     }
     if areas is not None:
-        answers["area"] = math.fsum((c * np.asarray(areas, dtype=float).ravel()[region])[valid])
+        answers["area"] = math.fsum(np.asarray(areas, dtype=float).ravel()[region][valid])
     none = not valid.any()
     used = table(values, coverage, weights, nodata, fractions=fractions)
     return {stat: answers[stat] if stat in answers else math.nan if none else used.statistic(stat) for stat in stats}

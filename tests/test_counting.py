@@ -74,10 +74,10 @@ def _compare(counting: Counting, values: list, index: np.ndarray) -> None:
                     rank, above = value.size - 1 - above, value.size - 1 - rank
                 assert low[n].tolist() == key[rank].tolist()
                 assert high[n].tolist() == key[above].tolist()
-    keys, tally, offsets = counting.pairs(index)
+    start, stop, keys, tally = counting.pairs(index)
     for n, value in enumerate(wanted):
         key, count = np.unique(value, return_counts=True)
-        part = slice(offsets[n], offsets[n + 1])
+        part = slice(start[n], stop[n])
         assert (keys[part].astype(np.int64) + counting.least).tolist() == key.tolist()
         assert tally[part].tolist() == count.tolist()
 

@@ -19,6 +19,8 @@ from tests import strategies
 
 GRID = Affine(5, 0, -180, 0, -5, 90)
 SHAPE = (36, 72)
+OVER_POLES = Affine(9, 0, -13.3, 0, -7, 94.3), (27, 40)
+RADIUS_M = 1_737_400.0
 DISCS = [
     (12.31, 34.53, 7.07), (179.13, -20.17, 15.03), (33.27, 84.61, 9.07), (0.0, 90.0, 12.3), (-50.0, -90.0, 31.0),
     (-100.37, -5.17, 40.11), (77.0, -70.0, 95.3), (140.0, 10.0, 170.1), (2.5, 2.5, 0.31), (-180.0, 0.0, 10.0),
@@ -117,8 +119,74 @@ def test_fractions_of_a_polygon_are_exactextracts() -> None:
 
 
 def test_true_areas_sum_to_the_sphere() -> None:
-    areas = exact.true_areas(GRID, SHAPE, 1_737_400.0)
-    assert math.fsum(areas.ravel()) == pytest.approx(4 * math.pi * 1_737_400.0**2, rel=1e-14)
+    areas = exact.true_areas(GRID, SHAPE, RADIUS_M)
+    assert math.fsum(areas.ravel()) == pytest.approx(4 * math.pi * RADIUS_M**2, rel=1e-14)
+
+
+def cap(radius: float) -> float:
+    """True area, m²."""
+    return 4 * math.pi * (RADIUS_M * math.sin(math.radians(radius) / 2)) ** 2
+
+
+@pytest.mark.parametrize("grid", [(GRID, SHAPE), OVER_POLES])
+@pytest.mark.parametrize("disc", DISCS)
+def test_true_areas_of_a_disc_sum_to_the_caps(
+    disc: tuple[float, float, float], grid: tuple[Affine, tuple[int, int]]
+) -> None:
+    lon, lat, radius = disc
+    pixels, inner = exact.true_areas(*grid, RADIUS_M), 0.6 * radius
+    areas = exact.circle_areas(*grid, lon, lat, 0, radius, RADIUS_M)
+    assert math.fsum(areas.ravel()) == pytest.approx(cap(radius), rel=2e-13)
+    nearest, farthest = ref.pixel_distance_range(*grid, lon, lat)
+    np.testing.assert_array_equal(areas[farthest < radius], pixels[farthest < radius])
+    np.testing.assert_array_equal(areas[nearest > radius], 0)
+    assert (areas <= pixels * (1 + 1e-12)).all()
+    ring = exact.circle_areas(*grid, lon, lat, inner, radius, RADIUS_M)
+    assert math.fsum(ring.ravel()) == pytest.approx(cap(radius) - cap(inner), rel=1e-12)
+    np.testing.assert_array_equal(ring[farthest < inner], 0)
+
+
+@pytest.mark.parametrize("disc", [disc for disc in DISCS if abs(disc[1]) + disc[2] < 89])
+def test_true_areas_of_a_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[float, float, float]) -> None:
+    found = exact.circle_areas(GRID, SHAPE, *disc[:2], 0, disc[2], RADIUS_M)
+    wanted = exact.polygon_areas(GRID, SHAPE, shapely.Polygon(many_cornered(*disc)), RADIUS_M)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-8 * exact.true_areas(GRID, SHAPE, RADIUS_M).max())
+
+
+def lonlat_area(polygon: shapely.Polygon) -> float:
+    """True area, m², by the mean of the sine of the latitude along each edge in closed form."""
+    total = 0.0
+    for ring, sign in ((polygon.exterior, 1), *((hole, -1) for hole in polygon.interiors)):
+        x, y = np.radians(shapely.get_coordinates(ring)).T
+        means = np.sin((y[1:] + y[:-1]) / 2) * np.sinc(np.diff(y) / (2 * math.pi))
+        total += sign * abs(math.fsum(np.diff(x) * means))
+    return RADIUS_M**2 * total
+
+
+@pytest.mark.parametrize("grid", [(GRID, SHAPE), OVER_POLES])
+def test_true_areas_of_a_polygon_sum_to_its(grid: tuple[Affine, tuple[int, int]]) -> None:
+    rng = np.random.default_rng(3)
+    for lon, lat, size in [(12, 34, 30), (181, -50, 38), (-170, 76, 13), (900, 0, 2), (77, -20, 69.5), (0, 88, 0.7)]:
+        turn, reach = np.linspace(0, 2 * math.pi, 25)[:-1], size * rng.uniform(0.4, 1, 24)
+        star = np.column_stack([lon + reach * np.cos(turn), lat + reach * np.sin(turn)])
+        hole = (0.3 * (star - (lon, lat)) + (lon, lat))[::-1]
+        polygon = shapely.Polygon(star, [hole])
+        areas = exact.polygon_areas(*grid, polygon, RADIUS_M)
+        assert math.fsum(areas.ravel()) == pytest.approx(lonlat_area(polygon), rel=1e-12)
+        pixels, fraction = exact.true_areas(*grid, RADIUS_M), exact.polygon_coverage(*grid, polygon)
+        np.testing.assert_array_equal(areas[fraction == 0], 0)
+        np.testing.assert_allclose(areas[fraction == 1], pixels[fraction == 1], rtol=1e-12)
+    everywhere = exact.polygon_areas(*grid, shapely.box(-180, -90, 180, 90), RADIUS_M)
+    np.testing.assert_allclose(everywhere, exact.true_areas(*grid, RADIUS_M), rtol=1e-12)
+
+
+def test_true_areas_of_small_pieces_keep_their_digits() -> None:
+    tiny = shapely.box(178.3, 81.2, 178.3 + 2.0**-20, 81.2 + 2.0**-20)
+    west, south, east, north = tiny.bounds
+    height = math.radians(north - south)
+    area = RADIUS_M**2 * math.radians(east - west) * height * math.cos(math.radians(south) + height / 2)
+    areas = exact.polygon_areas(GRID, SHAPE, tiny, RADIUS_M)
+    assert areas.sum() == areas.max() == pytest.approx(area, rel=1e-14)
 
 
 ORDER = ("count", "min", "max", "median", "majority", "minority", "unique", "range", "nodata", "nan", "percentile_33.3")
@@ -218,6 +286,12 @@ def test_categories_are_rasterstats_and_fractions_of_them_exactextracts() -> Non
         found = exact.statistics(values, inside, weights, stats=[f"frac_{value:g}"])
         assert found[f"frac_{value:g}"] == pytest.approx(part, rel=1e-12)
     assert exact.statistics(values, inside, weights, stats=["frac_77"])["frac_77"] == 0
+
+
+def test_area_is_the_sum_of_the_parts_that_have_values() -> None:
+    coverage, areas = np.array([1.0, 0.5, 0.25, 0.125, 0.0]), np.array([8.0, 3.0, 1.5, 2.0, 9.0])
+    found = exact.statistics([4, 4, np.nan, 7, 4], coverage, coverage, 7, ["area"], fractions=True, areas=areas)
+    assert found["area"] == 11
 
 
 def test_without_a_valid_pixel_counts_are_0_and_the_rest_nan() -> None:

@@ -94,12 +94,13 @@ class Counting:
             )  # fmt: skip
         return found[0], found[1]
 
-    def pairs(self, index: Ints) -> tuple[Array, Ints, Ints]:
-        """Keys and how many pixels have each, one region after another, and where these begin and end."""
+    def pairs(self, index: Ints) -> tuple[Ints, Ints, Array, Array]:
+        """Where the pairs of each region begin and end, in any order; keys, and how many pixels have each."""
         from xcrater import histograms
 
         room = int(self.distinct[index].sum())
-        keys, tally = np.empty(room, self.key), np.empty(room, np.int64)
+        counts = np.int32 if self.stored.size < 2**31 else np.int64
+        keys, tally = np.empty(room, self.key), np.empty(room, counts)
         begin, end = np.zeros((2, index.size * self.number.shape[1]), np.int64)
         at = 0
         for drawn, roi in self._drawn(index):
@@ -107,10 +108,7 @@ class Counting:
                 self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
                 self.least, self._squares, self._scratch, begin, end, keys, tally, at,
             )  # fmt: skip
-        length = end - begin
-        offsets = np.append(0, np.cumsum(length)).astype(np.int64)
-        place = np.repeat(begin - offsets[:-1], length) + np.arange(at)
-        return keys[place], tally[place], offsets
+        return begin, end, keys[:at], tally[:at]
 
     def _of(self, index: Ints) -> tuple[Ints, Ints, Ints]:
         return self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel()

@@ -283,27 +283,40 @@ class Pairs:
         Whose, ascending.
     seen, tiles : ndarray of int32, shape (n,)
         How many tiles they come from, of how many.
-    offsets : ndarray of int64, shape (n + 1,)
-        Where the pairs of each begin, and the end.
+    start, stop : ndarray of int64, shape (n,)
+        Where the pairs of each begin and end.
     keys : ndarray
         Ascending for each roi.
-    tally : ndarray of int64 or float64
+    tally : ndarray of int32, int64 or float64
         Number or weight of the pixels of each key.
+    most : int
+        No number of pixels is larger.
     """
 
     roi: Ints
     seen: NDArray[np.int32]
     tiles: NDArray[np.int32]
-    offsets: Ints
+    start: Ints
+    stop: Ints
     keys: Array
     tally: Array
+    most: int = 2**62
 
     def take(self, index: Ints) -> Pairs:
-        """Some of them."""
-        length = np.diff(self.offsets)[index]
-        offsets = _offsets(length)
-        at = np.repeat(self.offsets[:-1][index] - offsets[:-1], length) + np.arange(offsets[-1])
-        return Pairs(self.roi[index], self.seen[index], self.tiles[index], offsets, self.keys[at], self.tally[at])
+        """Some of them, where they are."""
+        some = (getattr(self, name)[index] for name in ("roi", "seen", "tiles", "start", "stop"))
+        return Pairs(*some, self.keys, self.tally, self.most)
+
+    def packed(self) -> Pairs:
+        """One after the other, with nothing between."""
+        from xcrater import selection
+
+        offsets = _offsets(self.stop - self.start)
+        if offsets[-1] == self.keys.size and np.array_equal(offsets[:-1], self.start):
+            return self
+        keys, tally = np.empty(offsets[-1], self.keys.dtype), np.empty(offsets[-1], self.tally.dtype)
+        selection.pack(self.keys, self.tally, self.start, self.stop, keys, tally)
+        return replace(self, start=offsets[:-1], stop=offsets[1:], keys=keys, tally=tally)
 
     @property
     def nbytes(self) -> int:
@@ -465,12 +478,12 @@ class Order:
         else:
             for index in _batches(alone, counting.distinct.sum(axis=1), min(self._room(), BATCH)):
                 one = np.ones(roi[index].size, np.int32)
-                keys, tally, offsets = counting.pairs(index)
-                found.solved.append(self._solve_pairs(Pairs(roi[index].ravel(), one, one, offsets, keys, tally)))
+                pairs = Pairs(roi[index].ravel(), one, one, *counting.pairs(index))
+                found.solved.append(self._solve_pairs(pairs))
         if several.size:
-            keys, tally, offsets = counting.pairs(several)
             of = np.repeat(share.tiles[several], self.regions)
-            found.pairs.append(Pairs(roi[several].ravel(), np.ones(of.size, np.int32), of, offsets, keys, tally))
+            one = np.ones(of.size, np.int32)
+            found.pairs.append(Pairs(roi[several].ravel(), one, of, *counting.pairs(several), counting.stored.size))
         return found
 
     def look(
@@ -600,7 +613,8 @@ class Order:
         counts, dense = np.empty(selection.BUCKETS, np.int64), np.empty(selection.BUCKETS, dtype)
         ends = np.empty_like(offsets)
         selection.to_pairs(keys, weights, offsets, *spare, counts, dense, tally, ends)
-        return Pairs(roi, np.ones(roi.size, np.int32), tiles, ends, keys[: ends[-1]], tally[: ends[-1]])
+        one = np.ones(roi.size, np.int32)
+        return Pairs(roi, one, tiles, ends[:-1], ends[1:], keys[: ends[-1]], tally[: ends[-1]])
 
     def _ship(
         self, collect: Collect, index: Ints, roi: Ints, of: Array, rows: tuple[int, int], width: int, room: int | None
@@ -640,12 +654,16 @@ class Order:
         numbers = np.full((pairs.roi.size, wanted.columns), np.nan)
         if q.size and not self.weighted:
             low, high = (np.zeros((pairs.roi.size, q.size), np.uint64) for _ in range(2))
-            selection.select_pairs(pairs.keys, pairs.tally, pairs.offsets, q, coding.mirrored, low, high)
-            count = np.append(0, np.cumsum(pairs.tally))[pairs.offsets]
-            numbers[:, : q.size] = self._between(low, high, np.diff(count))
+            count = np.empty(pairs.roi.size, np.int64)
+            selection.select_pairs(
+                pairs.keys, pairs.tally, pairs.start, pairs.stop, q, coding.mirrored, low, high, count
+            )  # fmt: skip
+            numbers[:, : q.size] = self._between(low, high, count)
         if not (wanted.distinct or self.weighted):
             return Solved(pairs.roi, numbers, None)
-        values, tally, offsets = coding.values(pairs.keys), pairs.tally, pairs.offsets
+        pairs = pairs.packed()
+        values, offsets = coding.values(pairs.keys), np.append(pairs.start, pairs.keys.size)
+        tally = pairs.tally.astype(np.float64 if self.weighted else np.int64, copy=False)
         backwards = slice(None, None, -1 if coding.mirrored else 1)
         if coding.mirrored:
             values, tally = np.ascontiguousarray(values[::-1]), np.ascontiguousarray(tally[::-1])
@@ -683,11 +701,10 @@ class Order:
         question = [first + np.arange(prefix.size) for _, first, prefix in asked]
         present = [np.flatnonzero(c != 0) for count in counts for c in count]  # several times as fast as of integers
         tally = [c[at] for c, at in zip((c for count in counts for c in count), present, strict=True)]
-        roi = np.concatenate(question)
+        roi, offsets = np.concatenate(question), _offsets(np.array([at.size for at in present]))
         return Pairs(
-            roi, np.ones(roi.size, np.int32), np.full(roi.size, tiles, np.int32),
-            _offsets(np.array([at.size for at in present])), np.concatenate(present).astype(np.uint16),
-            np.concatenate(tally),
+            roi, np.ones(roi.size, np.int32), np.full(roi.size, tiles, np.int32), offsets[:-1], offsets[1:],
+            np.concatenate(present).astype(np.uint16), np.concatenate(tally),
         )  # fmt: skip
 
     def _narrow_down(self, collect: Collect, crater: int, roi: Ints, rows: tuple[int, int], width: int) -> list[Solved]:
@@ -703,8 +720,8 @@ class Order:
 
     def _aim(self, digits: Pairs) -> Targets:
         """Targets of rois whose first digits are all there."""
-        total = np.append(0, np.cumsum(digits.tally))[digits.offsets]
-        count = np.diff(total)
+        total = np.append(0, np.cumsum(digits.tally))
+        count = total[digits.stop] - total[digits.start]
         some = np.flatnonzero(count)
         digits, count = digits.take(some), count[some]
         q = np.array(self.wanted.quantiles)
@@ -747,7 +764,7 @@ def _narrow(before: Targets, which: Ints, digits: Pairs) -> Targets:
     """Targets with the next digit of each, ``which`` telling whose digits it is found in."""
     past = np.cumsum(digits.tally)
     first = past - digits.tally
-    start = first[digits.offsets[:-1][np.searchsorted(digits.roi, which)]]
+    start = first[digits.start[np.searchsorted(digits.roi, which)]]
     at = np.searchsorted(past, start + before.rank, side="right")
     prefix = (before.prefix << np.uint64(DIGIT)) | digits.keys[at].astype(np.uint64)
     return replace(before, prefix=prefix, rank=start + before.rank - first[at])
@@ -759,7 +776,7 @@ def _part(pairs: Pairs) -> tuple[Pairs, Pairs]:
     if done.all() or not done.any():
         none = pairs.take(np.empty(0, np.int64))
         return (pairs, none) if done.all() else (none, pairs)
-    return pairs.take(np.flatnonzero(done)), pairs.take(np.flatnonzero(~done))
+    return pairs.take(np.flatnonzero(done)), pairs.take(np.flatnonzero(~done)).packed()
 
 
 def _merge_two(one: Pairs, two: Pairs) -> Pairs:
@@ -772,15 +789,18 @@ def _merge_two(one: Pairs, two: Pairs) -> Pairs:
     for part in (one, two):
         at = np.searchsorted(roi, part.roi)
         start, stop = np.zeros(roi.size, np.int64), np.zeros(roi.size, np.int64)
-        start[at], stop[at] = part.offsets[:-1], part.offsets[1:]
+        start[at], stop[at] = part.start, part.stop
         seen[at] += part.seen
         tiles[at] = part.tiles
         ends.append((start, stop))
-    size = one.keys.size + two.keys.size
-    keys, tally, offsets = np.empty(size, one.keys.dtype), np.empty(size, one.tally.dtype), np.empty(roi.size + 1, int)
-    selection.merge_pairs(one.keys, one.tally, *ends[0], two.keys, two.tally, *ends[1], keys, tally, offsets)
+    size, most = one.keys.size + two.keys.size, min(one.most + two.most, 2**62)
+    counts = np.result_type(one.tally, two.tally)
+    counts = np.dtype(np.int64) if counts == np.int32 and most >= 2**31 else counts
+    keys, tally, offsets = np.empty(size, one.keys.dtype), np.empty(size, counts), np.empty(roi.size + 1, int)
+    tally1, tally2 = (part.tally.astype(counts, copy=False) for part in (one, two))
+    selection.merge_pairs(one.keys, tally1, *ends[0], two.keys, tally2, *ends[1], keys, tally, offsets)
     end = int(offsets[-1])  # at least half of the room, of which the rest was never touched
-    return Pairs(roi, seen, tiles, offsets, keys[:end], tally[:end])
+    return Pairs(roi, seen, tiles, offsets[:-1], offsets[1:], keys[:end], tally[:end], most)
 
 
 def _distinct(values: Floats, tally: Array, offsets: Ints) -> tuple[Floats, Array, Ints]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcrater._jit import inlined, jit
+from xcrater._jit import apart, inlined, jit
 
 FEW = 32
 """Keys that are sorted by insertion."""
@@ -386,14 +386,29 @@ def merge_pairs(keys1, tally1, start1, stop1, keys2, tally2, start2, stop2, keys
     offsets[start1.size] = at
 
 
+@apart
+def pack(keys, tally, start, stop, packed_keys, packed_tally):
+    """Put runs of pairs, ``keys[start[i]:stop[i]]``, one after the other."""
+    at = 0
+    for run in range(start.size):
+        a, b = start[run], stop[run]
+        n = b - a
+        some_keys, some_tally = keys[a:b], tally[a:b]
+        to_keys, to_tally = packed_keys[at : at + n], packed_tally[at : at + n]
+        for i in range(n):
+            to_keys[i], to_tally[i] = some_keys[i], some_tally[i]
+        at += n
+
+
 @jit
-def select_pairs(keys, count, offsets, q, mirrored, low_key, high_key):
-    """`select` of runs that are given as pairs."""
-    for run in range(offsets.size - 1):
-        a, b = offsets[run], offsets[run + 1]
+def select_pairs(keys, count, start, stop, q, mirrored, low_key, high_key, number):
+    """`select` of runs that are given as pairs, ``keys[start[i]:stop[i]]``; how many pixels each has, to ``number``."""
+    for run in range(start.size):
+        a, b = start[run], stop[run]
         n = 0
         for i in range(a, b):
             n += count[i]
+        number[run] = n
         if n == 0:
             continue
         for k in range(q.size):
