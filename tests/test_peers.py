@@ -122,13 +122,12 @@ def test_polar_annulus_in_fractions_of_pixels(sample: Sample) -> None:
     peary = one(everywhere, int(np.flatnonzero(np.isclose(everywhere.lat, 88.63))[0]))
     radius = math.degrees(peary.rad.iloc[0] / MOON_RADIUS_M)
     rows = 12  # from the pole to beyond the ring
-    fraction = exact.circle_coverage(
-        transform, (rows, values.shape[1]), peary.lon.iloc[0], peary.lat.iloc[0], radius, 1.5 * radius
-    )
+    ring = (transform, (rows, values.shape[1]), peary.lon.iloc[0], peary.lat.iloc[0], radius, 1.5 * radius)
+    fraction, parts = exact.circle_coverage(*ring), exact.circle_areas(*ring, MOON_RADIUS_M)
     assert fraction[-1].max() == 0
-    areas = exact.true_areas(transform, (rows, values.shape[1]), MOON_RADIUS_M)
+    areas = exact.true_areas(*ring[:2], MOON_RADIUS_M)
     wanted = exact.statistics(
-        values[:rows], fraction, areas, 0, ["mean", "std", "count", "area"], fractions=True, areas=areas
+        values[:rows], fraction, areas, 0, ["mean", "std", "count", "area"], fractions=True, areas=parts
     )
     da = open_mosaic(sample("moon.tif"))
     found = get_stats(da, peary, "rim", list(wanted), coverage="exact", weights="area")

@@ -394,12 +394,12 @@ def test_a_shape_outside_the_window_has_no_runs(mode: int, window: PixelWindow) 
 
 
 Surface = tuple[tuple[float, ...], float, float]
-"""Coefficients of 1, x, y, x², xy and y² around a place (x, y)."""
+"""Coefficients of 1, x, y, x², xy, y² and y³ around a place (x, y)."""
 
 
 def integral(geometry: BaseGeometry, surface: Surface) -> float:
     """Integral of a paraboloid over a geometry, along its edges: three points of Gauss's in each are exact."""
-    (one, by_x, by_y, xx, xy, yy), u0, v0 = surface
+    (one, by_x, by_y, xx, xy, yy, yyy), u0, v0 = surface
     total = []
     for part in shapely.get_parts(geometry):
         if part.geom_type != "Polygon":
@@ -409,6 +409,7 @@ def integral(geometry: BaseGeometry, surface: Surface) -> float:
             for at, weight in zip(*np.polynomial.legendre.leggauss(3)):
                 x, y = (start + (end - start) * (at + 1) / 2).T
                 inner = one * x + by_x * x**2 / 2 + by_y * x * y + xx * x**3 / 3 + xy * x**2 * y / 2 + yy * x * y**2
+                inner += yyy * x * y**3
                 total += (weight / 2 * inner * (end - start)[:, 1]).tolist()
     return math.fsum(total)
 
@@ -421,10 +422,9 @@ def true_areas(window: PixelWindow, surface: Surface) -> Floats:
 
 def random_surface(rng: np.random.Generator, window: PixelWindow, rows_alone: bool) -> Surface:
     size = max(window[1] - window[0], window[3] - window[2]) + 2
-    scale = np.array([1, 0.2 / size, 0.2 / size, 0.2 / size**2, 0.2 / size**2, 0.2 / size**2])
-    numbers = scale * np.array([1, *rng.uniform(-1, 1, 5)])
-    if rows_alone:
-        numbers[[1, 3, 4]] = 0
+    scale = 0.2 / size ** np.array([0, 1, 1, 2, 2, 2, 3.0])
+    numbers = scale * np.array([5, *rng.uniform(-1, 1, 6)])
+    numbers[[1, 3, 4] if rows_alone else 6] = 0
     middle = (window[2] + window[3]) / 2, (window[0] + window[1]) / 2
     return tuple(numbers.tolist()), *middle
 
@@ -432,13 +432,13 @@ def random_surface(rng: np.random.Generator, window: PixelWindow, rows_alone: bo
 @pytest.mark.parametrize("rows_alone", [False, True])
 @pytest.mark.parametrize("seed", range(60))
 def test_shares_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None:
-    """Where areas per pixel are a paraboloid, the kernel's shares are exact."""
+    """Where areas per pixel are a paraboloid, or a cubic one of rows alone, the kernel's shares are exact."""
     rng = np.random.default_rng(seed)
     row, col, rows, cols = (int(n) for n in (*rng.integers(-50, 50, 2), *rng.integers(1, 12, 2)))
     window = (row, row + rows, col, col + cols)
     geometry, surface = random_geometry(rng, window), random_surface(rng, window, rows_alone)
-    around = true_areas((window[0] - 1, window[1] + 1, window[2] - 1, window[3] + 1), surface)
-    areas = around[1:-1, 1:-1]
+    around = true_areas((window[0] - 2, window[1] + 2, window[2] - 2, window[3] + 2), surface)
+    areas = around[2:-2, 2:-2]
     given_ = (around[:, :1].copy(), areas[:, :1].copy()) if rows_alone else (around, areas.copy())
     found = shares(rings_of(geometry), EXACT, window, surface=given_) * areas
     plane = shares(rings_of(geometry), EXACT, window)
@@ -455,9 +455,9 @@ def test_shares_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None
 def test_shares_of_true_areas_where_areas_are_not_told() -> None:
     """Those of the plane."""
     window = (0, 3, 0, 4)
-    around = np.ones((5, 6))
-    around[:, 3:] = 2.0
-    around[2, 2] = np.nan
+    around = np.ones((7, 8))
+    around[:, 4:] = 2.0
+    around[3, 3] = np.nan
     ring = np.array([[0.2, 0.3], [3.7, 0.1], [2.9, 2.6], [0.4, 2.2]])
     plane = shares([ring], EXACT, window)
     found = shares([ring], EXACT, window, surface=(around, np.ones((3, 4))))

@@ -79,7 +79,7 @@ def _variation(state: State) -> Array:
 def _standardised(state: State, moment: str, power: float) -> Array:
     """A higher moment by a power of the variance; NaN of equal values."""
     variance = _variance(state)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return np.where(variance > 0.0, state[moment] / state["weight"] / variance**power, np.nan)
 
 

@@ -96,13 +96,18 @@ def areas_around(crs: Any, transform: Transform, window: Window) -> Floats:
     Returns
     -------
     ndarray
-        Areas in m². Of shape (1, 1) where all are the same, (rows + 2, 1) where they depend on latitude alone, else
-        (rows + 2, columns + 2). NaN where they are anything but smooth, at the edge of the map above all, and off it;
-        past the poles, where latitude is linear in rows, they go on by the same formula, growing negative.
+        Areas in m². Of shape (1, 1) where all are the same, (rows + 4, 1) where they depend on latitude alone, else
+        (rows + 4, columns + 4): two more on every side. NaN where they are anything but smooth, at the edge of the map
+        above all, and off it; past the poles, where latitude is linear in rows, they go on by the same formula,
+        growing negative.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
-    around = (window[0] - 1, window[1] + 1, window[2] - 1, window[3] + 1)
+    around = (window[0] - MARGIN, window[1] + MARGIN, window[2] - MARGIN, window[3] + MARGIN)
     return _areas(_frame(crs), (a, c, e, f), around, "smooth")
+
+
+MARGIN = 2
+"""Pixels on every side that `areas_around` has besides a window's."""
 
 
 def enclosed_areas(crs: Any, transform: Transform, u: Floats, v: Floats, ring: NDArray[np.int64]) -> Floats:

@@ -304,8 +304,8 @@ class Pairs:
 
     def take(self, index: Ints) -> Pairs:
         """Some of them, where they are."""
-        some = (getattr(self, name)[index] for name in ("roi", "seen", "tiles", "start", "stop"))
-        return Pairs(*some, self.keys, self.tally, self.most)
+        names = ("roi", "seen", "tiles", "start", "stop")
+        return replace(self, **{name: getattr(self, name)[index] for name in names})
 
     def packed(self) -> Pairs:
         """One after the other, with nothing between."""

@@ -17,6 +17,7 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
+from xcrater.areas import MARGIN
 from xcrater.spans import CENTER, EXACT, TOUCHED
 
 ONE = 1 << 56
@@ -93,7 +94,8 @@ def polygons_bound(u, v, ring, shape, period, window):
 
 
 MOMENTS = 5
-"""A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one."""
+"""A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one.
+Where areas depend on rows alone, the first one is that of y³."""
 
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
@@ -120,8 +122,8 @@ def polygon_scratch(
         Per row the newest piece (-1 for none) and the winding west of the window, shape (rows, 2); area by column,
         shape (columns + 2,), zero; the pieces, shape (pieces, 4), and where they begin and end, shape (pieces, 4);
         the pieces of one row in order, shape (pieces, 3). Then, of no length without a surface, moments by column,
-        shape (`MOMENTS`, columns + 2), zero; so far, shape (`MOMENTS`,); of what is west of the window, of y and y²,
-        by row, shape (rows, 2), zero; and the surface.
+        shape (`MOMENTS`, columns + 2), zero; so far, shape (`MOMENTS`,); of what is west of the window, of y, y² and
+        y³, by row, shape (rows, 3), zero; and the surface.
     """
     row_count, columns = max(0, window[1] - window[0]), max(0, window[3] - window[2])
     rows = np.zeros((row_count, 2), np.int64)
@@ -135,7 +137,7 @@ def polygon_scratch(
         np.empty((pieces, 3), np.int64),
         none if surface is None else np.zeros((MOMENTS, columns + 2)),
         np.zeros(MOMENTS),
-        none if surface is None else np.zeros((row_count, 2)),
+        none if surface is None else np.zeros((row_count, 3)),
         *(surface or (none, none)),
     )
 
@@ -204,17 +206,19 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n
                 y0, y1 = (y0, y1) if start <= at else (y1, y0)
                 ends[before, 2], ends[before, 3] = y0 / ONE - 0.5, y1 / ONE - 0.5
             elif west.shape[0] > 0 and origin + b <= window[2]:
-                y, square = _column_moments(y0 / ONE - 0.5, y1 / ONE - 0.5)
+                y, square, cube = _column_moments(y0 / ONE - 0.5, y1 / ONE - 0.5)
                 west[row - window[0], 0] += turn * y
                 west[row - window[0], 1] += turn * square
+                west[row - window[0], 2] += turn * cube
     return n
 
 
 @inlined
 def _column_moments(y0, y1):
-    """Moments of y and y² - 1/12 that a piece of an edge leaves in the pixels east of its own."""
+    """Moments of y, y² - 1/12 and y³ that a piece of an edge leaves in the pixels east of its own."""
     low, high = min(y0, y1), max(y0, y1)
-    return 0.5 * (high - low) * (high + low), (high**3 - low**3) / 3.0 - (high - low) / 12.0
+    y = 0.5 * (high - low) * (high + low)
+    return y, (high**3 - low**3) / 3.0 - (high - low) / 12.0, 0.5 * y * (high * high + low * low)
 
 
 @inlined
@@ -337,7 +341,7 @@ _AT, _WEIGHT = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 /
 
 
 @inlined
-def _add_moments(piece, pieces, ends, window, moments):
+def _add_moments(piece, pieces, ends, window, by_rows, moments):
     """Add what a piece leaves of the moments of the pixels east of it, as `_add_area` does of their areas."""
     a, b = pieces[piece, FIRST], pieces[piece, STOP]
     left, right, y_left, y_right = ends[piece, 0], ends[piece, 1], ends[piece, 2], ends[piece, 3]
@@ -346,9 +350,10 @@ def _add_moments(piece, pieces, ends, window, moments):
     x0, y0, first = left, y_left, max(a, window[2])
     if first > a:
         x0, y0 = first - a, y_left + (first - a - left) * slope
-        y, square = _column_moments(y_left, y0)
+        y, square, cube = _column_moments(y_left, y0)
         moments[1, 0] += turn * y
         moments[3, 0] += turn * square
+        moments[0, 0] += turn * cube * by_rows
     for column in range(first, min(b, window[3])):
         x1, y1 = right, y_right
         if column < b - 1:
@@ -358,17 +363,21 @@ def _add_moments(piece, pieces, ends, window, moments):
         for k in range(3):
             x, y = x0 + _AT[k] * (x1 - x0) - middle, y0 + _AT[k] * (y1 - y0)
             w = height * _WEIGHT[k]
-            moments[0, at] += w * 0.5 * (0.25 - x * x)
+            # Those further east, at + 1, have all of the column
             moments[1, at] += w * (0.5 - x) * y
-            moments[2, at] += w * x * (1.0 / 12.0 - x * x / 3.0)
-            moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
-            moments[4, at] += w * 0.5 * (0.25 - x * x) * y
-            # Those further east have all of the column
-            moments[0, at + 1] -= w * 0.5 * (0.25 - x * x)
             moments[1, at + 1] += w * (0.5 + x) * y
-            moments[2, at + 1] -= w * x * (1.0 / 12.0 - x * x / 3.0)
+            moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
             moments[3, at + 1] += w * (0.5 + x) * (y * y - 1.0 / 12.0)
-            moments[4, at + 1] -= w * 0.5 * (0.25 - x * x) * y
+            if by_rows:
+                moments[0, at] += w * (0.5 - x) * y * y * y
+                moments[0, at + 1] += w * (0.5 + x) * y * y * y
+            else:
+                moments[0, at] += w * 0.5 * (0.25 - x * x)
+                moments[0, at + 1] -= w * 0.5 * (0.25 - x * x)
+                moments[2, at] += w * x * (1.0 / 12.0 - x * x / 3.0)
+                moments[2, at + 1] -= w * x * (1.0 / 12.0 - x * x / 3.0)
+                moments[4, at] += w * 0.5 * (0.25 - x * x) * y
+                moments[4, at + 1] -= w * 0.5 * (0.25 - x * x) * y
         x0, y0 = x1, y1
 
 
@@ -376,11 +385,12 @@ def _add_moments(piece, pieces, ends, window, moments):
 def _true_share(share, sign, so_far, row, column, window, around, areas):
     """The share of a pixel's true area that a part with some moments has.
 
-    By the parabola of which the integrals over this pixel and those around are their areas.
+    By the parabola of which the integrals over this pixel and those around are their areas; or by a cubic one, where
+    they depend on rows alone.
     """
-    i, j = row - window[0] + 1, column - window[2] + 1 if around.shape[1] > 1 else 0
+    i, j = row - window[0] + MARGIN, column - window[2] + MARGIN if around.shape[1] > 1 else 0
     here, above, below = around[i, j], around[i - 1, j], around[i + 1, j]
-    area = areas[i - 1 if areas.shape[0] > 1 else 0, column - window[2] if areas.shape[1] > 1 else 0]
+    area = areas[i - MARGIN if areas.shape[0] > 1 else 0, column - window[2] if areas.shape[1] > 1 else 0]
     bend = above - 2.0 * here + below
     if not (abs(bend) < np.inf and area > 0.0):
         return share
@@ -393,6 +403,9 @@ def _true_share(share, sign, so_far, row, column, window, around, areas):
         more += 0.5 * ((after - before) * so_far[0] + bend * so_far[2])
         twist = around[i - 1, j - 1] - around[i - 1, j + 1] - around[i + 1, j - 1] + around[i + 1, j + 1]
         more += 0.25 * twist * so_far[4] if abs(twist) < np.inf else 0.0
+    else:
+        cubic = (around[i + 2, 0] - 2.0 * (below - above) - around[i - 2, 0]) / 12.0
+        more += cubic * (so_far[0] - 1.25 * so_far[1]) if abs(cubic) < np.inf else 0.0
     return min(max((share * here + sign * more) / area, 0.0), 1.0)
 
 
@@ -493,8 +506,9 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
         if moments.shape[0] > 0:
             for k in range(MOMENTS):
                 so_far[k] = 0.0
-            so_far[1], so_far[3] = beside[row - window[0], 0], beside[row - window[0], 1]
-            beside[row - window[0], 0] = beside[row - window[0], 1] = 0.0
+            by_rows, r = around.shape[1] == 1, row - window[0]
+            so_far[1], so_far[3], so_far[0] = beside[r, 0], beside[r, 1], beside[r, 2] * by_rows
+            beside[r, 0] = beside[r, 1] = beside[r, 2] = 0.0
         if newest < 0 and winding == 0:
             continue
         in_row = _in_order(newest, pieces, order)
@@ -502,7 +516,7 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
             if moments.shape[0] > 0:
                 piece = newest
                 while piece >= 0:
-                    _add_moments(piece, pieces, ends, window, moments)
+                    _add_moments(piece, pieces, ends, window, around.shape[1] == 1, moments)
                     piece = pieces[piece, NEXT]
             while newest >= 0:
                 _add_area(newest, pieces, ends, window, area)

@@ -263,6 +263,7 @@ class Shapes:
 
     def _draw_outlines(self, craters: Craters, window: Window, most: int, surface: Surface | None) -> Iterator[Drawn]:
         from xcrater import kernels
+        from xcrater.areas import MARGIN
         from xcrater.polygons import polygon_scratch
 
         for start in range(0, len(craters), OUTLINED):
@@ -274,7 +275,7 @@ class Shapes:
             assert self.frame is not None
             shown = self.frame.shown(*window[:2])
             if surface is not None and surface[0].shape[1] == 1:  # of the others, shares are of what is on the body
-                shown = np.where(np.isnan(surface[0][1:-1, 0]), shown, 1.0)
+                shown = np.where(np.isnan(surface[0][MARGIN:-MARGIN, 0]), shown, 1.0)
             ends = np.cumsum(rooms[:, 1])
             first = 0
             while first < len(rooms):
@@ -302,18 +303,19 @@ class Shapes:
         surface: Surface,
     ) -> None:  # fmt: skip
         """Set the shares of true areas of partly covered pixels where these are not smooth: by the parts' outlines."""
-        from xcrater.areas import enclosed_areas
+        from xcrater.areas import MARGIN, enclosed_areas
 
         around, areas = surface
-        smooth = np.isfinite(around)
+        smooth = np.isfinite(around[MARGIN - 1 :, MARGIN - 1 :])
         row, column = runs[0] - window[0], runs[1] - window[2]
         near = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # what the kernel takes the shape of areas from
         known = np.logical_and.reduce([smooth[row + i, column + j] for i, j in near])
         partly = np.flatnonzero((weight < 1.0) & ~known)
         if not partly.size:
             return
-        begins = offset[..., 0].ravel()
+        begins, ends = offset.reshape(-1, 2).T
         order = np.argsort(begins, kind="stable")
+        order = order[ends[order] > begins[order]]
         shape, region = np.divmod(order[np.searchsorted(begins[order], partly, "right") - 1], offset.shape[1])
         u, v, size, of, sign = [], [], [], [], []
         for n, (i, k, r, c) in enumerate(zip(shape, region, runs[0, partly], runs[1, partly], strict=True)):
