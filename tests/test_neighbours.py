@@ -90,6 +90,22 @@ def check(cdb: CraterDatabase, exclude: Exclude, coverage: str, chunks: Any = No
     return gone
 
 
+def test_areas_are_of_what_is_left() -> None:
+    """As if the pixels of others held no values."""
+    cdb, values = database(*CRATERS), np.ones(GLOBAL.shape, "u1")
+    da = strategies.data_array(values, GLOBAL)
+    found = da.craters.get_stats(cdb, list(cdb.regions), "area", coverage="exact", exclude=1.0)["area"]
+    less = 0
+    for i, (inside, tie) in enumerate(left_out(cdb, Exclude(1.0))):
+        assert not tie.any()
+        masked = strategies.data_array(np.where(inside, 0, values).astype("u1"), GLOBAL, nodata=0)
+        wanted = masked.craters.get_stats(cdb, list(cdb.regions), "area", coverage="exact")["area"]
+        np.testing.assert_allclose(found.isel(crater=i), wanted.isel(crater=i), rtol=1e-12)
+        whole = da.craters.get_stats(cdb, list(cdb.regions), "area", coverage="exact")["area"]
+        less += int((found.isel(crater=i) < whole.isel(crater=i)).sum())
+    assert less > 1
+
+
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("nvert", [None, 32])
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 20}])

@@ -433,6 +433,8 @@ class Leaf:
         "area", "given" (then the leaf takes a block of them), or None.
     more : bool
         Whether areas and higher moments are wanted, besides the sums.
+    higher : bool
+        Whether higher moments are, of these.
     surface : tuple or None
         What `xcrater.areas.pixel_areas` takes besides a window, where areas are wanted.
     summarise : bool or None
@@ -444,6 +446,7 @@ class Leaf:
     order: Order | None = None
     weights: str | None = None
     more: bool = False
+    higher: bool = True
     surface: tuple[str, tuple[float, float, float, float, float, float]] | None = None
     summarise: bool | None = None
 
@@ -467,7 +470,7 @@ class Leaf:
             check_covered(dtype.str)
         start = self.start(dtype)
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
-        moments = np.empty((*sums.shape[:-1], MOMENTS)) if self.more else None
+        moments = np.zeros((*sums.shape[:-1], MOMENTS)) if self.more else None
         weights, areas = self._factors(tile.window, given)
         surface = self._surface(tile.window, areas) if self.more and self.shapes.exact else None
         parts = self.shapes.parts()
@@ -480,10 +483,10 @@ class Leaf:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
             for members, shapes in parts:
                 at = (shapes, members, stored, codes, clean, tile, weights, areas)
-                if moments is not None:
+                if moments is not None and (self.higher or surface is None):
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
-                    if surface is not None:
-                        self._sum_areas(shapes, members, codes, clean, tile, surface, n, moments)
+                if moments is not None and surface is not None:
+                    self._sum_areas(shapes, members, codes, clean, tile, surface, n, moments)
                 if self.weights is not None or not shapes.closed or shapes.sector:
                     self._sum_drawn(*at, start, n, sums)
                 else:
