@@ -185,8 +185,8 @@ class Shapes:
         edges = np.unique(bounds)
         low, high = np.searchsorted(edges, bounds).T
         for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM, surface):
-            count = int(drawn.offset[..., 1].max(initial=0))
-            drawn = replace(drawn, runs=drawn.runs[:, :count], weight=drawn.weight[:count])
+            drawn = drawn.in_order()
+            count = drawn.weight.size
             begin = np.concatenate([[0], np.cumsum(drawn.runs[2] - drawn.runs[1])])
             number = self._sectors(drawn, craters.take(drawn.craters), begin, edges, window)
             room = count + np.count_nonzero(number[1:] != number[:-1])
@@ -216,9 +216,7 @@ class Shapes:
         # As places.seen_from has it; there is no shorter way on any other projection.
         grid = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame)
         craters = replace(craters, polygons=(), near=None)
-        starts, sizes = drawn.offset[..., 0].ravel(), np.diff(drawn.offset, axis=2).ravel()
-        order = np.argsort(starts, kind="stable")
-        crater = np.repeat(order // drawn.offset.shape[1], sizes[order])
+        crater = np.repeat(np.arange(len(drawn.offset)), np.diff(drawn.offset, axis=2).sum(axis=(1, 2)))
         cuts = np.unique([*np.searchsorted(begin, np.arange(0, begin[-1], PIXELS)), begin.size - 1])
         for first, stop in itertools.pairwise(cuts.tolist()):
             length = np.diff(begin[first : stop + 1])
@@ -386,6 +384,16 @@ class Drawn:
     runs: Array
     weight: Array
     offset: Array
+
+    def in_order(self) -> Drawn:
+        """The same runs, and no others, crater by crater and region by region."""
+        sizes = np.diff(self.offset, axis=2).ravel()
+        ends = np.cumsum(sizes)
+        offset = np.stack([ends - sizes, ends], axis=1).reshape(self.offset.shape)
+        if (offset == self.offset)[..., 0].all():
+            return replace(self, runs=self.runs[:, : offset[-1, -1, 1]], weight=self.weight[: offset[-1, -1, 1]])
+        at = np.repeat((self.offset - offset)[..., 0].ravel(), sizes) + np.arange(sizes.sum())
+        return Drawn(self.craters, self.runs[:, at], self.weight[at], offset)
 
     def pixels(self) -> int:
         """How many pixels all regions have, those of several counted for each."""
