@@ -48,8 +48,8 @@ def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool =
     ndarray
         Areas in m². Of shape (1, 1) where all are the same, (rows, 1) where they depend on latitude alone, else
         (rows, columns); all broadcast to the last. A pixel outside of the projection's domain, or beyond a pole, has
-        the area 0; one that is partly outside counts the part inside, to about 1 %
-        of the whole pixel.
+        the area 0 (if `whole`, that of all others on an equal-area map); one that is partly outside counts the part
+        inside, to about 1 % of the whole pixel.
 
     Raises
     ------
@@ -85,29 +85,27 @@ def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool =
     return _areas(_frame(crs), (a, c, e, f), (row_start, row_stop, col_start, col_stop), "like" if whole else "part")
 
 
-def areas_around(crs: Any, transform: Transform, window: Window) -> Floats:
+def areas_around(crs: Any, transform: Transform, window: Window, margin: int) -> Floats:
     """True areas of the pixels of a window and of those around it, as far as areas change smoothly.
 
     Parameters
     ----------
     crs, transform, window
         As for `pixel_areas`; the window is not empty.
+    margin : int
+        How many pixels on every side.
 
     Returns
     -------
     ndarray
-        Areas in m². Of shape (1, 1) where all are the same, (rows + 4, 1) where they depend on latitude alone, else
-        (rows + 4, columns + 4): two more on every side. NaN where they are anything but smooth, at the edge of the map
+        Areas in m². Of shape (1, 1) where all are the same, (rows + 2 margin, 1) where they depend on latitude alone,
+        else (rows + 2 margin, columns + 2 margin). NaN where they are anything but smooth, at the edge of the map
         above all, and off it; past the poles, where latitude is linear in rows, they go on by the same formula,
         growing negative.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
-    around = (window[0] - MARGIN, window[1] + MARGIN, window[2] - MARGIN, window[3] + MARGIN)
+    around = (window[0] - margin, window[1] + margin, window[2] - margin, window[3] + margin)
     return _areas(_frame(crs), (a, c, e, f), around, "smooth")
-
-
-MARGIN = 2
-"""Pixels on every side that `areas_around` has besides a window's."""
 
 
 def enclosed_areas(crs: Any, transform: Transform, u: Floats, v: Floats, ring: NDArray[np.int64]) -> Floats:
@@ -135,7 +133,12 @@ def enclosed_areas(crs: Any, transform: Transform, u: Floats, v: Floats, ring: N
     ends smooth, such as those at the rim of an orthographic map.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
-    areas = _enclosed(_frame(crs), c + a * u, f + e * v, ring, _RIM * max(abs(a), abs(e)))
+    frame, reach, found = _frame(crs), _RIM * max(abs(a), abs(e)), []
+    for first in range(0, ring.size - 1, _SOME):
+        part = ring[first : first + _SOME + 1]
+        some = slice(part[0], part[-1])
+        found.append(_enclosed(frame, c + a * u[some], f + e * v[some], part - part[0], reach))
+    areas = np.concatenate([np.empty(0), *found])
     return np.where(np.isnan(areas), 0.0, areas)
 
 
@@ -197,6 +200,7 @@ def _brought_in(
 
 _EDGE_POINTS = np.cos(np.pi * np.arange(8, -1, -1) / 8)
 _RIM = 1e-5
+_SOME = 4096  # polygons at once
 
 
 def _along() -> Floats:
@@ -503,11 +507,9 @@ def _by_blocks(frame: _Frame, x: Floats, y: Floats, beyond: Beyond) -> Floats:
         smooth = ~off.any(axis=1) & (tail <= _TAIL * largest)
         told = smooth
         if beyond == "smooth":  # as good as parabolas from pixel to pixel?
-            cubic = np.maximum(
-                np.abs(coefficients[:, 3:]).max(axis=(1, 2)), np.abs(coefficients[:, :, 3:]).max(axis=(1, 2))
-            )
-            per_pixel = np.maximum(blocks[:, 1] - blocks[:, 0], blocks[:, 3] - blocks[:, 2]) ** 3.0
-            told = smooth & (cubic <= _CUBIC * largest * per_pixel)
+            down, across = (np.diff(blocks[:, k : k + 2], axis=1)[:, 0] ** 3.0 for k in (0, 2))
+            told = smooth & (np.abs(coefficients[:, 3:]).max(axis=(1, 2)) <= _CUBIC * largest * down)
+            told &= np.abs(coefficients[:, :, 3:]).max(axis=(1, 2)) <= _CUBIC * largest * across
         for (top, bottom, left, right), c in zip(blocks[told], coefficients[told], strict=True):
             over_rows = _integrals(y[top : bottom + 1])
             over_cols = _integrals(x[left : right + 1])
@@ -586,7 +588,7 @@ def _sample(frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], out:
 
 def _enclose(frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], out: Floats) -> None:
     """Areas of some pixels (row, column) that are wholly on the map, by their edges."""
-    for some in np.array_split(pixels, len(pixels) // 4096 + 1) if len(pixels) else ():
+    for some in np.array_split(pixels, len(pixels) // _SOME + 1) if len(pixels) else ():
         r, c = some.T
         px = x[c][:, None] + _ACROSS * (x[c + 1] - x[c])[:, None]
         py = y[r][:, None] + _DOWN * (y[r + 1] - y[r])[:, None]

@@ -108,6 +108,8 @@ class Counting:
                 self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
                 self.least, self._squares, self._scratch, begin, end, keys, tally, at,
             )  # fmt: skip
+        if at < room // 2:  # rather than keep what was never filled
+            return begin, end, keys[:at].copy(), tally[:at].copy()
         return begin, end, keys[:at], tally[:at]
 
     def _of(self, index: Ints) -> tuple[Ints, Ints, Ints]:

@@ -1115,7 +1115,7 @@ def split_runs(runs, weight, offset, begin, number, regions, low, high, pieces, 
     Parameters
     ----------
     runs, weight, offset : ndarray
-        Of the rings, as `draw_discs` fills them.
+        Of the rings, as `draw_discs` fills them: crater by crater and ring by ring.
     begin : ndarray of int64, shape (n + 1,)
         Where each run's pixels begin in ``number``.
     number : ndarray of int16

@@ -1,4 +1,4 @@
-"""Outlines of regions on grids that have no closed form: rings of vertices in pixel coordinates.
+"""Outlines of regions, on grids that have no closed form and for areas: rings of vertices in pixel coordinates.
 
 A `Frame` knows how one raster lies on its body. It traces the boundary of every region on the ellipsoid, projects
 it point by point, and chooses so many points that the polygon keeps to the true boundary within a hundredth of a
@@ -17,7 +17,7 @@ import itertools
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
@@ -100,22 +100,27 @@ class Outlines:
             found.append(out)
         return found[0], found[1], found[2], found[3]
 
-    def within(self, shape: int, box: tuple[float, float, float, float]) -> list[tuple[float, Floats]]:
-        """Rings of what a shape has in a box (least u and v, greatest u and v): 1 or -1 for shells or holes, vertices.
+    def within(
+        self, shape: int, boxes: Sequence[tuple[float, float, float, float]]
+    ) -> list[list[tuple[float, Floats]]]:
+        """Rings of what a shape has in each box (least u and v, greatest u and v), of shapes that have one copy.
 
-        The vertices are of shape (n, 2), the first one not repeated.
+        Of each ring 1 for shells or -1 for holes, and the vertices, of shape (n, 2), the first one not repeated.
         """
-        found = []
+        found: list[list[tuple[float, Floats]]] = [[] for _ in boxes]
         for k in range(self.shape[shape], self.shape[shape + 1]):
-            part = slice(self.ring[k], self.ring[k + 1])
-            u, v = self.u[part], self.v[part]
-            if u.size > 2 and u.max() > box[0] and u.min() < box[2] and v.max() > box[1] and v.min() < box[3]:
-                sign = math.copysign(1.0, _signed(u, v))
-                clipped = shapely.intersection(_valid(shapely.Polygon(np.stack([u, v], axis=1))), shapely.box(*box))
-                for piece in shapely.get_parts(clipped):
+            line = np.stack([axis[self.ring[k] : self.ring[k + 1]] for axis in (self.u, self.v)], axis=1)
+            if len(line) < 3:
+                continue
+            sign, polygon = math.copysign(1.0, _signed(*line.T)), _valid(shapely.Polygon(line))
+            low, high = line.min(axis=0), line.max(axis=0)
+            for box, rings in zip(boxes, found, strict=True):
+                if high[0] <= box[0] or high[1] <= box[1] or low[0] >= box[2] or low[1] >= box[3]:
+                    continue
+                for piece in shapely.get_parts(shapely.intersection(polygon, shapely.box(*box))):
                     if piece.geom_type == "Polygon" and not piece.is_empty:
                         turns = ((sign, piece.exterior), *((-sign, ring) for ring in piece.interiors))
-                        found += [(turn, np.asarray(ring.coords)[:-1]) for turn, ring in turns]
+                        rings += [(turn, np.asarray(ring.coords)[:-1]) for turn, ring in turns]
         return found
 
 

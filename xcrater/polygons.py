@@ -4,7 +4,8 @@ A shape is a set of rings; a point is inside where the rings wind round it. Goin
 number changes only where an edge is, so every edge is cut at the borders of the rows into *pieces*, the pieces are
 listed by row, and a row's list, put in order, is swept from west to east. Whatever is computed of a piece depends on
 its edge and its row alone, with the edge taken from its smaller to its larger row: so a pixel gets the same answer
-in every window, and an edge that two rings pass in opposite directions cancels to the bit.
+in every window, and an edge that two rings pass in opposite directions cancels to the bit. Shares of true areas, from
+moments summed along the row, do so to rounding.
 
 Pixel coordinates: column ``j`` covers ``[j, j + 1)`` along u and row ``r`` covers ``[r, r + 1)`` along v. Rings with
 ``sum(u[i] * v[i + 1] - u[i + 1] * v[i]) > 0`` are shells.
@@ -17,7 +18,6 @@ import math
 import numpy as np
 
 from xcrater._jit import inlined, jit
-from xcrater.areas import MARGIN
 from xcrater.spans import CENTER, EXACT, TOUCHED
 
 ONE = 1 << 56
@@ -93,6 +93,9 @@ def polygons_bound(u, v, ring, shape, period, window):
     return pieces, runs
 
 
+MARGIN = 2
+"""Pixels around a window whose areas tell how they change within its pixels; see `polygon_scratch`."""
+
 MOMENTS = 5
 """A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one.
 Where areas depend on rows alone, the first one is that of y³."""
@@ -113,8 +116,8 @@ def polygon_scratch(
     pieces : int
         From `polygon_bound`, or `polygons_bound` for many shapes.
     surface : tuple of ndarray, optional
-        True areas of the window's pixels and of those around it, `areas_around`, and their areas as they count,
-        `pixel_areas`: shares are those of true areas then. On a map where these differ.
+        True areas of the window's pixels and of `MARGIN` more around it, `areas_around`, and their areas as they
+        count, `pixel_areas`: shares are those of true areas then. On a map where these differ.
 
     Returns
     -------
@@ -203,8 +206,9 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n
             n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
             if n > before:
                 ends[before, 0], ends[before, 1] = left - a, right - a
-                y0, y1 = (y0, y1) if start <= at else (y1, y0)
-                ends[before, 2], ends[before, 3] = y0 / ONE - 0.5, y1 / ONE - 0.5
+                if west.shape[0] > 0:
+                    y0, y1 = (y0, y1) if start <= at else (y1, y0)
+                    ends[before, 2], ends[before, 3] = y0 / ONE - 0.5, y1 / ONE - 0.5
             elif west.shape[0] > 0 and origin + b <= window[2]:
                 y, square, cube = _column_moments(y0 / ONE - 0.5, y1 / ONE - 0.5)
                 west[row - window[0], 0] += turn * y
@@ -470,7 +474,8 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
         `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
         a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
         `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
-        the length of the edges in pixels. With a surface in the scratch they are those of true areas.
+        the length of the edges in pixels. With a surface in the scratch they are those of true areas, as far as
+        a parabola through those of the pixels around tells.
     period : float
         Columns per turn of longitude; infinite where columns do not wrap. Copies do not overlap.
     window : tuple of int

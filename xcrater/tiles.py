@@ -70,7 +70,7 @@ class Shapes:
     closed : bool
         Whether discs have a closed form on the grid.
     frame : Frame or None
-        What traces the outlines of regions that have none, and knows where pixels lie.
+        What traces the outlines of regions that have none, and of all for areas, and knows where pixels lie.
     sector : tuple of (tuple of float or None)
         Azimuths between which each region lies, degrees; None for all of its ring. Empty for none but these.
     """
@@ -261,8 +261,7 @@ class Shapes:
 
     def _draw_outlines(self, craters: Craters, window: Window, most: int, surface: Surface | None) -> Iterator[Drawn]:
         from xcrater import kernels
-        from xcrater.areas import MARGIN
-        from xcrater.polygons import polygon_scratch
+        from xcrater.polygons import MARGIN, polygon_scratch
 
         for start in range(0, len(craters), OUTLINED):
             outlines = self.outlines(craters.take(np.arange(start, min(start + OUTLINED, len(craters)))))
@@ -301,7 +300,8 @@ class Shapes:
         surface: Surface,
     ) -> None:  # fmt: skip
         """Set the shares of true areas of partly covered pixels where these are not smooth: by the parts' outlines."""
-        from xcrater.areas import MARGIN, enclosed_areas
+        from xcrater.areas import enclosed_areas
+        from xcrater.polygons import MARGIN
 
         around, areas = surface
         smooth = np.isfinite(around[MARGIN - 1 :, MARGIN - 1 :])
@@ -311,29 +311,28 @@ class Shapes:
         partly = np.flatnonzero((weight < 1.0) & ~known)
         if not partly.size:
             return
-        begins, ends = offset.reshape(-1, 2).T
+        begins, stops = offset.reshape(-1, 2).T
         order = np.argsort(begins, kind="stable")
-        order = order[ends[order] > begins[order]]
+        order = order[stops[order] > begins[order]]
         shape, region = np.divmod(order[np.searchsorted(begins[order], partly, "right") - 1], offset.shape[1])
-        u, v, size, of, sign = [], [], [], [], []
-        for n, (i, k, r, c) in enumerate(zip(shape, region, runs[0, partly], runs[1, partly], strict=True)):
-            for ring_sign, piece in outlines[k].within(first + i, (c, r, c + 1, r + 1)):
-                u.append(piece[:, 0])
-                v.append(piece[:, 1])
-                size.append(len(piece))
-                of.append(n)
-                sign.append(ring_sign)
-        if not u:
+        pieces: list[tuple[int, float, Array]] = []
+        for k, i in np.unique(np.stack([region, shape]), axis=1).T.tolist():
+            some = np.flatnonzero((region == k) & (shape == i))
+            corners = runs[[1, 0]][:, partly[some]].T.tolist()
+            boxes = [(c, r, c + 1, r + 1) for c, r in corners]
+            for n, rings in zip(some.tolist(), outlines[k].within(first + i, boxes), strict=True):
+                pieces += [(n, sign, ring) for sign, ring in rings]
+        if not pieces:
             return
         assert self.frame is not None
-        crs = self.frame.crs
         x_origin, x_step, y_origin, y_step = self.frame.transform
-        found = enclosed_areas(
-            crs, (x_step, 0.0, x_origin, 0.0, y_step, y_origin), np.concatenate(u), np.concatenate(v),
-            np.concatenate([[0], np.cumsum(size)]),
-        )  # fmt: skip
-        parts = np.bincount(of, np.array(sign) * found, partly.size)
-        weight[partly] = parts / areas[row[partly], column[partly]]
+        u, v = np.concatenate([ring for _, _, ring in pieces]).T
+        ends = np.cumsum([0, *(len(ring) for _, _, ring in pieces)])
+        found = enclosed_areas(self.frame.crs, (x_step, 0.0, x_origin, 0.0, y_step, y_origin), u, v, ends)
+        of, sign = np.array([n for n, _, _ in pieces]), np.array([turn for _, turn, _ in pieces])
+        parts = np.bincount(of, sign * found, partly.size)
+        shown = np.bincount(of, minlength=partly.size) > 0
+        weight[partly[shown]] = (parts / areas[row[partly], column[partly]])[shown]
 
     def groups(self) -> list[Group]:
         """Regions whose discs are nested in one another: those of one number of vertices."""
@@ -375,7 +374,7 @@ class Drawn:
     runs : ndarray of int64, shape (3, n)
         (row, start, stop), rows ascending and columns ascending within a row, region after region.
     weight : ndarray, shape (n,)
-        Fraction covered of each pixel of a run.
+        Fraction covered of each pixel of a run; or what is covered of its true area, as part of the one it counts.
     offset : ndarray of int64, shape (craters, regions, 2)
         Where each region's runs begin and end.
     """
@@ -441,8 +440,8 @@ class Leaf:
         "area", "given" (then the leaf takes a block of them), or None.
     more : bool
         Whether areas and higher moments are wanted, besides the sums.
-    higher : bool
-        Whether higher moments are, of these.
+    area, higher : bool
+        Whether areas are, and whether higher moments are.
     surface : tuple or None
         What `xcrater.areas.pixel_areas` takes besides a window, where areas are wanted.
     summarise : bool or None
@@ -454,6 +453,7 @@ class Leaf:
     order: Order | None = None
     weights: str | None = None
     more: bool = False
+    area: bool = False
     higher: bool = True
     surface: tuple[str, tuple[float, float, float, float, float, float]] | None = None
     summarise: bool | None = None
@@ -480,11 +480,12 @@ class Leaf:
         sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
         moments = np.zeros((*sums.shape[:-1], MOMENTS)) if self.more else None
         weights, areas = self._factors(tile.window, given)
-        surface = self._surface(tile.window, areas) if self.more and self.shapes.exact else None
+        surface = self._surface(tile.window, areas) if self.area and self.shapes.exact else None
         parts = self.shapes.parts()
-        found = []
+        found, coded = [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
+            coded.append((codes, clean))
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
             beside = ((0, 0), (0, -stored.shape[1] % LANES))
             if beside[1][1]:
@@ -493,8 +494,6 @@ class Leaf:
                 at = (shapes, members, stored, codes, clean, tile, weights, areas)
                 if moments is not None and (self.higher or surface is None):
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
-                if moments is not None and surface is not None:
-                    self._sum_areas(shapes, members, codes, clean, tile, surface, n, moments)
                 if self.weights is not None or not shapes.closed or shapes.sector:
                     self._sum_drawn(*at, start, n, sums)
                 else:
@@ -508,6 +507,9 @@ class Leaf:
                 found.append(
                     self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images), counting)
                 )
+        if moments is not None and surface is not None:
+            for members, shapes in parts:
+                self._sum_areas(shapes, members, coded, tile, surface, moments)
         row = tile.craters.row
         return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
 
@@ -599,27 +601,29 @@ class Leaf:
         if self.surface is None:
             return None
         from xcrater.areas import areas_around
+        from xcrater.polygons import MARGIN
 
-        around = areas_around(*self.surface, window)
+        around = areas_around(*self.surface, window, MARGIN)
         if around.size == 1:
             return None
         if around.shape[1] > 1:
-            a, e = self.surface[1][0], self.surface[1][4]
-            areas = np.where(areas > 0.0, areas, abs(a * e))  # of slivers; any that parts of them are told by
+            known = areas[areas > 0.0]
+            areas = np.where(areas > 0.0, areas, known.mean() if known.size else 1.0)  # of slivers, to tell parts by
         return around, np.ascontiguousarray(areas)
 
     def _sum_areas(
-        self, shapes: Shapes, members: Array, codes: Array, clean: bool, tile: Tile, surface: Surface, image: int,
+        self, shapes: Shapes, members: Array, coded: Sequence[tuple[Array, bool]], tile: Tile, surface: Surface,
         out: Array,
     ) -> None:  # fmt: skip
-        """Areas of an image's regions to ``out[:, image]``: true areas of the parts of pixels that are covered."""
+        """Areas of all images' regions to ``out``: true areas of the parts of pixels that are covered."""
         from xcrater import kernels
 
         for drawn in shapes.draw(tile.craters, tile.window, surface=surface):
-            kernels.sum_areas(
-                codes, clean, drawn.runs, drawn.weight, drawn.offset, tile.window, surface[1], image, members,
-                drawn.craters.start, out,
-            )  # fmt: skip
+            for image, (codes, clean) in enumerate(coded):
+                kernels.sum_areas(
+                    codes, clean, drawn.runs, drawn.weight, drawn.offset, tile.window, surface[1], image, members,
+                    drawn.craters.start, out,
+                )  # fmt: skip
 
     def _sum_drawn(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
