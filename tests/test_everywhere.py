@@ -481,6 +481,36 @@ def test_areas_anywhere_on_a_map(name: str) -> None:
     check_areas(name, 12, len(name), 4)
 
 
+def lens_area(distance: float, radius: float) -> float:
+    """Area on the unit sphere of a cap within a quarter turn of a point at some distance, radians."""
+    rim = math.pi / 2 - distance
+    if radius <= rim:
+        return 4 * math.pi * math.sin(radius / 2) ** 2
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    # By the circles around the cap's centre: how much of each is on the near side. Smooth in the root of r - rim.
+    end = math.sqrt(radius - abs(rim))
+    root = end * (nodes + 1) / 2
+    r = abs(rim) + root**2
+    inside = np.arccos(np.clip(-1 / (np.tan(r) * math.tan(distance)), -1, 1))
+    ring = float((weights * end / 2 * 2 * inside * np.sin(r) * 2 * root).sum())
+    return ring + (4 * math.pi * math.sin(rim / 2) ** 2 if rim > 0 else 0.0)
+
+
+@pytest.mark.parametrize(("beyond", "tolerance"), [(-2.0, 1e-6), (-0.5, 1e-6), (-0.05, 1e-3), (1.5, 1e-2), (6.0, 1e-2)])
+def test_areas_at_the_rim_of_an_orthographic_map(beyond: float, tolerance: float) -> None:
+    """Of the part of a disc on the near side; places there are seen edge-on. ``beyond`` is how far it goes, degrees."""
+    on = finer(MAPS["orthographic, sphere"], 4)
+    geod, radius = pyproj.Geod(a=1, b=1), 4.0
+    distance = 90 - radius + beyond
+    bearing = np.array([10.0, 100.0, 190.0, 280.0])
+    lon, lat, _ = geod.fwd(*(np.full(4, x) for x in on.centre), bearing, np.full(4, math.radians(distance)))
+    craters = pd.DataFrame({"lat": lat, "lon": lon, "radius": math.radians(radius) * on.axes[0]})
+    da = on.data(np.ones(on.shape, "u1"))
+    found = da.craters.get_stats(table_of(on, craters), "disc", "area", coverage="exact")["area"]
+    wanted = lens_area(math.radians(distance), math.radians(radius)) * on.axes[0] ** 2
+    np.testing.assert_allclose(found, wanted, rtol=tolerance)
+
+
 # Polygons of one's own
 
 
