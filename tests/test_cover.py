@@ -290,7 +290,7 @@ def sums_both_ways(
     case: GridCase, edges: Any, craters: Craters, shapes: Shapes, values: Array, nodata: Any
 ) -> tuple[Array, Array]:
     """Accumulators of all craters, by rings and, drawn region by region, by runs."""
-    leaf = Leaf(shapes, nodata, more=True)
+    leaf = Leaf(shapes, nodata, higher=True)
     plan = make_plan(grid_of(case, *edges), craters, 2.0)
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
     row = np.arange(len(craters), dtype=np.int32)
@@ -442,7 +442,7 @@ def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
     values = np.random.default_rng(2).integers(0, 99, case.shape).astype(dtype)
     shapes = shapes_of(case, (0.0, 1.0, 0), (0.5, 1.0, 32), (0.8, 1.0, 0))
     tile = Tile((0, 0), (0, 5, 0, columns), craters)
-    found = Leaf(shapes, 3, more=True)(values, tile)
+    found = Leaf(shapes, 3, higher=True)(values, tile)
     assert_sums_agree(found.sums[0].sums[:, 0], _from_origin(found.moments[0].sums)[:, 0])
 
 

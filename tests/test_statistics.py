@@ -121,11 +121,11 @@ def cap(radius: float) -> float:
 
 
 def bends(case: GridCase, fraction: Array) -> Array:
-    """How far the true areas of pixels' parts may be off, m², as within a pixel a parabola stands for the cosine.
+    """How far the true areas of pixels' parts may be off at most, m², as within a pixel a cubic stands for the cosine.
 
-    The parabola has the cosine's integrals over the pixel and those north and south of it. With y from the middle, in
-    heights h of a pixel, the cosine's third order is off by sin h³/6 (y³ - 5/4 y): by h³/12 at the edges, and by 0.28
-    of that over half a pixel; over the whole pixel by nothing.
+    By less than a parabola would be that has the cosine's integrals over the pixel and those beside it. With y from
+    the middle, in heights h of a pixel, the cosine's third order is off by sin h³/6 (y³ - 5/4 y) then: by h³/12 at the
+    edges, and by 0.28 of that over half a pixel; over the whole pixel by nothing.
     """
     h, width = abs(math.radians(case.transform.e)), abs(math.radians(case.transform.a))
     sine = np.abs(np.sin(np.radians(ref.pixel_centres(case.transform, case.shape)[1])))

@@ -77,7 +77,7 @@ def leaf_of(
     """What collects what these statistics need."""
     wanted = reduce(or_, (a.order for a in aggregations))
     order = Order(wanted, Coding(dtype.str, scale, offset), len(SHAPES.outer), 2**29) if wanted else None
-    return Leaf(SHAPES, nodata, order=order, more=any("moments" in a.needs for a in aggregations))
+    return Leaf(SHAPES, nodata, order=order, higher=any("moments" in a.needs for a in aggregations))
 
 
 def statistics(

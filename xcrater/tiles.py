@@ -316,8 +316,10 @@ class Shapes:
         order = order[stops[order] > begins[order]]
         shape, region = np.divmod(order[np.searchsorted(begins[order], partly, "right") - 1], offset.shape[1])
         pieces: list[tuple[int, float, Array]] = []
-        for k, i in np.unique(np.stack([region, shape]), axis=1).T.tolist():
-            some = np.flatnonzero((region == k) & (shape == i))
+        together = np.lexsort((shape, region))
+        new = np.diff(shape[together]).astype(bool) | np.diff(region[together]).astype(bool)
+        for some in np.split(together, np.flatnonzero(new) + 1):
+            k, i = int(region[some[0]]), int(shape[some[0]])
             corners = runs[[1, 0]][:, partly[some]].T.tolist()
             boxes = [(c, r, c + 1, r + 1) for c, r in corners]
             for n, rings in zip(some.tolist(), outlines[k].within(first + i, boxes), strict=True):
@@ -438,10 +440,8 @@ class Leaf:
         The order statistics that are wanted, besides the sums.
     weights : str or None
         "area", "given" (then the leaf takes a block of them), or None.
-    more : bool
-        Whether areas and higher moments are wanted, besides the sums.
     area, higher : bool
-        Whether areas are, and whether higher moments are.
+        Whether areas and higher moments are wanted, besides the sums.
     surface : tuple or None
         What `xcrater.areas.pixel_areas` takes besides a window, where areas are wanted.
     summarise : bool or None
@@ -452,11 +452,15 @@ class Leaf:
     nodata: float | int | None
     order: Order | None = None
     weights: str | None = None
-    more: bool = False
     area: bool = False
-    higher: bool = True
+    higher: bool = False
     surface: tuple[str, tuple[float, float, float, float, float, float]] | None = None
     summarise: bool | None = None
+
+    @property
+    def more(self) -> bool:
+        """Whether there are accumulators with areas and higher moments."""
+        return self.area or self.higher
 
     @property
     def weighted(self) -> bool:

@@ -70,7 +70,6 @@ def get_stats(
             raster.nodata,
             order=_order(request, order, weighted=request.shapes.exact or weights is not None) if order else None,
             weights="given" if given is not None else "area" if weights is not None else None,
-            more=not needs.isdisjoint(("area", "moments")),
             area="area" in needs,
             higher="moments" in needs,
             surface=raster.surface if "area" in needs or (weights is not None and given is None) else None,
