@@ -55,8 +55,7 @@ class CratersAccessor:
             mean), skew and kurtosis (of the population, 0 for a normal distribution), variety (as unique),
             quantile_<0 to 1>, frac_<value> (share of the pixels that have the value), coverage (share of the
             region's pixels on the raster that hold values), area (of the pixels with values, m²; with the coverage
-            "exact" the true area of what lies inside of each, on the body; at the rim of an orthographic map, which is
-            seen edge-on, to about 1 %).
+            "exact" the true area of what lies inside of each, on the body).
         coverage : {"all_touched", "center", "exact"}, optional
             Pixels that belong to a region: every one that it intersects; those whose centre lies inside; or every
             one by the fraction of its area that lies inside, as its weight. The default is the option of that name.

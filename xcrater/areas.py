@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from xcrater.errors import GridError
 
 Floats = NDArray[np.float64]
 Transform = tuple[float, float, float, float, float, float]
+Places = Callable[[Floats, Floats], tuple[Floats, Floats]]
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
 
@@ -23,7 +26,7 @@ _NODES = 8
 _PANELS = 8
 _BLOCK = 64
 _TAIL = 2e-10
-_CUBIC = 1e-6
+_BENT = 3e-6
 _ROUND_TRIP = 1e-7
 
 
@@ -104,54 +107,62 @@ def areas_around(crs: Any, transform: Transform, window: Window, margin: int) ->
         growing negative.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
+    margin += 2
     around = (window[0] - margin, window[1] + margin, window[2] - margin, window[3] + margin)
-    return _areas(_frame(crs), (a, c, e, f), around, "smooth")
+    areas = _areas(_frame(crs), (a, c, e, f), around, "smooth")
+    rows, cols = (slice(2, -2) if size > 1 else slice(None) for size in areas.shape)
+    bent = np.zeros(areas.shape, bool)
+    if areas.shape[1] > 1:
+        for axis in (0, 1):  # as good as parabolas from pixel to pixel?
+            off = np.abs(np.diff(areas, n=3, axis=axis)) > _BENT * np.abs(areas[:-3] if axis == 0 else areas[:, :-3])
+            met = np.moveaxis(bent, axis, 0)
+            for first in (1, 2):
+                met[first : off.shape[axis] + first] |= np.moveaxis(off, axis, 0)
+    return np.where(bent, np.nan, areas)[rows, cols]
 
 
-def enclosed_areas(crs: Any, transform: Transform, u: Floats, v: Floats, ring: NDArray[np.int64]) -> Floats:
-    """True areas of small polygons, about a pixel large.
+def enclosed_areas(crs: Any, places: Places, u: Floats, v: Floats, ring: NDArray[np.int64]) -> Floats:
+    """True areas of small polygons on any plane.
 
     Parameters
     ----------
-    crs, transform
-        As for `pixel_areas`.
+    crs
+        As for `pixel_areas`; its body alone counts.
+    places : callable
+        East longitude and geodetic latitude of places on the plane, degrees.
     u, v : ndarray, shape (n,)
-        Vertices along columns and rows, in pixels; the first ones of a ring are not repeated.
+        Vertices on the plane; the first ones of a ring are not repeated. Edges are straight there.
     ring : ndarray of int64, shape (polygons + 1,)
         Where each polygon's vertices begin.
 
     Returns
     -------
     ndarray, shape (polygons,)
-        Areas in m²; 0 where the middle is off the map. What is within 1e-5 pixels of the edge of the map is taken to
-        lie on it.
+        Areas in m²; NaN where some place has no longitude and latitude.
 
     Notes
     -----
     The integral of x dy along the edges, on Lambert's azimuthal map of the sphere of equal area (Snyder 1987, eq. 3-11
-    and 24-2) around each polygon. Edges are sampled at Chebyshev's points of an angle that makes square roots at their
-    ends smooth, such as those at the rim of an orthographic map.
+    and 24-2) around each polygon, interpolated at five of Chebyshev's points of each edge.
     """
-    a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
-    frame, reach, found = _frame(crs), _RIM * max(abs(a), abs(e)), []
+    frame, found = _frame(crs), [np.empty(0)]
     for first in range(0, ring.size - 1, _SOME):
         part = ring[first : first + _SOME + 1]
         some = slice(part[0], part[-1])
-        found.append(_enclosed(frame, c + a * u[some], f + e * v[some], part - part[0], reach))
-    areas = np.concatenate([np.empty(0), *found])
-    return np.where(np.isnan(areas), 0.0, areas)
+        found.append(_enclosed(frame, places, u[some], v[some], part - part[0], _SHORT))
+    return np.concatenate(found)
 
 
-def _enclosed(frame: _Frame, x: Floats, y: Floats, ring: NDArray[np.int64], reach: float) -> Floats:
-    """Areas of polygons on the plane, which may be beyond the edge of the map by no more than a reach; else NaN."""
+def _enclosed(
+    frame: _Frame, places: Places, x: Floats, y: Floats, ring: NDArray[np.int64], rule: tuple[Floats, Floats]
+) -> Floats:
     size = np.diff(ring)
     after = np.arange(x.size) + 1
     after[ring[1:] - 1] = ring[:-1]
     of = np.repeat(np.arange(size.size), size)
-    share = np.sin(np.pi / 4 * (1 + _EDGE_POINTS)) ** 2
+    share, integral = rule
     x, y = (at[:, None] + share * (at[after] - at)[:, None] for at in (x, y))
-    middle_x, middle_y = ((np.bincount(of, at.mean(axis=1), size.size) / size)[of][:, None] for at in (x, y))
-    lon, lat = _brought_in(frame, x, y, middle_x, middle_y, reach)
+    lon, lat = (at.reshape(x.shape) for at in places(x.ravel(), y.ravel()))
     lost = ~(np.isfinite(lon) & np.isfinite(lat))
     lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
     # On the sphere of the same area, with the digits that colatitudes need, then as Lambert's azimuthal map around each
@@ -170,49 +181,29 @@ def _enclosed(frame: _Frame, x: Floats, y: Floats, ring: NDArray[np.int64], reac
     north = np.cross(to, east)
     up, u, v = (np.einsum("epk,ek->ep", at, axis[of]) for axis in (to, east, north))
     scale = np.sqrt(2.0 / (1.0 + up))
-    along = np.einsum("ej,jk,ek->e", scale * u, _ALONG, scale * v)
+    along = np.einsum("ej,jk,ek->e", scale * u, integral, scale * v)
     areas = np.abs(np.bincount(of, along, size.size)) * total / 2.0
     return np.where(np.bincount(of, lost.any(axis=1), size.size) > 0, np.nan, areas)
 
 
-def _brought_in(
-    frame: _Frame, x: Floats, y: Floats, middle_x: Floats, middle_y: Floats, reach: float
-) -> tuple[Floats, Floats]:
-    """Longitude and latitude of points; of those beyond the edge of the map, or within a reach of it, where it is.
-
-    On the line from a middle through the point.
-    """
-    lon, lat, good = _inverse(frame, x.ravel(), y.ravel())
-    if reach > 0.0:
-        away = np.maximum(np.hypot(x - middle_x, y - middle_y), 1e-300)
-        east, north = ((x - middle_x) / away).ravel(), ((y - middle_y) / away).ravel()
-        _, _, beside = _inverse(frame, x.ravel() + reach * east, y.ravel() + reach * north)
-        near = np.flatnonzero(~(good & beside))
-        px, py, east, north = x.ravel()[near], y.ravel()[near], east[near], north[near]
-        low, high = -away.ravel()[near], np.full(near.size, reach)
-        for _ in range(36 if near.size else 0):
-            at = (low + high) / 2
-            _, _, good = _inverse(frame, px + at * east, py + at * north)
-            low, high = np.where(good, at, low), np.where(good, high, at)
-        lon[near], lat[near], _ = _inverse(frame, px + low * east, py + low * north)
-    return lon.reshape(x.shape), lat.reshape(x.shape)
-
-
-_EDGE_POINTS = np.cos(np.pi * np.arange(8, -1, -1) / 8)
-_RIM = 1e-5
 _SOME = 4096  # polygons at once
 
 
-def _along() -> Floats:
-    """Matrix of the integral of f dg, of polynomials by their values at the points of an edge."""
-    degree = np.arange(_EDGE_POINTS.size)
-    coefficients = np.linalg.inv(np.polynomial.legendre.legvander(_EDGE_POINTS, degree[-1]))
+def _edge_rule(points: int, *, steep: bool) -> tuple[Floats, Floats]:
+    """Where an edge is sampled, and the matrix of the integral of f dg, of functions by their values there.
+
+    Chebyshev's points; if steep, of an angle that makes square roots at the ends smooth.
+    """
+    at = -np.cos(np.pi * np.arange(points) / (points - 1))
+    degree = np.arange(points)
+    coefficients = np.linalg.inv(np.polynomial.legendre.legvander(at, degree[-1]))
     before = degree[:, None] < degree
     odd = (degree[:, None] + degree) % 2 == 1
-    return np.asarray(coefficients.T @ np.where(before & odd, 2.0, 0.0) @ coefficients)
+    share = np.sin(np.pi / 4 * (1 + at)) ** 2 if steep else (1 + at) / 2
+    return share, np.asarray(coefficients.T @ np.where(before & odd, 2.0, 0.0) @ coefficients)
 
 
-_ALONG = _along()
+_SHORT, _STEEP = _edge_rule(5, steep=False), _edge_rule(9, steep=True)
 
 
 Beyond = Literal["part", "like", "smooth"]
@@ -453,6 +444,18 @@ def _inverse(frame: _Frame, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArr
     return np.asarray(lon), np.asarray(lat), good
 
 
+def _places(frame: _Frame, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Longitude and latitude of points that are of the map; PROJ may fail to find one, but not all beside it."""
+    lon, lat, good = _inverse(frame, x, y)
+    for shift in (1e-12, -1e-11, 1e-10, -1e-9, 1e-9, -1e-8, 1e-8, 3e-8):
+        lost = np.flatnonzero(~good)
+        if not lost.size:
+            break
+        beside = shift * frame.a / np.sqrt(frame.square_metres)
+        lon[lost], lat[lost], good[lost] = _inverse(frame, x[lost] + beside, y[lost] - beside / 2)
+    return lon, lat
+
+
 def _surrounded(frame: _Frame, x: Floats, y: Floats) -> bool:
     """Whether the window's whole border is of the map."""
     across, down = np.ones(x.size), np.ones(y.size)
@@ -505,12 +508,7 @@ def _by_blocks(frame: _Frame, x: Floats, y: Floats, beyond: Beyond) -> Floats:
         )
         single = (blocks[:, 1] - blocks[:, 0] == 1) & (blocks[:, 3] - blocks[:, 2] == 1)
         smooth = ~off.any(axis=1) & (tail <= _TAIL * largest)
-        told = smooth
-        if beyond == "smooth":  # as good as parabolas from pixel to pixel?
-            down, across = (np.diff(blocks[:, k : k + 2], axis=1)[:, 0] ** 3.0 for k in (0, 2))
-            told = smooth & (np.abs(coefficients[:, 3:]).max(axis=(1, 2)) <= _CUBIC * largest * down)
-            told &= np.abs(coefficients[:, :, 3:]).max(axis=(1, 2)) <= _CUBIC * largest * across
-        for (top, bottom, left, right), c in zip(blocks[told], coefficients[told], strict=True):
+        for (top, bottom, left, right), c in zip(blocks[smooth], coefficients[smooth], strict=True):
             over_rows = _integrals(y[top : bottom + 1])
             over_cols = _integrals(x[left : right + 1])
             out[top:bottom, left:right] = over_rows @ c @ over_cols.T
@@ -592,7 +590,8 @@ def _enclose(frame: _Frame, x: Floats, y: Floats, pixels: NDArray[np.int64], out
         r, c = some.T
         px = x[c][:, None] + _ACROSS * (x[c + 1] - x[c])[:, None]
         py = y[r][:, None] + _DOWN * (y[r + 1] - y[r])[:, None]
-        out[r, c] = _enclosed(frame, px.ravel(), py.ravel(), _ACROSS.size * np.arange(len(some) + 1), 0.0)
+        ring = _ACROSS.size * np.arange(len(some) + 1)
+        out[r, c] = _enclosed(frame, partial(_places, frame), px.ravel(), py.ravel(), ring, _STEEP)
 
 
 # A pixel's outline, each side in four parts: the scale may bend somewhere

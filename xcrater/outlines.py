@@ -17,7 +17,7 @@ import itertools
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any
@@ -99,29 +99,6 @@ class Outlines:
                 out[filled] = reduce_at.reduceat(at, starts[:-1][filled])
             found.append(out)
         return found[0], found[1], found[2], found[3]
-
-    def within(
-        self, shape: int, boxes: Sequence[tuple[float, float, float, float]]
-    ) -> list[list[tuple[float, Floats]]]:
-        """Rings of what a shape has in each box (least u and v, greatest u and v), of shapes that have one copy.
-
-        Of each ring 1 for shells or -1 for holes, and the vertices, of shape (n, 2), the first one not repeated.
-        """
-        found: list[list[tuple[float, Floats]]] = [[] for _ in boxes]
-        for k in range(self.shape[shape], self.shape[shape + 1]):
-            line = np.stack([axis[self.ring[k] : self.ring[k + 1]] for axis in (self.u, self.v)], axis=1)
-            if len(line) < 3:
-                continue
-            sign, polygon = math.copysign(1.0, _signed(*line.T)), _valid(shapely.Polygon(line))
-            low, high = line.min(axis=0), line.max(axis=0)
-            for box, rings in zip(boxes, found, strict=True):
-                if high[0] <= box[0] or high[1] <= box[1] or low[0] >= box[2] or low[1] >= box[3]:
-                    continue
-                for piece in shapely.get_parts(shapely.intersection(polygon, shapely.box(*box))):
-                    if piece.geom_type == "Polygon" and not piece.is_empty:
-                        turns = ((sign, piece.exterior), *((-sign, ring) for ring in piece.interiors))
-                        rings += [(turn, np.asarray(ring.coords)[:-1]) for turn, ring in turns]
-        return found
 
 
 @dataclass(frozen=True)
@@ -272,7 +249,20 @@ class Frame:
         distance, bearing = _polar(self.centre, lon, lat)
         return distance * np.sin(bearing), distance * np.cos(bearing)
 
-    def _from_plane(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+    def plane(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Points of the plane in which shapes are cut, of pixel coordinates; NaN where the map shows none."""
+        lon, lat = self.lonlat(u, v)
+        p, q = self._to_plane(lon, self.geodetic(lat))
+        if self.kind == "normal":
+            p = np.mod(p + 180.0, 360.0) - 180.0
+            # Of both sides of a seam, the one where it is on the map
+            (middle, beside), _ = self._pixels(self.centre[0] + np.array([0.0, 1.0]), np.zeros(2))
+            east = (u - middle) * (beside - middle)
+            p = np.where(np.abs(p) > 179.0, np.copysign(p, east), p)
+        return p, q
+
+    def from_plane(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+        """East longitude and geodetic latitude of points of the plane in which shapes are cut."""
         if self.kind != "azimuthal":
             rim = 180.0 - _HAIR
             p = p if self.kind == "cylindrical" else np.clip(p, -rim, rim)
@@ -280,11 +270,13 @@ class Frame:
         return _direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
 
     def _image(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
-        return self._pixels(*self._from_plane(p, q))
+        return self._pixels(*self.from_plane(p, q))
 
     # Circles
 
-    def outlines(self, craters: Craters, inner: float, outer: float, nvert: int = 0) -> Outlines:
+    def outlines(
+        self, craters: Craters, inner: float, outer: float, nvert: int = 0, finely: Bools | None = None
+    ) -> Outlines:
         """Outline of every crater's region.
 
         Parameters
@@ -296,6 +288,9 @@ class Frame:
         nvert : int
             Number of vertices of the polygon that stands for each bounding circle, edges straight in longitude and
             geodetic latitude; 0 draws the true circle, all points at one geodesic distance.
+        finely : ndarray of bool, shape (n,), optional
+            Which craters' outlines are to keep to the true boundary within a ten-thousandth of a pixel, unless
+            columns are linear in longitude.
 
         Returns
         -------
@@ -311,16 +306,15 @@ class Frame:
                     parts += self._bands(lon, lat, bound * angle, nvert, sign)
         else:
             plain = self._plain(lon, lat, outer * angle, nvert)
+            if finely is not None:
+                plain &= ~finely
             some = np.flatnonzero(plain)
             for bound, sign in ((outer, 1.0), (inner, -1.0)):
                 if bound > 0 and some.size:
                     rings = self._closed(lon[some], lat[some], bound * angle[some], nvert)
                     parts += [_turned((some[of], size, u, v), sign * self.hand) for of, size, u, v in rings]
             for i in np.flatnonzero(~plain).tolist():
-                region = self._region(lon[i], lat[i], outer * angle[i], nvert)
-                if inner > 0:
-                    region = shapely.difference(region, self._region(lon[i], lat[i], inner * angle[i], nvert))
-                parts.append(self._drawn(i, region, self._image))
+                parts.append(self._drawn(i, self._ring(lon[i], lat[i], angle[i], inner, outer, nvert), self._image))
         outlines = self._past_poles(_assemble(parts, len(lon), self.period))
         return _joined(outlines) if self.kind == "cylindrical" and inner > 0 else outlines
 
@@ -528,6 +522,22 @@ class Frame:
 
     # Regions that meet the rim of the domain, one by one
 
+    def shape_of(self, craters: Craters, i: int, inner: float, outer: float, nvert: int = 0) -> Any:
+        """One crater's region in the plane in which shapes are cut, a shapely geometry; parameters as of `outlines`.
+
+        Its edges are straight in longitude and geodetic latitude; or where coordinates are polar, of distance from
+        the centre and azimuth, and there it is not clipped to the domain.
+        """
+        (lon,), (lat,) = self._centres(craters.take(np.array([i])))
+        return self._unclipped()._ring(lon, lat, float(craters.radius[i]), inner, outer, nvert)
+
+    def _unclipped(self) -> Frame:
+        return replace(self, limits=(0.0, 180.0)) if self.kind == "azimuthal" else self
+
+    def _ring(self, lon: float, lat: float, angle: float, inner: float, outer: float, nvert: int) -> Any:
+        region = self._region(lon, lat, outer * angle, nvert)
+        return shapely.difference(region, self._region(lon, lat, inner * angle, nvert)) if inner > 0 else region
+
     def _region(self, lon: float, lat: float, angle: float, nvert: int) -> Any:
         """One region in the plane, clipped to the domain."""
         if self._cap(np.array(angle)) >= 180.0:
@@ -545,33 +555,40 @@ class Frame:
                 steps = np.arange(nvert + 1)
                 return np.interp(at, steps, corner_x), np.interp(at, steps, corner_y)
 
-            first = np.linspace(0.0, 1.0, nvert * max(1, 1024 // nvert) + 1)
+            first = np.linspace(0.0, 1.0, nvert * max(1, 256 // nvert) + 1)
         else:
 
             def point(t: Floats) -> tuple[Floats, Floats]:
                 return self.around(np.array(lon), np.array(lat), np.array(angle), start - 2 * np.pi * t)
 
-            first = np.linspace(0.0, 1.0, 4097)
+            first = np.linspace(0.0, 1.0, 513)
         return self._clipped(*self._traced(point, first))
 
     def _traced(self, point: Callable[[Floats], tuple[Floats, Floats]], t: Floats) -> tuple[Floats, Floats]:
-        """A closed line in the plane that keeps to its course on the ground within a fraction of a pixel."""
+        """A closed line in the plane that keeps to its course on the ground within a fraction of a pixel.
+
+        Between its points it has others, moved outward by a third of their distance from the chord: Simpson's rule
+        for the area.
+        """
         tolerance = 0.1 * SAGITTA / self.per_radian
         p, q = self._to_plane(*point(t))
-        for _ in range(40):
+        for depth in range(41):
             middle = (t[1:] + t[:-1]) / 2
             mid_p, mid_q = self._to_plane(*point(middle))
-            if self.kind == "azimuthal":
-                chord = (p[1:] + p[:-1]) / 2, (q[1:] + q[:-1]) / 2
-            else:
-                step = np.mod(np.diff(p) + 180.0, 360.0) - 180.0
-                chord = p[:-1] + step / 2, (q[1:] + q[:-1]) / 2
-            off = _apart(*self._ground(mid_p, mid_q), *self._ground(*chord))
+            step = np.diff(p) if self.kind == "azimuthal" else np.mod(np.diff(p) + 180.0, 360.0) - 180.0
+            chord_p, chord_q = p[:-1] + step / 2, (q[1:] + q[:-1]) / 2
+            off = _apart(*self._ground(mid_p, mid_q), *self._ground(chord_p, chord_q))
             split = np.flatnonzero((off > tolerance) & (np.diff(t) > 1e-12))
-            if not split.size:
+            if not split.size or depth == 40:
                 break
             t = np.insert(t, split + 1, middle[split])
             p, q = np.insert(p, split + 1, mid_p[split]), np.insert(q, split + 1, mid_q[split])
+        bulge_p, bulge_q = mid_p - chord_p, mid_q - chord_q
+        if self.kind != "azimuthal":
+            bulge_p = np.mod(bulge_p + 180.0, 360.0) - 180.0
+        add = np.flatnonzero(np.hypot(bulge_p, bulge_q) > _HAIR)
+        p = np.insert(p, add + 1, (chord_p + 4 / 3 * bulge_p)[add])
+        q = np.insert(q, add + 1, (chord_q + 4 / 3 * bulge_q)[add])
         return (p if self.kind == "azimuthal" else np.unwrap(p, period=360.0)), q
 
     def _ground(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
@@ -589,7 +606,7 @@ class Frame:
     def _clipped(self, p: Floats, q: Floats) -> Any:
         """What a line with the region on its left encloses, clipped to the domain."""
         if self.kind == "azimuthal":
-            ring = _valid(shapely.Polygon(np.stack([p, q], axis=1)))
+            ring = valid(shapely.Polygon(np.stack([p, q], axis=1)))
             inside = _signed(p, q) > 0
             return shapely.intersection(ring, self._domain()) if inside else shapely.difference(self._domain(), ring)
         p = np.round(p / _LATTICE) * _LATTICE
@@ -603,8 +620,8 @@ class Frame:
             shape = shapely.Polygon(np.stack([p, q], axis=1))
             if _signed(p, q) < 0:
                 west = np.round((shape.centroid.x - 180.0) / _LATTICE) * _LATTICE
-                shape = shapely.difference(shapely.box(west, -90.0, west + 360.0, 90.0), _valid(shape))
-        return self._cut(_valid(shape))
+                shape = shapely.difference(shapely.box(west, -90.0, west + 360.0, 90.0), valid(shape))
+        return self._cut(valid(shape))
 
     def _cut(self, shape: Any) -> Any:
         """A shape whose longitudes run on, brought onto the map."""
@@ -629,13 +646,15 @@ class Frame:
 
     # Polygons of the user
 
-    def polygons(self, table: PolygonTable) -> Outlines:
+    def polygons(self, table: PolygonTable, finely: Bools | None = None) -> Outlines:
         """Outlines of polygons whose edges are straight in longitude and planetocentric latitude.
 
         Parameters
         ----------
         table : PolygonTable
             The polygons.
+        finely : ndarray of bool, optional
+            As in `outlines`.
 
         Returns
         -------
@@ -650,6 +669,8 @@ class Frame:
             plain = np.ones(len(table), bool)
         else:
             lon, plain = self._brought(table, lon)
+            if finely is not None:
+                plain &= ~finely
             plain |= np.diff(table.shape) == 0
         parts: list[Rings] = []
         some = np.flatnonzero(plain[of])
@@ -657,10 +678,9 @@ class Frame:
             at, _ = gather(table.ring, some)
             rings = (of[some], size[some], lon[at], lat[at])
             parts.append(_turned(_refined(rings, self._polygon_image, self._near), self.hand))
+        ocentric = self._image if self.kind == "azimuthal" else lambda p, q: self._image(p, self.geodetic(q))
         for i in np.flatnonzero(~plain).tolist():
-            rings_of = range(table.shape[i], table.shape[i + 1])
-            slices = [slice(table.ring[r], table.ring[r + 1]) for r in rings_of]
-            parts.append(self._clip_polygon(i, [(lon[s], lat[s]) for s in slices]))
+            parts.append(self._drawn(i, self._polygon(_rings_of(table, i, lon)), ocentric))
         return self._past_poles(_assemble(parts, len(table), self.period))
 
     def _past_poles(self, outlines: Outlines) -> Outlines:
@@ -700,15 +720,25 @@ class Frame:
         reach = (north - south) / 2 * (self.axes[0] / self.axes[1]) ** 2 + (east - west) / 2
         return lon, distance + reach < self.limits[1] - 1e-6
 
-    def _clip_polygon(self, i: int, rings: list[tuple[Floats, Floats]]) -> Rings:
+    def shape_of_polygon(self, table: PolygonTable, i: int) -> Any:
+        """One of the polygons in the plane in which shapes are cut; see `shape_of`."""
+        shape = self._unclipped()._polygon(_rings_of(table, i, table.lon))
+        if self.kind == "azimuthal" or self.sphere:
+            return shape
+        # What is straight in planetocentric latitude bends by so little in geodetic
+        fine = shapely.segmentize(shape, np.degrees(0.25 / self.per_radian))
+        return shapely.transform(fine, lambda at: np.stack([at[:, 0], self.geodetic(at[:, 1])], axis=1))
+
+    def _polygon(self, rings: list[tuple[Floats, Floats]]) -> Any:
+        """A polygon clipped to the domain; latitudes are planetocentric, unless coordinates are polar."""
         if self.kind != "azimuthal":
             shape = reduce(
                 shapely.symmetric_difference,
-                [_valid(shapely.Polygon(np.stack([x - self.centre[0], y], axis=1))) for x, y in rings],
+                [valid(shapely.Polygon(np.stack([x - self.centre[0], y], axis=1))) for x, y in rings],
+                shapely.Polygon(),
             )
             low, high = self.planetocentric(np.array(self.limits))
-            shape = shapely.intersection(shape, shapely.box(shape.bounds[0], low, shape.bounds[2], high))
-            return self._drawn(i, self._cut(shape), lambda p, q: self._image(p, self.geodetic(q)))
+            return self._cut(shapely.intersection(shape, shapely.box(shape.bounds[0], low, shape.bounds[2], high)))
         shape, outside = shapely.Polygon(), False
         for x, y in rings:
             steps, corner_x, corner_y = np.arange(x.size + 1), np.append(x, x[0]), np.append(y, y[0])
@@ -719,14 +749,12 @@ class Frame:
             ) -> tuple[Floats, Floats]:
                 return _wrapped(np.interp(t * n, steps, xs)), self.geodetic(np.interp(t * n, steps, ys))
 
-            p, q = self._traced(point, np.linspace(0.0, 1.0, n * max(16, 1024 // n) + 1))
+            p, q = self._traced(point, np.linspace(0.0, 1.0, n * max(8, 256 // n) + 1))
             # A ring that turns the other way in the plane than in longitude and latitude holds the point opposite.
             outside ^= bool(_signed(p, q) * _signed(x, y) < 0)
-            shape = shapely.symmetric_difference(shape, _valid(shapely.Polygon(np.stack([p, q], axis=1))))
+            shape = shapely.symmetric_difference(shape, valid(shapely.Polygon(np.stack([p, q], axis=1))))
         domain = self._domain()
-        return self._drawn(
-            i, shapely.difference(domain, shape) if outside else shapely.intersection(domain, shape), self._image
-        )
+        return shapely.difference(domain, shape) if outside else shapely.intersection(domain, shape)
 
     # Boxes for the plan
 
@@ -1208,6 +1236,12 @@ def _refined(
     return of, np.bincount(ring[edges], minlength=size.size), us[order], vs[order]
 
 
+def _rings_of(table: PolygonTable, i: int, lon: Floats) -> list[tuple[Floats, Floats]]:
+    """Vertices of each ring of a shape of the table, with other longitudes than its own."""
+    rings = itertools.pairwise(table.ring[table.shape[i] : table.shape[i + 1] + 1].tolist())
+    return [(lon[a:b], table.lat[a:b]) for a, b in rings]
+
+
 def _turned(rings: Rings, sign: float) -> Rings:
     """The rings in the opposite sense where sign is negative."""
     of, size, u, v = rings
@@ -1286,7 +1320,7 @@ def _from(u: Floats, v: Floats, first: np.int64, stop: np.int64, edge: np.int64)
     return turned[:, 1:-1]
 
 
-def _valid(shape: Any) -> Any:
+def valid(shape: Any) -> Any:
     """A polygon whose ring touches itself, as the area it encloses an odd number of times."""
     if shapely.is_valid(shape):
         return shape

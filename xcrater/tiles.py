@@ -250,21 +250,34 @@ class Shapes:
                 room *= 4
             first = stop
 
-    def outlines(self, craters: Craters) -> list[Outlines]:
-        """Outlines of every region, one shape per crater in each."""
+    def outlines(self, craters: Craters, finely: Sequence[Array] | None = None) -> list[Outlines]:
+        """Outlines of every region, one shape per crater in each; some may be drawn more finely."""
         assert self.frame is not None
         table = self.table or (-1,) * len(self.outer)
+        finely = finely or [np.zeros(len(craters), bool)] * len(table)
         return [
-            self.frame.outlines(craters, inner, outer, nvert) if t < 0 else self.frame.polygons(craters.polygons[t])
-            for inner, outer, nvert, t in zip(self.inner, self.outer, self.nvert, table, strict=True)
+            self.frame.outlines(craters, inner, outer, nvert, fine)
+            if t < 0
+            else self.frame.polygons(craters.polygons[t], fine)
+            for inner, outer, nvert, t, fine in zip(self.inner, self.outer, self.nvert, table, finely, strict=True)
         ]
+
+    def shape_of(self, craters: Craters, i: int, k: int) -> Any:
+        """One region of a crater as a geometry in the plane of the frame."""
+        assert self.frame is not None
+        if self.table and self.table[k] >= 0:
+            return self.frame.shape_of_polygon(craters.polygons[self.table[k]], i)
+        return self.frame.shape_of(craters, i, self.inner[k], self.outer[k], self.nvert[k])
 
     def _draw_outlines(self, craters: Craters, window: Window, most: int, surface: Surface | None) -> Iterator[Drawn]:
         from xcrater import kernels
         from xcrater.polygons import MARGIN, polygon_scratch
 
         for start in range(0, len(craters), OUTLINED):
-            outlines = self.outlines(craters.take(np.arange(start, min(start + OUTLINED, len(craters)))))
+            some = craters.take(np.arange(start, min(start + OUTLINED, len(craters))))
+            outlines = self.outlines(some)
+            if surface is not None and surface[0].shape[1] > 1:
+                outlines = self.outlines(some, [_meets_bends(o, window, surface[0]) for o in outlines])
             rooms = np.zeros((len(outlines[0]), 2), np.int64)
             for o in outlines:
                 kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
@@ -291,16 +304,16 @@ class Shapes:
                     part = shown[runs[0, :n] - window[0]]
                     weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
                 if surface is not None and surface[0].shape[1] > 1:
-                    self._measure(outlines, first, runs[:, :n], weight[:n], offset, window, surface)
+                    self._measure(some.take(np.arange(first, stop)), runs[:, :n], weight[:n], offset, window, surface)
                 yield Drawn(slice(start + first, start + stop), runs, weight, offset)
                 first = stop
 
     def _measure(
-        self, outlines: list[Outlines], first: int, runs: Array, weight: Array, offset: Array, window: Window,
+        self, craters: Craters, runs: Array, weight: Array, offset: Array, window: Window,
         surface: Surface,
     ) -> None:  # fmt: skip
-        """Set the shares of true areas of partly covered pixels where these are not smooth: by the parts' outlines."""
-        from xcrater.areas import enclosed_areas
+        """Set the shares of true areas of partly covered pixels where these are not smooth."""
+        from xcrater.parts import true_parts
         from xcrater.polygons import MARGIN
 
         around, areas = surface
@@ -314,26 +327,11 @@ class Shapes:
         begins, stops = offset.reshape(-1, 2).T
         order = np.argsort(begins, kind="stable")
         order = order[stops[order] > begins[order]]
-        shape, region = np.divmod(order[np.searchsorted(begins[order], partly, "right") - 1], offset.shape[1])
-        pieces: list[tuple[int, float, Array]] = []
-        together = np.lexsort((shape, region))
-        new = np.diff(shape[together]).astype(bool) | np.diff(region[together]).astype(bool)
-        for some in np.split(together, np.flatnonzero(new) + 1):
-            k, i = int(region[some[0]]), int(shape[some[0]])
-            corners = runs[[1, 0]][:, partly[some]].T.tolist()
-            boxes = [(c, r, c + 1, r + 1) for c, r in corners]
-            for n, rings in zip(some.tolist(), outlines[k].within(first + i, boxes), strict=True):
-                pieces += [(n, sign, ring) for sign, ring in rings]
-        if not pieces:
-            return
+        of, which = np.unique(order[np.searchsorted(begins[order], partly, "right") - 1], return_inverse=True)
         assert self.frame is not None
-        x_origin, x_step, y_origin, y_step = self.frame.transform
-        u, v = np.concatenate([ring for _, _, ring in pieces]).T
-        ends = np.cumsum([0, *(len(ring) for _, _, ring in pieces)])
-        found = enclosed_areas(self.frame.crs, (x_step, 0.0, x_origin, 0.0, y_step, y_origin), u, v, ends)
-        of, sign = np.array([n for n, _, _ in pieces]), np.array([turn for _, turn, _ in pieces])
-        parts = np.bincount(of, sign * found, partly.size)
-        shown = np.bincount(of, minlength=partly.size) > 0
+        shapes = [self.shape_of(craters, *divmod(k, offset.shape[1])) for k in of.tolist()]
+        parts = true_parts(self.frame, shapes, which, runs[1, partly], runs[0, partly])
+        shown = np.isfinite(parts)
         weight[partly[shown]] = (parts / areas[row[partly], column[partly]])[shown]
 
     def groups(self) -> list[Group]:
@@ -1151,3 +1149,20 @@ def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: 
 def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
     """Which pixels of a window belong to one crater's region; see `covered`."""
     return covered(shapes, region, craters, crater, window) > 0.0
+
+
+def _meets_bends(outlines: Outlines, window: Window, around: Array) -> Array:
+    """Which shapes' boxes hold pixels around which areas are not smooth."""
+    from xcrater.polygons import MARGIN
+
+    rough = np.pad(np.isnan(around), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    west, east, south, north = outlines.bounds()
+
+    def index(at: Array, first: int, size: int, beyond: int) -> Array:
+        inside = np.floor(np.nan_to_num(at)) - first + MARGIN + beyond
+        return np.clip(inside, 0, size - 1).astype(np.int64)
+
+    left, right = index(west, window[2], rough.shape[1], -MARGIN), index(east, window[2], rough.shape[1], MARGIN + 1)
+    top, bottom = index(south, window[0], rough.shape[0], -MARGIN), index(north, window[0], rough.shape[0], MARGIN + 1)
+    met = rough[bottom, right] - rough[top, right] - rough[bottom, left] + rough[top, left] > 0
+    return np.asarray(met & np.isfinite(west))
