@@ -14,7 +14,7 @@ from affine import Affine
 
 from tests import exact_reference as ref
 from tests.test_everywhere import MAPS, Map, finer, lens_area, ring_area, table_of
-from xcrater import CraterDatabase
+from xcrater import CraterDatabase, parts
 from xcrater.areas import pixel_areas
 from xcrater.outlines import Frame
 from xcrater.parts import true_parts
@@ -46,8 +46,8 @@ def test_parts_are_all_of_a_region(name: str, lat: float, lon: float, degrees: f
     frame, craters, cdb = placed(on, lat, lon, degrees)
     for inner, outer in ((0.0, 1.0), (0.5, 1.0)):
         wanted = ring_area(on, cdb.lon[0], cdb.lat[0], inner * cdb.rad[0], outer * cdb.rad[0])
-        parts = all_parts(frame, frame.shape_of(craters, 0, inner, outer))
-        assert np.nansum(parts) == pytest.approx(wanted, rel=3e-8)
+        found = all_parts(frame, frame.shape_of(craters, 0, inner, outer))
+        assert np.nansum(found) == pytest.approx(wanted, rel=3e-8)
 
 
 @pytest.mark.parametrize("name", TORN)
@@ -56,19 +56,19 @@ def test_all_of_a_pixel_is_its_area(name: str) -> None:
     on = MAPS[name]
     frame, _, _ = placed(on, 10.0, 40.0, 3.0)
     body = shapely.box(-200, -90, 200, 90) if frame.kind == "normal" else shapely.box(-200, -200, 200, 200)
-    parts = all_parts(frame, body)
+    found = all_parts(frame, body)
     t, (rows, cols) = on.transform, on.shape
-    areas = np.broadcast_to(pixel_areas(frame.crs, (t.a, 0, t.c, 0, t.e, t.f), (0, rows, 0, cols)), parts.shape)
+    areas = np.broadcast_to(pixel_areas(frame.crs, (t.a, 0, t.c, 0, t.e, t.f), (0, rows, 0, cols)), found.shape)
     corners = frame.plane(*(axis.ravel().astype(float) for axis in np.indices((rows + 1, cols + 1))[::-1]))[0]
     seen = np.isfinite(corners).reshape(rows + 1, cols + 1)
     inside = seen[1:, 1:] & seen[1:, :-1] & seen[:-1, 1:] & seen[:-1, :-1]
     assert inside.sum() > 100
-    assert np.median(np.abs(parts[inside] / areas[inside] - 1)) < 1e-8
+    assert np.median(np.abs(found[inside] / areas[inside] - 1)) < 1e-8
     whole = {"Robinson": 1.0, "Mollweide": 1.0, "sinusoidal": 1.0, "orthographic": 0.5}.get(name.split(",")[0])
     if whole is not None:
         label = f"+proj=longlat +a={on.axes[0]} +b={on.axes[1]}"
         wanted = whole * 360 * pixel_areas(label, (1, 0, -180, 0, -1, 90), (0, 180, 0, 360)).sum()
-        assert np.nansum(parts) == pytest.approx(wanted, rel=1e-9)
+        assert np.nansum(found) == pytest.approx(wanted, rel=1e-9)
 
 
 @pytest.mark.parametrize("south_up", [False, True])
@@ -104,3 +104,11 @@ def test_nothing_where_the_map_shows_nothing() -> None:
                        np.array([0, frame.shape[0] // 2]))  # fmt: skip
     assert np.isnan(found).all()
     assert true_parts(frame, [], *(np.empty(0, np.int64) for _ in range(3))).size == 0
+
+
+def test_many_pixels_are_placed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, craters, _ = placed(MAPS["Robinson, sphere"], 38.5, 61.0, 9.0)
+    shape = frame.shape_of(craters, 0, 0.5, 1.0)
+    whole = all_parts(frame, shape)
+    monkeypatch.setattr(parts, "_AT_ONCE", 100)
+    np.testing.assert_allclose(all_parts(frame, shape), whole, rtol=1e-12)

@@ -102,9 +102,9 @@ def areas_around(crs: Any, transform: Transform, window: Window, margin: int) ->
     -------
     ndarray
         Areas in m². Of shape (1, 1) where all are the same, (rows + 2 margin, 1) where they depend on latitude alone,
-        else (rows + 2 margin, columns + 2 margin). NaN where they are anything but smooth, at the edge of the map
-        above all, and off it; past the poles, where latitude is linear in rows, they go on by the same formula,
-        growing negative.
+        else (rows + 2 margin, columns + 2 margin). NaN where they are anything but smooth (third differences above
+        3e-6 of them), at the edge of the map above all, and off it; past the poles, where latitude is linear in rows,
+        they go on by the same formula, growing negative.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
     margin += 2

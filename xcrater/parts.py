@@ -26,6 +26,7 @@ _STEPS = 4, 8, 16  # along a side: as few as tell the area as well as the most d
 _SAME, _CLOSE = 1e-7, 3e-5
 _MOST = 32
 _HALVINGS = 45
+_AT_ONCE = 2**13  # pixels
 _BACK = 2e-3  # radians; no pixel lacks so little of the plane's edge, but rounding may turn the way around
 _BESIDE = 1e-3  # degrees; how far from the edge of the plane a map may end and be taken to end at it
 
@@ -57,27 +58,29 @@ def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row:
     outline.
     """
     found = np.full(of.size, np.nan)
-    if not of.size:
-        return found
-    pixels, which = np.unique(np.stack([column, row]), axis=1, return_inverse=True)
-    outlines = _pixel_outlines(frame, pixels[0], pixels[1])[which.ravel()]
-    pieces = shapely.intersection(np.asarray(shapes, dtype=object)[of], outlines)
+    order = np.lexsort((row, column))
+    for some in np.split(order, np.arange(_AT_ONCE, of.size, _AT_ONCE)):
+        pixels, which = np.unique(np.stack([column[some], row[some]]), axis=1, return_inverse=True)
+        outlines = _pixel_outlines(frame, pixels[0], pixels[1])[which.ravel()]
+        pieces = shapely.intersection(np.asarray(shapes, dtype=object)[of[some]], outlines)
+        found[some] = _areas(frame, pieces)
+    return found
+
+
+def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
+    """True areas of geometries in the plane, NaN of those that have none."""
     parts, source = shapely.get_parts(pieces, return_index=True)
     solid = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
     parts, source = parts[solid], source[solid]
-    if not parts.size:
-        return found
     rings, part = shapely.get_rings(parts, return_index=True)
     hole = np.diff(part, prepend=-1) == 0
     at, ring = shapely.get_coordinates(rings, return_index=True)
     last = np.diff(ring, append=-1) != 0  # the first vertex again
     p, q = at[~last].T
-    ends = np.concatenate([[0], np.cumsum(np.bincount(ring) - 1)])
+    ends = np.concatenate([[0], np.cumsum(np.bincount(ring, minlength=rings.size) - 1)])
     areas = enclosed_areas(frame.crs, frame.from_plane, p, q, ends)
-    total = np.bincount(source[part], np.where(hole, -areas, areas), of.size)
-    some = np.bincount(source, minlength=of.size) > 0
-    found[some] = total[some]
-    return found
+    total = np.bincount(source[part], np.where(hole, -areas, areas), pieces.size)
+    return np.where(np.bincount(source, minlength=pieces.size) > 0, total, np.nan)
 
 
 def _pixel_outlines(frame: Frame, column: Ints, row: Ints) -> NDArray[Any]:

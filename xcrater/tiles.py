@@ -47,8 +47,8 @@ SECTOR_ROOM, PIXELS = 2**14, 2**18
 MOMENTS = 12
 """Slots of accumulators with areas and higher moments."""
 
-OUTLINED = 2**12
-"""Craters whose outlines are traced at once."""
+OUTLINED, SHAPES = 2**12, 2**10
+"""Craters whose outlines are traced at once, and regions that are kept at once as shapes in the plane."""
 
 
 @dataclass(frozen=True)
@@ -273,11 +273,13 @@ class Shapes:
         from xcrater import kernels
         from xcrater.polygons import MARGIN, polygon_scratch
 
+        bends = None if surface is None or surface[0].shape[1] == 1 else _bends(surface[0])
         for start in range(0, len(craters), OUTLINED):
             some = craters.take(np.arange(start, min(start + OUTLINED, len(craters))))
             outlines = self.outlines(some)
-            if surface is not None and surface[0].shape[1] > 1:
-                outlines = self.outlines(some, [_meets_bends(o, window, surface[0]) for o in outlines])
+            finely = [_meets(bends, window, o) for o in outlines] if bends is not None else []
+            if any(fine.any() for fine in finely):
+                outlines = self.outlines(some, finely)
             rooms = np.zeros((len(outlines[0]), 2), np.int64)
             for o in outlines:
                 kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
@@ -303,7 +305,7 @@ class Shapes:
                 if self.exact and shown.min(initial=1.0) < 1.0:  # of a row across a pole, what is on the body is all
                     part = shown[runs[0, :n] - window[0]]
                     weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
-                if surface is not None and surface[0].shape[1] > 1:
+                if surface is not None and bends is not None:
                     self._measure(some.take(np.arange(first, stop)), runs[:, :n], weight[:n], offset, window, surface)
                 yield Drawn(slice(start + first, start + stop), runs, weight, offset)
                 first = stop
@@ -329,10 +331,13 @@ class Shapes:
         order = order[stops[order] > begins[order]]
         of, which = np.unique(order[np.searchsorted(begins[order], partly, "right") - 1], return_inverse=True)
         assert self.frame is not None
-        shapes = [self.shape_of(craters, *divmod(k, offset.shape[1])) for k in of.tolist()]
-        parts = true_parts(self.frame, shapes, which, runs[1, partly], runs[0, partly])
-        shown = np.isfinite(parts)
-        weight[partly[shown]] = (parts / areas[row[partly], column[partly]])[shown]
+        for first in range(0, of.size, SHAPES):
+            shapes = [self.shape_of(craters, *divmod(k, offset.shape[1])) for k in of[first : first + SHAPES].tolist()]
+            some = np.flatnonzero((which >= first) & (which < first + SHAPES))
+            at = partly[some]
+            parts = true_parts(self.frame, shapes, which[some] - first, runs[1, at], runs[0, at])
+            shown = np.isfinite(parts)
+            weight[at[shown]] = (parts / areas[row[at], column[at]])[shown]
 
     def groups(self) -> list[Group]:
         """Regions whose discs are nested in one another: those of one number of vertices."""
@@ -1151,18 +1156,27 @@ def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, wind
     return covered(shapes, region, craters, crater, window) > 0.0
 
 
-def _meets_bends(outlines: Outlines, window: Window, around: Array) -> Array:
-    """Which shapes' boxes hold pixels around which areas are not smooth."""
+def _bends(around: Array) -> Array | None:
+    """Numbers of pixels before each row and column around which areas are not smooth; None where all are."""
+    rough = np.isnan(around)
+    if not rough.any():
+        return None
+    return (
+        np.pad(rough, ((1, 0), (1, 0))).astype(np.int32).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    )
+
+
+def _meets(bends: Array, window: Window, outlines: Outlines) -> Array:
+    """Which shapes' boxes hold such pixels, or have them beside them."""
     from xcrater.polygons import MARGIN
 
-    rough = np.pad(np.isnan(around), ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    west, east, south, north = outlines.bounds()
+    west, east, north, south = outlines.bounds()
 
     def index(at: Array, first: int, size: int, beyond: int) -> Array:
         inside = np.floor(np.nan_to_num(at)) - first + MARGIN + beyond
         return np.clip(inside, 0, size - 1).astype(np.int64)
 
-    left, right = index(west, window[2], rough.shape[1], -MARGIN), index(east, window[2], rough.shape[1], MARGIN + 1)
-    top, bottom = index(south, window[0], rough.shape[0], -MARGIN), index(north, window[0], rough.shape[0], MARGIN + 1)
-    met = rough[bottom, right] - rough[top, right] - rough[bottom, left] + rough[top, left] > 0
+    left, right = index(west, window[2], bends.shape[1], -MARGIN), index(east, window[2], bends.shape[1], MARGIN + 1)
+    top, bottom = index(north, window[0], bends.shape[0], -MARGIN), index(south, window[0], bends.shape[0], MARGIN + 1)
+    met = bends[bottom, right] - bends[top, right] - bends[bottom, left] + bends[top, left] > 0
     return np.asarray(met & np.isfinite(west))
