@@ -114,7 +114,8 @@ def areas_around(crs: Any, transform: Transform, window: Window, margin: int) ->
     bent = np.zeros(areas.shape, bool)
     if areas.shape[1] > 1:
         for axis in (0, 1):  # as good as parabolas from pixel to pixel?
-            off = np.abs(np.diff(areas, n=3, axis=axis)) > _BENT * np.abs(areas[:-3] if axis == 0 else areas[:, :-3])
+            most = _BENT * np.abs(areas[:-3] if axis == 0 else areas[:, :-3])
+            off = ~(np.abs(np.diff(areas, n=3, axis=axis)) <= most)
             met = np.moveaxis(bent, axis, 0)
             for first in (1, 2):
                 met[first : off.shape[axis] + first] |= np.moveaxis(off, axis, 0)
