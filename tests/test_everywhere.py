@@ -431,15 +431,13 @@ def finer(on: Map, by: int) -> Map:
 
 
 def shown_whole(on: Map, cdb: CraterDatabase, frame: Frame, placed: Craters) -> Array:
-    """Which craters' discs lie within the projection's domain and the raster.
-
-    Those less than half a body large, and farther than a degree from a rim that is seen edge-on.
-    """
+    """Which craters' discs lie within the projection's domain and the raster, of those less than half a body large."""
     u0, u1, v0, v1 = frame.outlines(placed, 0, 1).bounds()
     reach = np.degrees(cdb.rad / on.axes[0]) * 1.006 + 0.01
     (low, high), (rows, cols) = frame.limits, on.shape
     if frame.kind == "azimuthal":
-        distance = np.degrees([haversine(x, y, *on.centre) for x, y in zip(cdb.lon, cdb.lat)])
+        lat = frame.geodetic(np.array(cdb.lat))
+        distance = np.degrees([haversine(x, y, *on.centre) for x, y in zip(cdb.lon, lat)])
         inside = distance + reach < high
     else:
         inside = ((low <= -90) | (cdb.lat - reach > low)) & ((high >= 90) | (cdb.lat + reach < high))
