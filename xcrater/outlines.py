@@ -289,8 +289,8 @@ class Frame:
             Number of vertices of the polygon that stands for each bounding circle, edges straight in longitude and
             geodetic latitude; 0 draws the true circle, all points at one geodesic distance.
         finely : ndarray of bool, shape (n,), optional
-            Which craters' outlines are to keep to the true boundary within a ten-thousandth of a pixel, unless
-            columns are linear in longitude.
+            Which craters' outlines are to keep to the true boundary within a thousandth of a pixel, unless columns are
+            linear in longitude.
 
         Returns
         -------

@@ -157,8 +157,8 @@ def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools
     same, last = np.nonzero(ends)
     # Of each pixel as many begin as end; the first to end may belong to the last that began.
     shift = np.zeros(pixel.size, np.int64)
-    starts = np.flatnonzero(np.diff(pixel, prepend=-1))
-    for a, b in zip(starts.tolist(), [*starts[1:].tolist(), pixel.size], strict=True):
+    starts = [*np.flatnonzero(np.diff(pixel, prepend=-1)).tolist(), pixel.size]
+    for a, b in itertools.pairwise(starts):
         if last[a] < first[a]:
             last[a:b] = np.roll(last[a:b], -1)
             shift[b - 1] = on.shape[1]
@@ -177,7 +177,7 @@ def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools
     for k, line in zip(run.tolist(), np.moveaxis(traced, 1, 2), strict=True):
         lines[k].append(line[:, np.isfinite(line).all(axis=0)])
     out: list[Any] = []
-    for a, b in zip(starts.tolist(), [*starts[1:].tolist(), pixel.size], strict=True):
+    for a, b in itertools.pairwise(starts):
         runs = [np.concatenate(line, axis=1) if line else np.empty((2, 0)) for line in lines[a:b]]
         runs = [line for line in runs if line.shape[1] > 1]
         ring: list[Floats] = []

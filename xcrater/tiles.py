@@ -250,16 +250,17 @@ class Shapes:
                 room *= 4
             first = stop
 
-    def outlines(self, craters: Craters, finely: Sequence[Array] | None = None) -> list[Outlines]:
+    def outlines(self, craters: Craters, finely: Sequence[Array | None] = ()) -> list[Outlines]:
         """Outlines of every region, one shape per crater in each; some may be drawn more finely."""
         assert self.frame is not None
         table = self.table or (-1,) * len(self.outer)
-        finely = finely or [np.zeros(len(craters), bool)] * len(table)
         return [
             self.frame.outlines(craters, inner, outer, nvert, fine)
             if t < 0
             else self.frame.polygons(craters.polygons[t], fine)
-            for inner, outer, nvert, t, fine in zip(self.inner, self.outer, self.nvert, table, finely, strict=True)
+            for inner, outer, nvert, t, fine in zip(
+                self.inner, self.outer, self.nvert, table, finely or [None] * len(table), strict=True
+            )
         ]
 
     def shape_of(self, craters: Craters, i: int, k: int) -> Any:
@@ -1161,9 +1162,7 @@ def _bends(around: Array) -> Array | None:
     rough = np.isnan(around)
     if not rough.any():
         return None
-    return (
-        np.pad(rough, ((1, 0), (1, 0))).astype(np.int32).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
-    )
+    return np.pad(rough, ((1, 0), (1, 0))).cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
 
 
 def _meets(bends: Array, window: Window, outlines: Outlines) -> Array:
