@@ -186,7 +186,8 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     """Where the time of one thread goes: the parts of `run_xcrater` under a stopwatch."""
     import dask
 
-    from xcrater import graph, kernels, request, tiles
+    from xcrater import kernels
+    from xcrater.engine import graph, request, shapes
 
     parts = {}
 
@@ -204,8 +205,8 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
 
     watch(kernels, "accumulate", "spans and accumulate")
     watch(kernels, "summarise", "summarise squares")
-    watch(tiles.Leaf, "__call__", "leaf")
-    watch(tiles.Finish, "__call__", "merge and finalise")
+    watch(shapes.Leaf, "__call__", "leaf")
+    watch(shapes.Finish, "__call__", "merge and finalise")
     watch(graph, "reduce_tiles", "graph")
     watch(request, "make_plan", "plan")
     start = time.perf_counter()

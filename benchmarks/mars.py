@@ -20,9 +20,10 @@ import rioxarray  # noqa: F401
 import xarray as xr
 
 import xcrater
-from xcrater.graph import from_tiles
-from xcrater.grid import Grid
-from xcrater.plan import Craters, Tile
+from xcrater.engine.craters import Craters
+from xcrater.engine.graph import from_tiles
+from xcrater.engine.plan import Tile
+from xcrater.geometry.grid import Grid
 
 REGIONS = {"floor": (0.0, 1.0), "rim": (1.0, 1.5), "ejecta": (1.0, 3.0)}
 SIDE = 8192

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 
 from xcrater.options import get_option, set_options
-from xcrater.sample import sample_data
+from xcrater.raster.sample import sample_data
 
 hypothesis.settings.register_profile(
     "default", derandomize=True, deadline=None, max_examples=50, database=None, print_blob=True

@@ -8,8 +8,8 @@ import numpy as np
 import pyproj
 import pytest
 
-from xcrater.areas import pixel_areas
 from xcrater.errors import GridError
+from xcrater.geometry.areas import pixel_areas
 
 MOON = "+R=1737400"
 MARS = "+a=3396190 +b=3376200"

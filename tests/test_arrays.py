@@ -23,8 +23,8 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase
-from xcrater.arrays import AHEAD, CraterArrays
 from xcrater.errors import GridError, NoOverlapWarning, RegionError
+from xcrater.pixels.container import AHEAD, CraterArrays
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pyproj
 import pytest
 
-from xcrater.bodies import body_of_crs, ellipsoids, get_body, is_projected, same_body, to_geodetic
 from xcrater.errors import BodyError
+from xcrater.geometry.bodies import body_of_crs, ellipsoids, get_body, is_projected, same_body, to_geodetic
 
 # One point per quadrant, one near each pole, and the ends of two conventions of longitude.
 LON = np.array([10.0, 100.0, -10.0, -100.0, 190.0, 359.0, 0.0])

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xcrater import histograms
-from xcrater.counting import Counting
-from xcrater.tiles import Drawn, classify
+from xcrater.engine.region_set import Drawn
+from xcrater.kernels import histograms
+from xcrater.raster.values import classify
+from xcrater.statistics.quantiles.counting import Counting
 
 SIDE = histograms.SIDE
 

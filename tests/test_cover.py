@@ -19,10 +19,13 @@ from tests import exact_reference as exact
 from tests import reference as ref
 from tests import strategies as sts
 from tests.strategies import GridCase
-from xcrater import CraterDatabase, cover, kernels
-from xcrater.grid import Grid
-from xcrater.plan import Craters, Tile, make_plan, place
-from xcrater.tiles import Leaf, Shapes, Sums, _add_up, covered, merge
+from xcrater import CraterDatabase, kernels
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Tile, make_plan
+from xcrater.engine.region_set import Shapes, covered
+from xcrater.geometry.grid import Grid
+from xcrater.kernels import coverage
+from xcrater.statistics.accumulators import Leaf, Sums, _add_up, merge
 
 Array = NDArray[Any]
 
@@ -218,9 +221,9 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
     grid = grid_of(case).radians
     craters = craters_of(case, *disc)
     runs, weight = np.empty((3, 200), np.int64), np.empty(200)
-    scratch = cover.cover_scratch(window, grid, nvert)
+    scratch = coverage.cover_scratch(window, grid, nvert)
     at = (craters.u0[0], craters.lat[0], craters.radius[0])
-    n = cover.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
+    n = coverage.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
     found = np.zeros(case.shape)
     for row, start, stop, w in zip(*runs[:, :n].tolist(), weight[:n].tolist()):
         assert not found[row, start:stop].any()
@@ -228,7 +231,7 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
     np.testing.assert_allclose(found, expected(case, disc, (0.5, 1.0, nvert)), atol=SLACK)
     # Too little room is told, and not overrun
     few_runs, few_weight = np.full((3, 2), -7, np.int64), np.empty(2)
-    assert cover.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
+    assert coverage.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
     np.testing.assert_array_equal(few_runs, runs[:, :2])
 
 

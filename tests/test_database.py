@@ -15,7 +15,7 @@ import shapely
 from xcrater.database import CraterDatabase
 from xcrater.errors import BodyError, DroppedRowsWarning, RegionError, TableError
 from xcrater.options import set_options
-from xcrater.regions import Annulus, Circle
+from xcrater.table.regions import Annulus, Circle
 
 BODIES = [
     "callisto", "ceres", "dione", "enceladus", "europa", "ganymede", "iapetus", "mars", "mercury", "moon", "pluto",

@@ -21,10 +21,10 @@ from tests import reference as ref
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import GridCase, data_array
 from xcrater import CraterDatabase
+from xcrater.engine.craters import Craters
+from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, GridError
-from xcrater.outlines import Frame
-from xcrater.plan import Craters
-from xcrater.request import make_request
+from xcrater.geometry.outlines import Frame
 
 Array = NDArray[Any]
 

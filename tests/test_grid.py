@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 from affine import Affine
 
-from xcrater.bodies import get_body
 from xcrater.errors import BodyError, GridError
-from xcrater.grid import Grid, read_raster
+from xcrater.geometry.bodies import get_body
+from xcrater.geometry.grid import Grid
+from xcrater.raster.reading import read_raster
 
 MOON = "IAU_2015:30100"
 MOON_RADIUS = 1737400.0

@@ -18,9 +18,9 @@ from affine import Affine
 
 from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic
-from xcrater import io as module
 from xcrater.errors import BlocksWarning, GridError
-from xcrater.io import check_chunks
+from xcrater.raster import mosaic as module
+from xcrater.raster.mosaic import check_chunks
 
 TRANSFORM = Affine(0.1, 0, -180, 0, -0.1, 90)
 

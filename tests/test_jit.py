@@ -13,19 +13,21 @@ import pytest
 
 import xcrater
 from xcrater import kernels
-from xcrater.plan import Craters, Tile
-from xcrater.tiles import Leaf, Shapes, check_covered, check_kernels
+from xcrater.engine.craters import Craters
+from xcrater.engine.plan import Tile
+from xcrater.engine.region_set import Shapes
+from xcrater.statistics.accumulators import Leaf, check_covered, check_kernels
 
 ANSWER = """
 import numpy as np
-from xcrater.plan import Craters
-from xcrater.tiles import Shapes, region_mask
-from xcrater import _jit
+from xcrater.engine.craters import Craters
+from xcrater.engine.region_set import Shapes, region_mask
+from xcrater import kernels
 
 shapes = Shapes((0.5,), (1.0,), (0,), "center", (np.radians(90.0), np.radians(-1.0), 360.0))
 craters = Craters(np.arange(1), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
 mask = region_mask(shapes, 0, craters, 0, (0, 180, 0, 360))
-print(int(mask.sum()), _jit.cache_directory())
+print(int(mask.sum()), kernels.cache_directory())
 """
 
 
@@ -84,13 +86,13 @@ def test_the_directory_is_named_by_the_sources(tmp_path):
     """A kernel inlines functions of other files: a change in any of them must not find the old machine code."""
     package = Path(xcrater.__file__).parent
     names = set()
-    for change in (None, "spans.py", "kernels.py"):
+    for change in (None, "spans.py", "sums.py"):
         copy = tmp_path / str(change)
         shutil.copytree(package, copy / "xcrater")
         if change:
-            with open(copy / "xcrater" / change, "a") as file:
+            with open(copy / "xcrater" / "kernels" / change, "a") as file:
                 file.write("\n# changed\n")
-        script = "from xcrater import _jit; print(_jit.__file__, _jit.cache_directory())"
+        script = "from xcrater.kernels import compile; print(compile.__file__, compile.cache_directory())"
         out = subprocess.run(
             [sys.executable, "-c", script],
             capture_output=True, text=True, timeout=300, check=True, cwd=copy,

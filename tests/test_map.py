@@ -37,7 +37,7 @@ from tests.test_arrays import (
 from tests.test_everywhere import MAPS, table_of, telling_craters
 from xcrater import CraterDatabase
 from xcrater.errors import FunctionError, NoOverlapWarning
-from xcrater.mapping import WANTS
+from xcrater.pixels.functions import WANTS
 
 Array = NDArray[Any]
 

@@ -22,9 +22,9 @@ from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from tests.test_everywhere import MAPS, Oracle, telling_craters
 from xcrater import CraterDatabase
+from xcrater.engine.region_set import region_mask
+from xcrater.engine.request import make_request
 from xcrater.errors import NoOverlapWarning, RegionError, XcraterError
-from xcrater.request import make_request
-from xcrater.tiles import region_mask
 
 Array = NDArray[Any]
 

@@ -23,10 +23,11 @@ from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M
 from tests.test_everywhere import MAPS, oracle, telling_craters
 from tests.test_zonal import CRATERS, GLOBAL, database, raster, table, with_regions
-from xcrater import CraterDatabase, Exclude, neighbours, tiles
-from xcrater.aggregations import Aggregation
+from xcrater import CraterDatabase, Exclude
+from xcrater.engine import neighbours, region_set
+from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, RegionError, XcraterError
-from xcrater.request import make_request
+from xcrater.statistics.aggregations import Aggregation
 
 Array = NDArray[Any]
 COVERAGES = ("center", "all_touched", "exact")
@@ -37,7 +38,7 @@ def weights_of(da: xr.DataArray, cdb: CraterDatabase, region: str, **options: An
     request = make_request(da, cdb, region, **{"coverage": None, "nodata": None, **options})
     grid = request.raster.grid
     whole = (0, grid.shape[0], 0, grid.columns)
-    return [tiles.covered(request.shapes, 0, request.craters, i, whole) for i in range(len(cdb))]
+    return [region_set.covered(request.shapes, 0, request.craters, i, whole) for i in range(len(cdb))]
 
 
 def is_neighbour(cdb: CraterDatabase, i: int, others: CraterDatabase, j: int, exclude: Exclude) -> bool:
@@ -471,7 +472,7 @@ def test_tables_of_pandas_take_it_too() -> None:
 def test_regions_that_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     cdb = database(*CRATERS, (20.1, 30.2, 3.3))
     wanted = strategies.data_array(raster(), GLOBAL).craters.get_stats(cdb, "ejecta", "count median", exclude=1.0)
-    monkeypatch.setattr(tiles, "ROOM", 2)
+    monkeypatch.setattr(region_set, "ROOM", 2)
     found = strategies.data_array(raster(), GLOBAL).craters.get_stats(cdb, "ejecta", "count median", exclude=1.0)
     xr.testing.assert_identical(found, wanted)
 

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from tests.helpers import CountingScheduler
-from xcrater import CraterDatabase, graph, set_options, tutorial
+from xcrater import CraterDatabase, set_options, tutorial
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters
+from xcrater.engine.plan import Tile
 from xcrater.errors import StatisticError
-from xcrater.order import Coding, Found, Order, Table, Targets, Wanted, share
-from xcrater.plan import Craters, Tile
+from xcrater.statistics.quantiles.order import Coding, Found, Order, Table, Targets, Wanted, share
 
 Array = NDArray[Any]
 

@@ -20,10 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import reference as ref
-from xcrater.bodies import get_body, to_geodetic
+from xcrater.engine.craters import Craters
 from xcrater.errors import GridError
-from xcrater.outlines import SAGITTA, Frame, Outlines, PolygonTable, linear_frame, make_frame
-from xcrater.plan import Craters
+from xcrater.geometry.bodies import get_body, to_geodetic
+from xcrater.geometry.outlines import SAGITTA, Frame, Outlines, PolygonTable, linear_frame, make_frame
 
 CRATERS = int(os.environ.get("XCRATER_CRATERS", "12"))
 SPHERE = "+R=1737400"

@@ -1,4 +1,4 @@
-"""`xcrater.parts`: what regions have of single pixels, in the plane where maps are neither torn nor folded."""
+"""What regions have of single pixels, in the plane where maps are neither torn nor folded."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from affine import Affine
 
 from tests import exact_reference as ref
 from tests.test_everywhere import MAPS, Map, finer, lens_area, ring_area, table_of
-from xcrater import CraterDatabase, parts
-from xcrater.areas import pixel_areas
-from xcrater.outlines import Frame
-from xcrater.parts import true_parts
-from xcrater.plan import Craters
-from xcrater.request import make_request
+from xcrater import CraterDatabase
+from xcrater.engine.craters import Craters
+from xcrater.engine.request import make_request
+from xcrater.geometry import pixel_parts
+from xcrater.geometry.areas import pixel_areas
+from xcrater.geometry.outlines import Frame
+from xcrater.geometry.pixel_parts import true_parts
 
 TORN = ["Robinson, sphere", "Robinson, oblate", "Lambert conic, sphere", "Mollweide, sphere", "sinusoidal, oblate",
         "orthographic, sphere", "azimuthal equidistant, oblate", "Lambert azimuthal, sphere"]  # fmt: skip
@@ -110,5 +111,5 @@ def test_many_pixels_are_placed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     frame, craters, _ = placed(MAPS["Robinson, sphere"], 38.5, 61.0, 9.0)
     shape = frame.shape_of(craters, 0, 0.5, 1.0)
     whole = all_parts(frame, shape)
-    monkeypatch.setattr(parts, "_AT_ONCE", 100)
+    monkeypatch.setattr(pixel_parts, "_AT_ONCE", 100)
     np.testing.assert_allclose(all_parts(frame, shape), whole, rtol=1e-12)

@@ -25,8 +25,8 @@ from tests import reference as ref
 from tests import strategies
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, open_mosaic
-from xcrater.bodies import get_body
 from xcrater.errors import NoOverlapWarning, TableError
+from xcrater.geometry.bodies import get_body
 
 Array = NDArray[Any]
 Sample = Callable[[str], Path]

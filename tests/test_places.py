@@ -6,10 +6,10 @@ import pytest
 import rioxarray  # noqa: F401
 import xarray as xr
 
-from xcrater import places
-from xcrater.bodies import get_body
-from xcrater.grid import read_raster
-from xcrater.plan import place
+from xcrater.engine.craters import place
+from xcrater.geometry import places
+from xcrater.geometry.bodies import get_body
+from xcrater.raster.reading import read_raster
 
 pytestmark = pytest.mark.nojit
 

@@ -16,8 +16,9 @@ from tests import reference as ref
 from tests import strategies
 from tests.strategies import GridCase
 from tests.test_outlines import OBLATE, SPHERE, frame_of
-from xcrater.grid import Grid
-from xcrater.plan import Craters, Plan, disc_boxes, make_plan, outline_boxes, place
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Plan, disc_boxes, make_plan, outline_boxes
+from xcrater.geometry.grid import Grid
 
 GRIDS = strategies.grids(max_pixels=2000, overhang=True)
 

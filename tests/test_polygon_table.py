@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import MultiPolygon, Point, Polygon, box
 
-from xcrater.bodies import get_body, to_geodetic
 from xcrater.errors import BodyError, RegionError
-from xcrater.polygon_table import SAGITTA, PolygonTable, make_polygon_table
+from xcrater.geometry.bodies import get_body, to_geodetic
+from xcrater.geometry.polygon_table import SAGITTA, PolygonTable, make_polygon_table
 
 pytestmark = pytest.mark.nojit
 

@@ -18,8 +18,16 @@ from shapely.geometry.base import BaseGeometry
 
 from tests import reference as ref
 from tests.reference import PixelWindow
-from xcrater.polygons import DUST, ONE, polygon_bound, polygon_runs, polygon_scratch, polygon_sums, polygons_bound
-from xcrater.spans import CENTER, EXACT, TOUCHED
+from xcrater.kernels.polygon_spans import (
+    DUST,
+    ONE,
+    polygon_bound,
+    polygon_runs,
+    polygon_scratch,
+    polygon_sums,
+    polygons_bound,
+)
+from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
 
 Floats = NDArray[np.float64]
 Rings = Sequence[Floats]

@@ -20,10 +20,12 @@ from tests import reference as ref
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
-from xcrater import CraterDatabase, places, set_options, tiles
+from xcrater import CraterDatabase, set_options
+from xcrater.engine import region_set
+from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, RegionError, StatisticError, XcraterError
-from xcrater.regions import Annulus, Sector
-from xcrater.request import make_request
+from xcrater.geometry import places
+from xcrater.table.regions import Annulus, Sector
 
 GLOBAL = GridCase(Affine(3, 0, -180, 0, -3, 90), (60, 120))
 WESTWARD = GridCase(Affine(-3, 0, 180, 0, 3, -90), (60, 120))
@@ -132,7 +134,7 @@ def test_sectors_on_any_projection_are_those_of_geodesic_azimuths(name: str, cov
         geodetic = np.degrees(np.arctan(np.tan(np.radians(cdb.lat.iloc[i])) * (a / b) ** 2))
         _, azimuth = seen(pyproj.Geod(a=a, b=b), (cdb.lon.iloc[i], geodetic), *pixels)
         for k in range(2):
-            ring = tiles.region_mask(request.shapes, k, request.craters, i, (0, shape[0], 0, shape[1]))
+            ring = region_set.region_mask(request.shapes, k, request.craters, i, (0, shape[0], 0, shape[1]))
             for s in range(3):
                 mask = ring & (azimuths[s] <= azimuth) & (azimuth < azimuths[s + 1])
                 assert found["count"].values[i, k, s] == mask.sum()
@@ -194,15 +196,15 @@ def test_pixels_are_in_the_sector_of_their_azimuth_and_the_centre_looks_north() 
     request = make_request(da, cdb, sectors, coverage="center", nodata=None)
     lon, lat = places.lonlat(request.raster.grid, *np.meshgrid(np.arange(12) + 0.5, np.arange(12) + 0.5))
     for i in range(2):
-        masks = [tiles.region_mask(request.shapes, k, request.craters, i, (0, 12, 0, 12)) for k in range(8)]
+        masks = [region_set.region_mask(request.shapes, k, request.craters, i, (0, 12, 0, 12)) for k in range(8)]
         distance, azimuth = places.seen_from(request.raster.grid, request.craters.take(np.array([i])), lon, lat)
         assert (np.sum(masks, axis=0) == (distance <= 2)).all()
         off = np.abs(np.mod(azimuth + 1, 45) - 1) > TIE
         for k, mask in enumerate(masks):
             assert (mask[off] == ((azimuth // 45 == k) & (distance <= 2))[off]).all()
-    assert tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[5, 6]  # the centre
-    assert tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[4, 6]  # due north of it
-    assert tiles.region_mask(request.shapes, 4, request.craters, 0, (0, 12, 0, 12))[6, 6]  # due south
+    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[5, 6]  # the centre
+    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[4, 6]  # due north of it
+    assert region_set.region_mask(request.shapes, 4, request.craters, 0, (0, 12, 0, 12))[6, 6]  # due south
 
 
 @pytest.mark.nojit
@@ -228,7 +230,7 @@ def test_the_centre_looks_north_on_an_ellipsoid_too() -> None:
     da = strategies.data_array(np.zeros(case.shape, "u1"), case, "+proj=longlat +a=3396190 +b=3376200")
     cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [4.5], "radius": [2e5]}), "mars")
     request = make_request(da, cdb, {"north": Sector(0, 1, None, 0, 10)}, coverage="center", nodata=None)
-    mask = tiles.region_mask(request.shapes, 0, request.craters, 0, (0, 9, 0, 9))
+    mask = region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 9, 0, 9))
     assert np.argwhere(mask).tolist() == [[5, 4], [6, 4], [7, 4], [8, 4]]
 
 
@@ -238,9 +240,9 @@ def test_numbers_of_compass_points_grow_with_azimuth() -> None:
 
     azimuth = np.sort(np.append(np.random.default_rng(0).uniform(0, 360, 200), [0, 90, 180, 270, 360 - 1e-14]))
     numbers = [kernels.compass(np.sin(np.radians(a)), np.cos(np.radians(a))) for a in azimuth]
-    np.testing.assert_allclose(numbers, tiles.compass(azimuth), rtol=0, atol=1e-15)
-    assert (np.diff(tiles.compass(azimuth)) > 0).all()
-    assert tiles.compass(np.array([0.0, 90.0, 180.0, 270.0, 360.0])).tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(numbers, region_set.compass(azimuth), rtol=0, atol=1e-15)
+    assert (np.diff(region_set.compass(azimuth)) > 0).all()
+    assert region_set.compass(np.array([0.0, 90.0, 180.0, 270.0, 360.0])).tolist() == [0, 1, 2, 3, 4]
     assert kernels.compass(-1e-300, 1.0) < 4.0
 
 
@@ -253,7 +255,7 @@ def test_mixed_regions_and_sectors_are_each_drawn_right() -> None:
         "west": Sector(0.5, 2, None, 180, 360),
         "inside": Annulus(0, 0.5, None),
     }
-    from xcrater import zonal
+    from xcrater.statistics import zonal
 
     together = zonal.get_stats(da, cdb, regions, "count sum")
     for name, region in regions.items():

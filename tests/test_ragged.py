@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.test_arrays import CHUNKS, CRATERS, GLOBAL, assert_same, database, numbered
-from xcrater.blocks import Blocks
-from xcrater.ragged import Ragged, lay_out
+from xcrater.pixels.blocks import Blocks
+from xcrater.pixels.ragged import Ragged, lay_out
 
 pytestmark = pytest.mark.nojit
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import rasterio
 
-from xcrater import sample as module
-from xcrater.sample import SampleData, sample_data
+from xcrater.raster import sample as module
+from xcrater.raster.sample import SampleData, sample_data
 
 MOON_SHA256 = "c8e535dcd694df08c24f453ff6807e22d641bcb1c925d73de67471217aea62fa"
 UNREACHABLE = (

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tests import reference as ref
 from tests import strategies
 from tests.strategies import Cap, GridCase
-from xcrater.grid import Grid, Window
-from xcrater.plan import place
-from xcrater.spans import node_scratch, region_spans, region_windows, scratch
-from xcrater.tiles import MODES, Shapes, region_mask
+from xcrater.engine.craters import place
+from xcrater.engine.region_set import MODES, Shapes, region_mask
+from xcrater.geometry.grid import Grid, Window
+from xcrater.kernels.spans import node_scratch, region_spans, region_windows, span_scratch
 
 Mask = NDArray[np.bool_]
 Spans = list[tuple[int, int, int]]
@@ -51,7 +51,7 @@ def spans_of(
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
     at = (crater.u0[0], crater.lat[0], crater.radius[0])
     mode = MODES[coverage]
-    buffers = scratch(window, grid.radians, nvert, mode)
+    buffers = span_scratch(window, grid.radians, nvert, mode)
     n = region_spans(*at, inner, outer, nvert, mode, grid.radians, window, buffers)
     return [tuple(span) for span in buffers[-1][:3, :n].T.tolist()]
 

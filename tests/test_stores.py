@@ -23,8 +23,8 @@ import xcrater
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.test_arrays import CHUNKS, CRATERS, EAST, GLOBAL, PARTIAL, assert_same, database, numbered, with_regions
-from xcrater import stores
 from xcrater.errors import StoreError
+from xcrater.pixels import store
 
 zarr = pytest.importorskip("zarr")
 
@@ -123,7 +123,7 @@ def test_part_of_a_table_and_stored_arrays_themselves_can_be_stored(tmp_path):
 
 
 def test_an_element_reads_its_own_chunks(tmp_path, monkeypatch):
-    monkeypatch.setattr("xcrater.stores.CHUNK", 64)
+    monkeypatch.setattr("xcrater.pixels.store.CHUNK", 64)
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
     arrays.to_zarr(tmp_path / "a")
@@ -192,14 +192,14 @@ def fifty() -> Any:
 
 def be_killed(path: str) -> None:
     """Store fifty craters, and die in the fourth batch."""
-    whole, times = stores._append, iter(range(3))
+    whole, times = store._append, iter(range(3))
 
     def append(*args: Any) -> None:
         whole(*args)
         if next(times, None) is None:
             os._exit(3)
 
-    stores._append = append
+    store._append = append
     fifty().to_zarr(path, batch=5)
 
 

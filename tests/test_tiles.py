@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from xcrater import kernels
-from xcrater.aggregations import Aggregation, parse
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Plan, make_plan
+from xcrater.engine.region_set import Shapes, region_mask
 from xcrater.errors import GridError
-from xcrater.grid import Grid
-from xcrater.order import Coding, Order, share
-from xcrater.plan import Craters, Plan, make_plan, place
-from xcrater.spans import CENTER, scratch
-from xcrater.tiles import Finish, Leaf, Partial, Shapes, _add_up, merge, region_mask
-from xcrater.vectors import LANES
+from xcrater.geometry.grid import Grid
+from xcrater.kernels.lanes import LANES
+from xcrater.kernels.spans import CENTER, span_scratch
+from xcrater.statistics.accumulators import Leaf, Partial, _add_up, merge
+from xcrater.statistics.aggregations import Aggregation, parse
+from xcrater.statistics.finish import Finish
+from xcrater.statistics.quantiles.order import Coding, Order, share
 
 Array = NDArray[Any]
 
@@ -426,7 +429,7 @@ def test_waves_equal_numpys() -> None:
 def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> None:
     grid = grid_of()
     window = (0, 12, 0, 24)
-    buffers = scratch(window, grid.radians, 0, CENTER)
+    buffers = span_scratch(window, grid.radians, 0, CENTER)
     lon, lat, radius, depth, rim, extent = 170.0, 60.0, 35.0, 3.0, 0.5, 2.0
     crater = place(grid, np.array([lon]), np.array([lat]), np.array([radius]))
     out = np.full(SHAPE, 10.0)

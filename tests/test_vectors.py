@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xcrater.vectors import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
+from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 
 DTYPES = ("u1", "i2", "u2", "i4", "i8", "f4", "f8")
 ROWS = 12

@@ -21,8 +21,8 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options
-from xcrater.aggregations import Aggregation
 from xcrater.errors import BodyError, GridError, NoOverlapWarning, RegionError, StatisticError, XcraterError
+from xcrater.statistics.aggregations import Aggregation
 
 Array = NDArray[Any]
 

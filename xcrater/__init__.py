@@ -7,11 +7,11 @@ table and its regions, `open_mosaic` for opening rasters, `sample_data` for file
 from xcrater import tutorial
 from xcrater.accessor import CratersAccessor
 from xcrater.database import CraterDatabase
-from xcrater.io import open_mosaic
-from xcrater.neighbours import Exclude
+from xcrater.engine.neighbours import Exclude
 from xcrater.options import set_options
-from xcrater.sample import sample_data
-from xcrater.stores import open_arrays
+from xcrater.pixels.store import open_arrays
+from xcrater.raster.mosaic import open_mosaic
+from xcrater.raster.sample import sample_data
 
 __version__ = "0.1.0"
 

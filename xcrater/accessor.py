@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from xcrater import arrays, chips, mapping, masks, morphometry, profiles, zonal
-from xcrater.aggregations import Aggregation
-from xcrater.arrays import CraterArrays
 from xcrater.database import CraterDatabase
-from xcrater.neighbours import Exclude
+from xcrater.engine.neighbours import Exclude
+from xcrater.pixels import chips, container, functions, masks
+from xcrater.pixels.container import CraterArrays
+from xcrater.statistics import depths, profiles, zonal
+from xcrater.statistics.aggregations import Aggregation
 
 
 @xr.register_dataarray_accessor("craters")
@@ -152,7 +153,7 @@ class CratersAccessor:
         -------
         CraterArrays
             ``arrays["rim"].iloc[0]`` is a dask array of one `numpy.ma.MaskedArray` over the region's bounding
-            box; nothing is read until it is computed. ``arrays.compute()`` reads every tile once.
+            box; nothing is read until it is computed. ``container.compute()`` reads every tile once.
 
         Raises
         ------
@@ -169,7 +170,7 @@ class CratersAccessor:
         >>> dem.craters.get_arrays(cdb, "rim")["rim"].iloc[0].compute().shape
         (20, 22)
         """
-        return arrays.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
+        return container.get_arrays(self._da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
 
     def radial_profile(
         self,
@@ -543,7 +544,7 @@ class CratersAccessor:
         >>> round(found["depth"].item() / 1000, 1), round(found["rim_count"].item())
         (18.1, 89)
         """
-        return morphometry.depths(
+        return depths.depths(
             self._da,
             cdb,
             rim=rim,
@@ -650,7 +651,7 @@ class CratersAccessor:
         >>> fits["ends"].dims, bool(fits["slope"].values[0] < 0)
         (('crater', 'ends_output'), True)
         """
-        return mapping.map_pixels(
+        return functions.map_pixels(
             self._da,
             cdb,
             region,

@@ -12,21 +12,23 @@ import pandas as pd
 import rasterio
 import xarray as xr
 
-from xcrater import arrays, graph, zonal
-from xcrater.aggregations import Aggregation
+from xcrater.engine import graph
+from xcrater.engine.neighbours import Exclude
 from xcrater.errors import GridError
-from xcrater.io import open_mosaic
-from xcrater.neighbours import Exclude
+from xcrater.pixels import container
+from xcrater.raster.mosaic import open_mosaic
+from xcrater.statistics import zonal
+from xcrater.statistics.aggregations import Aggregation
 
 if TYPE_CHECKING:
-    from xcrater.database import CraterDatabase
+    from xcrater.table.crater_table import CraterTable
 
 RasterLike: TypeAlias = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
 Nodata: TypeAlias = float | int | None
 
 
 def stats_frame(
-    cdb: CraterDatabase,
+    cdb: CraterTable,
     rasters: RasterLike | Mapping[str, RasterLike] | Iterable[RasterLike],
     regions: str | Iterable[str],
     *,
@@ -68,7 +70,7 @@ def stats_frame(
 
 
 def arrays_frame(
-    cdb: CraterDatabase,
+    cdb: CraterTable,
     rasters: RasterLike | Mapping[str, RasterLike] | Iterable[RasterLike],
     regions: str | Iterable[str],
     *,
@@ -80,7 +82,7 @@ def arrays_frame(
     """The table with a column of masked arrays for every raster and region; see `CraterDatabase.get_arrays`."""
     named, missing, regions = _prepare(rasters, nodata, regions)
     lazy = [
-        arrays.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
+        container.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
         for name, da in named.items()
     ]
     results = graph.compute(*(a.lazy() for a in lazy), workers=n_jobs)
@@ -91,7 +93,7 @@ def arrays_frame(
     return _beside(cdb, columns)
 
 
-def _beside(cdb: CraterDatabase, columns: Mapping[str, Any]) -> pd.DataFrame:
+def _beside(cdb: CraterTable, columns: Mapping[str, Any]) -> pd.DataFrame:
     """The table with columns added, which are not copied."""
     table = cdb.data[cdb.orig_cols]
     if table.columns.intersection(list(columns)).empty:

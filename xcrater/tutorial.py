@@ -12,11 +12,13 @@ import xarray as xr
 from numpy.typing import NDArray
 from rasterio import Affine
 
-from xcrater import graph
-from xcrater.bodies import get_body
+from xcrater import kernels
 from xcrater.database import CraterDatabase
-from xcrater.grid import Grid
-from xcrater.plan import Craters, Tile, make_plan, place
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Tile, make_plan
+from xcrater.geometry.bodies import get_body
+from xcrater.geometry.grid import Grid
 
 DEPTH_TO_DIAMETER = 0.2
 """Rim to floor, of fresh simple craters (Pike 1977)."""
@@ -184,8 +186,6 @@ def crater_mean(inner: float, outer: float, radius: float, body: str = "moon") -
     >>> round(crater_mean(0, 1, 1000.0), 3)
     -128.0
     """
-    from xcrater.kernels import crater_height
-
     angle = radius / get_body(body).radius
     node, weight = np.polynomial.legendre.leggauss(64)
     total = area = 0.0
@@ -193,7 +193,7 @@ def crater_mean(inner: float, outer: float, radius: float, body: str = "moon") -
     for a, b in itertools.pairwise(edges):
         for r, w in zip((a + b) / 2 + (b - a) / 2 * node, weight * (b - a) / 2, strict=True):
             ring = w * np.sin(r * angle)
-            total += ring * crater_height(r, *_shape(radius), EXTENT)
+            total += ring * kernels.crater_height(r, *_shape(radius), EXTENT)
             area += ring
     return float(total / area)
 
@@ -214,9 +214,6 @@ class _Terrain:
     dtype: str
 
     def __call__(self, tile: Tile) -> NDArray[Any]:
-        from xcrater import kernels
-        from xcrater.spans import scratch
-
         row_start, row_stop, col_start, col_stop = tile.window
         grid = self.grid
         lat = np.radians(grid.lat_origin + grid.lat_step * (np.arange(row_start, row_stop) + 0.5))
@@ -225,7 +222,7 @@ class _Terrain:
         kernels.plane_waves(lon, lat, self._waves(), out)
         craters: Craters = tile.craters
         depth, rim = _shape(craters.radius * self.body_radius)
-        buffers = scratch(tile.window, grid.radians, 0, False)
+        buffers = kernels.span_scratch(tile.window, grid.radians, 0, False)
         kernels.stamp_craters(
             craters.u0, craters.lat, craters.radius, depth, rim, EXTENT, grid.radians, tile.window, buffers, out
         )

@@ -1,0 +1,1 @@
+"""Plots and representations for people."""

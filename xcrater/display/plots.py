@@ -1,0 +1,103 @@
+"""Figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xcrater._optional import require
+from xcrater.geometry.small_circles import disc_nodes
+from xcrater.pixels.container import get_arrays
+from xcrater.table.regions import Polygons
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from xcrater.table.crater_table import CraterTable
+
+
+def roi_panels(
+    da: xr.DataArray, cdb: CraterTable, regions: Sequence[str], craters: Sequence[int], *, bins: int = 40
+) -> Figure:
+    """Draw a few craters: above, the raster around each with its regions' outlines; below, their histograms.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster, two-dimensional.
+    cdb : CraterDatabase
+        The table.
+    regions : sequence of str
+        Names of its regions; the widest sets the view.
+    craters : sequence of int
+        Positions of craters in the table.
+    bins : int
+        Of the histograms.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Ready to be saved.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    """
+    figures = require("matplotlib.figure", extra="plot")
+    arrays = get_arrays(da, cdb, regions)
+    widest = max(regions, key=lambda name: getattr(cdb.region(name), "outer", 0.0))
+    figure = figures.Figure(figsize=(3.1 * len(craters), 5.6), layout="constrained", dpi=150)
+    axes = figure.subplots(2, len(craters), squeeze=False, gridspec_kw={"height_ratios": (1.4, 1.0)})
+    units = da.attrs.get("units", "pixel value")
+    for column, crater in enumerate(craters):
+        above, below = axes[:, column]
+        view = arrays[widest].iloc[crater].compute()
+        west, east, first, last = arrays.extent(widest, crater)
+        pixels = np.ma.masked_array(view.data, np.isnan(view.data) if view.dtype.kind == "f" else False)
+        above.imshow(pixels, cmap="gray", extent=(west, east, last, first), aspect="auto")
+        above.set_box_aspect((abs(first - last)) / (abs(east - west) * np.cos(np.radians(cdb.lat.iloc[crater]))))
+        above.set_title(_title(cdb, crater), fontsize=9)
+        above.tick_params(labelsize=7)
+        values = {name: arrays[name].iloc[crater].compute().compressed() for name in regions}
+        edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
+        for n, (name, pixels) in enumerate(values.items()):
+            _outline(above, cdb, name, crater, (west + east) / 2, f"C{n}")
+            below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
+        if len(regions) > 1:
+            below.set_yscale("log")  # a floor has a hundredth of the ejecta's pixels
+        below.set_xlabel(units, fontsize=8)
+        below.tick_params(labelsize=7)
+        below.legend(fontsize=7)
+    axes[0, 0].set_ylabel("latitude (°)", fontsize=8)
+    axes[1, 0].set_ylabel("pixels", fontsize=8)
+    return figure
+
+
+def _title(cdb: CraterTable, crater: int) -> str:
+    lat, lon, diameter = cdb.lat.iloc[crater], cdb.lon.iloc[crater], 2 * cdb.rad.iloc[crater] / 1000
+    return f"{abs(lat):.1f}°{'SN'[int(lat >= 0)]} {abs(lon):.1f}°{'WE'[int(lon >= 0)]}, {diameter:.4g} km"
+
+
+def _outline(axes: Any, cdb: CraterTable, name: str, crater: int, near: float, color: str) -> None:
+    """Draw a region's circles in longitudes that run on from the crater's, next to the view's middle."""
+    region = cdb.region(name)
+    if isinstance(region, Polygons):
+        one = region.of(cdb.data).take(np.array([crater]))
+        turn = 360.0 * np.round((near - one.lon.mean()) / 360.0) if one.lon.size else 0.0
+        for begin, end in pairwise(one.ring):
+            ring = np.append(np.arange(begin, end), begin)
+            axes.plot(one.lon[ring] + turn, one.lat[ring], color=color, lw=1.2)
+        return
+    lon = cdb.lon.iloc[crater]
+    lon += 360.0 * round((near - lon) / 360.0)
+    angle = float(np.degrees(cdb.rad.iloc[crater] / cdb.body_radius))
+    for bound in (region.inner, region.outer):
+        if 0 < bound * angle < 180:
+            lat, half = disc_nodes([cdb.lat.iloc[crater]], [bound * angle], region.nvert or 360)
+            x = np.concatenate([lon + half[0], lon - half[0][::-1]])
+            axes.plot(x, np.concatenate([lat[0], lat[0][::-1]]), color=color, lw=1.2)

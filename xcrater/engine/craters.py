@@ -1,0 +1,152 @@
+"""Craters on a grid, and the discs that are left out of their regions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.geometry.grid import Grid, Window
+from xcrater.geometry.polygon_table import PolygonTable, gather
+from xcrater.table.crater_table import CraterTable
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Craters:
+    """Craters placed on a grid.
+
+    Parameters
+    ----------
+    row : ndarray of int32, shape (n,)
+        Position in the table.
+    u0 : ndarray, shape (n,)
+        Column coordinate of the crater's meridian, within one turn of the grid's first column; on a grid without
+        closed form the east longitude, degrees.
+    lat : ndarray, shape (n,)
+        Planetocentric latitude of the centre, radians.
+    radius : ndarray, shape (n,)
+        Angular radius, radians: metres by the body's radius.
+    polygons : tuple of PolygonTable
+        Regions of one's own, each with one shape per crater.
+    near : Neighbours or None
+        Discs to leave out of each crater's regions, where there are any.
+    """
+
+    row: NDArray[np.int32]
+    u0: Floats
+    lat: Floats
+    radius: Floats
+    polygons: tuple[PolygonTable, ...] = ()
+    near: Neighbours | None = None
+
+    def __len__(self) -> int:
+        return self.row.size
+
+    def take(self, index: NDArray[np.integer] | slice) -> Craters:
+        """The craters at some positions of this table."""
+        polygons = tuple(table.take(index) for table in self.polygons)
+        near = None if self.near is None else self.near.take(index)
+        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], polygons, near)
+
+    def on(self, window: Window, period: float) -> Craters:
+        """The craters without neighbours that do not reach a window of the grid."""
+        return self if self.near is None else replace(self, near=self.near.on(window, period))
+
+
+def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any]) -> Craters:
+    """Put a crater table on a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where.
+    lon, lat, angle : ndarray, shape (n,)
+        Longitude and latitude of the centres and angular radii, degrees.
+    """
+    return Craters(
+        row=np.arange(lon.size, dtype=np.int32),
+        u0=np.mod((lon - grid.lon_origin) / grid.lon_step, 360.0 / abs(grid.lon_step)),
+        lat=np.radians(lat),
+        radius=np.radians(angle),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Discs that are cut out of the regions of some craters.
+
+    Parameters
+    ----------
+    offset : ndarray of int64, shape (craters + 1,)
+        Where each crater's discs begin in `member`.
+    member : ndarray of int32
+        Positions in `discs`, crater by crater and ascending within one.
+    discs : Craters
+        The discs, each of one radius; none that no crater has.
+    bounds : ndarray of int32, shape (discs, 4)
+        First and last row and column that each may meet; columns from within a turn of the grid's first.
+    """
+
+    offset: Ints
+    member: NDArray[np.int32]
+    discs: Craters
+    bounds: NDArray[np.int32]
+
+    def take(self, index: NDArray[np.integer] | slice) -> Neighbours | None:
+        """Those of the craters at some positions; None where there are none."""
+        chosen = np.arange(self.offset.size - 1)[index] if isinstance(index, slice) else index
+        at, offset = gather(self.offset, chosen)
+        return self._of(offset, self.member[at])
+
+    def on(self, window: Window, period: float) -> Neighbours | None:
+        """Those whose discs may reach a window of the grid; None where none does."""
+        reaches = meets(tuple(self.bounds.T), window, period)
+        if reaches.all():
+            return self
+        kept = reaches[self.member]
+        return self._of(np.append(0, np.cumsum(kept))[self.offset], self.member[kept])
+
+    def _of(self, offset: Ints, member: NDArray[np.int32]) -> Neighbours | None:
+        used: NDArray[np.integer]
+        if not member.size:
+            return None
+        if 16 * member.size < len(self.discs):
+            used = np.unique(member)
+            number = np.searchsorted(used, member)
+        else:
+            present = np.zeros(len(self.discs), bool)
+            present[member] = True
+            used = np.flatnonzero(present)
+            number = np.cumsum(present)[member] - 1
+        if used.size == len(self.discs):
+            return replace(self, offset=offset, member=member)
+        return Neighbours(offset, number.astype(np.int32), self.discs.take(used), self.bounds[used])
+
+
+def meets(bounds: Sequence[NDArray[Any]], window: Window, period: float) -> Flags:
+    """Whether boxes, or copies of them a turn away, meet a window; those of no region do not."""
+    top, bottom, west, east = bounds
+    met = (bottom > window[0]) & (top < window[1])
+    width = window[3] - window[2]
+    if not math.isfinite(period):
+        return np.asarray(met & (east > window[2]) & (west < window[3]))
+    after = np.mod(west - window[2], period)
+    return np.asarray(met & ((after < width) | (after + (east - west) > period)))
+
+
+def on_grid(grid: Grid, cdb: CraterTable) -> Craters:
+    """Put a table on a grid."""
+    return place(
+        grid,
+        cdb.lon.to_numpy(float),
+        cdb.lat.to_numpy(float),
+        np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
+    )

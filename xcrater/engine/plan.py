@@ -1,0 +1,214 @@
+"""Which craters meet which tile of a raster: plain arrays, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.engine.craters import Craters
+from xcrater.geometry.grid import Grid, Window
+from xcrater.geometry.outlines import Outlines
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Boxes = tuple[Floats, Floats, Floats, Floats]
+"""First and last row coordinate, first and last column coordinate of every crater's region; NaN for no region."""
+
+
+FAN_IN = 16
+"""How many partial results merge into one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One raster chunk and the craters whose regions may reach it.
+
+    Parameters
+    ----------
+    index : tuple of int
+        Chunk number along rows and columns.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) on the whole grid; columns past one turn of longitude left out.
+    craters : Craters
+        In table order.
+    share : object
+        How tiles share them, where order statistics are asked for.
+    """
+
+    index: tuple[int, int]
+    window: Window
+    craters: Craters
+    share: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The tiles that any region touches, in row-major order.
+
+    Parameters
+    ----------
+    grid : Grid
+        The raster's grid with its chunk edges.
+    craters : Craters
+        The whole table.
+    tile : ndarray of int64, shape (t,)
+        Number of each touched tile, ``row_chunk * column_chunks + column_chunk``, ascending.
+    offset : ndarray of int64, shape (t + 1,)
+        Where each tile's craters begin in `member`.
+    member : ndarray of int32
+        Crater rows, tile by tile, ascending within a tile.
+    """
+
+    grid: Grid
+    craters: Craters
+    tile: Ints
+    offset: Ints
+    member: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return self.tile.size
+
+    def __iter__(self) -> Iterator[Tile]:
+        rows, cols = self.grid.row_edges, self.grid.col_edges
+        across = len(cols) - 1
+        for n, tile in enumerate(self.tile.tolist()):
+            i, j = divmod(tile, across)
+            window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns))
+            craters = self.craters.take(self.member[self.offset[n] : self.offset[n + 1]])
+            yield Tile((i, j), window, craters.on(window, self.grid.period))
+
+
+def extents(grid: Grid, craters: Craters, outer: float) -> tuple[Floats, Floats, Floats]:
+    """Bounds of every crater's disc on the grid: first and last row coordinate, half-width in columns.
+
+    A disc that holds a pole has half a turn as its half-width. The widest parallel of a cap that holds none
+    has ``sin h = sin rho / cos lat`` (the right spherical triangle of pole, centre and point of tangency).
+    """
+    rho = np.minimum(outer * craters.radius, np.pi)
+    north, south = craters.lat + rho, craters.lat - rho
+    # A disc that ends at a pole to the last digit may be rounded to either side of it later on.
+    polar = (north > np.pi / 2 - 1e-9) | (south < 1e-9 - np.pi / 2)
+    whole = rho >= np.pi
+    north = np.where(whole | (north > np.pi / 2), np.pi / 2, north)
+    south = np.where(whole | (south < -np.pi / 2), -np.pi / 2, south)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = np.arcsin(np.minimum(1.0, np.sin(rho) / np.cos(craters.lat)))
+    half = np.where(polar, np.pi, half) * grid.period / (2 * np.pi)
+    a = (np.degrees(north) - grid.lat_origin) / grid.lat_step
+    b = (np.degrees(south) - grid.lat_origin) / grid.lat_step
+    return np.minimum(a, b), np.maximum(a, b), half
+
+
+def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Boxes:
+    """Pixel bounds of every crater's disc, too large rather than too small.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where.
+    craters : Craters
+        The table, placed on the grid.
+    outer : float
+        The disc's radius, in crater radii.
+    nvert : int
+        Number of vertices of the polygon that stands for the disc; 0 for the true circle. On a grid with a
+        closed form the box holds both.
+    """
+    if grid.frame is not None:
+        return grid.frame.boxes(craters, outer, nvert)
+    top, bottom, half = extents(grid, craters, outer)
+    return top, bottom, craters.u0 - half, craters.u0 + half
+
+
+def outline_boxes(outlines: Outlines) -> Boxes:
+    """Pixel bounds of shapes that are drawn already, such as a user's polygons.
+
+    Parameters
+    ----------
+    outlines : Outlines
+        One shape per crater.
+    """
+    west, east, top, bottom = outlines.bounds()
+    return top, bottom, west, east
+
+
+def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> Plan:
+    """Cut a crater table by tile.
+
+    Parameters
+    ----------
+    grid : Grid
+        The raster's grid with its chunk edges.
+    craters : Craters
+        The table, placed on the grid.
+    boxes : float or sequence of Boxes
+        Pixel bounds of every crater's regions, one of `disc_boxes` or `outline_boxes` for each kind of region. A
+        number is the radius in crater radii of the largest disc, a true circle if the grid has no closed form.
+
+    Notes
+    -----
+    A crater is listed with every tile that one of its boxes meets, a box taken a hair too large so that rounding
+    never decides which tile counts a pixel.
+    """
+    if isinstance(boxes, int | float):
+        boxes = [disc_boxes(grid, craters, boxes)]
+    row_chunk, col_chunk = (np.repeat(np.arange(len(e) - 1), np.diff(e)) for e in (grid.row_edges, grid.col_edges))
+    found = [_tiles_of(grid, box, row_chunk, col_chunk) for box in boxes]
+    tile, member = (
+        (np.concatenate([np.empty(0, np.int64), *parts]) for parts in zip(*found, strict=True))
+        if found
+        else 2 * (np.empty(0, np.int64),)
+    )
+    order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
+    tile, member = tile[order], member[order]
+    # Of numbers of 16 bits, a stable sort takes numpy one pass.
+    number = tile.astype(np.uint16 if (len(grid.row_edges) - 1) * (len(grid.col_edges) - 1) <= 2**16 else np.int64)
+    order = np.argsort(number, kind="stable")
+    tile, member = tile[order], member[order]
+    # Two turns, or two boxes, of one crater may meet the same tile.
+    again = np.zeros(tile.size, bool)
+    again[1:] = (tile[1:] == tile[:-1]) & (member[1:] == member[:-1])
+    tile, member = tile[~again], member[~again]
+    first = np.flatnonzero(np.append(True, tile[1:] != tile[:-1])[: tile.size])
+    return Plan(grid, craters, tile[first], np.append(first, tile.size), member.astype(np.int32))
+
+
+def _tiles_of(grid: Grid, boxes: Boxes, row_chunk: Ints, col_chunk: Ints) -> tuple[Ints, Ints]:
+    """Tile numbers and crater rows of all tiles that boxes meet."""
+    height, width, period = grid.shape[0], grid.columns, grid.period
+    top, bottom, west, east = boxes
+    shown = np.isfinite(top)
+    if not shown.all():
+        top, bottom, west, east = (np.where(shown, at, 0.0) for at in boxes)
+    row_start = np.clip(np.floor(top - 1e-6), 0, height).astype(np.int64)
+    row_stop = np.clip(np.ceil(bottom + 1e-6), 0, height).astype(np.int64)
+    across = len(grid.col_edges) - 1
+    i_start = row_chunk[np.minimum(row_start, height - 1)]
+    deep = np.where(row_stop > row_start, row_chunk[row_stop - 1] + 1 - i_start, 0)
+
+    polar = east - west >= period * (1 - 1e-12)
+    turns = [0]
+    if np.isfinite(period) and west.size:
+        first, last = (-1.0 - float(east.max())) / period, (width + 1.0 - float(west.min())) / period
+        turns = list(range(min(0, int(np.ceil(first))), max(0, int(np.floor(last))) + 1))
+    tiles, members = [], []
+    for k in turns:
+        shift = k * period if k else 0.0
+        left, right = west + shift, east + shift
+        shown = np.flatnonzero((deep > 0) & np.where(polar, k == 0, (left < width + 1.0) & (right > -1.0)))
+        whole = polar[shown]
+        col_start = np.where(whole, 0, np.clip(np.floor(left[shown] - 1e-6), 0, width)).astype(np.int64)
+        col_stop = np.where(whole, width, np.clip(np.ceil(right[shown] + 1e-6), 0, width)).astype(np.int64)
+        j_start = col_chunk[np.minimum(col_start, width - 1)]
+        wide = np.where(col_stop > col_start, col_chunk[col_stop - 1] + 1 - j_start, 0)
+        hits = deep[shown] * wide
+        member = np.repeat(np.arange(shown.size), hits)
+        nth = np.arange(member.size) - np.repeat(np.cumsum(hits) - hits, hits)
+        down, right_by = np.divmod(nth, wide[member])
+        tiles.append((i_start[shown[member]] + down) * across + j_start[member] + right_by)
+        members.append(shown[member])
+    return np.concatenate(tiles), np.concatenate(members)

@@ -1,0 +1,216 @@
+"""What every operation starts from: a raster, a table and regions of it, checked and put together."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater.engine.craters import Craters, on_grid
+from xcrater.engine.neighbours import Exclude, check_exclude, find_neighbours
+from xcrater.engine.plan import Boxes, Plan, disc_boxes, make_plan, outline_boxes
+from xcrater.engine.region_set import Shapes
+from xcrater.errors import NoOverlapWarning, RegionError
+from xcrater.geometry.bodies import get_body
+from xcrater.options import check_coverage, get_option
+from xcrater.raster.mosaic import check_chunks
+from xcrater.raster.reading import Raster, read_raster
+from xcrater.table.regions import Annulus, Polygons, Region, Sector
+
+if TYPE_CHECKING:
+    from xcrater.pixels.store import Store
+    from xcrater.table.crater_table import CraterTable
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """Regions of a crater table laid over a raster.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster, rows and columns last.
+    raster : Raster
+        How it lies on the body.
+    names : list of str
+        The regions.
+    shapes : Shapes
+        Their bounds.
+    craters : Craters
+        The table on the grid.
+    table : CraterDatabase
+        The table.
+    store : Store or None
+        Where its pixels are kept, cut already; then `da` has none.
+    """
+
+    da: xr.DataArray
+    raster: Raster
+    names: list[str]
+    shapes: Shapes
+    craters: Craters
+    table: CraterTable
+    store: Store | None = None
+
+    def with_data(self, da: xr.DataArray) -> Request:
+        """The same request of the same pixels in other chunks along extra dimensions."""
+        return replace(self, da=da)
+
+    def of(self, regions: Sequence[int]) -> Request:
+        """The same request of some of the regions."""
+        return replace(self, names=[self.names[k] for k in regions], shapes=self.shapes.of(regions))
+
+    def take(self, index: NDArray[np.integer]) -> Request:
+        """The same request of some of the craters, which keep their rows of the table."""
+        return replace(self, craters=self.craters.take(index))
+
+    @cached_property
+    def boxes(self) -> list[Boxes]:
+        """Pixel bounds of every crater's regions, for each kind of them."""
+        grid, shapes = self.raster.grid, self.shapes
+        boxes = []
+        for nvert in dict.fromkeys(shapes.nvert) if not grid.closed else (0,):
+            outer = max(o for o, n in zip(shapes.outer, shapes.nvert, strict=True) if grid.closed or n == nvert)
+            if outer > 0.0:
+                boxes.append(disc_boxes(grid, self.craters, outer, nvert))
+        if shapes.frame is not None:
+            boxes += [outline_boxes(shapes.frame.polygons(table)) for table in self.craters.polygons]
+        return boxes
+
+    def pixels(self) -> NDArray[np.float64]:
+        """At most so many pixels each crater's largest region has, shape (craters,)."""
+        height, width = self.raster.grid.shape
+        most = np.zeros(len(self.craters))
+        for top, bottom, west, east in self.boxes:
+            size = np.minimum(bottom - top + 2, height) * np.minimum(east - west + 2, width)
+            most = np.fmax(most, size)
+        return most
+
+    def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
+        """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
+        if self.store is not None:
+            return self.store.plan(self)
+        plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
+        if warn and not len(plan):
+            warnings.warn(
+                f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
+                "Check that the raster's longitudes and latitudes are those of the table",
+                NoOverlapWarning,
+                stacklevel=users_level(),
+            )
+        return plan
+
+    def image_coordinates(self) -> dict[str, xr.Variable]:
+        """Coordinates along the raster's extra dimensions, and those that have none."""
+        of = set(self.raster.extra_dims)
+        found = {str(name): c.variable for name, c in self.da.coords.items() if set(c.dims) <= of}
+        found.pop("spatial_ref", None)
+        return found
+
+    def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]] | tuple[str, np.ndarray]]:
+        """Coordinates along the crater dimension."""
+        table, row = self.table, self.craters.row
+        lat, lon, radius = (of.to_numpy()[row] for of in (table.lat, table.lon, table.rad))
+        return {
+            "crater": ("crater", table.data.index.to_numpy()[row]),
+            "lat": (
+                "crater",
+                lat,
+                {"units": "degrees_north", "long_name": "planetocentric latitude"},
+            ),
+            "lon": ("crater", lon, {"units": "degrees_east", "long_name": "longitude"}),
+            "radius": ("crater", radius, {"units": "m", "long_name": "crater radius"}),
+        }
+
+
+def make_request(
+    da: xr.DataArray,
+    cdb: CraterTable,
+    regions: str | Iterable[str] | Mapping[str, Region],
+    *,
+    coverage: str | None,
+    nodata: float | int | None,
+    exclude: Exclude | float | None = None,
+) -> Request:
+    """Check a raster, a table and region names, and put them on one grid.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster.
+    cdb : CraterDatabase
+        The table.
+    regions : str, iterable of str or mapping of str to Region
+        Names of its regions; or regions that the table need not have, by their names.
+    coverage : {"all_touched", "center", "exact"} or None
+        Which pixels belong to a region; None takes the option.
+    nodata : number or None
+        Stored number that stands for no value, instead of the raster's own.
+    exclude : Exclude, number or None
+        Pixels near to other craters, to be left out of the regions.
+
+    Raises
+    ------
+    GridError, BodyError, RegionError
+        Something does not fit.
+    """
+    exclude = check_exclude(exclude, cdb)
+    names = [regions] if isinstance(regions, str) else list(regions)
+    if not names:
+        raise RegionError(f"received no region; the table has {_listed(cdb)}")
+    for name in names:
+        if names.count(name) > 1:
+            raise RegionError(f"the region {name!r} is asked for twice; name it once")
+    declared = list(regions.values()) if isinstance(regions, Mapping) else [cdb.region(name) for name in names]
+    coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
+    raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
+    da = da.transpose(..., raster.y_dim, raster.x_dim)
+    check_chunks(da, users_level() + 1)
+    grid = raster.grid
+    polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
+    discs = [region if isinstance(region, Annulus) else None for region in declared]
+    sector = tuple((float(d.start), float(d.stop)) if isinstance(d, Sector) else None for d in discs)
+    numbers = itertools.count()
+    request = Request(
+        da=da,
+        raster=raster,
+        names=names,
+        shapes=Shapes(
+            inner=tuple(float(d.inner) if d else 0.0 for d in discs),
+            outer=tuple(float(d.outer) if d else 0.0 for d in discs),
+            nvert=tuple(int(d.nvert or 0) if d else 0 for d in discs),
+            coverage=coverage,
+            grid=grid.radians,
+            table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
+            closed=grid.closed,
+            frame=grid.to_frame(),
+            sector=sector if any(sector) else (),
+        ),
+        craters=replace(on_grid(grid, cdb), polygons=tuple(polygons)),
+        table=cdb,
+    )
+    if exclude is None:
+        return request
+    near = find_neighbours(grid, cdb, request.craters, request.boxes, exclude)
+    return replace(request, craters=replace(request.craters, near=near))
+
+
+def users_level() -> int:
+    """Stack level, as `warnings.warn` counts it for its caller, of the first frame outside of this package."""
+    package, level = __name__.partition(".")[0], 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _listed(cdb: CraterTable) -> str:
+    return ", ".join(map(repr, cdb.regions)) or 'none yet: cdb.add_annuli("rim", 1, 1.5)'

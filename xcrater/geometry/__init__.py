@@ -1,0 +1,1 @@
+"""Bodies, grids and projections: where regions and pixels lie."""

@@ -1,0 +1,27 @@
+"""What geometry needs to know of craters."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Caps(Protocol):
+    """Spherical caps placed on a grid, such as craters."""
+
+    @property
+    def u0(self) -> NDArray[np.float64]:
+        """Column coordinate of the centre's meridian; on a grid without closed form the east longitude, degrees."""
+
+    @property
+    def lat(self) -> NDArray[np.float64]:
+        """Planetocentric latitude of the centre, radians."""
+
+    @property
+    def radius(self) -> NDArray[np.float64]:
+        """Angular radius, radians."""
+
+    def take(self, index: NDArray[np.integer]) -> Caps:
+        """The caps at some positions."""

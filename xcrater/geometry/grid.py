@@ -1,0 +1,89 @@
+"""Grid: how a raster's rows and columns lie on the body. The only module that asks rioxarray."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from xcrater.geometry.outlines import Frame, linear_frame
+
+Window = tuple[int, int, int, int]
+"""(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster grid on a body.
+
+    Where columns are equally spaced in longitude and rows in latitude, on a sphere, regions have a closed form.
+    Any other grid has a `frame`, which draws their outlines.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    lon_origin, lon_step : float
+        East longitude of the first column's outer edge, and per column; degrees. The step is negative where
+        columns run west. On a grid without closed form 0 and 1, so that craters are placed by longitude.
+    lat_origin, lat_step : float
+        Latitude of the first row's outer edge, and per row; degrees. The step is positive on south-up grids.
+        On a grid without closed form 0 and 1.
+    row_edges, col_edges : tuple of int
+        Where chunks begin and end, from 0 to the shape.
+    frame : Frame or None
+        How pixels lie on the body, for a grid without closed form.
+    """
+
+    shape: tuple[int, int]
+    lon_origin: float
+    lon_step: float
+    lat_origin: float
+    lat_step: float
+    row_edges: tuple[int, ...]
+    col_edges: tuple[int, ...]
+    frame: Frame | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether regions have a closed form."""
+        return self.frame is None
+
+    @property
+    def period(self) -> float:
+        """Columns per turn of longitude; infinite where columns do not repeat."""
+        return 360.0 / abs(self.lon_step) if self.frame is None else self.frame.period
+
+    @property
+    def columns(self) -> int:
+        """Columns that count: those of one turn of longitude, where the grid goes on and shows places again."""
+        return self.shape[1] if self.shape[1] < self.period + 0.5 else round(self.period)
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the last column that counts is the first one's western neighbour."""
+        return abs(self.period - self.columns) < 0.5 and round(self.period) == self.columns
+
+    def to_frame(self) -> Frame:
+        """The frame that draws outlines on this grid; one with a closed form has one, too."""
+        if self.frame is not None:
+            return self.frame
+        return linear_frame((self.lon_origin, self.lon_step, self.lat_origin, self.lat_step), self.shape)
+
+    @property
+    def radians(self) -> tuple[float, float, float]:
+        """What kernels need: latitude origin and step in radians, columns per turn."""
+        return float(np.radians(self.lat_origin)), float(np.radians(self.lat_step)), self.period
+
+    def tiles(self, windows: Iterable[Window]) -> Iterator[tuple[tuple[int, int], Window]]:
+        """The chunks that any of some windows meets, in row-major order: chunk numbers and window."""
+        rows, cols = np.asarray(self.row_edges), np.asarray(self.col_edges)
+        met = set()
+        for row_start, row_stop, col_start, col_stop in windows:
+            down = range(np.searchsorted(rows, row_start, "right") - 1, np.searchsorted(rows, row_stop, "left"))
+            across = range(np.searchsorted(cols, col_start, "right") - 1, np.searchsorted(cols, col_stop, "left"))
+            met |= set(itertools.product(down, across))
+        for i, j in sorted(met):
+            yield (i, j), (self.row_edges[i], self.row_edges[i + 1], self.col_edges[j], self.col_edges[j + 1])

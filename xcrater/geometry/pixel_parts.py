@@ -1,0 +1,240 @@
+"""True areas of what regions have of single pixels, where areas on the map are anything but smooth.
+
+Maps are torn and folded at their edges, and bend where tables of numbers do. The plane in which regions are cut, of
+longitude and latitude or of distance and azimuth (see `outlines`), does none of it, and edges of maps are
+straight lines or circles there. Pixels are brought there instead of regions being brought onto the map.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from xcrater.geometry.areas import enclosed_areas
+from xcrater.geometry.outlines import Frame, valid
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_STEPS = 4, 8, 16  # along a side: as few as tell the area as well as the most do, and keep so close to the side
+_SAME, _CLOSE = 1e-7, 3e-5
+_MOST = 32
+_HALVINGS = 45
+_AT_ONCE = 2**13  # pixels
+_BACK = 2e-3  # radians; no pixel lacks so little of the plane's edge, but rounding may turn the way around
+_BESIDE = 1e-3  # degrees; how far from the edge of the plane a map may end and be taken to end at it
+
+
+def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row: Ints) -> Floats:
+    """True area of what a shape has of a pixel.
+
+    Parameters
+    ----------
+    frame : Frame
+        Of kind "normal" or "azimuthal".
+    shapes : sequence of shapely geometries
+        In the frame's plane, see `Frame.shape_of`.
+    of : ndarray of int64, shape (n,)
+        Which shape.
+    column, row : ndarray of int64, shape (n,)
+        Which pixel.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Areas in m²; NaN where a shape has nothing of a pixel, or the edge of the map there is not that of the plane.
+
+    Notes
+    -----
+    Sides of pixels are curves in the plane. They are traced by points that are the denser the closer they are to
+    where a side ends, as maps fold like a square root; every other point is moved outward by a third of its distance
+    from the chord, Simpson's rule for the area. Where the map ends within a pixel, the edge of the plane closes its
+    outline.
+    """
+    found = np.full(of.size, np.nan)
+    order = np.lexsort((row, column))
+    for some in np.split(order, np.arange(_AT_ONCE, of.size, _AT_ONCE)):
+        pixels, which = np.unique(np.stack([column[some], row[some]]), axis=1, return_inverse=True)
+        outlines = _pixel_outlines(frame, pixels[0], pixels[1])[which.ravel()]
+        pieces = shapely.intersection(np.asarray(shapes, dtype=object)[of[some]], outlines)
+        found[some] = _areas(frame, pieces)
+    return found
+
+
+def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
+    """True areas of geometries in the plane, NaN of those that have none."""
+    parts, source = shapely.get_parts(pieces, return_index=True)
+    solid = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
+    parts, source = parts[solid], source[solid]
+    rings, part = shapely.get_rings(parts, return_index=True)
+    hole = np.diff(part, prepend=-1) == 0
+    at, ring = shapely.get_coordinates(rings, return_index=True)
+    last = np.diff(ring, append=-1) != 0  # the first vertex again
+    p, q = at[~last].T
+    ends = np.concatenate([[0], np.cumsum(np.bincount(ring, minlength=rings.size) - 1)])
+    areas = enclosed_areas(frame.crs, frame.from_plane, p, q, ends)
+    total = np.bincount(source[part], np.where(hole, -areas, areas), pieces.size)
+    return np.where(np.bincount(source, minlength=pieces.size) > 0, total, np.nan)
+
+
+def _pixel_outlines(frame: Frame, column: Ints, row: Ints) -> NDArray[Any]:
+    """Polygons in the plane of what the map shows of pixels; None where its edge is not that of the plane."""
+    tried = _STEPS[-1]
+    p, q = _side(frame, column[:, None], row[:, None], np.arange(4 * tried) / tried)
+    on = np.isfinite(p)
+    joined = on & np.roll(on, -1, axis=1)
+    if frame.kind == "normal":
+        joined &= ~(np.abs(np.roll(p, -1, axis=1) - p) > 180.0)
+    polygons = np.full(column.size, None, dtype=object)
+    whole = np.flatnonzero(joined.all(axis=1))
+    outlines, areas, bent = [], [], []
+    for steps in _STEPS:
+        line = np.stack([p[whole, :: tried // steps], q[whole, :: tried // steps]])
+        line = np.append(line, line[..., :1], axis=2)
+        outlines.append(shapely.polygons(_swollen(line)))
+        areas.append(shapely.area(outlines[-1]))
+        (to_p, to_q), (over_p, over_q) = np.diff(line[..., ::2], axis=2), line[..., 1::2] - line[..., :-1:2]
+        bent.append(np.abs(to_p * over_q - to_q * over_p).sum(axis=1) / 2)
+    # The most are enough where half as many are nearly as good
+    off = np.abs(np.array([areas[0], areas[1], areas[2] + (areas[1] - areas[2]) / 16.0]) - areas[-1])
+    same = (off <= _SAME * areas[-1]) & (np.array(bent) <= _CLOSE * areas[-1])
+    fewest = same.argmax(axis=0)
+    told = same.any(axis=0)
+    polygons[whole[told]] = np.stack(outlines)[fewest, np.arange(whole.size)][told]
+    whole = whole[~told]
+    if whole.size:
+        corner = np.broadcast_to(np.arange(4.0), (whole.size, 4))
+        outline = _traced(frame, column[whole, None], row[whole, None], corner, corner + 1.0)[:, :, :-1]
+        outline = outline.reshape(whole.size, -1, 2)
+        good = np.isfinite(outline).all(axis=(1, 2))
+        polygons[whole[good]] = shapely.polygons(outline[good])
+    across = np.flatnonzero(on.any(axis=1) & ~joined.all(axis=1))
+    if across.size:
+        polygons[across] = _at_the_edge(frame, column[across], row[across], on[across], joined[across])
+    crossed = np.flatnonzero(~shapely.is_valid(polygons) & ~shapely.is_missing(polygons))
+    polygons[crossed] = [valid(polygon) for polygon in polygons[crossed]]
+    return polygons
+
+
+def _swollen(line: Floats) -> Floats:
+    """Lines of shape (2, ..., an odd number of points), every other one moved outward; of shape (..., points, 2)."""
+    line[..., 1::2] += (line[..., 1::2] - (line[..., :-1:2] + line[..., 2::2]) / 2) / 3
+    return np.moveaxis(line, 0, -1)
+
+
+def _side(frame: Frame, column: Any, row: Any, t: Any) -> tuple[Floats, Floats]:
+    """Points of the plane on sides of pixels, NaN off the map.
+
+    A side to each unit of t, from a corner on, counter-clockwise on the body.
+    """
+    t = np.mod(t if frame.hand > 0 else -t, 4.0)
+    side, share = np.divmod(t, 1.0)
+    across = np.choose(side.astype(np.int64), [share, 1.0, 1.0 - share, 0.0])
+    down = np.choose(side.astype(np.int64), [0.0, share, 1.0, 1.0 - share])
+    u, v = np.broadcast_arrays(column + across, row + down)
+    p, q = frame.plane(u.ravel(), v.ravel())
+    return p.reshape(u.shape), q.reshape(u.shape)
+
+
+def _traced(frame: Frame, column: Any, row: Any, start: Floats, stop: Floats) -> Floats:
+    """Points along stretches of sides, of shape (..., points, 2), the denser the closer to the ends."""
+    t = start[..., None] + (stop - start)[..., None] * np.sin(np.pi / 2 * np.arange(_MOST + 1) / _MOST) ** 2
+    t[..., -1] = stop
+    return _swollen(np.stack(_side(frame, column[..., None], row[..., None], t)))
+
+
+def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools) -> list[Any]:
+    """Polygons of pixels that are not wholly on the map, or that it is torn in."""
+    step = 1.0 / max(_STEPS)
+    begins, ends = on & ~np.roll(joined, 1, axis=1), on & ~joined
+    pixel, first = np.nonzero(begins)
+    same, last = np.nonzero(ends)
+    # Of each pixel as many begin as end; the first to end may belong to the last that began.
+    shift = np.zeros(pixel.size, np.int64)
+    starts = [*np.flatnonzero(np.diff(pixel, prepend=-1)).tolist(), pixel.size]
+    for a, b in itertools.pairwise(starts):
+        if last[a] < first[a]:
+            last[a:b] = np.roll(last[a:b], -1)
+            shift[b - 1] = on.shape[1]
+    assert (pixel == same).all()
+    where = column[pixel], row[pixel]
+    start = _last_on(frame, *where, first * step, -step)
+    stop = _last_on(frame, *where, (last + shift) * step, step)
+    pieces: list[tuple[int, float, float]] = []
+    for k, (a, b) in enumerate(zip(start.tolist(), stop.tolist(), strict=True)):
+        breaks = [a, *np.arange(np.floor(a) + 1.0, np.ceil(b)).tolist(), b]
+        pieces += [(k, low, high) for low, high in itertools.pairwise(breaks) if high > low]
+    run = np.array([k for k, _, _ in pieces], dtype=np.int64)
+    low, high = (np.array([piece[k] for piece in pieces]) for k in (1, 2))
+    traced = _traced(frame, column[pixel[run]], row[pixel[run]], low, high)
+    lines: list[list[Floats]] = [[] for _ in range(pixel.size)]
+    for k, line in zip(run.tolist(), np.moveaxis(traced, 1, 2), strict=True):
+        lines[k].append(line[:, np.isfinite(line).all(axis=0)])
+    out: list[Any] = []
+    for a, b in itertools.pairwise(starts):
+        runs = [np.concatenate(line, axis=1) if line else np.empty((2, 0)) for line in lines[a:b]]
+        runs = [line for line in runs if line.shape[1] > 1]
+        ring: list[Floats] = []
+        for line, after in zip(runs, runs[1:] + runs[:1], strict=True):
+            gap = _edge_of_plane(frame, line[:, -1], after[:, 0])
+            ring += [line, gap] if gap is not None else [np.full((2, 1), np.nan)]
+        vertices = np.concatenate([np.empty((2, 0)), *ring], axis=1)
+        usable = vertices.shape[1] > 3 and bool(np.isfinite(vertices).all())
+        out.append(shapely.Polygon(vertices.T) if usable else None)
+    return out
+
+
+def _last_on(frame: Frame, column: Ints, row: Ints, at: Any, step: float) -> Floats:
+    """How far along a side the map goes on, from places on it."""
+    low, high = np.zeros(at.size), np.full(at.size, step)
+    before, _ = _side(frame, column, row, at)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        p, _ = _side(frame, column, row, at + middle)
+        with np.errstate(invalid="ignore"):
+            on = np.isfinite(p) & ((np.abs(p - before) <= 180.0) | (frame.kind == "azimuthal"))
+        low, high, before = np.where(on, middle, low), np.where(on, high, middle), np.where(on, p, before)
+    return at + low
+
+
+def _edge_of_plane(frame: Frame, end: Floats, begin: Floats) -> Floats | None:
+    """Points of the plane's edge, counter-clockwise, from where a line ends to where the next begins; shape (2, n).
+
+    None where they do not lie there.
+    """
+    if frame.kind == "azimuthal":
+        turn = np.mod(np.arctan2(begin[1], begin[0]) - np.arctan2(end[1], end[0]), 2 * np.pi)
+        if turn > 2 * np.pi - _BACK:
+            return np.empty((2, 0))
+        share = np.arange(2 * _MOST + 1) / (2 * _MOST)
+        radius = np.hypot(*end) + share * (np.hypot(*begin) - np.hypot(*end))
+        radius[1::2] *= 1.0 + (1.0 - np.cos(turn / (2 * _MOST))) / 3.0  # Simpson's rule, as above
+        angle = np.arctan2(end[1], end[0]) + share * turn
+        return np.stack([radius * np.cos(angle), radius * np.sin(angle)])[:, 1:-1]
+    places = []
+    for p, q in (end, begin):
+        # Along the edge from the south-eastern corner: east, north, west and south
+        away = np.array([180.0 - p, 90.0 - q, 180.0 + p, 90.0 + q])
+        way = np.array([90.0 + q, 360.0 - p, 630.0 - q, 900.0 + p])
+        nearest = int(away.argmin())
+        if away[nearest] > _BESIDE:
+            return None
+        places.append(way[nearest])
+    way = np.mod(places[1] - places[0], 1080.0)
+    if way > 1080.0 - np.degrees(_BACK):
+        return np.empty((2, 0))
+    corners = np.array([180.0, 540.0, 720.0, 1080.0, 1260.0, 1620.0, 1800.0])
+    passed = corners[(corners > places[0]) & (corners < places[0] + way)]
+    line = np.concatenate([[places[0]], passed, [places[0] + way]])
+    edge = np.array([0.0, 180.0, 540.0, 720.0, 1080.0])
+    turned = np.mod(line, 1080.0)
+    return np.stack([
+        np.interp(turned, edge, [180.0, 180.0, -180.0, -180.0, 180.0]),
+        np.interp(turned, edge, [-90.0, 90.0, 90.0, -90.0, -90.0]),
+    ])  # fmt: skip

@@ -1,0 +1,545 @@
+"""Polygons in pixel coordinates to weighted runs: the pixels that a shape covers, row by row.
+
+A shape is a set of rings; a point is inside where the rings wind round it. Going east along a row, the winding
+number changes only where an edge is, so every edge is cut at the borders of the rows into *pieces*, the pieces are
+listed by row, and a row's list, put in order, is swept from west to east. Whatever is computed of a piece depends on
+its edge and its row alone, with the edge taken from its smaller to its larger row: so a pixel gets the same answer
+in every window, and an edge that two rings pass in opposite directions cancels to the bit. Shares of true areas, from
+moments summed along the row, do so to rounding.
+
+Pixel coordinates: column ``j`` covers ``[j, j + 1)`` along u and row ``r`` covers ``[r, r + 1)`` along v. Rings with
+``sum(u[i] * v[i + 1] - u[i + 1] * v[i]) > 0`` are shells.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
+
+ONE = 1 << 56
+"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their
+order, even where they pass 64 bits on the way."""
+
+DUST = 1 << 20
+"""Shares (1.5e-11 of a pixel) so near to nothing or to a whole pixel are rounding of the coordinates."""
+
+HAIR = 2.0**-33
+"""What does not count as touching (1.2e-10 of a pixel), and how far east of a pixel's centre `CENTER` looks.
+
+Seams, and the edges of tidy polygons, often run along the borders or through the centres of pixels. Rounded this way
+or that they would touch one more column, or, where two shapes abut, leave out a column of centres or take it twice.
+"""
+
+NEXT, FIRST, STOP, TURN = range(4)
+"""A piece: the next one of its row, its columns, and what it adds to the winding number, or to the area, east of it."""
+
+
+@jit
+def _extent(u, v, first, stop):
+    """Bounds of vertices [first, stop): (least v, greatest v, least u, greatest u)."""
+    top, bottom, west, east = np.inf, -np.inf, np.inf, -np.inf
+    for i in range(first, stop):
+        top, bottom = min(top, v[i]), max(bottom, v[i])
+        west, east = min(west, u[i]), max(east, u[i])
+    return top, bottom, west, east
+
+
+@inlined
+def _copies(west, east, period, window):
+    """First and last k for which a shape moved by k periods may meet the window."""
+    return math.ceil((window[2] - 1.0 - east) / period), math.floor((window[3] + 1.0 - west) / period)
+
+
+@inlined
+def _clip(first, stop, low, high):
+    """Whole numbers [first, stop) within [low, high)."""
+    a = max(first, low)
+    return a, max(a, min(stop, high))
+
+
+@jit
+def polygon_bound(u, v, ring, first_ring, stop_ring, period, window):
+    """Upper bounds of what `polygon_runs` needs for a shape: (pieces, runs), whatever the mode."""
+    first, stop = ring[first_ring], ring[stop_ring]
+    top, bottom, west, east = _extent(u, v, first, stop)
+    k_first, k_last = _copies(west, east, period, window)
+    pieces, runs = 0, 0
+    if bottom <= window[0] or top >= window[1]:
+        return pieces, runs
+    for k in range(k_first, k_last + 1):
+        shift = k * period if k != 0 else 0.0
+        for j in range(first_ring, stop_ring):
+            u1, v1 = u[ring[j + 1] - 1] + shift, v[ring[j + 1] - 1]
+            for i in range(ring[j], ring[j + 1]):
+                u0, v0, u1, v1 = u1, v1, u[i] + shift, v[i]
+                a, b = _clip(math.floor(min(v0, v1)), math.floor(max(v0, v1)) + 1, window[0], window[1])
+                left, right = _clip(math.floor(min(u0, u1)) - 1, math.floor(max(u0, u1)) + 2, window[2], window[3])
+                pieces += b - a
+                runs += 2 * (b - a) + right - left if b > a else 0
+    return pieces, runs
+
+
+@jit
+def polygons_bound(u, v, ring, shape, period, window):
+    """The greatest `polygon_bound` of many shapes: (pieces, runs)."""
+    pieces, runs = 0, 0
+    for i in range(shape.size - 1):
+        p, n = polygon_bound(u, v, ring, shape[i], shape[i + 1], period, window)
+        pieces, runs = max(pieces, p), max(runs, n)
+    return pieces, runs
+
+
+MARGIN = 2
+"""Pixels around a window whose areas tell how they change within its pixels; see `polygon_scratch`."""
+
+MOMENTS = 5
+"""A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one.
+Where areas depend on rows alone, the first one is that of y³."""
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+def polygon_scratch(
+    window: tuple[int, int, int, int], pieces: int, surface: tuple[Floats, Floats] | None = None
+) -> tuple[Ints, Ints, Ints, Floats, Ints, Floats, Floats, Floats, Floats, Floats]:
+    """Arrays that `polygon_runs` works in: any number of times, for shapes of up to so many pieces.
+
+    Parameters
+    ----------
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop).
+    pieces : int
+        From `polygon_bound`, or `polygons_bound` for many shapes.
+    surface : tuple of ndarray, optional
+        True areas of the window's pixels and of `MARGIN` more around it, `areas_around`, and their areas as they
+        count, `pixel_areas`: shares are those of true areas then. On a map where these differ.
+
+    Returns
+    -------
+    tuple of ndarray
+        Per row the newest piece (-1 for none) and the winding west of the window, shape (rows, 2); area by column,
+        shape (columns + 2,), zero; the pieces, shape (pieces, 4), and where they begin and end, shape (pieces, 4);
+        the pieces of one row in order, shape (pieces, 3). Then, of no length without a surface, moments by column,
+        shape (`MOMENTS`, columns + 2), zero; so far, shape (`MOMENTS`,); of what is west of the window, of y, y² and
+        y³, by row, shape (rows, 3), zero; and the surface.
+    """
+    row_count, columns = max(0, window[1] - window[0]), max(0, window[3] - window[2])
+    rows = np.zeros((row_count, 2), np.int64)
+    rows[:, 0] = -1
+    none = np.empty((0, 0))
+    return (
+        rows,
+        np.zeros(columns + 2, np.int64),
+        np.empty((pieces, 4), np.int64),
+        np.empty((pieces, 4)),
+        np.empty((pieces, 3), np.int64),
+        none if surface is None else np.zeros((MOMENTS, columns + 2)),
+        np.zeros(MOMENTS),
+        none if surface is None else np.zeros((row_count, 3)),
+        *(surface or (none, none)),
+    )
+
+
+@inlined
+def _list_piece(row, a, b, turn, window, rows, pieces, n):
+    """List a piece in columns [a, b) of a row, or, west of the window, what it adds. Returns the pieces' number."""
+    r = row - window[0]
+    if b <= window[2]:
+        rows[r, 1] += turn
+    elif a < window[3]:
+        pieces[n, NEXT], pieces[n, TURN] = rows[r, 0], turn
+        pieces[n, FIRST], pieces[n, STOP] = a, b
+        rows[r, 0] = n
+        n += 1
+    return n
+
+
+@inlined
+def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
+    """List where an edge, v0 < v1, crosses the middles of rows: the first column whose centre is east of it."""
+    first, stop = _clip(math.ceil(v0 - 0.5), math.ceil(v1 - 0.5), window[0], window[1])
+    origin = math.floor(u0)
+    x0, x1 = u0 - origin, u1 - origin
+    low, high = min(x0, x1), max(x0, x1)
+    for row in range(first, stop):
+        x = x0 + (row + 0.5 - v0) / (v1 - v0) * (u1 - u0)
+        column = origin + math.ceil(min(max(x, low), high) - (0.5 + HAIR))
+        n = _list_piece(row, column, column, turn, window, rows, pieces, n)
+    return n
+
+
+@inlined
+def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n):
+    """List the pieces of an edge, v0 <= v1, between the borders of rows.
+
+    Positions are kept relative to a column near by, so that they lose no digits far from the first column.
+    """
+    hair = HAIR if mode == TOUCHED else 0.0
+    top, bottom = math.floor(v0 + hair), math.ceil(v1 - hair)
+    first, stop = _clip(top, bottom, window[0], window[1])
+    origin = math.floor(u0)
+    x0, x1 = u0 - origin, u1 - origin
+    low, high = min(x0, x1), max(x0, x1)
+    at = x0
+    if first > top:
+        at = min(max(x0 + (first - v0) / (v1 - v0) * (u1 - u0), low), high)
+    for row in range(first, stop):
+        start, at = at, x1
+        if row + 1 < bottom:
+            at = min(max(x0 + (row + 1 - v0) / (v1 - v0) * (u1 - u0), low), high)
+        left, right = min(start, at), max(start, at)
+        a = math.floor(left + hair)
+        if mode == TOUCHED:
+            crosses = v0 <= row + 0.5 < v1
+            n = _list_piece(row, origin + a, origin + math.ceil(right - hair), turn * crosses, window, rows, pieces, n)
+            continue
+        y0 = int((v0 - top) * ONE) if row == top else 0
+        y1 = int((v1 - row) * ONE) if row + 1 == bottom else ONE
+        if y1 > y0:
+            a += left - a >= 1.0  # a negative number that the difference loses
+            before, b = n, max(a + 1, math.ceil(right))
+            n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
+            if n > before:
+                ends[before, 0], ends[before, 1] = left - a, right - a
+                if west.shape[0] > 0:
+                    y0, y1 = (y0, y1) if start <= at else (y1, y0)
+                    ends[before, 2], ends[before, 3] = y0 / ONE - 0.5, y1 / ONE - 0.5
+            elif west.shape[0] > 0 and origin + b <= window[2]:
+                y, square, cube = _column_moments(y0 / ONE - 0.5, y1 / ONE - 0.5)
+                west[row - window[0], 0] += turn * y
+                west[row - window[0], 1] += turn * square
+                west[row - window[0], 2] += turn * cube
+    return n
+
+
+@inlined
+def _column_moments(y0, y1):
+    """Moments of y, y² - 1/12 and y³ that a piece of an edge leaves in the pixels east of its own."""
+    low, high = min(y0, y1), max(y0, y1)
+    y = 0.5 * (high - low) * (high + low)
+    return y, (high**3 - low**3) / 3.0 - (high - low) / 12.0, 0.5 * y * (high * high + low * low)
+
+
+@inlined
+def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, west, n):
+    """List the pieces of one ring. Returns the pieces' number."""
+    u1, v1 = u[stop - 1] + shift, v[stop - 1]
+    for i in range(first, stop):
+        u0, v0, u1, v1 = u1, v1, u[i] + shift, v[i]
+        if max(v0, v1) <= window[0] or min(v0, v1) >= window[1] or min(u0, u1) >= window[3]:
+            continue
+        if v0 == v1 and mode != TOUCHED:
+            continue
+        turn, a0, b0, a1, b1 = -1, u0, v0, u1, v1
+        if v0 > v1:
+            turn, a0, b0, a1, b1 = 1, u1, v1, u0, v0
+        if mode == CENTER:
+            n = _centre_pieces(a0, b0, a1, b1, turn, window, rows, pieces, n)
+        else:
+            n = _edge_pieces(a0, b0, a1, b1, turn, mode, window, rows, pieces, ends, west, n)
+    return n
+
+
+@inlined
+def _in_order(piece, pieces, order):
+    """A row's pieces, from west to east: columns and turn, to ``order``. Returns how many.
+
+    Neighbours in the list that touch (a ring's way through the row) become one.
+    """
+    count = 0
+    while piece >= 0:
+        a, b, turn = pieces[piece, FIRST], pieces[piece, STOP], pieces[piece, TURN]
+        if count > 0 and a <= order[count - 1, 1] and b >= order[count - 1, 0]:
+            order[count - 1, 0] = min(a, order[count - 1, 0])
+            order[count - 1, 1] = max(b, order[count - 1, 1])
+            order[count - 1, 2] += turn
+        else:
+            order[count, 0], order[count, 1], order[count, 2] = a, b, turn
+            count += 1
+        piece = pieces[piece, NEXT]
+    gap = 1
+    while gap < count // 8:  # Shell's sort: plain insertion for the few pieces that a row nearly always has
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, count):
+            a, b, turn = order[i, 0], order[i, 1], order[i, 2]
+            j = i
+            while j >= gap and order[j - gap, 0] > a:
+                order[j, 0], order[j, 1], order[j, 2] = order[j - gap, 0], order[j - gap, 1], order[j - gap, 2]
+                j -= gap
+            order[j, 0], order[j, 1], order[j, 2] = a, b, turn
+        gap //= 3
+    return count
+
+
+@inlined
+def _write(row, start, stop, share, runs, weight, n):
+    runs[0, n], runs[1, n], runs[2, n] = row, start, stop
+    weight[n] = share
+    return n + 1
+
+
+@inlined
+def _row_runs(row, winding, count, order, window, runs, weight, n):
+    """Runs of one row from its pieces in order: wherever a piece is, and wherever rings wind round."""
+    start = stop = window[2]
+    for i in range(count):
+        a, b = max(order[i, 0], window[2]), min(order[i, 1], window[3])
+        if winding != 0:
+            stop = max(stop, a)
+        if a > stop:
+            if start < stop:
+                n = _write(row, start, stop, 1.0, runs, weight, n)
+            start = a
+        stop = max(stop, a, b)
+        winding += order[i, 2]
+    if winding != 0:
+        stop = window[3]
+    if start < stop:
+        n = _write(row, start, stop, 1.0, runs, weight, n)
+    return n
+
+
+@inlined
+def _add_area(piece, pieces, ends, window, area):
+    """Add what a piece leaves of the pixels east of it: summed along the row, ``area`` is the covered share.
+
+    A piece of height h at mean distance x from a pixel's west border leaves h (1 - x) of that pixel and h of every
+    pixel further east, so h x more of the next.
+    """
+    a, b = pieces[piece, FIRST], pieces[piece, STOP]
+    left, right = ends[piece, 0], ends[piece, 1]
+    turn = 1 if pieces[piece, TURN] > 0 else -1
+    height = abs(pieces[piece, TURN])
+    if b - a == 1:
+        part = int(height * (1.0 - 0.5 * (left + right)))
+        area[a - window[2]] += turn * part
+        area[a - window[2] + 1] += turn * (height - part)
+        return
+    before = 0
+    per_column = height / (right - left)
+    first = max(a, window[2])
+    if first > a:
+        before = min(int((first - a - left) * per_column), height)
+        area[0] += turn * before
+    for column in range(first, min(b, window[3])):
+        after = height if column == b - 1 else min(int((column + 1 - a - left) * per_column), height)
+        mean = 0.5
+        if column == a:
+            mean = 0.5 * (left + 1.0)
+        elif column == b - 1:
+            mean = 0.5 * (right - (column - a))
+        part = int((after - before) * (1.0 - mean))
+        area[column - window[2]] += turn * part
+        area[column - window[2] + 1] += turn * (after - before - part)
+        before = after
+
+
+_AT, _WEIGHT = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)
+"""Gauss and Legendre's rule of three points between 0 and 1: exact to the fifth degree."""
+
+
+@inlined
+def _add_moments(piece, pieces, ends, window, by_rows, moments):
+    """Add what a piece leaves of the moments of the pixels east of it, as `_add_area` does of their areas."""
+    a, b = pieces[piece, FIRST], pieces[piece, STOP]
+    left, right, y_left, y_right = ends[piece, 0], ends[piece, 1], ends[piece, 2], ends[piece, 3]
+    turn = 1.0 if pieces[piece, TURN] > 0 else -1.0
+    slope = (y_right - y_left) / (right - left) if b - a > 1 else 0.0
+    x0, y0, first = left, y_left, max(a, window[2])
+    if first > a:
+        x0, y0 = first - a, y_left + (first - a - left) * slope
+        y, square, cube = _column_moments(y_left, y0)
+        moments[1, 0] += turn * y
+        moments[3, 0] += turn * square
+        moments[0, 0] += turn * cube * by_rows
+    for column in range(first, min(b, window[3])):
+        x1, y1 = right, y_right
+        if column < b - 1:
+            x1 = column + 1.0 - a
+            y1 = y_left + (x1 - left) * slope
+        at, middle, height = column - window[2], column - a + 0.5, turn * abs(y1 - y0)
+        for k in range(3):
+            x, y = x0 + _AT[k] * (x1 - x0) - middle, y0 + _AT[k] * (y1 - y0)
+            w = height * _WEIGHT[k]
+            # Those further east, at + 1, have all of the column
+            moments[1, at] += w * (0.5 - x) * y
+            moments[1, at + 1] += w * (0.5 + x) * y
+            moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
+            moments[3, at + 1] += w * (0.5 + x) * (y * y - 1.0 / 12.0)
+            if by_rows:
+                moments[0, at] += w * (0.5 - x) * y * y * y
+                moments[0, at + 1] += w * (0.5 + x) * y * y * y
+            else:
+                moments[0, at] += w * 0.5 * (0.25 - x * x)
+                moments[0, at + 1] -= w * 0.5 * (0.25 - x * x)
+                moments[2, at] += w * x * (1.0 / 12.0 - x * x / 3.0)
+                moments[2, at + 1] -= w * x * (1.0 / 12.0 - x * x / 3.0)
+                moments[4, at] += w * 0.5 * (0.25 - x * x) * y
+                moments[4, at + 1] -= w * 0.5 * (0.25 - x * x) * y
+        x0, y0 = x1, y1
+
+
+@inlined
+def _true_share(share, sign, so_far, row, column, window, around, areas):
+    """The share of a pixel's true area that a part with some moments has.
+
+    By the parabola of which the integrals over this pixel and those around are their areas; or by a cubic one, where
+    they depend on rows alone.
+    """
+    i, j = row - window[0] + MARGIN, column - window[2] + MARGIN if around.shape[1] > 1 else 0
+    here, above, below = around[i, j], around[i - 1, j], around[i + 1, j]
+    area = areas[i - MARGIN if areas.shape[0] > 1 else 0, column - window[2] if areas.shape[1] > 1 else 0]
+    bend = above - 2.0 * here + below
+    if not (abs(bend) < np.inf and area > 0.0):
+        return share
+    more = 0.5 * ((below - above) * so_far[1] + bend * so_far[3])
+    if around.shape[1] > 1:
+        before, after = around[i, j - 1], around[i, j + 1]
+        bend = before - 2.0 * here + after
+        if not abs(bend) < np.inf:
+            return share
+        more += 0.5 * ((after - before) * so_far[0] + bend * so_far[2])
+        twist = around[i - 1, j - 1] - around[i - 1, j + 1] - around[i + 1, j - 1] + around[i + 1, j + 1]
+        more += 0.25 * twist * so_far[4] if abs(twist) < np.inf else 0.0
+    else:
+        cubic = (around[i + 2, 0] - 2.0 * (below - above) - around[i - 2, 0]) / 12.0
+        more += cubic * (so_far[0] - 1.25 * so_far[1]) if abs(cubic) < np.inf else 0.0
+    return min(max((share * here + sign * more) / area, 0.0), 1.0)
+
+
+@inlined
+def _row_shares(row, level, count, order, window, area, moments, so_far, around, areas, runs, weight, n):
+    """Weighted runs of one row from its pieces in order; leaves ``area`` and ``moments`` zero.
+
+    Level is the share of a pixel that the pieces so far leave; a piece can change it in one more column than it has.
+    """
+    whole = window[3]  # where the whole pixels begin that are not written yet; window[3]: there are none
+    done = window[2]
+    for i in range(count + 1):
+        a, b = window[3], window[3]
+        if i < count:
+            a, b = max(order[i, 0], done), min(order[i, 1] + 1, window[3])
+        column = done
+        while column < max(a, b):
+            until = a
+            if column >= a:
+                until = column + 1
+                level += area[column - window[2]]
+                area[column - window[2]] = 0
+                for k in range(moments.shape[0]):
+                    so_far[k] += moments[k, column - window[2]]
+                    moments[k, column - window[2]] = 0.0
+            share = abs(level)
+            if share >= ONE - DUST:
+                whole = min(whole, column)
+            else:
+                if whole < column:
+                    n = _write(row, whole, column, 1.0, runs, weight, n)
+                whole = window[3]
+                if share > DUST:
+                    for c in range(column, until):
+                        part = share / ONE
+                        if moments.shape[0] > 0:
+                            part = _true_share(part, 1.0 if level > 0 else -1.0, so_far, row, c, window, around, areas)
+                        n = _write(row, c, c + 1, part, runs, weight, n)
+            column = until
+        done = column
+    if whole < window[3]:
+        n = _write(row, whole, window[3], 1.0, runs, weight, n)
+    area[window[3] - window[2]] = 0
+    for k in range(moments.shape[0]):
+        moments[k, window[3] - window[2]] = 0.0
+    return n
+
+
+@jit
+def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratch, runs, weight):
+    """Weighted runs of one shape, and of all its copies, within a window.
+
+    Parameters
+    ----------
+    u, v : ndarray of float64, shape (vertices,)
+        Pixel coordinates; the last vertex of a ring is joined to its first.
+    ring : ndarray of int64, shape (rings + 1,)
+        Where each ring's vertices begin.
+    first_ring, stop_ring : int
+        The rings of the shape.
+    mode : int
+        `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
+        a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
+        `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
+        the length of the edges in pixels. With a surface in the scratch they are those of true areas, as far as
+        a parabola through those of the pixels around tells.
+    period : float
+        Columns per turn of longitude; infinite where columns do not wrap. Copies do not overlap.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop).
+    scratch : tuple of ndarray
+        From `polygon_scratch`, for that window and at least the pieces of `polygon_bound`.
+    runs : ndarray of int64, shape (3, n)
+        Filled with row, start and stop: rows ascending, columns ascending within a row, disjoint; n at least the
+        runs of `polygon_bound`.
+    weight : ndarray of float64, shape (n,)
+        Filled with 1.0, or with the covered share of a pixel: those are runs of one pixel each.
+
+    Returns
+    -------
+    int
+        The number of runs.
+    """
+    rows, area, pieces, ends, order, moments, so_far, beside, around, areas = scratch
+    top, bottom, west, east = _extent(u, v, ring[first_ring], ring[stop_ring])
+    n = 0
+    if not (bottom > window[0] and top < window[1] and window[2] < window[3]):
+        return n
+    k_first, k_last = _copies(west, east, period, window)
+    count = 0
+    for k in range(k_first, k_last + 1):
+        shift = k * period if k != 0 else 0.0
+        for j in range(first_ring, stop_ring):
+            count = _ring_pieces(u, v, ring[j], ring[j + 1], shift, mode, window, rows, pieces, ends, beside, count)
+    first, stop = _clip(math.floor(top), math.ceil(bottom), window[0], window[1])
+    for row in range(first, stop):
+        newest, winding = rows[row - window[0], 0], rows[row - window[0], 1]
+        rows[row - window[0], 0], rows[row - window[0], 1] = -1, 0
+        if moments.shape[0] > 0:
+            for k in range(MOMENTS):
+                so_far[k] = 0.0
+            by_rows, r = around.shape[1] == 1, row - window[0]
+            so_far[1], so_far[3], so_far[0] = beside[r, 0], beside[r, 1], beside[r, 2] * by_rows
+            beside[r, 0] = beside[r, 1] = beside[r, 2] = 0.0
+        if newest < 0 and winding == 0:
+            continue
+        in_row = _in_order(newest, pieces, order)
+        if mode == EXACT:
+            if moments.shape[0] > 0:
+                piece = newest
+                while piece >= 0:
+                    _add_moments(piece, pieces, ends, window, around.shape[1] == 1, moments)
+                    piece = pieces[piece, NEXT]
+            while newest >= 0:
+                _add_area(newest, pieces, ends, window, area)
+                newest = pieces[newest, NEXT]
+            n = _row_shares(
+                row, winding, in_row, order, window, area, moments, so_far, around, areas, runs, weight, n
+            )  # fmt: skip
+        else:
+            n = _row_runs(row, winding, in_row, order, window, runs, weight, n)
+    return n
+
+
+@jit
+def polygon_sums(u, v, ring, shape, mode, period, window, scratch, runs, weight, out):
+    """Sum of the weights of each shape's pixels within a window, to ``out``, shape (shapes,)."""
+    for i in range(shape.size - 1):
+        n = polygon_runs(u, v, ring, shape[i], shape[i + 1], mode, period, window, scratch, runs, weight)
+        total = 0.0
+        for k in range(n):
+            total += weight[k] * (runs[2, k] - runs[1, k])
+        out[i] = total

@@ -1,0 +1,1 @@
+"""The pixels themselves: blocks of craters, lazily, as images, or through a function."""

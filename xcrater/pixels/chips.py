@@ -1,0 +1,376 @@
+"""Chips: every crater in a small image of its own, all at one size and orientation."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters
+from xcrater.engine.plan import Boxes, Tile
+from xcrater.engine.request import Request, make_request, users_level
+from xcrater.errors import BlocksWarning, ChipError
+from xcrater.geometry.grid import Grid
+from xcrater.geometry.places import centres, reached, seen_from
+from xcrater.options import get_option
+from xcrater.raster.values import representable
+from xcrater.table.regions import Circle
+
+if TYPE_CHECKING:
+    from xcrater.table.crater_table import CraterTable
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+METHODS = {"nearest": 1, "bilinear": 2, "cubic": 4}
+"""Pixels that a sample is made of, along each axis."""
+
+FINEST = 32
+"""Most samples of a chip's pixel along each axis."""
+
+HALF = 0.5 - 1e-9
+"""Weight of pixels with values from which on there is one; a hair less, so that rounding does not decide."""
+
+AGAIN = 8
+"""Times that chunks of the raster may be needed on average before there is a warning."""
+
+_REACH = 3.0  # pixels around a chip that its samples may need
+_CHUNK = 2**21  # pixels in a group of chips
+_BATCH = 2**18  # samples that are projected together
+
+Partial = tuple[NDArray[np.int32], Floats, Floats]
+"""Craters of a tile; their sums of weights by values, and of weights."""
+
+
+def chips(
+    da: xr.DataArray,
+    cdb: CraterTable,
+    size: int | tuple[int, int] = 64,
+    extent: float = 1.5,
+    *,
+    method: str = "bilinear",
+    north_up: bool = True,
+    antialias: bool = True,
+    order: str = "table",
+    group: int | None = None,
+    nodata: float | int | None = None,
+) -> xr.DataArray:
+    """An image of every crater in its own azimuthal equidistant frame; see `CratersAccessor.chips`."""
+    shape = _checked_size(size)
+    if isinstance(extent, bool) or not isinstance(extent, Real) or not 0 < float(extent) < math.inf:
+        raise ChipError(
+            f"received extent={extent!r}; expected crater radii from the centre to the chip's edge, above 0: extent=1.5"
+        )
+    if not isinstance(method, str) or method not in METHODS:
+        raise ChipError(f"received method={method!r}; expected one of {', '.join(map(repr, METHODS))}")
+    if order not in ("table", "tiles"):
+        raise ChipError(f"received order={order!r}; expected 'table', or 'tiles' for neighbours side by side")
+    if group is not None and (isinstance(group, bool) or not isinstance(group, Integral) or group < 1):
+        raise ChipError(f"received group={group!r}; expected how many chips to make together, 1 or more")
+    extent = float(extent)
+    request = make_request(
+        da, cdb, {"chip": Circle(math.sqrt(2.0) * extent, nvert=None)}, coverage="all_touched", nodata=nodata
+    )
+    grid, raster, dtype = request.raster.grid, request.raster, request.da.dtype
+    images = _images(request.da)
+    needed = math.prod(shape) * images * 16
+    if needed > get_option("memory"):
+        raise ChipError(
+            f"received size={size!r}: one crater's {images} images take {needed:,} bytes at work, and the option "
+            f"memory is {get_option('memory'):,}. Ask for less, or allow it: xcrater.set_options(memory={needed})"
+        )
+    if group is None:
+        group = max(1, _CHUNK // (math.prod(shape) * images))
+
+    plan = request.plan([_reaching(grid, box) for box in request.boxes])
+    home = _home(grid, request.craters) if order == "tiles" else np.zeros(len(request.craters), np.int64)
+    at = np.argsort(home, kind="stable")
+    edges = _edges(home[at], int(group))
+    place = np.empty_like(at)
+    place[at] = np.arange(at.size)
+    groups: list[list[Tile]] = [[] for _ in edges[1:]]
+    for tile in plan:
+        inside = np.argsort(place[tile.craters.row])
+        craters = replace(tile.craters.take(inside), row=place[tile.craters.row[inside]].astype(np.int32))
+        of = np.searchsorted(edges, craters.row, "right") - 1
+        first = np.flatnonzero(np.diff(of, prepend=-1))
+        for n, start, stop in zip(of[first], first, [*first[1:], of.size], strict=True):
+            groups[n].append(replace(tile, craters=craters.take(slice(start, stop))))
+
+    pairs = sum(map(len, groups))
+    if order == "table" and graph.is_lazy(request.da) and pairs > AGAIN * len(plan):
+        warnings.warn(
+            f"in this order {len(groups)} chunks of chips take {pairs} looks at {len(plan)} chunks of the raster; "
+            "type order='tiles' to put neighbours side by side, and find chips by label: chips.sel(crater=...)",
+            BlocksWarning,
+            stacklevel=users_level(),
+        )
+    leaf = Leaf(grid, shape, extent, METHODS[method], north_up, antialias and method != "nearest", raster.nodata)
+    small = not raster.decodes and (dtype.itemsize <= 2 or dtype == np.float32)
+    finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
+    data = graph.stack_groups(
+        request.da,
+        groups,
+        edges,
+        leaf,
+        finish,
+        shape=shape,
+        dtype=finish.dtype,
+        token=(request.craters, at, leaf, finish),
+    )
+    result = _labelled(request, data, shape, extent, at)
+    result.attrs |= {
+        "body": cdb.body,
+        "method": method,
+        "extent": extent,
+        "north_up": int(north_up),
+        "antialias": int(leaf.antialias),
+    }
+    return result
+
+
+def _checked_size(size: Any) -> tuple[int, int]:
+    sides = size if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or any(isinstance(n, bool) or not isinstance(n, Integral) or int(n) < 1 for n in sides):
+        raise ChipError(
+            f"received size={size!r}; expected pixels along each side, above 0: size=64, or (rows, columns)"
+        )
+    return int(sides[0]), int(sides[1])
+
+
+def _images(da: xr.DataArray) -> int:
+    """Most images in one block."""
+    return math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
+
+
+def _reaching(grid: Grid, box: Boxes) -> Boxes:
+    """Boxes that hold all pixels that samples within others are made of."""
+    top, bottom, west, east = box[0] - _REACH, box[1] + _REACH, box[2] - _REACH, box[3] + _REACH
+    columns, half, *_, low, high = around(grid)
+    # Beyond a pole rows go on half a turn away
+    over = (half > 0) & ((2 * top < low) | (2 * bottom > high))
+    return top, bottom, np.where(over, 0.0, west), np.where(over, max(columns, grid.period), east)
+
+
+def around(grid: Grid) -> tuple[int, int, float, float, int, int]:
+    """How rows and columns go on beyond the raster's edges, as `xcrater.kernels.resample.add_sample` takes it."""
+    columns = grid.columns if grid.wraps else 0
+    period = grid.period if math.isfinite(grid.period) else 0.0
+    frame = grid.to_frame()
+    low, high, half = -kernels.FAR, kernels.FAR, 0
+    if columns and columns % 2 == 0:
+        half = columns // 2
+        _, poles = frame.pixels(np.full(2, frame.centre[0]), np.array([90.0, -90.0]))
+        doubled = [round(v) if np.isfinite(v) and abs(v - round(v)) < 1e-6 else None for v in 2 * np.sort(poles)]
+        low = low if doubled[0] is None else doubled[0]
+        high = high if doubled[1] is None else doubled[1]
+    return columns, half, period, grid.columns / 2, low, high
+
+
+def _home(grid: Grid, craters: Craters) -> Ints:
+    """Number of the tile that each crater's centre lies in, or is nearest to."""
+    u, v = grid.to_frame().pixels(*centres(grid, craters))
+    if math.isfinite(grid.period):
+        u = u - grid.period * np.floor((u - grid.columns / 2) / grid.period + 0.5)
+    numbers = [
+        np.clip(np.searchsorted(edges, np.nan_to_num(at), "right") - 1, 0, len(edges) - 2)
+        for at, edges in ((v, grid.row_edges), (u, grid.col_edges))
+    ]
+    return np.asarray(numbers[0] * (len(grid.col_edges) - 1) + numbers[1])
+
+
+def _edges(home: Ints, group: int) -> list[int]:
+    """Where groups begin and end: of one tile each, and of so many craters at the most."""
+    first = np.flatnonzero(np.diff(home, prepend=-1))
+    stops = [*first[1:].tolist(), home.size]
+    return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [
+        home.size
+    ]
+
+
+def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float, at: Ints) -> xr.DataArray:
+    da, (rows, cols) = request.da, shape
+    up, right = (
+        {"units": "crater radii", "long_name": f"distance {way} the centre"} for way in ("up from", "right of")
+    )
+    axes = {
+        "y": ("y", extent * (1 - (2 * np.arange(rows) + 1) / rows), up),
+        "x": ("x", extent * ((2 * np.arange(cols) + 1) / cols - 1), right),
+    }
+    craters = xr.Dataset(coords=request.coordinates()).isel(crater=at)
+    result = xr.DataArray(
+        data,
+        dims=(*request.raster.extra_dims, "crater", "y", "x"),
+        coords={**request.image_coordinates(), **craters.coords, **axes},
+    )
+    result.name = da.name
+    result.attrs = {name: da.attrs[name] for name in ("units", "long_name") if name in da.attrs}
+    return result
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A tile's share of the chips of its craters.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where pixels lie.
+    shape : tuple of int
+        Rows and columns of a chip.
+    extent : float
+        From a chip's centre to its edge, crater radii.
+    taps : int
+        Pixels that a sample is made of, along each axis.
+    north_up : bool
+        Whether up is north, or the direction of the raster's columns at the crater's centre.
+    antialias : bool
+        Whether a chip's pixel is the mean of as many samples as the raster has pixels there.
+    nodata : float or int or None
+        Stored number that stands for no value.
+    """
+
+    grid: Grid
+    shape: tuple[int, int]
+    extent: float
+    taps: int
+    north_up: bool
+    antialias: bool
+    nodata: float | int | None
+
+    def __call__(self, block: NDArray[Any], tile: Tile) -> Partial:
+        """Sums of one tile, each of shape (images, craters, rows, columns)."""
+        craters, grid = tile.craters, self.grid
+        block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
+        has_nodata = self.nodata is not None and representable(self.nodata, block.dtype)
+        nodata = block.dtype.type(self.nodata if has_nodata else 0)
+        total, weight = np.zeros((2, block.shape[0], len(craters), *self.shape))
+        turn, fine = self._turn(craters), self._fine(craters)
+        window = tuple(int(n) for n in tile.window)
+        source = (block, nodata, has_nodata, window, around(grid), self.taps)
+        if grid.closed:
+            steps = tuple(np.radians([grid.lat_origin, grid.lat_step, grid.lon_step]).tolist())
+            kernels.sample_sphere(
+                *source, steps, craters.u0, craters.lat, craters.radius, turn, fine, self.extent, total, weight
+            )
+        else:
+            for chip, row, samples, u, v in self._places(craters, turn, fine):
+                self._sample(source, u, v, chip, row, samples, total, weight)
+        return craters.row, total, weight
+
+    def _sample(self, source: Any, u: Floats, v: Floats, *more: Any) -> None:
+        kernels.sample_points(*source, u, v, *more)
+
+    def _places(self, craters: Craters, turn: Floats, fine: Ints) -> Any:
+        """Batches of rows of chips: (chip, row, samples of a pixel, u, v), as `sample_points` takes them."""
+        frame = self.grid.to_frame()
+        rows, cols = self.shape
+        for samples in sorted(set(map(tuple, fine.tolist()))):
+            down, across = samples
+            some = np.flatnonzero((fine == samples).all(axis=1))
+            many = max(1, _BATCH // (cols * down * across))
+            right = self.extent * ((2 * np.arange(cols * across) + 1) / (cols * across) - 1)
+            for start in range(0, some.size * rows, many):
+                which, row = np.divmod(np.arange(start, min(start + many, some.size * rows)), rows)
+                chip = some[which]
+                up = self.extent * (1 - (2 * (row[:, None] * down + np.arange(down)) + 1) / (rows * down))
+                size = (chip.size, down, right.size)
+                east, north = np.broadcast_to(right, size).ravel(), np.broadcast_to(up[:, :, None], size).ravel()
+                each = np.repeat(chip, down * right.size)
+                azimuth = np.degrees(np.arctan2(east, north) + turn[each])
+                lon, lat = reached(self.grid, craters.take(each), np.hypot(east, north), azimuth)
+                u, v = frame.pixels(lon, lat)
+                yield chip, row, samples, u.reshape(size), v.reshape(size)
+
+    def _turn(self, craters: Craters) -> Floats:
+        """Azimuth of each chip's upward direction, radians."""
+        if self.north_up:
+            return np.zeros(len(craters))
+        grid = self.grid
+        if grid.closed:
+            return np.full(len(craters), 0.0 if grid.lat_step < 0 else np.pi)
+        frame = grid.to_frame()
+        u, v = frame.pixels(*centres(grid, craters))
+        azimuth = [seen_from(grid, craters, *frame.lonlat(u, v + step))[1] for step in (-0.01, 0.01)]
+        # Half a step off the map is as good as another: look down and turn back
+        return np.asarray(np.radians(np.where(np.isnan(azimuth[0]), azimuth[1] + 180.0, azimuth[0])))
+
+    def _fine(self, craters: Craters) -> Ints:
+        """Samples of a chip's pixel along rows and columns, shape (craters, 2)."""
+        sides = 2 * self.extent * craters.radius[:, None] / np.array(self.shape)
+        if not self.antialias:
+            return np.ones(sides.shape, np.int64)
+        return np.clip(np.ceil(self._density(craters)[:, None] * sides - 1e-6), 1, FINEST).astype(np.int64)
+
+    def _density(self, craters: Craters) -> Floats:
+        """Pixels of the raster per radian at each crater, the root of how many a square has; 0 off the map."""
+        frame = self.grid.to_frame()
+        lon, lat = centres(self.grid, craters)
+        if self.grid.closed or frame.kind == "cylindrical":
+            south, north = np.clip(lat - 0.01, -90.0, 90.0), np.clip(lat + 0.01, -90.0, 90.0)
+            v = [frame.pixels(lon, at)[1] for at in (south, north)]
+            by_lat = np.abs(v[1] - v[0]) / np.radians(north - south)
+            # Around a pole, at which meridians meet, the mean over the disc
+            wide = np.maximum(np.cos(craters.lat), np.minimum(self.extent * craters.radius, np.pi) / 2)
+            found = by_lat * self.grid.period / (2 * np.pi) / wide
+        else:
+            step = 1e-5
+            u, v = np.array(
+                [
+                    frame.pixels(*reached(self.grid, craters, step / craters.radius, azimuth))
+                    for azimuth in (0.0, 180.0, 90.0, 270.0)
+                ]
+            ).transpose(1, 0, 2)
+            found = np.abs((u[2] - u[3]) * (v[0] - v[1]) - (u[0] - u[1]) * (v[2] - v[3])) / (2 * step) ** 2
+        return np.asarray(np.sqrt(np.nan_to_num(found, nan=0.0, posinf=0.0)))
+
+
+def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
+    """A block that kernels take, with the same values: native and in one piece; NaN where it is masked."""
+    if np.ma.is_masked(block):
+        return np.ma.filled(block.astype(np.float64), np.nan)
+    stored: NDArray[Any] = np.ma.getdata(block)
+    wanted: Any = {"?": "u1", "e": "f4"}.get(stored.dtype.char, stored.dtype.newbyteorder("="))
+    return np.ascontiguousarray(stored.astype(wanted, copy=False))
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Sums of all tiles to values.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of a chip.
+    scale, offset : float
+        ``value = stored * scale + offset``.
+    dtype : str
+        Of the values.
+    """
+
+    shape: tuple[int, int]
+    scale: float
+    offset: float
+    dtype: str
+
+    def __call__(self, partials: Sequence[Partial], start: int, stop: int, images: int) -> NDArray[Any]:
+        """Chips of one group of craters, shape (images, craters, rows, columns)."""
+        if len(partials) == 1 and partials[0][0].size == stop - start:
+            total, weight = partials[0][1:]
+        else:
+            total, weight = np.zeros((2, images, stop - start, *self.shape))
+            for row, sums, weights in partials:
+                total[:, row - start] += sums
+                weight[:, row - start] += weights
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            values = np.where(weight >= HALF, total / weight, np.nan)
+            return (values * self.scale + self.offset).astype(self.dtype)

@@ -1,0 +1,332 @@
+"""What each tile has of the blocks of pixels: whole blocks, and pieces of those that lie on several tiles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine import region_set
+from xcrater.engine.craters import Craters
+from xcrater.engine.plan import Tile
+from xcrater.engine.request import Request
+from xcrater.geometry.grid import Window
+from xcrater.pixels.blocks import RAW, Blocks, groups
+from xcrater.raster.reading import Raster
+from xcrater.raster.values import representable
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+
+PIXELS = 2**22
+"""Pixels of blocks that are put together at once, unless one block has more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Pieces of blocks, each a rectangle of one tile's pixels.
+
+    Parameters
+    ----------
+    crater : ndarray of int64, shape (p,)
+        Rows of the table.
+    region : ndarray of int64, shape (p,)
+        Positions of the regions in the request.
+    place : ndarray of int64, shape (p, 4)
+        The piece's window, its columns counted as those of the whole block's.
+    offset : ndarray of int64, shape (p + 1,)
+        Where each one's pixels begin.
+    values : ndarray, shape (images, pixels)
+        Stored numbers.
+    mask : ndarray of bool, shape (images, pixels)
+        True where there is no value of the region.
+    fraction : ndarray of float64, shape (pixels,), or None
+        Fraction covered.
+    """
+
+    crater: Ints
+    region: Ints
+    place: Ints
+    offset: Ints
+    values: Array
+    mask: NDArray[np.bool_]
+    fraction: NDArray[np.float64] | None
+
+    def take(self, which: Ints) -> Pieces:
+        """Some of the pieces, copied."""
+        sizes = np.diff(self.offset)[which]
+        of = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
+        values, mask = (np.concatenate([a[:, :0], *(a[:, at] for at in of)], axis=1) for a in (self.values, self.mask))
+        fraction = (
+            None if self.fraction is None else np.concatenate([self.fraction[:0], *(self.fraction[at] for at in of)])
+        )
+        offset = np.concatenate([[0], np.cumsum(sizes)])
+        return Pieces(self.crater[which], self.region[which], self.place[which], offset, values, mask, fraction)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """What one tile has.
+
+    Parameters
+    ----------
+    alone : ndarray of int64, shape (n,)
+        Which of the tile's craters lie on it alone: none of their regions reaches another one.
+    whole : list of Blocks
+        Their blocks of each region. `Blocks.crater` are rows of the table.
+    parts : Pieces
+        Of all other craters.
+    """
+
+    alone: Ints
+    whole: list[Blocks]
+    parts: Pieces
+
+
+@dataclass(frozen=True)
+class Cutter:
+    """How regions are cut from a raster.
+
+    Parameters
+    ----------
+    shapes : Shapes
+        The regions.
+    raster : Raster
+        The raster.
+    dtype : str
+        Of its stored numbers.
+    """
+
+    shapes: region_set.Shapes
+    raster: Raster
+    dtype: str
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        """Of the values: the raster's own, or float64 where a scale or offset applies."""
+        return np.dtype("f8") if self.raster.decodes else np.dtype(self.dtype)
+
+    @property
+    def fill_value(self) -> Any:
+        """Shown for masked pixels: the raster's nodata, or None for numpy's default."""
+        if self.raster.decodes or self.raster.nodata is None:
+            return None
+        return self.raster.nodata if representable(self.raster.nodata, np.dtype(self.dtype)) else None
+
+    def windows(self, craters: Craters) -> NDArray[np.int64]:
+        """Window of every region of every crater, shape (region, crater, 4).
+
+        Rows and columns are the floor and ceiling of the bounding box. They may lie beyond the raster's edge.
+        On a raster that goes once round the body, columns below 0 or beyond the width stand for those on the
+        other side; a region that goes all the way round has each column once.
+        """
+        grid = self.raster.grid
+        width, period = grid.columns, grid.period
+        out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
+        for k, bounds in enumerate(self._bounds(craters)):
+            shown = np.asarray(np.isfinite(bounds).all(axis=1))
+            top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
+            if np.isfinite(period):  # the copy whose middle is within one turn of the first column
+                turn = np.floor((left + right) / (2 * period))
+                left, right = left - turn * period, right - turn * period
+            if grid.wraps:
+                # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
+                start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
+                stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
+                whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
+            elif np.isfinite(period):
+                west = right - period > 0  # the copy one turn west reaches onto the grid
+                here = left < width
+                shift = np.where(west & ~here, period, 0.0)
+                start, stop = np.floor(left - shift), np.ceil(right - shift)
+                whole = (right - left >= period * (1 - 1e-12)) | (west & here)
+            else:
+                start, stop, whole = np.floor(left), np.ceil(right), np.zeros(left.size, bool)
+            out[k, :, 0], out[k, :, 1] = np.floor(top), np.ceil(bottom)
+            out[k, :, 2], out[k, :, 3] = np.where(whole, 0, start), np.where(whole, width, stop)
+            out[k, ~shown] = 0
+        return out
+
+    def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
+        """Each region's bounds in pixel coordinates, shape (crater, 4): rows and columns, first and last."""
+        shapes = self.shapes
+        for k in range(len(shapes.outer)):
+            bounds = np.full((len(craters), 4), np.nan)
+            _, one = shapes.of([k]).parts()[0]
+            if one.closed:
+                kernels.region_windows(
+                    craters.u0, craters.lat, craters.radius, one.outer[0], one.nvert[0], shapes.grid,
+                    kernels.node_scratch(one.nvert[0]), bounds,
+                )  # fmt: skip
+            else:
+                for start in range(0, len(craters), region_set.OUTLINED):
+                    at = np.arange(start, min(start + region_set.OUTLINED, len(craters)))
+                    west, east, top, bottom = one.outlines(craters.take(at))[0].bounds()
+                    bounds[at] = np.stack([top, bottom, west, east], axis=1)
+            yield bounds
+
+    def portions(self, window: Window) -> Iterator[Window]:
+        """The parts of a window that lie on the raster."""
+        height, width = self.raster.grid.shape[0], self.raster.grid.columns
+        row_start, row_stop = max(window[0], 0), min(window[1], height)
+        for turn in (-1, 0, 1) if self.raster.grid.wraps else (0,):
+            col_start, col_stop = max(window[2] - turn * width, 0), min(window[3] - turn * width, width)
+            if row_start < row_stop and col_start < col_stop:
+                yield row_start, row_stop, col_start, col_stop
+
+    def __call__(self, block: Array, tile: Tile) -> Cut:
+        """Cut one tile."""
+        windows = self.windows(tile.craters)
+        place, nonempty, within = self._crops(windows, tile.window)
+        alone = (within | ~nonempty).all(axis=(0, 1)) & nonempty.any(axis=(0, 1))
+        regions, craters = windows.shape[:2]
+        rows = tile.craters.row.astype(np.int64)
+
+        piece = np.full((regions, craters, 1), -1)
+        piece[:, alone, 0] = np.arange(regions * alone.sum()).reshape(regions, -1)
+        window = windows[:, alone].reshape(-1, 4)
+        offset, values, mask, fraction = self._fill(block, tile, piece, window)
+        values = self.raster.decode(values).astype(self.result_dtype, copy=False)
+        flat, of = (*block.shape[:-2], int(offset[-1])), np.tile(rows[alone], regions)
+        blocks = Blocks(of, window, offset, values.reshape(flat), mask.reshape(flat), fraction, self.fill_value)
+        count = int(alone.sum())
+        whole = [blocks.part(n * count, (n + 1) * count) for n in range(regions)]
+
+        reached = (place[..., 0] < place[..., 1]) & (place[..., 2] < place[..., 3]) & ~alone  # (turn, region, crater)
+        k, i, turn = np.nonzero(reached.transpose(1, 2, 0))
+        piece = np.full((regions, craters, len(place)), -1)
+        piece[k, i, turn] = np.arange(k.size)
+        parts = Pieces(rows[i], k, place[turn, k, i], *self._fill(block, tile, piece, place[turn, k, i]))
+        return Cut(np.flatnonzero(alone), whole, parts)
+
+    def _crops(self, windows: Ints, tile: Window) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where windows meet a tile, for every turn, shape (turn, region, crater, 4).
+
+        And whether they have pixels of the raster there, and whether these are all the tile's.
+        """
+        grid = self.raster.grid
+        turns = np.array([-1, 0, 1] if grid.wraps else [0])[:, None, None] * grid.columns
+        top, bottom = np.maximum(windows[..., 0], 0), np.minimum(windows[..., 1], grid.shape[0])
+        left = np.maximum(windows[..., 2], turns)
+        right = np.minimum(windows[..., 3], turns + grid.columns)
+        nonempty = (top < bottom) & (left < right)
+        within = (top >= tile[0]) & (bottom <= tile[1]) & (left >= tile[2] + turns) & (right <= tile[3] + turns)
+        place = np.stack(
+            np.broadcast_arrays(
+                np.maximum(top, tile[0]), np.minimum(bottom, tile[1]),
+                np.maximum(left, tile[2] + turns), np.minimum(right, tile[3] + turns),
+            ), axis=-1,
+        )  # fmt: skip
+        return place, nonempty, within
+
+    def _fill(
+        self, block: Array, tile: Tile, piece: Ints, place: Ints
+    ) -> tuple[Ints, Array, NDArray[np.bool_], NDArray[np.float64] | None]:
+        """The pixels of rectangles of a tile: offset, stored values, mask and fraction."""
+        turn = self.raster.grid.columns if self.raster.grid.wraps else 0
+        offset = np.concatenate([[0], np.cumsum((place[:, 1] - place[:, 0]) * (place[:, 3] - place[:, 2]))])
+        images, total = math.prod(block.shape[:-2]), int(offset[-1])
+        values = self.blank(images, total)
+        outside = np.ones(total, bool)
+        fraction = np.zeros(total if self.shapes.exact else 0)
+        if total:
+            at = (tile.window, turn, place, offset)
+            kernels.cut_pixels(
+                _raw(np.ma.getdata(block).astype(self.dtype, copy=False), images),
+                *at,
+                values.view(RAW[values.itemsize]),
+            )
+            for members, shapes in self.shapes.parts():
+                for drawn in shapes.draw(tile.craters, tile.window):
+                    kernels.cut_regions(
+                        drawn.runs, drawn.weight, drawn.offset, drawn.craters.start, members, piece, turn, place,
+                        offset, outside, fraction,
+                    )  # fmt: skip
+        mask = self._missing(values)
+        mask |= outside
+        if np.ma.is_masked(block):
+            masked = np.zeros((images, total), np.uint8)
+            kernels.cut_pixels(_raw(np.ma.getmaskarray(block), images), *at, masked)
+            mask |= masked.view(bool)
+        return offset, values, mask, fraction if self.shapes.exact else None
+
+    def blank(self, images: int, pixels: int) -> Array:
+        """Stored numbers before there are any."""
+        fill = 0 if self.fill_value is None else self.fill_value
+        return np.full((images, pixels), fill, np.dtype(self.dtype))
+
+    def _missing(self, stored: Array) -> NDArray[np.bool_]:
+        """Which stored numbers stand for no value."""
+        nodata, missing = self.raster.nodata, None
+        if nodata is not None and representable(nodata, stored.dtype):
+            missing = stored == stored.dtype.type(nodata)
+        if stored.dtype.kind == "f":
+            none = np.isnan(stored)
+            return none if missing is None else np.logical_or(missing, none, out=none)
+        return np.zeros(stored.shape, bool) if missing is None else missing
+
+    def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
+        """Blocks of some craters from all their pieces: lists of one `Blocks` per region, of the same craters.
+
+        Parameters
+        ----------
+        craters : Craters
+            Whose; in this order.
+        parts : sequence of Pieces
+            From every tile that has any.
+        lead : tuple of int
+            Shape of the images.
+        """
+        windows = self.windows(craters)
+        size = (windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])
+        order = np.argsort(craters.row, kind="stable")
+        rows = craters.row[order]
+        found = []  # of each Pieces the place of every piece's crater, -1 for none
+        for p in parts:
+            at = np.minimum(np.searchsorted(rows, p.crater), max(rows.size - 1, 0))
+            found.append(np.where(rows[at] == p.crater, order[at], -1) if rows.size else np.full(p.crater.size, -1))
+        images = math.prod(lead)
+        for some in groups(size.sum(axis=0), PIXELS):
+            joined = []
+            for k in range(len(windows)):
+                window = windows[k, some]
+                offset = np.concatenate([[0], np.cumsum(size[k, some])])
+                total = int(offset[-1])
+                stored, mask = self.blank(images, total), np.ones((images, total), bool)
+                fraction = np.zeros((1, total)) if self.shapes.exact else None
+                for p, to in zip(parts, found, strict=True):
+                    which = np.flatnonzero((p.region == k) & (to >= some.start) & (to < some.stop))
+                    piece_at = (which, to[which] - some.start, p.place, p.offset, window, offset)
+                    if which.size:
+                        raw = RAW[stored.itemsize]
+                        kernels.put(p.values.view(raw), *piece_at, stored.view(raw))
+                        kernels.put(p.mask, *piece_at, mask)
+                        if fraction is not None and p.fraction is not None:
+                            kernels.put(p.fraction[None], *piece_at, fraction)
+                values = self.raster.decode(stored).astype(self.result_dtype, copy=False)
+                joined.append(
+                    Blocks(
+                        craters.row[some].astype(np.int64), window, offset,
+                        values.reshape(*lead, total), mask.reshape(*lead, total),
+                        None if fraction is None else fraction[0], self.fill_value,
+                    )
+                )  # fmt: skip
+            yield joined
+
+
+def _raw(block: Array, images: int) -> Array:
+    """Pixels as numbers that kernels copy, shape (images, rows, columns)."""
+    block = np.ascontiguousarray(block).reshape(images, *block.shape[-2:])
+    return block.view(RAW[block.itemsize])
+
+
+def make_cutter(request: Request) -> Cutter:
+    """How the regions of a request are cut from its raster."""
+    if request.store is not None:
+        return request.store.cutter(request)
+    return Cutter(request.shapes, request.raster, request.da.dtype.str)

@@ -1,0 +1,135 @@
+"""One crater's pixels with coordinates: what xarray plots and compares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters
+from xcrater.geometry import places
+from xcrater.geometry.grid import Grid, Window
+from xcrater.raster.reading import crs_wkt, georeferenced
+
+if TYPE_CHECKING:
+    from xcrater.pixels.container import CraterArrays
+
+Floats = NDArray[np.float64]
+
+PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "grid_mapping")
+"""Attributes of a raster that say how its numbers are stored, which is undone here."""
+
+LON = {"units": "degrees_east", "long_name": "longitude"}
+LAT = {"units": "degrees_north", "long_name": "planetocentric latitude"}
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Longitude, latitude, distance and azimuth of every pixel of a window, shape (4, rows, columns).
+
+    Parameters
+    ----------
+    grid : Grid
+        The raster's.
+    crater : Craters
+        The one from which they are seen.
+    u, v : ndarray
+        Pixel coordinates of columns and rows.
+    """
+
+    grid: Grid
+    crater: Craters
+    u: Floats
+    v: Floats
+
+    def __call__(self) -> Floats:
+        """Work them out."""
+        lon, lat = places.lonlat(self.grid, self.u, self.v[:, None])
+        return np.stack([lon, lat, *places.seen_from(self.grid, self.crater, lon, lat)])
+
+
+def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
+    """Pixel coordinates of a window's columns and rows, at the pixels' centres.
+
+    Columns run on across the antimeridian. Where the width is a fraction of a column off a full turn of longitude,
+    those beyond are set off by as much.
+    """
+    cols, rows = np.arange(window[2], window[3]), np.arange(window[0], window[1])
+    turns = cols // grid.columns if grid.wraps else 0
+    off = grid.period - grid.columns if grid.wraps else 0.0
+    return np.asarray(cols + 0.5 + turns * off), np.asarray(rows + 0.5)
+
+
+def to_dataset(arrays: CraterArrays, region: str, crater: int) -> xr.Dataset:
+    """One crater's region as a Dataset; see `CraterArrays.to_dataset`.
+
+    Parameters
+    ----------
+    arrays : CraterArrays
+        Where from.
+    region : str
+        Which region.
+    crater : int
+        Position of the crater in the table.
+    """
+    request, grid = arrays._request, arrays._request.raster.grid
+    window = arrays.window(region, crater)
+    u, v = pixels(grid, window)
+    a, b, c, d, e, f = request.raster.surface[1]
+    extra = request.raster.extra_dims
+    dims = (*extra, "y", "x")
+
+    block = arrays.element(region, crater)
+    dtype = _float(block.dtype)
+    shown = {k: value for k, value in request.da.attrs.items() if k not in PACKING}
+    data = block.map_blocks(_nan_filled, dtype, dtype=dtype, meta=np.empty((0,) * block.ndim, dtype))
+    mask = block.map_blocks(_held, dtype=bool, meta=np.empty((0,) * block.ndim, bool))
+    at = request.craters.take(np.array([crater]))
+    lon, lat, distance, azimuth = graph.single(
+        Places(grid, at, u, v), shape=(4, v.size, u.size), meta=np.empty((0, 0, 0)), token=("places", grid, at, window)
+    )
+    name = "value" if request.da.name is None else str(request.da.name)
+    variables = {
+        "data": (dims, data, {"long_name": name, **shown}),
+        "mask": (dims, mask, {"long_name": "pixel of the region that holds a value"}),
+    }
+    if request.shapes.exact:
+        inside = arrays.fractions(region, crater)
+        variables["coverage"] = (("y", "x"), inside, {"units": "1", "long_name": "part of the pixel inside the region"})
+    seen = "at the crater's centre, clockwise from north"
+    variables["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
+    variables["azimuth"] = (("y", "x"), azimuth, {"units": "degrees", "long_name": f"azimuth {seen}"})
+
+    coords: dict[Any, Any] = {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= set(extra)}
+    coords |= {"y": f + e * v, "x": c + a * u}
+    if grid.to_frame().crs:
+        coords |= {"lon": (("y", "x"), lon, LON), "lat": (("y", "x"), lat, LAT)}
+    else:  # longitudes are those of columns, latitudes those of rows
+        coords["lon"] = ("x", places.lonlat(grid, u, 0.0)[0], LON)
+        coords["lat"] = ("y", places.lonlat(grid, 0.0, v)[1], LAT)
+    label = arrays.index[crater]
+    coords |= {"crater": str(label) if isinstance(label, tuple) else label, "region": region}
+    attrs = {"crater": label.item() if isinstance(label, np.generic) else label, "region": region}
+    attrs |= {f"crater_{k}": float(column[1][crater]) for k, column in request.coordinates().items() if k != "crater"}
+    corner = (a, b, c + a * window[2], d, e, f + e * window[0])
+    ds = georeferenced(xr.Dataset(variables, coords, attrs), crs_wkt(request.da), corner)
+    return ds if arrays.is_lazy else ds.load()
+
+
+def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Dtype that has NaN and every value of another: xarray's choice when it masks, and float32 for truth values."""
+    if dtype.kind == "f":
+        return dtype
+    return np.dtype("f4" if dtype.itemsize <= 2 else "f8")
+
+
+def _nan_filled(block: np.ma.MaskedArray[Any, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return np.ma.filled(block.astype(dtype), np.nan)
+
+
+def _held(block: np.ma.MaskedArray[Any, Any]) -> NDArray[np.bool_]:
+    return ~np.ma.getmaskarray(block)

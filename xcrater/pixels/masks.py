@@ -1,0 +1,115 @@
+"""Which pixels of a raster lie in a region of any crater: arrays aligned with the raster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters
+from xcrater.engine.neighbours import Exclude
+from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.region_set import Shapes
+from xcrater.engine.request import make_request
+from xcrater.errors import RegionError, XcraterError
+from xcrater.geometry.grid import Grid
+
+if TYPE_CHECKING:
+    from xcrater.table.crater_table import CraterTable
+
+KINDS = {"any": "bool", "count": "int32", "crater": "int32"}
+"""Dtype of each kind of mask."""
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What marks the regions of a tile's craters in its pixels.
+
+    Parameters
+    ----------
+    shapes : Shapes
+        The one region.
+    kind : {"any", "count", "crater"}
+        What a pixel says.
+    columns : int
+        Columns of the grid in one turn of longitude.
+    """
+
+    shapes: Shapes
+    kind: str
+    columns: int
+
+    def __call__(self, tile: Tile) -> NDArray[Any]:
+        """Mark one tile."""
+        top, bottom, left, right = tile.window
+        count = self.kind != "crater"
+        out = np.full((bottom - top, right - left), 0 if count else -1, np.int32)
+        craters = tile.craters
+        if not count:  # large ones first, of equals the last: those that matter are written over them
+            craters = craters.take(np.lexsort((-craters.row, -craters.radius)))
+        if len(craters):
+            for _, shapes in self.shapes.parts():
+                for start in range(left, right, self.columns):  # by the turn: what is drawn lies within one
+                    window = (top, bottom, start, min(start + self.columns, right))
+                    part = out[:, start - left : window[3] - left]
+                    for drawn in shapes.draw(craters, window):
+                        at = (drawn.runs, drawn.weight, drawn.offset, window)
+                        if count:
+                            kernels.count_regions(*at, part)
+                        else:
+                            kernels.name_craters(*at, craters.row[drawn.craters], part)
+        return out > 0 if self.kind == "any" else out
+
+
+def mask(
+    da: xr.DataArray,
+    cdb: CraterTable,
+    region: str,
+    kind: str = "any",
+    *,
+    coverage: str | None = None,
+    exclude: Exclude | float | None = None,
+) -> xr.DataArray:
+    """Which pixels lie in a region of any crater; see `CratersAccessor.mask`."""
+    if not isinstance(region, str):
+        raise RegionError(f"received region={region!r}; expected the name of one region, such as 'rim'")
+    if kind not in KINDS:
+        raise XcraterError(f"received kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
+    request = make_request(da, cdb, region, coverage=coverage, nodata=None, exclude=exclude)
+    raster = request.raster
+    marker = Marker(request.shapes, kind, raster.grid.columns)
+    tiles = list(_every_tile(raster.grid, request.plan()))
+    data: Any
+    if graph.is_lazy(request.da):
+        data = graph.from_tiles(raster.grid, tiles, marker, dtype=KINDS[kind], token=(request.craters, marker))
+    else:
+        data = marker(tiles[0])
+    dims = (raster.y_dim, raster.x_dim)
+    coords = {name: c.variable for name, c in da.coords.items() if set(c.dims) <= set(dims)}
+    attrs = {"body": cdb.body, "coverage": request.shapes.coverage}
+    return xr.DataArray(data, coords, dims, region, attrs).transpose(*(dim for dim in da.dims if dim in dims))
+
+
+def _every_tile(grid: Grid, plan: Plan) -> Iterator[Tile]:
+    """All chunks whole, with their craters.
+
+    A plan leaves out columns past one turn of longitude, where places are shown again: a chunk that holds some gets
+    the craters of all its rows.
+    """
+    found = {tile.index: tile for tile in plan}
+    rows: dict[int, Craters] = {}
+    none = plan.craters.take(slice(0, 0))
+    for index, window in grid.tiles([(0, grid.shape[0], 0, grid.shape[1])]):
+        if window[3] <= grid.columns:
+            yield found.get(index, Tile(index, window, none))
+            continue
+        if index[0] not in rows:
+            members = [tile.craters.row for tile in found.values() if tile.index[0] == index[0]]
+            rows[index[0]] = plan.craters.take(np.unique(np.concatenate(members))) if members else none
+        yield Tile(index, window, rows[index[0]])

@@ -1,0 +1,172 @@
+"""Arrays of many shapes as a few flat ones: values one after another, and where each begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater._optional import require
+from xcrater.pixels.blocks import RAW, Blocks
+
+Ints = NDArray[np.int64]
+Masked = np.ma.MaskedArray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """One region's pixels of every crater, one crater after another.
+
+    ``ragged[i]`` is a crater's masked array, a view: nothing is copied.
+
+    Parameters
+    ----------
+    values : ndarray, shape (pixels,)
+        Of the craters' arrays, each in row-major order, masked ones included.
+    mask : ndarray of bool, shape (pixels,)
+        True where a pixel is masked, as in `numpy.ma`: outside of the region, or without a value.
+    offsets : ndarray of int64, shape (craters + 1,)
+        Where each crater begins and ends.
+    shapes : ndarray of int64, shape (craters, ndim)
+        Shape of each crater's array: the raster's extra dimensions, rows, columns.
+    labels : pandas.Index
+        Labels of the craters.
+    windows : ndarray of int64, shape (craters, 4)
+        First and last row, first and last column on the raster's grid (the last ones excluded). They may lie beyond
+        the raster's edge; columns run on across the antimeridian.
+    fill_value : number or None
+        Shown for masked pixels; None for numpy's default.
+    coverage : ndarray of float64, shape (pixels,), or None
+        Fraction of each pixel inside of the region, masked ones included, where fractions were asked for; the same
+        in every image of a crater.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> flat = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    >>> shapes = np.array([[1, 2], [2, 2]])
+    >>> window = np.zeros((2, 4), int)
+    >>> ragged = Ragged(flat, flat > 5, np.array([0, 2, 6]), shapes, pd.Index(["a", "b"]), window)
+    >>> ragged[1].tolist()
+    [[3.0, 4.0], [5.0, None]]
+    >>> np.add.reduceat(np.where(ragged.mask, 0, ragged.values), ragged.offsets[:-1]).tolist()
+    [3.0, 12.0]
+    """
+
+    values: NDArray[Any]
+    mask: NDArray[np.bool_]
+    offsets: Ints
+    shapes: Ints
+    labels: pd.Index[Any]
+    windows: Ints
+    fill_value: Any = None
+    coverage: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, i: int) -> Masked:
+        i = range(len(self))[i]
+        part = slice(*self.offsets[i : i + 2].tolist())
+        shape = tuple(self.shapes[i].tolist())
+        return np.ma.MaskedArray(
+            self.values[part].reshape(shape), mask=self.mask[part].reshape(shape), fill_value=self.fill_value
+        )
+
+    def __iter__(self) -> Iterator[Masked]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"Ragged of {len(self)} craters, {self.values.size} pixels, dtype {self.values.dtype}"
+
+    def to_arrow(self) -> Any:
+        """The same in Arrow's memory: values, offsets and coverage are not copied.
+
+        Returns
+        -------
+        pyarrow.StructArray
+            One entry per crater: ``crater`` (its label), ``shape`` and ``window`` (fixed-size lists of int64),
+            ``values`` (a large list, null where masked) and, where there is one, ``coverage``.
+
+        Raises
+        ------
+        ImportError
+            pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd
+        >>> flat, shapes = np.array([1.0, 2.0, 3.0]), np.array([[1, 2], [1, 1]])
+        >>> ragged = Ragged(flat, flat > 2, np.array([0, 2, 3]), shapes, pd.Index([7, 8]), np.zeros((2, 4), int))
+        >>> [entry["values"].as_py() for entry in ragged.to_arrow()]
+        [[1.0, 2.0], [None]]
+        """
+        pyarrow = require("pyarrow", extra="parquet")
+        fields = {
+            "crater": pyarrow.array(self.labels.to_numpy()),
+            "shape": _fixed(pyarrow, self.shapes),
+            "window": _fixed(pyarrow, self.windows),
+            "values": self._listed(pyarrow, self.values, np.packbits(~self.mask, bitorder="little")),
+        }
+        if self.coverage is not None:
+            fields["coverage"] = self._listed(pyarrow, self.coverage, None)
+        return pyarrow.StructArray.from_arrays(list(fields.values()), list(fields))
+
+    def _listed(self, pyarrow: Any, values: NDArray[Any], valid: NDArray[np.uint8] | None) -> Any:
+        """A large list per crater, of values' own memory; Arrow has bits where numpy has bytes of truth."""
+        kind = pyarrow.from_numpy_dtype(values.dtype)
+        data = np.packbits(values, bitorder="little") if values.dtype.kind == "b" else np.ascontiguousarray(values)
+        buffers = [None if valid is None else pyarrow.py_buffer(valid), pyarrow.py_buffer(data)]
+        flat = pyarrow.Array.from_buffers(kind, values.size, buffers)
+        offsets = pyarrow.py_buffer(np.ascontiguousarray(self.offsets))
+        return pyarrow.Array.from_buffers(pyarrow.large_list(kind), len(self), [None, offsets], children=[flat])
+
+
+def lay_out(
+    batches: Iterable[Mapping[str, Blocks]], windows: Mapping[str, Ints], labels: pd.Index[Any], like: Blocks
+) -> dict[str, Ragged]:
+    """Blocks of all craters in the order of the table, for each region.
+
+    Parameters
+    ----------
+    batches : iterable of mapping of str to Blocks
+        Every crater once, in any order; `Blocks.crater` is its position.
+    windows : mapping of str to ndarray, shape (craters, 4)
+        Window of every crater's block.
+    labels : pandas.Index
+        Of the craters.
+    like : Blocks
+        No blocks, but of the same kind: with the raster's extra dimensions, the dtype, fractions or none.
+    """
+    lead = np.array(like.values.shape[:-1], np.int64)
+    found = {}
+    for name, window in windows.items():
+        shape = np.column_stack([np.broadcast_to(lead, (len(window), lead.size)), window[:, 1::2] - window[:, ::2]])
+        offset = np.concatenate([[0], np.cumsum(shape.prod(axis=1))])
+        found[name] = Ragged(
+            np.empty(offset[-1], like.values.dtype), np.empty(offset[-1], bool), offset, shape, labels, window,
+            like.fill_value, None if like.fraction is None else np.empty(offset[-1]),
+        )  # fmt: skip
+    for of_regions in batches:
+        for name, blocks in of_regions.items():
+            _lay(blocks, int(lead.prod()), found[name])
+    return found
+
+
+def _lay(blocks: Blocks, images: int, out: Ragged) -> None:
+    begin, pixels = out.offsets[blocks.crater], int(blocks.offset[-1])
+    for source, target in ((blocks.values, out.values), (blocks.mask, out.mask), (blocks.fraction, out.coverage)):
+        if source is None or target is None or not pixels:
+            continue
+        source = np.ascontiguousarray(np.broadcast_to(source.reshape(-1, pixels), (images, pixels)))
+        raw = RAW[source.itemsize]
+        kernels.lay(source.view(raw), blocks.offset, begin, target.view(raw))
+
+
+def _fixed(pyarrow: Any, table: Ints) -> Any:
+    return pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(table.ravel()), table.shape[1])

@@ -1,0 +1,419 @@
+"""Pixels of craters kept in a zarr store: written batch by batch, read one crater at a time.
+
+A group per region holds flat arrays: ``values``, ``mask`` and, where asked for, ``coverage`` of one crater after
+another; and for each of these entries its ``window`` on the raster and, in ``offset``, where it begins and ends. At
+the root, ``crater`` has each entry's position in the table, as entries come in the order in which tiles completed
+them. The group ``craters`` is the table, as xarray writes it; what raster and regions were is in the attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater._optional import require
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.region_set import Shapes
+from xcrater.engine.request import Request
+from xcrater.errors import StoreError
+from xcrater.geometry.bodies import get_body
+from xcrater.pixels.blocks import Blocks, groups
+from xcrater.pixels.cutting import PIXELS, Cut, Cutter, Pieces
+from xcrater.raster.reading import crs_wkt, georeferenced, read_raster
+from xcrater.table.crater_table import CraterTable
+
+if TYPE_CHECKING:
+    from xcrater.pixels.container import CraterArrays
+
+Ints = NDArray[np.int64]
+
+LAYOUT = 1
+"""Version of the layout."""
+
+CHUNK = 2**18
+"""Pixels in a chunk of the flat arrays."""
+
+ENTRIES = 2**16
+"""Entries in a chunk of what there is one of for each."""
+
+
+def write(arrays: CraterArrays, path: str | os.PathLike[str], *, batch: int, overwrite: bool) -> None:
+    """Store the pixels of every crater; see `CraterArrays.to_zarr`."""
+    zarr = require("zarr", extra="zarr")
+    path, token = _whole(path), arrays.token()
+    if batch < 1:
+        raise StoreError(f"received batch={batch!r}; expected a number of craters from 1 on")
+    found = _read_about(path)
+    if found is not None and found["token"] != token and not overwrite:
+        raise StoreError(
+            f"the store {path!r} was made from another raster, table or regions than these arrays, or from other "
+            "chunks; name another path, or replace what is there: arrays.to_zarr(..., overwrite=True)"
+        )
+    if found is None or overwrite or found["written"] is None:
+        _create(zarr, arrays, path, token)
+    root = zarr.open_group(path, mode="r+")
+    about = dict(root.attrs["xcrater"])
+    left = np.ones(len(arrays.index), bool)
+    left[root["crater"][: about["written"]]] = False
+    position = np.flatnonzero(left)
+    groups = [dict(root[f"region-{k}"].arrays()) for k in range(len(arrays.regions))]
+    for blocks in arrays.take(position).iter_blocks(batch) if position.size else ():
+        entry = about["written"]
+        for group, of in zip(groups, blocks.values(), strict=True):
+            _append(group, entry, of)
+            about["written"] = entry + len(of)
+        root["crater"][entry : about["written"]] = position[of.crater]
+        # Only now do the entries count: what an interruption leaves half written is written again.
+        root.update_attributes({"xcrater": about})
+
+
+def _append(group: Any, entry: int, blocks: Blocks) -> None:
+    """Write blocks after those that are there."""
+    first = int(group["offset"][entry])
+    last, stop = first + int(blocks.offset[-1]), entry + len(blocks)
+    group["values"][..., first:last] = blocks.values
+    group["mask"][..., first:last] = blocks.mask
+    if blocks.fraction is not None:
+        group["coverage"][first:last] = blocks.fraction
+    group["window"][entry:stop] = blocks.window
+    group["offset"][entry : stop + 1] = first + blocks.offset
+
+
+def _create(zarr: Any, arrays: CraterArrays, path: str, token: str) -> None:
+    """An empty store, in place of what is there."""
+    request, raster = arrays._request, arrays._request.raster
+    if isinstance(arrays.index, pd.MultiIndex):
+        raise StoreError("received craters with labels of several levels; expected one: cdb.data.reset_index(...)")
+    shapes = request.shapes
+    about: dict[str, Any] = {
+        "layout": LAYOUT,
+        "token": token,
+        "made": uuid.uuid4().hex,
+        "written": None,
+        "body": request.table.body,
+        "index": arrays.index.name,
+        "dtype": request.da.dtype.newbyteorder("=").str,
+        "name": request.da.name,
+        "attrs": _plain(request.da.attrs),
+        "extra_dims": {dim: request.da.sizes[dim] for dim in raster.extra_dims},
+        "shape": list(raster.grid.shape),
+        "crs": crs_wkt(request.da),
+        "transform": list(raster.surface[1]),
+        "nodata": None if raster.nodata is None else np.asarray(raster.nodata).item(),
+        "coverage": shapes.coverage,
+        "regions": list(arrays.regions),
+        "inner": list(shapes.inner),
+        "outer": list(shapes.outer),
+        "nvert": list(shapes.nvert),
+    }
+    root = zarr.open_group(path, mode="w", attributes={"xcrater": about})
+    table = xr.Dataset(coords={**_extra_coords(request), **request.coordinates()})
+    table.to_zarr(path, group="craters", mode="w", consolidated=False, zarr_format=3)
+    entries, lead = len(arrays.index), request.da.shape[:-2]
+    _flat(root, "crater", (entries,), "i8", ENTRIES)
+    for k, name in enumerate(arrays.regions):
+        group = root.create_group(f"region-{k}", attributes={"name": name})
+        pixels = arrays.pixels(name)
+        _flat(group, "values", (*lead, pixels), arrays.dtype.newbyteorder("="), CHUNK)
+        _flat(group, "mask", (*lead, pixels), "bool", CHUNK)
+        if shapes.exact:
+            _flat(group, "coverage", (pixels,), "f8", CHUNK)
+        _flat(group, "offset", (entries + 1,), "i8", ENTRIES)
+        group.create_array("window", shape=(entries, 4), chunks=(max(1, min(entries, ENTRIES)), 4), dtype="i8")
+    root.update_attributes({"xcrater": {**about, "written": 0}})
+
+
+def _flat(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunk: int) -> None:
+    """An array whose last dimension is long."""
+    chunks = (*(1 for _ in shape[:-1]), max(1, min(chunk, shape[-1])))
+    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype)
+
+
+def _extra_coords(request: Request) -> dict[Any, xr.DataArray]:
+    """Coordinates along the raster's extra dimensions."""
+    extra = set(request.raster.extra_dims)
+    return {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= extra}
+
+
+def _plain(attrs: Any) -> dict[str, Any]:
+    """Those of a raster's attributes that can be written down."""
+    plain = {}
+    for key, value in attrs.items():
+        value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        try:
+            plain[str(key)] = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError):
+            continue
+    return plain
+
+
+def _read_about(path: str) -> dict[str, Any] | None:
+    """What a store says about itself; None where there is nothing.
+
+    Raises
+    ------
+    StoreError
+        Something else is there, or a layout of another version.
+    """
+    zarr = require("zarr", extra="zarr")
+    try:
+        attrs = dict(zarr.open_group(path, mode="r").attrs)
+    except FileNotFoundError:
+        local = Path(path)
+        if not local.exists() or (local.is_dir() and not any(local.iterdir())):
+            return None
+        attrs = {}
+    except ValueError:  # an array, or a group that is no group
+        attrs = {}
+    if "xcrater" not in attrs:
+        raise StoreError(
+            f"{path!r} is no store of crater arrays; expected a path where there is nothing yet, or one that "
+            "arrays.to_zarr(path) wrote. What is there is left as it is"
+        )
+    about: dict[str, Any] = attrs["xcrater"]
+    if about["layout"] != LAYOUT:
+        raise StoreError(
+            f"the store {path!r} has layout {about['layout']}; this version of xcrater reads and writes layout "
+            f"{LAYOUT}: write it anew at another path"
+        )
+    return about
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store, from which pixels are cut in place of a raster.
+
+    Parameters
+    ----------
+    path : str
+        Where it is.
+    made : str
+        Tells it from another that was at the same path.
+    names : tuple of str
+        Its regions.
+    """
+
+    path: str
+    made: str
+    names: tuple[str, ...]
+
+    @property
+    def crater(self) -> Ints:
+        """Position in the table of each entry."""
+        return _column(self, "crater")
+
+    @property
+    def entry(self) -> Ints:
+        """Entry of each crater of the table."""
+        return _entries(self)
+
+    def window(self, region: int) -> Ints:
+        """Window of each entry, shape (entries, 4)."""
+        return _column(self, f"region-{region}/window")
+
+    def blocks(self, region: int, start: int, stop: int, fill_value: Any) -> Blocks:
+        """Entries [start, stop) of a region."""
+        group = f"region-{region}"
+        offset = _column(self, f"{group}/offset")[start : stop + 1]
+        of = slice(int(offset[0]), int(offset[-1]))
+        covered = f"{group}/coverage" in _group(self)
+        return Blocks(
+            crater=self.crater[start:stop],
+            window=self.window(region)[start:stop],
+            offset=offset - offset[0],
+            values=_array(self, f"{group}/values")[..., of],
+            mask=_array(self, f"{group}/mask")[..., of],
+            fraction=_array(self, f"{group}/coverage")[of] if covered else None,
+            fill_value=fill_value,
+        )
+
+    def plan(self, request: Request) -> Plan:
+        """Craters that are read together in place of those that lie on one tile."""
+        entry = self.entry[request.craters.row]
+        windows = self.cutter(request).windows(request.craters)
+        size = ((windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])).sum(axis=0)
+        order = np.argsort(entry)
+        together = groups(size[order], PIXELS)
+        member = [np.sort(order[some]) for some in together]
+        return Plan(
+            request.raster.grid,
+            request.craters,
+            np.zeros(len(together), np.int64),
+            np.array([0, *(some.stop for some in together)]),
+            np.concatenate([np.empty(0, np.int32), *member]).astype(np.int32),
+        )
+
+    def cutter(self, request: Request) -> Cutter:
+        """What gives blocks of some of its regions."""
+        regions = tuple(self.names.index(name) for name in request.names)
+        return StoredCutter(request.shapes, request.raster, request.da.dtype.str, self, regions)
+
+
+@dataclass(frozen=True)
+class StoredCutter(Cutter):
+    """Gives the blocks that a store has, in place of cutting them from a tile.
+
+    Parameters
+    ----------
+    store : Store
+        Which.
+    regions : tuple of int
+        Positions of the regions there.
+    """
+
+    store: Store
+    regions: tuple[int, ...]
+
+    def windows(self, craters: Craters) -> Ints:
+        """Window of every region of every crater, shape (region, crater, 4)."""
+        entry = self.store.entry[craters.row]
+        return np.stack([self.store.window(k)[entry] for k in self.regions])
+
+    def __call__(self, block: NDArray[Any], tile: Tile) -> Cut:
+        """The blocks of some craters, read from the first of them in the store to the last."""
+        alone = np.arange(len(tile.craters))
+        return Cut(alone, self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
+
+    def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
+        """Blocks of craters that have no pixel of the raster: there are no pieces to put together here."""
+        if len(craters):
+            yield self._read(craters)
+
+    def _read(self, craters: Craters) -> list[Blocks]:
+        entry = self.store.entry[craters.row]
+        start, stop = int(entry.min()), int(entry.max()) + 1
+        found = [self.store.blocks(k, start, stop, self.fill_value) for k in self.regions]
+        which = entry - start
+        return found if np.array_equal(which, np.arange(stop - start)) else [of.take(which) for of in found]
+
+    def _no_pieces(self, images: int) -> Pieces:
+        none = np.empty(0, np.int64)
+        values, mask = np.empty((images, 0), self.dtype), np.empty((images, 0), bool)
+        fraction = np.empty(0) if self.shapes.exact else None
+        return Pieces(none, none, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, mask, fraction)
+
+
+@lru_cache(maxsize=8)
+def _group(store: Store) -> Any:
+    """The zarr group, opened once in a process."""
+    return require("zarr", extra="zarr").open_group(store.path, mode="r")
+
+
+@lru_cache(maxsize=128)
+def _array(store: Store, name: str) -> Any:
+    return _group(store)[name]
+
+
+@lru_cache(maxsize=64)
+def _column(store: Store, name: str) -> Ints:
+    """What there is one of for each entry, read once in a process."""
+    return np.asarray(_array(store, name)[:])
+
+
+@lru_cache(maxsize=8)
+def _entries(store: Store) -> Ints:
+    entry = np.empty_like(store.crater)
+    entry[store.crater] = np.arange(entry.size)
+    return entry
+
+
+def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
+    """Open the pixels that ``arrays.to_zarr(path)`` stored.
+
+    Parameters
+    ----------
+    path : path
+        Of the store; also a URL that zarr reads.
+
+    Returns
+    -------
+    CraterArrays
+        The same lazy arrays: each element reads its own part of the store when it is computed. The raster's values
+        are decoded already.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is nothing at that path.
+    StoreError
+        It is no store of crater arrays, one that is not finished, or of another version.
+    ImportError
+        zarr is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd, xcrater
+    >>> from xcrater import tutorial
+    >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     dem.craters.get_arrays(cdb, "rim").to_zarr(f"{directory}/rim.zarr")
+    ...     xcrater.open_arrays(f"{directory}/rim.zarr")["rim"].iloc[0].compute().shape
+    (20, 22)
+    """
+    from xcrater.pixels.container import CraterArrays
+
+    path = _whole(path)
+    about = _read_about(path)
+    if about is None:
+        raise FileNotFoundError(f"there is no store {path!r}")
+    request = _read_request(path, about)
+    if about["written"] is None or about["written"] < len(request.craters):
+        raise StoreError(
+            f"the store {path!r} is not finished: it holds {about['written'] or 0} of {len(request.craters)} craters. "
+            "Go on with the call that was interrupted, arrays.to_zarr(path) of the same raster, table and regions"
+        )
+    return CraterArrays(request)
+
+
+def _read_request(path: str, about: dict[str, Any]) -> Request:
+    """What was stored, laid over a raster that has the place of the one that it was cut from, and no memory."""
+    dtype, extra = np.dtype(about["dtype"]), about["extra_dims"]
+    with xr.open_zarr(path, group="craters", consolidated=False, chunks=None) as opened:
+        table = opened.load()
+    da = xr.DataArray(
+        np.broadcast_to(np.zeros((), dtype), (*extra.values(), *about["shape"])),
+        {k: at for k, at in table.coords.items() if at.dims and set(at.dims) <= set(extra)},
+        (*extra, "y", "x"),
+        about["name"],
+        about["attrs"],
+    )
+    da = georeferenced(da, about["crs"], about["transform"])
+    body = get_body(about["body"])
+    frame = pd.DataFrame(
+        {name: table[name].to_numpy() for name in ("lat", "lon", "radius")},
+        table.indexes["crater"].rename(about["index"]),
+    )
+    cdb = CraterTable(frame, body.name, "planetocentric", lat_col="lat", lon_col="lon", rad_col="radius")
+    raster = read_raster(da, body=body, nodata=about["nodata"])
+    grid = raster.grid
+    inner, outer, nvert = (tuple(about[key]) for key in ("inner", "outer", "nvert"))
+    shapes = Shapes(inner, outer, nvert, about["coverage"], grid.radians, closed=grid.closed, frame=grid.frame)
+    angle = np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius)
+    craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
+    # A single pixel stands for the raster, in a graph of tasks too.
+    pixel = da.isel(y=slice(1), x=slice(1)).chunk()
+    return Request(
+        pixel, raster, about["regions"], shapes, craters, cdb, Store(path, about["made"], tuple(about["regions"]))
+    )
+
+
+def _whole(path: str | os.PathLike[str]) -> str:
+    """A path that means the same in every process."""
+    path = os.fspath(path)
+    return path if "://" in path or "::" in path else os.path.abspath(path)

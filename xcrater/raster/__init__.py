@@ -1,0 +1,1 @@
+"""What a raster says of itself: its grid, its values, its files."""

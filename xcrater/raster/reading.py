@@ -1,0 +1,285 @@
+"""How a DataArray lies on its body, and what its stored numbers mean. The only module that asks rioxarray."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pyproj
+import rioxarray  # noqa: F401  (registers .rio)
+import xarray as xr
+from rasterio import Affine
+
+from xcrater.errors import BodyError, GridError
+from xcrater.geometry.bodies import Body, horizontal, prime_meridian, same_body
+from xcrater.geometry.grid import Grid
+from xcrater.geometry.outlines import Frame, linear_frame, make_frame
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A DataArray read as a raster: its grid, and how its stored numbers become values.
+
+    Parameters
+    ----------
+    grid : Grid
+        Placement of the pixels.
+    y_dim, x_dim : str
+        Names of the row and column dimensions.
+    extra_dims : tuple of str
+        All other dimensions, in order.
+    nodata : float or int or None
+        Stored number that stands for no value.
+    scale, offset : float
+        ``value = stored * scale + offset``.
+    surface : tuple
+        CRS as WKT and geotransform (a, b, c, d, e, f), as `xcrater.geometry.areas.pixel_areas` takes them.
+    """
+
+    grid: Grid
+    y_dim: str
+    x_dim: str
+    extra_dims: tuple[str, ...]
+    nodata: float | int | None
+    scale: float
+    offset: float
+    surface: tuple[str, tuple[float, float, float, float, float, float]]
+
+    @property
+    def decodes(self) -> bool:
+        """Whether values differ from the stored numbers."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+    def decode(self, stored: Any) -> Any:
+        """Values of stored numbers, as float64 where a scale or offset applies."""
+        return np.multiply(stored, self.scale, dtype=np.float64) + self.offset if self.decodes else stored
+
+
+def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | int | None = None) -> Raster:
+    """Find out how a DataArray's pixels lie on a body.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        With two spatial dimensions, coordinates or a geotransform, and a CRS that rioxarray finds.
+    body : Body, optional
+        The body the raster must show.
+    nodata : number, optional
+        Stored number that stands for no value, instead of the one the raster declares.
+
+    Returns
+    -------
+    Raster
+        Its grid, dimension names, nodata, scale and offset.
+
+    Raises
+    ------
+    GridError
+        No spatial dimensions, no coordinates, no CRS, uneven or rotated pixels, or a projection that cannot be
+        inverted or shows nothing of the body where the pixels are.
+    BodyError
+        The raster shows another body.
+    """
+    if not isinstance(da, xr.DataArray):
+        raise GridError(f"received an object of type {type(da).__name__}; expected an xarray.DataArray")
+    y_dim, x_dim = _spatial_dims(da)
+    crs = _crs(da, body)
+    if body is not None and not same_body(crs, body):
+        raise BodyError(
+            f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
+            f"(radius {body.radius:g} m). If the label is wrong, correct it: "
+            f'da = da.rio.write_crs("{body.crs.to_string()}")'
+        )
+    x_origin, x_step = _axis_grid(da, x_dim, "x")
+    y_origin, y_step = _axis_grid(da, y_dim, "y")
+    _reject_rotation(da)
+    shape = (da.sizes[y_dim], da.sizes[x_dim])
+    linear, frame = _placed(crs, (x_origin, x_step, y_origin, y_step), shape, body)
+    if linear is not None and shape[0] * abs(linear[3]) > 180.0 + 2 * abs(linear[3]):
+        raise GridError(
+            f"the grid spans {shape[0] * abs(linear[3]):g}° of latitude; expected at most 180. Its coordinates are "
+            f"probably not in the units of its CRS {crs.name!r}: check da.rio.transform() and da.rio.crs"
+        )
+    placed = linear if linear is not None and frame is None else (0.0, 1.0, 0.0, 1.0)
+    grid = Grid(shape, *placed, row_edges=_edges(da, y_dim), col_edges=_edges(da, x_dim), frame=frame)
+    if da.dtype.kind not in "biuf":
+        raise GridError(f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')")
+    if nodata is None:
+        nodata = da.rio.nodata
+    if nodata is not None and np.isnan(nodata):
+        nodata = None  # NaN is never a value, declared or not
+    return Raster(
+        grid=grid,
+        y_dim=y_dim,
+        x_dim=x_dim,
+        extra_dims=tuple(str(d) for d in da.dims if d not in (y_dim, x_dim)),
+        nodata=nodata,
+        scale=float(da.attrs.get("scale_factor", 1.0)),
+        offset=float(da.attrs.get("add_offset", 0.0)),
+        surface=(crs.to_wkt(), (x_step, 0.0, x_origin, 0.0, y_step, y_origin)),
+    )
+
+
+def crs_wkt(da: xr.DataArray) -> str:
+    """The CRS that a DataArray declares, with the names and codes that it has there."""
+    return str(da.rio.crs.to_wkt(version="WKT2_2019"))
+
+
+Gridded = TypeVar("Gridded", xr.DataArray, xr.Dataset)
+
+
+def georeferenced(da: Gridded, crs: str, transform: Iterable[float]) -> Gridded:
+    """Write CRS and geotransform (a, b, c, d, e, f) down in pixels of dimensions y and x, as rioxarray does."""
+    # In place: copies would be of every pixel.
+    da = da.rio.write_crs(crs, inplace=True).rio.write_transform(Affine(*transform), inplace=True)
+    return da.rio.write_coordinate_system(inplace=True) if "x" in da.coords else da
+
+
+def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:
+    for y, x in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
+        if y in da.dims and x in da.dims:
+            return y, x
+    try:
+        return str(da.rio.y_dim), str(da.rio.x_dim)
+    except Exception as err:  # rioxarray raises several types here
+        raise GridError(
+            f"received a DataArray with dimensions {tuple(da.dims)}; expected two spatial ones such as ('y', 'x'). "
+            "Name them: da = da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
+        ) from err
+
+
+def _crs(da: xr.DataArray, body: Body | None) -> pyproj.CRS:
+    crs = da.rio.crs
+    if crs is None:
+        code, name = ("IAU_2015:30100", "moon") if body is None else (body.crs.to_string(), body.name)
+        raise GridError(
+            "the raster has no CRS, so it is not known what body it shows or how. "
+            f'Set it: da = da.rio.write_crs("{code}") for longitude and latitude on {name}'
+        )
+    return pyproj.CRS.from_user_input(crs)
+
+
+def _axis(crs: pyproj.CRS) -> float:
+    return crs.ellipsoid.semi_major_metre if crs.ellipsoid is not None else float("nan")
+
+
+def _edges(da: xr.DataArray, dim: str) -> tuple[int, ...]:
+    chunks = da.chunksizes.get(dim, (da.sizes[dim],))
+    return (0, *np.cumsum(chunks).tolist())
+
+
+def _axis_grid(da: xr.DataArray, dim: str, axis: str) -> tuple[float, float]:
+    """Outer edge of the first pixel and pixel size along one dimension, in the units of the CRS."""
+    size = da.sizes[dim]
+    if size == 0:
+        raise GridError(f"received a raster with no pixels along {dim!r}")
+    declared = _declared_transform(da)
+    origin, step = (declared.c, declared.a) if axis == "x" else (declared.f, declared.e)
+    if dim not in da.coords:
+        if declared.is_identity:
+            raise GridError(
+                f"the raster has neither coordinates along {dim!r} nor a geotransform. "
+                "Set one: da = da.rio.write_transform(affine.Affine(...))"
+            )
+        return float(origin), float(step)
+    at = np.asarray(da[dim].values, dtype=float)
+    if size > 1:
+        measured = (at[-1] - at[0]) / (size - 1)
+        uneven = float(np.abs(at - (at[0] + measured * np.arange(size))).max())
+        if not measured or not uneven < 0.05 * abs(measured):
+            raise GridError(
+                f"the coordinates along {dim!r} are not evenly spaced; expected a regular grid. "
+                f"Interpolate onto one: da.interp({dim}=numpy.linspace(...))"
+            )
+    else:
+        measured = step
+        if declared.is_identity:
+            raise GridError(
+                f"the raster is one pixel wide along {dim!r}, so its pixel size is unknown. "
+                "Set it: da = da.rio.write_transform(affine.Affine(...))"
+            )
+    first = at[0] - measured / 2
+    # The declared transform is exact where coordinates carry rounding; it is stale where da was sliced.
+    same = abs(first - origin) < 1e-3 * abs(step) and abs(measured - step) * size < 1e-3 * abs(step)
+    return (float(origin), float(step)) if same else (float(first), float(measured))
+
+
+def _declared_transform(da: xr.DataArray) -> Affine:
+    """The geotransform that the raster carries; rioxarray's own answer has its origin from the coordinates."""
+    written = da.coords[da.rio.grid_mapping].attrs.get("GeoTransform") if da.rio.grid_mapping in da.coords else None
+    declared: Affine = (
+        da.rio.transform(recalc=False) if written is None else Affine.from_gdal(*map(float, str(written).split()))
+    )
+    return declared
+
+
+def _reject_rotation(da: xr.DataArray) -> None:
+    transform = _declared_transform(da)
+    if transform.b or transform.d:
+        raise GridError(
+            f"the raster's geotransform is rotated: {tuple(transform)[:6]}. "
+            "Resample it north-up first: da = da.rio.reproject(da.rio.crs)"
+        )
+
+
+def _placed(
+    crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], body: Body | None
+) -> tuple[tuple[float, float, float, float] | None, Frame | None]:
+    """Longitude origin and step, latitude origin and step, where linear; a frame where they are no closed form."""
+    ellipsoid = crs.ellipsoid
+    crs = horizontal(crs)
+    if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
+        raise GridError(
+            f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
+            "Set the right one: da = da.rio.write_crs(...)"
+        )
+    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
+    radius = axes[0] if body is None else body.radius
+    lines = _linear(crs)
+    if lines is None:
+        return None, make_frame(crs, transform, shape, radius)
+    (lon_offset, lon_scale), (lat_offset, lat_scale) = lines
+    x_origin, x_step, y_origin, y_step = transform
+    placed = (
+        lon_offset + lon_scale * x_origin,
+        lon_scale * x_step,
+        lat_offset + lat_scale * y_origin,
+        lat_scale * y_step,
+    )
+    if axes[0] == axes[1]:
+        return placed, None
+    return placed, linear_frame(placed, shape, axes=axes, radius=radius, ocentric=_ocentric(crs))
+
+
+def _ocentric(crs: pyproj.CRS) -> bool:
+    return any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
+
+
+def _linear(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """(offset, degrees per unit) of east longitude along x and of latitude along y; None if not linear."""
+    if crs.is_geographic:
+        axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
+        to_degrees = float(np.degrees(axis.unit_conversion_factor))
+        sign = -1.0 if axis.direction.lower() == "west" else 1.0
+        return (prime_meridian(crs), sign * to_degrees), (0.0, to_degrees)
+    ellipsoid = crs.ellipsoid
+    assert ellipsoid is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
+        terms = crs.to_dict()
+    if terms.get("proj") != "eqc" or ellipsoid.semi_major_metre != ellipsoid.semi_minor_metre:
+        return None
+    metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    degrees = float(np.degrees(metres / ellipsoid.semi_major_metre))
+    per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
+    meridian = (
+        crs.geodetic_crs.prime_meridian.longitude if crs.geodetic_crs and crs.geodetic_crs.prime_meridian else 0.0
+    )
+    lon = meridian + float(terms.get("lon_0", 0.0)) - per_x * float(terms.get("x_0", 0.0)) / metres
+    lat = float(terms.get("lat_0", 0.0)) - degrees * float(terms.get("y_0", 0.0)) / metres
+    # Coordinates may be counted westward, as in the IAU's planetographic systems.
+    sign = -1.0 if crs.axis_info and "west" in crs.axis_info[0].direction.lower() else 1.0
+    return (lon, sign * per_x), (lat, degrees)

@@ -1,0 +1,1 @@
+"""Statistics of the pixels in each crater's regions."""

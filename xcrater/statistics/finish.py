@@ -1,0 +1,133 @@
+"""Merged accumulators to the arrays of each statistic."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.statistics.accumulators import MOMENTS, Leaf, Partial, Sums, _add_up, _start
+from xcrater.statistics.aggregations import Aggregation
+from xcrater.statistics.quantiles.order import Table
+
+Array = NDArray[Any]
+
+
+class State(dict[str, Any]):
+    """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
+
+    An array is laid out when it is first asked for.
+
+    Parameters
+    ----------
+    sums : ndarray, shape (crater, lead, region, slots)
+        The accumulators.
+    weighted : bool
+        Whether they are of weighted pixels.
+    whole : bool
+        Whether pixels are counted whole, rather than by the fraction covered.
+    """
+
+    def __init__(self, sums: Array, *, weighted: bool = False, whole: bool = True) -> None:
+        self._sums, self._whole = sums, whole
+        self._slots = {
+            "count": kernels.PIXELS if weighted else kernels.COUNT,
+            "weight": kernels.COUNT,
+            "total": kernels.TOTAL,
+            "low": kernels.LOW,
+            "high": kernels.HIGH,
+            "nodata": kernels.MISSING,
+            "nan": kernels.NANS,
+        }
+        if sums.dtype.kind == "f":
+            self._slots |= {"m2": kernels.SQ_HIGH}
+        else:
+            self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
+
+    def add_moments(self, sums: Array) -> None:
+        """Add areas and higher moments, which have accumulators of their own."""
+        craters, lead, regions, slots = sums.shape
+        for name, slot in (("area", kernels.AREA), ("m3", kernels.CUBES), ("m4", kernels.FOURTHS)):
+            out = np.empty((lead * regions, craters))
+            kernels.lay_out(sums.reshape(craters, lead * regions, slots), slot, out)
+            self[name] = out.reshape(lead, regions, craters)
+
+    def __missing__(self, name: str) -> Array:
+        craters, lead, regions, slots = self._sums.shape
+        whole = self._whole and name in ("count", "nodata", "nan")
+        out = np.empty((lead * regions, craters), np.int64 if whole else self._sums.dtype)
+        kernels.lay_out(self._sums.reshape(craters, lead * regions, slots), self._slots[name], out)
+        self[name] = out.reshape(lead, regions, craters)
+        return self[name]
+
+
+BLOCK = 2**15
+"""Craters that are finished at once."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """One request's end: merged tiles to an array for each statistic, shape (lead, region, crater).
+
+    Parameters
+    ----------
+    aggregations : tuple of Aggregation
+        The statistics.
+    craters : int
+        Length of the table.
+    regions : int
+        Number of regions.
+    dtype : str
+        Of the raster.
+    scale, offset : float
+        ``value = stored * scale + offset``.
+    leaf : Leaf
+        What made the partial results.
+    """
+
+    aggregations: tuple[Aggregation, ...]
+    craters: int
+    regions: int
+    dtype: str
+    scale: float
+    offset: float
+    leaf: Leaf
+
+    def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
+        """Finalise; lead is the number of images in the blocks."""
+        dtype = np.dtype(self.dtype)
+        results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
+        # Craters by the block, which stays in the processor's cache from one step to the next.
+        order = self.leaf.order
+        table = None if order is None else Table(partial.found[0], order, self.craters, lead)
+        edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
+        starts = {"sums": self.leaf.start(dtype)} | (
+            {"moments": _start(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}
+        )
+        cuts = {
+            name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
+        }
+        for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
+            row = np.arange(first, stop, dtype=np.int32)
+            whole = {}
+            for name, start in starts.items():
+                pieces = [
+                    Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]])
+                    for p, at in cuts[name]
+                    if at[n] < at[n + 1]
+                ]
+                nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
+                whole[name] = _add_up(pieces or [nothing], row)
+            state = State(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+            if self.leaf.more:
+                state.add_moments(whole["moments"])
+            state.update(scale=self.scale, offset=self.offset)
+            if table is not None:
+                state["order"] = table.block(first, stop)
+            for a in self.aggregations:
+                results[a.name][..., first:stop] = a.finalise(state)
+        return results

@@ -1,0 +1,1 @@
+"""Order statistics of regions of any size, in bounded memory."""

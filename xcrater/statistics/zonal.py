@@ -1,0 +1,170 @@
+"""Zonal statistics: one number per statistic, region and crater."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial, reduce
+from operator import or_
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from xcrater.engine import graph
+from xcrater.engine.neighbours import Exclude
+from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.request import Request, make_request
+from xcrater.errors import StatisticError
+from xcrater.options import get_option
+from xcrater.pixels import functions
+from xcrater.statistics import accumulators
+from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
+from xcrater.statistics.finish import Finish
+from xcrater.statistics.quantiles.order import Coding, Order, Wanted, share
+from xcrater.table.regions import Region
+
+if TYPE_CHECKING:
+    from xcrater.table.crater_table import CraterTable
+
+
+def get_stats(
+    da: xr.DataArray,
+    cdb: CraterTable,
+    regions: str | Iterable[str] | Mapping[str, Region],
+    stats: str | Iterable[str] = ("mean", "std", "count"),
+    *,
+    coverage: str | None = None,
+    weights: str | xr.DataArray | None = None,
+    nodata: float | int | None = None,
+    exclude: Exclude | float | None = None,
+    categorical: bool = False,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
+) -> xr.Dataset:
+    """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
+    request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
+    given = check_weights(request, weights)
+    wanted = parse(stats) + ((CATEGORICAL,) if categorical else ())
+    if not wanted and not add_stats:
+        wanted = parse(("count", "min", "max", "mean"))
+    added: dict[str, Any] = {}
+    for name, function in (add_stats or {}).items():
+        if is_builtin(name):
+            raise StatisticError(f"received add_stats with the name {name!r}, a built-in statistic; choose another")
+        if isinstance(function, Aggregation):
+            wanted += (replace(function, name=name),)
+        elif callable(function):
+            added[name] = function
+        else:
+            raise StatisticError(f"received add_stats[{name!r}] = {function!r}; expected a function of a masked array")
+
+    if request.shapes.exact:  # counts are sums of fractions
+        wanted = tuple(replace(a, dtype="float64") if a.dtype == "int64" else a for a in wanted)
+    plan = request.plan()
+    shape = (len(request.names), len(request.craters))
+    results: dict[str, Any] = {}
+    if wanted:
+        raster = request.raster
+        needs = {need for a in wanted for need in a.needs}
+        order = reduce(or_, (a.order for a in wanted))
+        leaf = accumulators.Leaf(
+            request.shapes,
+            raster.nodata,
+            order=_order(request, order, weighted=request.shapes.exact or weights is not None) if order else None,
+            weights="given" if given is not None else "area" if weights is not None else None,
+            area="area" in needs,
+            higher="moments" in needs,
+            surface=raster.surface if "area" in needs or (weights is not None and given is None) else None,
+        )
+        finish = Finish(wanted, shape[1], shape[0], da.dtype.str, raster.scale, raster.offset, leaf)
+        shared, looks = (plan, None) if leaf.order is None else _looks(request, plan, leaf)
+        results = graph.reduce_tiles(
+            request.da,
+            shared,
+            leaf,
+            partial(accumulators.merge, order=leaf.order),
+            finish,
+            shape=shape,
+            dtypes={a.name: a.dtype for a in wanted},
+            token=(request.craters, leaf, finish),
+            beside=given,
+            looks=looks,
+        )
+    if added:
+        results |= functions.map_blocks(request, plan, added)
+
+    dims = (*request.raster.extra_dims, "region", "crater")
+    variables = {name: (dims, array) for name, array in results.items()}
+    coords = {**request.image_coordinates(), **request.coordinates(), "region": request.names}
+    dataset = xr.Dataset(variables, coords=coords)
+    dataset.attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
+    if weights is not None:
+        dataset.attrs["weights"] = "an array" if given is not None else weights
+    return dataset.isel(region=0) if isinstance(regions, str) else dataset
+
+
+def _order(request: Request, wanted: Wanted, *, weighted: bool) -> Order:
+    raster = request.raster
+    coding = Coding(request.da.dtype.str, raster.scale, raster.offset)
+    return Order(wanted, coding, len(request.names), get_option("memory"), weighted)
+
+
+def _looks(request: Request, plan: Plan, leaf: accumulators.Leaf) -> tuple[list[Tile], graph.Looks]:
+    """Tiles that know how they share craters, and more looks at those of craters too large to ship."""
+    order, da = leaf.order, request.da
+    assert order is not None
+    images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
+    pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers
+    shared = share(plan.offset, plan.member, pixels.astype(np.int64), order, images=images)
+    all_tiles = [replace(tile, share=shared.take(tile.craters.row)) for tile in plan]
+    again = []
+    for tile in all_tiles:
+        large = np.flatnonzero(shared.digits[tile.craters.row])
+        if large.size:
+            again.append(replace(tile, craters=tile.craters.take(large)))
+    between, finish = partial(accumulators.targets, order), partial(accumulators.with_targets, order)
+    return all_tiles, graph.Looks(again, order.looks - 1, leaf.look, order.merge, between, finish)
+
+
+def check_weights(request: Request, weights: object) -> xr.DataArray | None:
+    """The array of weights, its rows and columns last, where there is one.
+
+    Raises
+    ------
+    StatisticError
+        The weights are neither "area" nor an array on the raster's own grid.
+    """
+    if weights is None or (isinstance(weights, str) and weights == "area"):
+        return None
+    if not isinstance(weights, xr.DataArray):
+        raise StatisticError(
+            f"received weights={weights!r}; expected None, 'area' for each pixel's true area, or an xarray.DataArray "
+            "on the raster's grid"
+        )
+    da, raster = request.da, request.raster
+    dims = (raster.y_dim, raster.x_dim)
+    if set(weights.dims) != set(dims):
+        raise StatisticError(
+            f"received weights with dimensions {tuple(weights.dims)}; expected those of the raster's rows and columns, "
+            f"{dims}. Take one image: weights.isel(...)"
+        )
+    weights = weights.transpose(*dims)
+    for dim in dims:
+        same = weights.sizes[dim] == da.sizes[dim] and (
+            (dim in weights.coords) == (dim in da.coords)
+            and (dim not in da.coords or np.array_equal(weights[dim].to_numpy(), da[dim].to_numpy()))
+        )
+        if not same:
+            raise StatisticError(
+                f"received weights whose {dim!r} is not the raster's ({weights.sizes[dim]} against {da.sizes[dim]} "
+                "pixels, or other coordinates); expected the same grid: weights = weights.rio.reproject_match(da)"
+            )
+    if weights.rio.crs is not None and weights.rio.crs != da.rio.crs:
+        raise StatisticError(
+            "received weights whose CRS is not the raster's; expected the same grid: "
+            "weights = weights.rio.reproject_match(da)"
+        )
+    if weights.dtype.kind not in "biuf":
+        raise StatisticError(f"received weights of dtype {weights.dtype}; expected numbers")
+    return weights

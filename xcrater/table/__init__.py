@@ -1,0 +1,1 @@
+"""Crater tables and the regions declared on them."""
