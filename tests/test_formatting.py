@@ -10,7 +10,7 @@ import pytest
 
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
-from tests.test_arrays import CRATERS, GLOBAL, database, numbered
+from tests.pixels.test_container import CRATERS, GLOBAL, database, numbered
 from xcrater import formatting
 
 pytestmark = pytest.mark.nojit

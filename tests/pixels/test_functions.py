@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from tests import reference as ref
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
-from tests.strategies import MOON_RADIUS_M
-from tests.test_arrays import (
+from tests.pixels.test_container import (
     CRATERS,
     EAST,
     GLOBAL,
@@ -34,6 +33,7 @@ from tests.test_arrays import (
     polygon,
     with_regions,
 )
+from tests.strategies import MOON_RADIUS_M
 from tests.test_everywhere import MAPS, table_of, telling_craters
 from xcrater import CraterDatabase
 from xcrater.errors import FunctionError, NoOverlapWarning

@@ -20,9 +20,9 @@ import xcrater
 from tests import reference as ref
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
+from tests.statistics.test_zonal import CRATERS, GLOBAL, database, raster, table, with_regions
 from tests.strategies import MOON_RADIUS_M
 from tests.test_everywhere import MAPS, oracle, telling_craters
-from tests.test_zonal import CRATERS, GLOBAL, database, raster, table, with_regions
 from xcrater import CraterDatabase, Exclude
 from xcrater.engine import neighbours, region_set
 from xcrater.engine.request import make_request

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests import reference as ref
 from tests import strategies
+from tests.geometry.test_outlines import OBLATE, SPHERE, frame_of
 from tests.strategies import GridCase
-from tests.test_outlines import OBLATE, SPHERE, frame_of
 from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Plan, disc_boxes, make_plan, outline_boxes
 from xcrater.geometry.grid import Grid

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
-from tests.test_arrays import CHUNKS, CRATERS, GLOBAL, assert_same, database, numbered
+from tests.pixels.test_container import CHUNKS, CRATERS, GLOBAL, assert_same, database, numbered
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.ragged import Ragged, lay_out
 

@@ -22,7 +22,17 @@ from hypothesis import strategies as st
 import xcrater
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
-from tests.test_arrays import CHUNKS, CRATERS, EAST, GLOBAL, PARTIAL, assert_same, database, numbered, with_regions
+from tests.pixels.test_container import (
+    CHUNKS,
+    CRATERS,
+    EAST,
+    GLOBAL,
+    PARTIAL,
+    assert_same,
+    database,
+    numbered,
+    with_regions,
+)
 from xcrater.errors import StoreError
 from xcrater.pixels import store
 
@@ -204,8 +214,8 @@ def be_killed(path: str) -> None:
 
 
 def test_another_process_goes_on_after_one_was_killed(tmp_path):
-    code = f"from tests import test_stores; test_stores.be_killed({str(tmp_path / 'a')!r})"
-    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    code = f"from tests.pixels import test_store; test_store.be_killed({str(tmp_path / 'a')!r})"
+    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert killed.returncode == 3, killed.stderr
     assert zarr.open_group(tmp_path / "a", mode="r").attrs["xcrater"]["written"] == 15
     fifty().to_zarr(tmp_path / "a", batch=5)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
-from tests.test_arrays import CHUNKS, CRATERS, EAST, GLOBAL, SOUTH_UP, database, numbered, with_regions
+from tests.pixels.test_container import CHUNKS, CRATERS, EAST, GLOBAL, SOUTH_UP, database, numbered, with_regions
 from xcrater import CraterDatabase
 from xcrater.errors import NoOverlapWarning, RegionError
 
