@@ -2,13 +2,17 @@
 
 The rest of the package says ``from xcrater import kernels`` and ``kernels.sum_runs(...)``. A kernel's module, and
 with it numba, is loaded when one of its names is first asked for, so neither ``import xcrater`` nor a scheduler that
-only unpickles tasks loads the compiler.
+only unpickles tasks loads the compiler. The records that kernels take are plain Python and loaded at once.
 """
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
+
+from xcrater.kernels.records import Annuli, Caps, Nest, Pixels, Polygons, Rows, Runs, Sums
+
+__all__ = ["Annuli", "Caps", "Nest", "Pixels", "Polygons", "Rows", "Runs", "Sums"]
 
 _NAMES = {
     "compile": ("cache_directory",),
