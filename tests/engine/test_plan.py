@@ -185,3 +185,22 @@ def test_several_boxes_are_one_plan() -> None:
     np.testing.assert_array_equal(one.member, several.member)
     np.testing.assert_array_equal(one.offset, several.offset)
     assert len(make_plan(grid, craters, [])) == 0
+
+
+@given(data=st.data(), case=GRIDS, caps=CAPS)
+@settings(max_examples=50)
+def test_the_spread_of_a_crater_is_that_of_the_tiles_that_list_it(
+    data: st.DataObject, case: GridCase, caps: list[strategies.Cap]
+) -> None:
+    grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))
+    plan = make_plan(grid, place_caps(grid, caps), 1.5)
+    tiles = list(plan.spread_tiles())
+    assert [tile.index for tile in tiles] == [tile.index for tile in plan]
+    for i in range(len(caps)):
+        listing = [n for n, tile in enumerate(tiles) if i in tile.craters.row]
+        wanted = [len(listing), *(listing[at] if listing else -1 for at in (0, -1))]
+        assert [plan.spread.count[i], plan.spread.first[i], plan.spread.last[i]] == wanted
+    for n, tile in enumerate(tiles):
+        assert tile.number == n
+        np.testing.assert_array_equal(tile.spread.last, plan.spread.last[tile.craters.row])
+        assert set(tile.receivers) == {n, *plan.spread.last[tile.craters.row]}

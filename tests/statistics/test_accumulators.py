@@ -66,7 +66,7 @@ def leaves(plan: Plan, values: Array, leaf: Leaf) -> list[Partial]:
     if leaf.order is not None:
         most = np.full(len(plan.craters), SHAPE[0] * SHAPE[1] * len(SHAPES.outer))
         shared = share(plan.offset, plan.member, most, leaf.order)
-        tiles = [replace(t, share=shared.take(t.craters.row)) for t in tiles]
+        tiles = [shared.on(t) for t in tiles]
     return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in tiles]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,35 @@ FAN_IN = 16
 
 
 @dataclass(frozen=True, eq=False)
+class Spread:
+    """Over how many tiles of a plan each crater is spread, and which of them are its first and its last.
+
+    What one tile alone cannot complete of a crater waits for the last tile that lists it: all others have been read
+    by then if tiles are read in order.
+
+    Parameters
+    ----------
+    count : ndarray of int32, shape (n,)
+        Number of tiles that list each crater; 0 for a crater that no tile lists.
+    first, last : ndarray of int64, shape (n,)
+        Position in the plan of the first and of the last tile that list each crater; -1 for a crater that none does.
+
+    Notes
+    -----
+    A tile may list a crater of which it turns out to hold no pixel, because boxes are taken a hair too large. So these
+    are upper bounds: a crater with pixels on a single tile may still be listed by two.
+    """
+
+    count: NDArray[np.int32]
+    first: Ints
+    last: Ints
+
+    def take(self, index: NDArray[np.integer] | slice) -> Spread:
+        """The craters at some positions."""
+        return Spread(self.count[index], self.first[index], self.last[index])
+
+
+@dataclass(frozen=True, eq=False)
 class Tile:
     """One raster chunk and the craters whose regions may reach it.
 
@@ -35,14 +64,32 @@ class Tile:
         (row_start, row_stop, col_start, col_stop) on the whole grid; columns past one turn of longitude left out.
     craters : Craters
         In table order.
-    share : object
-        How tiles share them, where order statistics are asked for.
     """
 
     index: tuple[int, int]
     window: Window
     craters: Craters
-    share: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class SpreadTile(Tile):
+    """A tile that knows which of its craters lie on other tiles as well.
+
+    Parameters
+    ----------
+    number : int
+        Position of this tile in the plan.
+    spread : Spread
+        The tiles that list each of this tile's craters, shape (craters of this tile,).
+    """
+
+    number: int
+    spread: Spread
+
+    @property
+    def receivers(self) -> Ints:
+        """Positions of the tiles that complete craters of this one, ascending; this tile always is among them."""
+        return np.union1d(self.spread.last, [self.number])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +107,7 @@ class Plan:
     offset : ndarray of int64, shape (t + 1,)
         Where each tile's craters begin in `member`.
     member : ndarray of int32
-        Crater rows, tile by tile, ascending within a tile.
+        Positions in `craters`, tile by tile, ascending within a tile.
     """
 
     grid: Grid
@@ -78,8 +125,27 @@ class Plan:
         for n, tile in enumerate(self.tile.tolist()):
             i, j = divmod(tile, across)
             window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns))
-            craters = self.craters.take(self.member[self.offset[n] : self.offset[n + 1]])
+            craters = self.craters.take(self.members(n))
             yield Tile((i, j), window, craters.on(window, self.grid.period))
+
+    def members(self, n: int) -> NDArray[np.int32]:
+        """Positions in `craters` of those that the tile at position ``n`` lists."""
+        return self.member[self.offset[n] : self.offset[n + 1]]
+
+    @cached_property
+    def spread(self) -> Spread:
+        """Over how many tiles each of `craters` is spread."""
+        n = len(self.craters)
+        tile = np.repeat(np.arange(len(self)), np.diff(self.offset))
+        first, last = np.full(n, -1), np.full(n, -1)
+        last[self.member] = tile  # tiles ascend, and the last assignment stays
+        first[self.member[::-1]] = tile[::-1]
+        return Spread(np.bincount(self.member, minlength=n).astype(np.int32), first, last)
+
+    def spread_tiles(self) -> Iterator[SpreadTile]:
+        """The tiles in order, each with the spread of its craters."""
+        for n, tile in enumerate(self):
+            yield SpreadTile(tile.index, tile.window, tile.craters, n, self.spread.take(self.members(n)))
 
 
 def extents(grid: Grid, craters: Craters, outer: float) -> tuple[Floats, Floats, Floats]:

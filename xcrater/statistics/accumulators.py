@@ -20,7 +20,7 @@ from xcrater.geometry.areas import areas_around
 from xcrater.geometry.grid import Window
 from xcrater.raster.values import classify, kernel_block
 from xcrater.statistics.quantiles.counting import Counting
-from xcrater.statistics.quantiles.order import Collect, Found, Order, Targets
+from xcrater.statistics.quantiles.order import Collect, Found, Order, SharedTile, Targets
 
 Array = NDArray[Any]
 
@@ -104,7 +104,7 @@ class Leaf:
                 else:
                     self._sum_closed(*at, start, n, sums)
             if self.order is not None:
-                assert tile.share is not None
+                assert isinstance(tile, SharedTile)
                 counts = self._most(sums[:, n])
                 collect = self._collector(stored, codes, clean, tile, weights, counts)
                 counting = self._counting(stored, codes, clean, tile, sums[:, n])

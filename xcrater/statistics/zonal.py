@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from operator import or_
@@ -110,14 +110,14 @@ def _order(request: Request, wanted: Wanted, *, weighted: bool) -> Order:
     return Order(wanted, coding, len(request.names), get_option("memory"), weighted)
 
 
-def _looks(request: Request, plan: Plan, leaf: accumulators.Leaf) -> tuple[list[Tile], graph.Looks]:
+def _looks(request: Request, plan: Plan, leaf: accumulators.Leaf) -> tuple[Sequence[Tile], graph.Looks]:
     """Tiles that know how they share craters, and more looks at those of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None
     images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
     pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers
     shared = share(plan.offset, plan.member, pixels.astype(np.int64), order, images=images)
-    all_tiles = [replace(tile, share=shared.take(tile.craters.row)) for tile in plan]
+    all_tiles = [shared.on(tile) for tile in plan]
     again = []
     for tile in all_tiles:
         large = np.flatnonzero(shared.digits[tile.craters.row])

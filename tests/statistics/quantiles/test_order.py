@@ -123,7 +123,7 @@ class Pixels:
         member = np.concatenate([tile.craters.row for tile in plan] or [np.empty(0, np.int32)])
         pixels = self.masks.sum(axis=(1, 2, 3))
         whole = share(np.array(offset), member, pixels, self.order, images=images)
-        return [replace(tile, share=whole.take(tile.craters.row)) for tile in plan]
+        return [whole.on(tile) for tile in plan]
 
     def reduce(self, da: xr.DataArray, row_edges: list[int], col_edges: list[int]) -> dict[str, Any]:
         images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])

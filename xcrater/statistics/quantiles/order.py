@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-from xcrater.engine.plan import FAN_IN
+from xcrater.engine.plan import FAN_IN, Tile
 from xcrater.errors import StatisticError
 from xcrater.statistics.quantiles.counting import Counting
 
@@ -200,6 +200,23 @@ class Share:
     def take(self, index: NDArray[np.integer] | slice) -> Share:
         """The craters at some positions."""
         return Share(self.tiles[index], self.digits[index])
+
+    def on(self, tile: Tile) -> SharedTile:
+        """A tile that knows how others share its craters; positions are rows of the table."""
+        return SharedTile(tile.index, tile.window, tile.craters, self.take(tile.craters.row))
+
+
+@dataclass(frozen=True, eq=False)
+class SharedTile(Tile):
+    """A tile that knows how the tiles share its craters.
+
+    Parameters
+    ----------
+    share : Share
+        Shape (craters of this tile,).
+    """
+
+    share: Share
 
 
 def share(offset: Ints, member: NDArray[np.integer], pixels: Ints, order: Order, *, images: int = 1) -> Share:
