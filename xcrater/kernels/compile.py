@@ -1,8 +1,9 @@
-"""How xcrater compiles its kernels, and where it keeps the compiled code.
+"""How kernels are compiled, and where their machine code is cached.
 
-numba's own cache looks at the file of each function alone, so a kernel would go on running code that it inlined
-from an older version of another file; and two processes that save at once can each write the file that the other's
-index names. Here the directory is named by everything that the machine code depends on, and saving takes a lock.
+numba's own cache checks only the file that defines a function, so a kernel could keep running code that was inlined
+from an older version of another file; and two processes that save at the same time can each overwrite the file that
+the other's index refers to. Here the directory's name is a hash of everything the machine code depends on, and saving
+takes a lock.
 """
 
 from __future__ import annotations
@@ -13,19 +14,21 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import filelock
 import llvmlite.binding
 import numba
 import numba.core.caching
+import platformdirs
 from numba.core.compiler import Compiler
 
 
 class _ApartCompiler(Compiler):
-    """Compiles a kernel of whose arguments no two arrays overlap: numba has the flag, but no option for it."""
+    """Compiler for kernels whose array arguments never overlap; numba has the flag but no option that sets it."""
 
     def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any,
                  locals: Any) -> None:  # fmt: skip
@@ -36,18 +39,18 @@ class _ApartCompiler(Compiler):
 def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = False) -> Any:
     """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
 
-    A kernel makes no arrays of its own. So it is spared counting references to the arrays that it hands on, which
-    would cost a small crater more than its pixels.
+    Kernels allocate no arrays, so reference counting is switched off: for a small crater, counting references to the
+    arrays that one function passes to another would cost more than the crater's pixels.
 
     Parameters
     ----------
     function : callable
         A function in the subset of Python that numba compiles.
     inline : bool
-        Whether its body replaces every call: for what is called per row or per run, where handing a dozen arrays
-        over would cost more than the work.
+        Whether the body replaces every call. For functions called once per row or run, where passing a dozen arrays
+        would cost more than the work itself.
     apart : bool
-        Whether no two of its arrays overlap, so that loops over many short ones need not find that out first.
+        Whether no two of the array arguments ever overlap, so that short loops need not check for that at run time.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = Fal
         try:
             kernel._cache = _LockedCache(function)
         except (RuntimeError, OSError):
-            pass  # numba cannot write there after all: a slower start is better than none
+            pass  # numba cannot write there after all; compiling again beats not running
         finally:
             settings.CACHE_DIR = earlier
     return kernel
@@ -83,14 +86,14 @@ def apart(function: Callable[..., Any]) -> Any:
 
 @cache
 def cache_directory() -> Path | None:
-    """Where compiled kernels are kept: a directory of this host, processor, numba and these sources.
+    """Directory of the compiled kernels, named by this host, its processor, the compiler and the sources.
 
-    Below ``NUMBA_CACHE_DIR`` where that is set, else the user's cache directory, else the temporary one.
+    It lies below ``NUMBA_CACHE_DIR`` where that is set, else in the user's cache directory, else in the temporary one.
 
     Returns
     -------
     Path or None
-        None where none of them can be written to.
+        None where none of these can be written to; kernels are then compiled anew in every process.
     """
     key = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -98,50 +101,39 @@ def cache_directory() -> Path | None:
     features = llvmlite.binding.get_host_cpu_features().flatten()
     key.update(repr((numba.__version__, sys.version, llvmlite.binding.get_host_cpu_name(), features)).encode())
     name = f"{platform.node() or 'host'}-{key.hexdigest()[:16]}"
-    user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     owner = f"xcrater-{os.getuid()}" if hasattr(os, "getuid") else "xcrater"
-    for base in (
-        os.environ.get("NUMBA_CACHE_DIR"),
-        os.path.join(user, "xcrater"),
-        os.path.join(tempfile.gettempdir(), owner),
-    ):
-        if base:
-            directory = Path(base) / name
-            with contextlib.suppress(OSError):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
-                    continue  # another user's code is not to be run
-                with tempfile.TemporaryFile(dir=directory):
-                    return directory
+    bases = [platformdirs.user_cache_path("xcrater", appauthor=False), Path(tempfile.gettempdir()) / owner]
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        bases.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
+    for base in bases:
+        directory = base / name
+        with contextlib.suppress(OSError):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if hasattr(os, "getuid") and directory.stat().st_uid != os.getuid():
+                continue  # machine code that another user may have written is never run
+            with tempfile.TemporaryFile(dir=directory):
+                return directory
     return None
 
 
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; no lock where the system has none."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with open(path, "a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 class _LockedCache(numba.core.caching.FunctionCache):
-    """numba's cache of one function, saving one process at a time; files that cannot be read are made anew."""
+    """numba's cache of one function, in which one process saves at a time and unreadable files are made anew."""
+
+    @property
+    def _lock(self) -> filelock.BaseFileLock:
+        """The directory's lock; taking it fails where the file system cannot be written to or has no locks."""
+        return filelock.FileLock(Path(self._cache_path).parent / "lock")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Compiled code; None where there is none."""
+        """Load the machine code for a signature; None where there is none or it cannot be read."""
         try:
             return super().load_overload(sig, target_context)
-        except Exception:  # whatever a damaged pickle or object file raises
-            with contextlib.suppress(OSError), _lock(Path(self._cache_path).parent / "lock"):
+        except Exception:  # a damaged pickle or object file may raise anything
+            with contextlib.suppress(OSError, NotImplementedError), self._lock:
                 self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep compiled code; without, it is compiled again next time."""
-        with contextlib.suppress(OSError), _lock(Path(self._cache_path).parent / "lock"):
+        """Save the machine code of a signature; where that fails, it is compiled again next time."""
+        with contextlib.suppress(OSError, NotImplementedError), self._lock:
             super().save_overload(sig, data)

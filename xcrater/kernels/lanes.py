@@ -140,9 +140,10 @@ def _over_ring(context: Any, builder: Any, signature: Any, args: Any, visit: Cal
         for axis, number in enumerate(index[:-1]):
             pitch = builder.extract_value(array[name].strides, axis)
             offset = builder.add(offset, builder.mul(number, pitch))
-        at = builder.gep(builder.bitcast(array[name].data, byte), [offset])
+        # Element types are named at each step: llvmlite is dropping pointers that carry the type they point to.
+        at = builder.gep(builder.bitcast(array[name].data, byte), [offset], source_etype=ir.IntType(8))
         kind = _vector(item) if vector else item
-        loaded = builder.load(builder.bitcast(at, kind.as_pointer()))
+        loaded = builder.load(builder.bitcast(at, kind.as_pointer()), typ=kind)
         loaded.align = size
         return loaded
 
