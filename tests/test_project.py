@@ -232,7 +232,6 @@ DEBTS = {
     "xcrater.accessor:CratersAccessor.depths",
     "xcrater.cli:stats",
     "xcrater.engine.region_set:Shapes",
-    "xcrater.geometry.areas",
     "xcrater.geometry.outlines",
     "xcrater.geometry.outlines:Frame",
     "xcrater.geometry.polygon_table",

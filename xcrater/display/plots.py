@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from xcrater._optional import require
-from xcrater.geometry.small_circles import disc_nodes
+from xcrater.geometry.sphere import disc_nodes
 from xcrater.pixels.container import get_arrays
 from xcrater.table.regions import Polygons
 

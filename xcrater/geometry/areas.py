@@ -15,6 +15,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from xcrater.errors import GridError
+from xcrater.geometry.sphere import geodetic_interval, zone_area
 
 Floats = NDArray[np.float64]
 Transform = tuple[float, float, float, float, float, float]
@@ -168,8 +169,8 @@ def _enclosed(
     lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
     # On the sphere of the same area, with the digits that colatitudes need, then as Lambert's azimuthal map around each
     pole = np.where(lat < 0.0, -1.0, 1.0)
-    total = float(_strip(frame, np.array(-90.0), np.array(90.0), np.array(180.0)))
-    half = np.sqrt(_strip(frame, pole * lat, np.full_like(lat, 90.0), 90.0 - pole * lat) / total)
+    total = float(zone_area(frame.a, frame.e2, np.array(-90.0), np.array(90.0), np.array(180.0)))
+    half = np.sqrt(zone_area(frame.a, frame.e2, pole * lat, np.full_like(lat, 90.0), 90.0 - pole * lat) / total)
     across = 2.0 * half * np.sqrt(np.maximum(0.0, 1.0 - half**2))
     at = np.stack(
         [across * np.cos(np.radians(lon)), across * np.sin(np.radians(lon)), pole * (1.0 - 2.0 * half**2)], axis=-1
@@ -362,26 +363,6 @@ def _is_spherical(frame: _Frame, lon: Floats, lat: Floats) -> bool:
     return bool(off[1] < off[0])
 
 
-def _strip(frame: _Frame, low: Floats, high: Floats, height: Floats) -> Floats:
-    """Area between two parallels over one radian of longitude, m².
-
-    `low` and `high` are geodetic latitudes in degrees, `height` their difference, given apart for its digits.
-    """
-    middle = (low + high) / 2
-    cosine = np.where(np.abs(middle) > 45.0, np.sin(np.radians(90.0 - np.abs(middle))), np.cos(np.radians(middle)))
-    rise = 2 * cosine * np.sin(np.radians(height) / 2)
-    e2 = frame.e2
-    if e2 == 0.0:
-        return np.asarray(frame.a**2 * rise)
-    s, t = np.sin(np.radians(low)), np.sin(np.radians(high))
-    e = np.sqrt(abs(e2))
-    # Differences of the two terms of q
-    first = rise * (1 + e2 * s * t) / ((1 - e2 * s**2) * (1 - e2 * t**2))
-    curve = np.arctanh if e2 > 0 else np.arctan
-    second = curve(e * rise / (1 - e2 * s * t)) / e
-    return np.asarray(frame.a**2 * (1 - e2) * (first + second) / 2)
-
-
 def _between_parallels(
     frame: _Frame, origin: float, step: float, rows: tuple[int, int], width: float, past: bool
 ) -> Floats:
@@ -397,18 +378,8 @@ def _between_parallels(
         low, high = np.clip(low, -90.0, 90.0), np.clip(high, -90.0, 90.0)
         height = np.where(inside, height, high - low)
     if frame.planetocentric and frame.e2 != 0.0:
-        low, high, height = _geodetic(frame.e2, low, high, height)
-    return np.asarray(_strip(frame, low, high, height) * np.radians(width))[:, None]
-
-
-def _geodetic(e2: float, low: Floats, high: Floats, height: Floats) -> tuple[Floats, Floats, Floats]:
-    """Geodetic latitudes of planetocentric ones (Snyder 1987, eq. 3-28), and their difference."""
-    k = 1.0 / (1.0 - e2)
-    s, t = (np.degrees(np.arctan2(k * np.sin(np.radians(v)), np.cos(np.radians(v)))) for v in (low, high))
-    # tan of a difference, from those of both: no digits are lost
-    u, v = np.radians(low), np.radians(high)
-    apart = np.arctan2(k * np.sin(np.radians(height)), np.cos(u) * np.cos(v) + k**2 * np.sin(u) * np.sin(v))
-    return np.where(np.abs(low) == 90.0, low, s), np.where(np.abs(high) == 90.0, high, t), np.degrees(apart)
+        low, high, height = geodetic_interval(frame.e2, low, high, height)
+    return np.asarray(zone_area(frame.a, frame.e2, low, high, height) * np.radians(width))[:, None]
 
 
 def _rows_of_cylinder(frame: _Frame, y: Floats, a: float, smooth: bool) -> Floats:
@@ -422,7 +393,7 @@ def _rows_of_cylinder(frame: _Frame, y: Floats, a: float, smooth: bool) -> Float
     # Edges beyond the map, as of the cylindrical equal-area projection, are the pole's
     lat = np.clip(np.where(np.isfinite(lat), lat, 90.0 * up * np.sign(y - equator)), -90.0, 90.0)
     low, high = np.minimum(lat[:-1], lat[1:]), np.maximum(lat[:-1], lat[1:])
-    areas = _strip(frame, low, high, high - low) * np.radians(a * abs(frame.lon_per_unit))
+    areas = zone_area(frame.a, frame.e2, low, high, high - low) * np.radians(a * abs(frame.lon_per_unit))
     return np.asarray(np.where(shown[:-1] & shown[1:], areas, np.nan) if smooth else areas)[:, None]
 
 

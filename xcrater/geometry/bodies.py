@@ -17,6 +17,7 @@ from pyproj.enums import PJType
 from pyproj.exceptions import CRSError
 
 from xcrater.errors import BodyError
+from xcrater.geometry.sphere import planetocentric_latitude
 
 Floats = NDArray[np.float64]
 
@@ -367,14 +368,6 @@ def _wrap(lon: Floats) -> Floats:
     return np.asarray(np.where(wrapped >= 180.0, -180.0, wrapped) + 0.0)
 
 
-def _planetocentric(lat: Floats, axes: tuple[float, float]) -> Floats:
-    if axes[0] == axes[1]:
-        return lat.copy()
-    phi = np.radians(lat)
-    # arctan2 keeps the poles exact and a latitude that is out of range out of range
-    return np.asarray(np.degrees(np.arctan2((axes[1] / axes[0]) ** 2 * np.sin(phi), np.cos(phi))))
-
-
 def _from_planetographic(lon: Floats, lat: Floats, body: Body) -> tuple[Floats, Floats]:
     crs = _ographic(body.naif)
     if crs is not None:
@@ -405,8 +398,8 @@ def _from_crs(x: Floats, y: Floats, crs: pyproj.CRS) -> tuple[Floats, Floats]:
     lat = _degrees(y, lat_axis.unit_conversion_factor)
     axes = _axes(frame)
     if axes is not None and "planetocentric" not in lat_axis.name.lower():
-        lat = _planetocentric(lat, axes)
-    return _wrap(lon + prime_meridian(frame)), lat
+        lat = planetocentric_latitude(lat, axes)
+    return _wrap(lon + prime_meridian(frame)), lat.copy()  # never the array of the caller
 
 
 def _degrees(angle: Floats, radians_per_unit: float) -> Floats:

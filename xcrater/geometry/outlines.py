@@ -31,6 +31,15 @@ from pyproj.exceptions import ProjError
 from xcrater.errors import GridError
 from xcrater.geometry.caps import Caps
 from xcrater.geometry.polygon_table import PolygonTable, gather
+from xcrater.geometry.sphere import (
+    geodesic_direct,
+    geodetic_latitude,
+    great_circle_direct,
+    great_circle_distance,
+    half_width,
+    planetocentric_latitude,
+    polar_coordinates,
+)
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -163,11 +172,11 @@ class Frame:
 
     def geodetic(self, lat: Floats) -> Floats:
         """Geodetic latitude of a planetocentric one, degrees (Snyder 1987, eq. 3-28)."""
-        return _scale_tangent(lat, (self.axes[0] / self.axes[1]) ** 2)
+        return geodetic_latitude(lat, self.axes)
 
     def planetocentric(self, lat: Floats) -> Floats:
         """Planetocentric latitude of a geodetic one, degrees (Snyder 1987, eq. 3-28)."""
-        return _scale_tangent(lat, (self.axes[1] / self.axes[0]) ** 2)
+        return planetocentric_latitude(lat, self.axes)
 
     def pixels(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
         """Pixel coordinates of points.
@@ -244,7 +253,7 @@ class Frame:
         """Longitude from the central meridian and latitude; or distance from the centre, turned to its azimuth."""
         if self.kind != "azimuthal":
             return lon - self.centre[0], lat
-        distance, bearing = _polar(self.centre, lon, lat)
+        distance, bearing = polar_coordinates(self.centre, lon, lat)
         return distance * np.sin(bearing), distance * np.cos(bearing)
 
     def plane(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
@@ -265,7 +274,7 @@ class Frame:
             rim = 180.0 - _HAIR
             p = p if self.kind == "cylindrical" else np.clip(p, -rim, rim)
             return self.centre[0] + p, np.clip(q, *self.limits)
-        return _direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
+        return great_circle_direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
 
     def _image(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
         return self._pixels(*self.from_plane(p, q))
@@ -335,14 +344,13 @@ class Frame:
         """Which regions lie so well inside of the domain that their rings are closed curves on the map."""
         cap = self._cap(angle) + 1e-6
         if self.kind == "azimuthal":
-            distance, _ = _polar(self.centre, lon, lat)
+            distance, _ = polar_coordinates(self.centre, lon, lat)
             # Edges that are straight in longitude and latitude leave the cap, the more so near a pole.
             well = (distance + 3 * cap < self.limits[1]) & (np.abs(lat) + 2 * cap < 90.0) if nvert else False
             return well | ((distance + cap < self.limits[1]) & (nvert == 0))
         p = np.mod(lon - self.centre[0] + 180.0, 360.0) - 180.0
         inside = (lat + cap < self.limits[1]) & (lat - cap > self.limits[0]) & (cap < 90.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            half = np.degrees(np.arcsin(np.minimum(1.0, np.sin(np.radians(cap)) / np.cos(np.radians(lat)))))
+        half = half_width(lat, cap)
         return inside & (np.abs(p) + half < 180.0 - 1e-6)
 
     def _sample(self, lon: Floats, lat: Floats, angle: Floats, n: int) -> tuple[Floats, Floats]:
@@ -357,15 +365,9 @@ class Frame:
     ) -> tuple[Floats, Floats]:
         """Points of circles at some bearings from north, radians; longitudes within half a turn of the centre's."""
         if self.sphere:
-            x, y = _direct(lon, lat, np.degrees(angle), bearing)
+            x, y = great_circle_direct(lon, lat, np.degrees(angle), bearing)
         else:
-            size = np.broadcast_shapes(np.shape(lon), np.shape(angle), np.shape(bearing))
-            at = (lon, lat, np.degrees(bearing), angle * self.radius)
-            start_lon, start_lat, turn, metres = (np.array(np.broadcast_to(a, size)).ravel() for a in at)
-            geodesics = geod(self.axes, threading.get_ident())
-            x, y, _ = geodesics.fwd(start_lon, start_lat, turn, metres, return_back_azimuth=False)
-            x, y = x.reshape(size), y.reshape(size)
-            x = lon + np.mod(x - lon + 180.0, 360.0) - 180.0
+            x, y = geodesic_direct(lon, lat, angle * self.radius, bearing, self.axes)
         if exact:  # on the centre's own meridian, or on the one opposite, to the last digit
             over = np.abs(x[:, 0] - lon[:, 0]) > 90.0
             x[:, 0] = lon[:, 0] + np.where(over, 180.0, 0.0)
@@ -575,7 +577,7 @@ class Frame:
             mid_p, mid_q = self._to_plane(*point(middle))
             step = np.diff(p) if self.kind == "azimuthal" else np.mod(np.diff(p) + 180.0, 360.0) - 180.0
             chord_p, chord_q = p[:-1] + step / 2, (q[1:] + q[:-1]) / 2
-            off = _apart(*self._ground(mid_p, mid_q), *self._ground(chord_p, chord_q))
+            off = great_circle_distance(*self._ground(mid_p, mid_q), *self._ground(chord_p, chord_q))
             split = np.flatnonzero((off > tolerance) & (np.diff(t) > 1e-12))
             if not split.size or depth == 40:
                 break
@@ -592,7 +594,7 @@ class Frame:
     def _ground(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
         """Longitude and geodetic latitude of points of the plane, far from the rim or not."""
         if self.kind == "azimuthal":
-            return _direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
+            return great_circle_direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
         return p, q
 
     def _domain(self) -> Any:
@@ -714,7 +716,7 @@ class Frame:
             return lon, inside & (self.geodetic(south) > self.limits[0]) & (self.geodetic(north) < self.limits[1])
         # Every point of a polygon is nearer to its own box' middle than the box' half-diagonal on the ground.
         middle_lat = self.geodetic((south + north) / 2)
-        distance, _ = _polar(self.centre, (west + east) / 2, middle_lat)
+        distance, _ = polar_coordinates(self.centre, (west + east) / 2, middle_lat)
         reach = (north - south) / 2 * (self.axes[0] / self.axes[1]) ** 2 + (east - west) / 2
         return lon, distance + reach < self.limits[1] - 1e-6
 
@@ -802,7 +804,7 @@ class Frame:
         if self.kind == "azimuthal":
             done = plain | ~self._may_show(lon, lat, cap, nvert)
             rest = np.flatnonzero(~done)
-            distance, _ = _polar(self.centre, lon[rest], lat[rest])
+            distance, _ = polar_coordinates(self.centre, lon[rest], lat[rest])
             small = (cap[rest] < 5.0) & (distance + 4 * cap[rest] < 176.0)
             small &= (np.abs(lat[rest]) + 2 * cap[rest] < 90.0) | (nvert == 0)
             some = rest[small]
@@ -818,15 +820,15 @@ class Frame:
 
     def _may_show(self, lon: Floats, lat: Floats, cap: Floats, nvert: int) -> Bools:
         """False only for regions that are certainly outside of an azimuthal domain."""
-        distance, _ = _polar(self.centre, lon, lat)
+        distance, _ = polar_coordinates(self.centre, lon, lat)
         if nvert:
             return (np.abs(lat) + 2 * cap >= 90.0) | (distance - 3 * cap < self.limits[1])
         return distance - cap < self.limits[1]
 
     def _rim_boxes(self, lon: Floats, lat: Floats, nvert: int) -> Floats:
         """Bounds of small regions across the rim of an azimuthal domain: points beyond it are brought to it."""
-        distance, bearing = _polar(self.centre, lon, lat)
-        x, y = _direct(*self.centre, np.minimum(distance, self.limits[1]), bearing)
+        distance, bearing = polar_coordinates(self.centre, lon, lat)
+        x, y = great_circle_direct(*self.centre, np.minimum(distance, self.limits[1]), bearing)
         u, v = (a.reshape(x.shape) for a in self._pixels(x.ravel(), y.ravel()))
         step = [np.abs(np.diff(at, axis=1)).max(axis=1) for at in (v, u)]  # a rim is crossed anywhere between two
         return _bounds(u, v, closed=nvert == 0) + np.stack([-step[0], step[0], -step[1], step[1]])
@@ -834,8 +836,7 @@ class Frame:
     def _band_boxes(self, lon: Floats, lat: Floats, cap: Floats) -> Floats:
         """Bounds of caps from their latitudes and half-widths."""
         north, south = np.minimum(lat + cap, 90.0), np.maximum(lat - cap, -90.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            half = np.degrees(np.arcsin(np.minimum(1.0, np.sin(np.radians(cap)) / np.cos(np.radians(lat)))))
+        half = half_width(lat, cap)
         half = np.where((lat + cap > 90.0 - 1e-9) | (lat - cap < 1e-9 - 90.0), 180.0, half)
         at = np.full(lon.size, self.centre[0])
         a, b = (self._pixels(at, np.clip(edge, *self.limits))[1] for edge in (north, south))
@@ -966,7 +967,7 @@ def make_frame(
 def _hand(frame: Frame, lon: float, lat: float) -> float:
     """Whether the map keeps the sense of rotation around a point of it."""
     bearing = np.arange(3) * 2 * np.pi / 3
-    x, y = _direct(np.full(3, lon), np.full(3, lat), np.full(3, 1e-3), -bearing)
+    x, y = great_circle_direct(np.full(3, lon), np.full(3, lat), np.full(3, 1e-3), -bearing)
     u, v = frame._pixels(x, y)
     return float(np.sign(_signed(u, v))) or 1.0
 
@@ -1007,13 +1008,13 @@ def _capped(frame: Frame, natural: float) -> Frame:
     reach = np.concatenate([np.linspace(0.01, natural, 4000)[:-1], natural - 10.0 ** np.arange(-9.0, 0.5, 0.5)])
     reach = np.unique(reach[reach > 0])
     bearing = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-    lon, lat = _direct(frame.centre[0], frame.centre[1], reach[:, None], bearing)
+    lon, lat = great_circle_direct(frame.centre[0], frame.centre[1], reach[:, None], bearing)
     u, v = (a.reshape(lon.shape) for a in frame._pixels(lon.ravel(), lat.ravel()))
     (u0,), (v0,) = frame._pixels(np.array([frame.centre[0]]), np.array([frame.centre[1]]))
     back_lon, back_lat = (a.reshape(lon.shape) for a in frame.lonlat(u, v))
     needed = max(np.hypot(x - u0, y - v0) for x in (0, cols) for y in (0, rows)) * 1.01 + 2.0
     with np.errstate(invalid="ignore"):
-        away = _apart(back_lon, frame.geodetic(back_lat), lon, lat)
+        away = great_circle_distance(back_lon, frame.geodetic(back_lat), lon, lat)
         good = (np.isfinite(u) & np.isfinite(v)).all(axis=1) & ~(away > 1e-6).any(axis=1)
         if natural > 90.0:
             good &= np.isfinite(away).all(axis=1) | (reach > 170.0)
@@ -1042,12 +1043,6 @@ def _transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pypr
 
 
 @lru_cache(maxsize=256)
-def geod(axes: tuple[float, float], thread: int) -> pyproj.Geod:
-    """Geodesics on an ellipsoid of those axes; one for each thread, as PROJ's objects are."""
-    return pyproj.Geod(a=axes[0], b=axes[1])
-
-
-@lru_cache(maxsize=256)
 def _unit(crs: str) -> float:
     """Metres per unit of a projected CRS."""
     axis = pyproj.CRS(crs).axis_info
@@ -1060,57 +1055,16 @@ def _disc(distance: float) -> Any:
     return shapely.Polygon(np.stack([distance * np.cos(turn), distance * np.sin(turn)], axis=1))
 
 
-# The sphere, in degrees; bearings in radians, clockwise from north
-
-
-def _direct(lon: Any, lat: Any, distance: Any, bearing: Any) -> tuple[Floats, Floats]:
-    """Great-circle direct problem (Snyder 1987, eq. 5-3 to 5-6); longitudes within half a turn of the centre's."""
-    phi, rho = np.radians(lat), np.radians(distance)
-    sin_rho, cos_rho, sin_phi, cos_phi = np.sin(rho), np.cos(rho), np.sin(phi), np.cos(phi)
-    cos_a = np.cos(bearing)
-    x = cos_phi * cos_rho - sin_phi * sin_rho * cos_a
-    y = sin_rho * np.sin(bearing)
-    z = sin_phi * cos_rho + cos_phi * sin_rho * cos_a
-    return lon + np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
-def _polar(centre: tuple[float, float], lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    """Distance and bearing of points from a centre."""
-    phi, turn = np.radians(lat), np.radians(lon - centre[0])
-    sin_0, cos_0 = np.sin(np.radians(centre[1])), np.cos(np.radians(centre[1]))
-    cos_0 = 0.0 if abs(centre[1]) == 90.0 else cos_0  # so that every longitude at the other pole has its bearing
-    east = np.cos(phi) * np.sin(turn)
-    north = cos_0 * np.sin(phi) - sin_0 * np.cos(phi) * np.cos(turn)
-    up = sin_0 * np.sin(phi) + cos_0 * np.cos(phi) * np.cos(turn)
-    return np.degrees(np.arctan2(np.hypot(east, north), up)), np.arctan2(east, north)
-
-
-def _apart(lon: Floats, lat: Floats, other_lon: Floats, other_lat: Floats) -> Floats:
-    """Great-circle distance, radians (haversines)."""
-    half = np.radians(other_lon - lon) / 2
-    phi, other = np.radians(lat), np.radians(other_lat)
-    haversine = np.sin((other - phi) / 2) ** 2 + np.cos(phi) * np.cos(other) * np.sin(half) ** 2
-    return np.asarray(2 * np.arcsin(np.sqrt(np.minimum(1.0, haversine))))
-
-
 def _wrapped(lon: Floats) -> Floats:
     """Longitude in [-180, 180), the same to the last digit for those a turn apart."""
     return np.asarray(np.mod(np.round(lon / _LATTICE) * _LATTICE + 180.0, 360.0) - 180.0)
-
-
-def _scale_tangent(lat: Floats, factor: float) -> Floats:
-    if factor == 1.0:
-        return lat
-    phi = np.radians(lat)
-    scaled = np.degrees(np.arctan2(factor * np.sin(phi), np.cos(phi)))
-    return np.asarray(np.where(np.abs(lat) == 90.0, lat, scaled))  # a pole stays one to the last digit
 
 
 def _ring_points(lon: Floats, lat: Floats, cap: Floats, nvert: int) -> tuple[Floats, Floats]:
     """A few points around each cap; for a polygon around the cap's box of longitude and latitude, which holds it."""
     if nvert:
         return _box_points(lon, lat, cap)
-    return _direct(lon[:, None], lat[:, None], cap[:, None], 2 * np.pi * np.arange(16) / 16)
+    return great_circle_direct(lon[:, None], lat[:, None], cap[:, None], 2 * np.pi * np.arange(16) / 16)
 
 
 def _bounds(u: Floats, v: Floats, *, closed: bool) -> Floats:
@@ -1124,7 +1078,7 @@ def _bounds(u: Floats, v: Floats, *, closed: bool) -> Floats:
 
 def _box_points(lon: Floats, lat: Floats, cap: Floats) -> tuple[Floats, Floats]:
     """Five points along each side of every cap's box of longitude and latitude, shape (n, 20)."""
-    half = np.degrees(np.arcsin(np.sin(np.radians(cap)) / np.cos(np.radians(lat))))
+    half = half_width(lat, cap)
     side = np.linspace(-1.0, 1.0, 5)
     one = np.ones(5)
     x = np.concatenate([side, one, -side, -one])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xcrater.geometry.caps import Caps
 from xcrater.geometry.grid import Grid
-from xcrater.geometry.outlines import geod
+from xcrater.geometry.sphere import geodesic_inverse, great_circle_inverse
 
 Floats = NDArray[np.float64]
 
@@ -82,18 +80,10 @@ def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tupl
     lon0, lat0 = centres(grid, craters)
     frame = grid.frame
     if frame is not None and not frame.sphere:
-        from_lon, from_lat, lon, lat = np.broadcast_arrays(lon0, frame.geodetic(lat0), lon, frame.geodetic(lat))
-        azimuth, _, metres = geod(frame.axes, threading.get_ident()).inv(from_lon, from_lat, lon, lat)
-        azimuth = np.mod(azimuth, 360.0)
-        azimuth = np.where((azimuth == 360.0) | (np.asarray(metres) == 0.0), 0.0, azimuth)
-        return np.asarray(metres) / (craters.radius * frame.radius), azimuth
-    turn, phi, phi0 = np.radians(lon - lon0), np.radians(lat), np.radians(lat0)
-    east = np.cos(phi) * np.sin(turn)
-    north = np.cos(phi0) * np.sin(phi) - np.sin(phi0) * np.cos(phi) * np.cos(turn)
-    up = np.sin(phi0) * np.sin(phi) + np.cos(phi0) * np.cos(phi) * np.cos(turn)
-    azimuth = np.mod(np.degrees(np.arctan2(east, north)), 360.0)
-    azimuth = np.where(azimuth == 360.0, 0.0, azimuth)
-    return np.arctan2(np.hypot(east, north), up) / craters.radius, azimuth
+        metres, azimuth = geodesic_inverse(lon0, frame.geodetic(lat0), lon, frame.geodetic(lat), frame.axes)
+        return metres / (craters.radius * frame.radius), azimuth
+    angle, azimuth = great_circle_inverse(lon0, lat0, lon, lat)
+    return angle / craters.radius, azimuth
 
 
 def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) -> tuple[Floats, Floats]:

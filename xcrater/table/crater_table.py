@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.errors import BodyError, DroppedRowsWarning, RegionError, TableError
+from xcrater.geometry.antimeridian import cut_at_antimeridian
 from xcrater.geometry.bodies import get_body, is_projected, to_geodetic
+from xcrater.geometry.lonlat_polygons import region_polygons
 from xcrater.geometry.polygon_table import make_polygon_table
-from xcrater.geometry.small_circles import cut_at_antimeridian, region_polygons
 from xcrater.options import get_option
 from xcrater.table.regions import Annulus, Circle, Polygons, Region
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from xcrater.geometry.small_circles import region_polygons
+from xcrater.geometry.lonlat_polygons import region_polygons
 
 
 def distance(lon0, lat0, lon, lat):
