@@ -460,8 +460,6 @@ def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
     request = make_request(da, cdb, ["disc"], coverage="exact", nodata=None)
     assert request.shapes.frame is not None
     some = np.flatnonzero(shown_whole(on, cdb, request.shapes.frame, request.craters))
-    if not some.size:
-        return 0, 0.0
     found = da.craters.get_stats(table_of(on, craters.iloc[some]), list(BOUNDS), "area", coverage="exact")["area"]
     worst = 0.0
     for k, i in enumerate(some.tolist()):
@@ -476,7 +474,9 @@ def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
 @pytest.mark.parametrize("name", MAPS)
 def test_areas_anywhere_on_a_map(name: str) -> None:
     """On poles, on seams and close to rims, of discs from a pixel on."""
-    check_areas(name, 12, len(name), 4)
+    # Of a dozen craters none lies wholly on the raster named "part".
+    compared, _ = check_areas(name, 40 if name == "part" else 12, len(name), 4)
+    assert compared > 0
 
 
 def lens_area(distance: float, radius: float) -> float:
