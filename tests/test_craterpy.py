@@ -133,6 +133,7 @@ def disagreements(comparison: Comparison, region: str) -> np.ndarray:
     return np.flatnonzero(comparison.plain[region])[ours != theirs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
 def test_positions_are_craterpys(compare, body):
     comparison = compare(body)
@@ -141,6 +142,7 @@ def test_positions_are_craterpys(compare, body):
     assert all(plain.sum() > 0.5 * plain.size for plain in comparison.plain.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("body", BODIES)
 def test_statistics_are_craterpys_where_counts_agree(compare, body, region):
@@ -203,6 +205,7 @@ def overlap_areas(polygon: shapely.Polygon, shape: tuple[int, int]) -> np.ndarra
     return shapely.area(shapely.intersection(shapely.box(col, row, col + 1, row + 1), in_pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
 def test_counts_across_the_seam_and_the_poles_are_the_polygons(sample, body):
     """Where craterpy fills holes and drops craters, the brute-force polygon decides."""

@@ -139,6 +139,7 @@ def test_arrays(cdb, arrays):
     assert list(arrays.columns) == ["Diameter (km)", "Latitude", "Longitude", "rim"]
 
 
+@pytest.mark.slow
 def test_the_example_holds_for_craterpy_itself(craterpys):
     stats, arrays, _ = craterpys
     shown = re.search(r" {3}Diameter.*?\n<", PRINTED, re.DOTALL).group()[:-2]

@@ -412,6 +412,7 @@ def area_errors(on: Map, places: Any, pixels: int = 160) -> list[float]:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_areas_are_those_of_caps(name: str) -> None:
     on = MAPS[name]
@@ -471,6 +472,7 @@ def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
     return some.size, worst
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAPS)
 def test_areas_anywhere_on_a_map(name: str) -> None:
     """On poles, on seams and close to rims, of discs from a pixel on."""
@@ -494,6 +496,7 @@ def lens_area(distance: float, radius: float) -> float:
     return ring + (4 * math.pi * math.sin(rim / 2) ** 2 if rim > 0 else 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beyond", [-2.0, -0.5, -0.05, -1e-4, 1.5, 6.0])
 def test_areas_at_the_rim_of_an_orthographic_map(beyond: float) -> None:
     """Of the part of a disc on the near side; places there are seen edge-on. ``beyond`` is how far it goes, degrees."""

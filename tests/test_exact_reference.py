@@ -44,6 +44,7 @@ def test_fractions_of_a_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("disc", [disc for disc in DISCS if abs(disc[1]) < 90 and abs(disc[1]) + disc[2] > 90.1])
 def test_fractions_of_a_polar_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[float, float, float]) -> None:
     lon, lat, radius = disc

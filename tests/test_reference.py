@@ -107,6 +107,7 @@ def test_polygon_shapes() -> None:
     assert shapely.contains_xy(both, [-169, 100, 10], [89, -89, 0]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 def test_polygon_mask_equals_gdals(coverage: ref.Coverage) -> None:
     features = pytest.importorskip("rasterio.features")

@@ -51,6 +51,7 @@ def test_parts_are_all_of_a_region(name: str, lat: float, lon: float, degrees: f
         assert np.nansum(found) == pytest.approx(wanted, rel=3e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORN)
 def test_all_of_a_pixel_is_its_area(name: str) -> None:
     """Also across the edge of the map, so that all together are what the map shows of the body."""
@@ -85,6 +86,7 @@ def test_the_rim_itself_is_an_arc(south_up: bool) -> None:
     assert np.nansum(all_parts(frame, frame.shape_of(craters, 0, 0.0, 1.0))) == pytest.approx(wanted, rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Robinson, sphere", "Lambert conic, sphere", "orthographic, sphere"])
 def test_areas_of_polygons(name: str) -> None:
     """With a hole, near the seam or the rim, edges straight in longitude and latitude."""

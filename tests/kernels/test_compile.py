@@ -117,6 +117,7 @@ def test_damaged_files_are_made_anew(tmp_path, damage):
         assert all(len(p.read_bytes()) > 100 for p in tmp_path.rglob("*.nb?"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "i8", "f4", "f8"])
 def test_kernels_give_the_known_answer(dtype):
     check_kernels.__wrapped__(np.dtype(dtype).str)

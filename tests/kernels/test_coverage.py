@@ -309,6 +309,7 @@ def assert_sums_agree(found: Array, wanted: Array) -> None:
         np.testing.assert_array_equal(found[..., slot], wanted[..., slot])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("summarise", [True, False])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
 def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None:
@@ -449,6 +450,7 @@ def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
     assert_sums_agree(found.sums[0].sums[:, 0], _from_origin(found.moments[0].sums)[:, 0])
 
 
+@pytest.mark.slow
 def test_statistics_do_not_depend_on_chunks() -> None:
     values, nodata = pixels_of("i2", 9)
     table = pd.DataFrame(

@@ -80,6 +80,7 @@ def assert_same(actual: Any, wanted: Any) -> None:
     np.testing.assert_array_equal(actual.fill_value, wanted.fill_value)
 
 
+@pytest.mark.slow
 @given(data=st.data(), case=strategies.grids(max_pixels=1500), coverage=st.sampled_from(["all_touched", "center"]))
 @settings(max_examples=12)
 def test_elements_equal_eager_arrays_of_any_chunks(data: st.DataObject, case: GridCase, coverage: str) -> None:

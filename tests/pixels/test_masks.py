@@ -107,6 +107,7 @@ def test_chunks_change_nothing(
         assert not each.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["±180", "IAU 49902", "south polar, sphere", "sinusoidal, oblate",
                                   "orthographic, oblate", "two turns", "past 360", "gridline", "gridline, oblate",
                                   "no whole number of columns a turn", "IAU 49901, 0 to 360, past 360"])  # fmt: skip

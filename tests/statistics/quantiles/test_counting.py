@@ -83,6 +83,7 @@ def _compare(counting: Counting, values: list, index: np.ndarray) -> None:
         assert tally[part].tolist() == count.tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.nojit
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["u1", "i2", "u2"]), st.booleans(), st.sampled_from([3, 500, 60_000]))

@@ -212,6 +212,7 @@ def assert_same(found: dict[str, Any], wanted: dict[str, Array], rtol: float = 0
 SHAPE = (11, 14)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
