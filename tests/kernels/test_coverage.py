@@ -24,7 +24,7 @@ from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Tile, make_plan
 from xcrater.engine.region_set import Shapes, covered
 from xcrater.geometry.grid import Grid
-from xcrater.kernels import coverage
+from xcrater.kernels import covered_runs
 from xcrater.statistics.accumulators import Leaf, Sums, _add_up, merge
 
 Array = NDArray[Any]
@@ -221,9 +221,9 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
     grid = grid_of(case).radians
     craters = craters_of(case, *disc)
     runs, weight = np.empty((3, 200), np.int64), np.empty(200)
-    scratch = coverage.cover_scratch(window, grid, nvert)
+    scratch = covered_runs.cover_scratch(window, grid, nvert)
     at = (craters.u0[0], craters.lat[0], craters.radius[0])
-    n = coverage.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
+    n = covered_runs.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
     found = np.zeros(case.shape)
     for row, start, stop, w in zip(*runs[:, :n].tolist(), weight[:n].tolist()):
         assert not found[row, start:stop].any()
@@ -231,7 +231,7 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
     np.testing.assert_allclose(found, expected(case, disc, (0.5, 1.0, nvert)), atol=SLACK)
     # Too little room is told, and not overrun
     few_runs, few_weight = np.full((3, 2), -7, np.int64), np.empty(2)
-    assert coverage.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
+    assert covered_runs.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
     np.testing.assert_array_equal(few_runs, runs[:, :2])
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
-from xcrater.kernels.selection import DENSE, _pairs_counted, _pairs_run, _select_counted, _select_run
-from xcrater.kernels.sums import VALID
+from xcrater.kernels.missing import VALID
+from xcrater.kernels.selection import DENSE, pairs_counted, pairs_run, select_counted, select_run
 
 SIDE = 64
 """Rows and columns of a square."""
@@ -186,11 +186,11 @@ def select_runs(block, codes, clean, runs, offset, window, roi, number, low, hig
             span = high[t] - low[t] + 1
             if n > MANY and span <= DENSE * n:
                 _count(block, codes, clean, runs, first, stop, window, low[t], squares, whole, dense)
-                _select_counted(dense[:span], n, np.uint64(low[t] - least), q, mirrored, t, low_key, high_key)
+                select_counted(dense[:span], n, np.uint64(low[t] - least), q, mirrored, t, low_key, high_key)
                 dense[:span] = 0
             else:
                 n = _gather(block, codes, clean, runs, first, stop, window, least, keys)
-                _select_run(keys, 0, n, q, mirrored, spare, counts, t, low_key, high_key)
+                select_run(keys, 0, n, q, mirrored, spare, counts, t, low_key, high_key)
 
 
 @jit
@@ -210,11 +210,11 @@ def pair_runs(block, codes, clean, runs, offset, window, roi, number, low, high,
                 span = high[t] - low[t] + 1
                 if n > MANY and span <= DENSE * n:
                     _count(block, codes, clean, runs, first, stop, window, low[t], squares, whole, dense)
-                    at = _pairs_counted(dense, span, np.uint64(low[t] - least), out, tally, at)
+                    at = pairs_counted(dense, span, np.uint64(low[t] - least), out, tally, at)
                     dense[:span] = 0
                 else:
                     n = _gather(block, codes, clean, runs, first, stop, window, least, keys)
-                    at = _pairs_run(keys, None, 0, n, spare, None, counts, counts, out, tally, at)
+                    at = pairs_run(keys, None, 0, n, spare, None, counts, counts, out, tally, at)
             end[t] = at
     return at
 

@@ -199,7 +199,7 @@ def _ranks(q, n, mirrored):
 
 
 @inlined
-def _select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
+def select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
     """`select` of one run that is not empty."""
     n = b - a
     if n <= FEW:
@@ -220,7 +220,7 @@ def _select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
     counts[:buckets] = 0
     _fill(keys, a, b, low, shift, counts)
     if shift == np.uint64(0):
-        _select_counted(counts[:buckets], n, low, q, mirrored, run, low_key, high_key)
+        select_counted(counts[:buckets], n, low, q, mirrored, run, low_key, high_key)
         return
     for k in range(q.size):
         rank, upper = _ranks(q[k], n, mirrored)
@@ -235,7 +235,7 @@ def _select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
 
 
 @inlined
-def _select_counted(counts, n, low, q, mirrored, run, low_key, high_key):
+def select_counted(counts, n, low, q, mirrored, run, low_key, high_key):
     """Keys of the ranks on both sides of each quantile of n keys, of which ``counts[j]`` are ``low + j``."""
     bucket = before = 0
     for k in range(q.size):
@@ -273,11 +273,11 @@ def select(keys, offsets, q, mirrored, spare, counts, low_key, high_key):
     """
     for run in range(offsets.size - 1):
         if offsets[run] < offsets[run + 1]:
-            _select_run(keys, offsets[run], offsets[run + 1], q, mirrored, spare, counts, run, low_key, high_key)
+            select_run(keys, offsets[run], offsets[run + 1], q, mirrored, spare, counts, run, low_key, high_key)
 
 
 @inlined
-def _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, out, tally, at):
+def pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, out, tally, at):
     """`to_pairs` of one run that is not empty, to ``out`` and ``tally`` from ``at`` on; returns where they end."""
     n = b - a
     low, high = _range(keys, a, b)
@@ -289,7 +289,7 @@ def _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, ou
                 dense[np.int64(np.uint64(keys[i]) - low)] += weights[i]
             else:
                 dense[np.int64(np.uint64(keys[i]) - low)] += 1
-        return _pairs_counted(dense, buckets, low, out, tally, at)
+        return pairs_counted(dense, buckets, low, out, tally, at)
     if n <= FEW:
         _insertion(keys, weights, a, b)
     elif weights is not None or not _ascending(keys, a, b):
@@ -312,7 +312,7 @@ def _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, ou
 
 
 @inlined
-def _pairs_counted(counts, buckets, low, out, tally, at):
+def pairs_counted(counts, buckets, low, out, tally, at):
     """Pairs of keys of which ``counts[j]`` are ``low + j``, from ``at`` on; returns where they end."""
     for j in range(buckets):
         if counts[j] > 0:
@@ -348,7 +348,7 @@ def to_pairs(keys, weights, offsets, spare_keys, spare_weights, counts, dense, t
         a, b = offsets[run], offsets[run + 1]
         ends[run] = at
         if a < b:
-            at = _pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, keys, tally, at)
+            at = pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, keys, tally, at)
     ends[offsets.size - 1] = at
 
 

@@ -45,13 +45,13 @@ def row_tables(grid, row_start, row_stop, mode, sin_half, cos_half, inverse_cos)
 
 
 @inlined
-def _arcsine_ratio(q):
+def arcsine_ratio(q):
     """Arcsine of x over x, where q = x², to the last digit of a double for q < 0.01."""
     return 1.0 + q * (1 / 6 + q * (3 / 40 + q * (5 / 112 + q * (35 / 1152 + q * (63 / 2816 + q * (231 / 13312))))))
 
 
 @inlined
-def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
+def circle_half_width(sin2_d, sin2_rho, inverse_cosines):
     """Half-width in radians of a cap at one latitude (spherical law of cosines).
 
     In the half-angle form, which keeps its digits for small caps:
@@ -62,7 +62,7 @@ def _circle_half_width(sin2_d, sin2_rho, inverse_cosines):
         return -1.0
     q = s * inverse_cosines
     if q < 0.01:
-        return 2.0 * math.sqrt(q) * _arcsine_ratio(q)
+        return 2.0 * math.sqrt(q) * arcsine_ratio(q)
     if q >= 1.0:
         return np.inf
     if q >= 0.01:
@@ -89,12 +89,12 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
                 t = tables[0, offset + i] * cos0 - tables[1, offset + i] * sin0
                 s = sin2_rho - t * t
                 q = max(s, 0.0) * (tables[2, offset + i] * inverse0)
-                h = columns_per_radian * (2.0 * math.sqrt(q) * _arcsine_ratio(q))
+                h = columns_per_radian * (2.0 * math.sqrt(q) * arcsine_ratio(q))
                 half[e, to + i] = h if s >= 0.0 else -1.0
             return
         for i in range(row_stop - row_start):
             t = tables[0, offset + i] * cos0 - tables[1, offset + i] * sin0
-            half[e, to + i] = columns_per_radian * _circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
+            half[e, to + i] = columns_per_radian * circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
         return
     half_pi = 0.5 * math.pi
     # The parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for
@@ -110,11 +110,11 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
     slack = abs(grid[1]) * SLACK
     lat_a = grid[0] + grid[1] * row_start
     t = tables[0, offset] * cos0 - tables[1, offset] * sin0
-    h_a = _circle_half_width(t * t, sin2_rho, tables[2, offset] * inverse0)
+    h_a = circle_half_width(t * t, sin2_rho, tables[2, offset] * inverse0)
     for i in range(row_stop - row_start):
         lat_b = grid[0] + grid[1] * (row_start + i + 1)
         t = tables[0, offset + i + 1] * cos0 - tables[1, offset + i + 1] * sin0
-        h_b = _circle_half_width(t * t, sin2_rho, tables[2, offset + i + 1] * inverse0)
+        h_b = circle_half_width(t * t, sin2_rho, tables[2, offset + i + 1] * inverse0)
         low, high = min(lat_a, lat_b), max(lat_a, lat_b)
         turns_inside = low <= turning <= high
         if low >= min(lat0 + rho, half_pi) - slack or high <= max(lat0 - rho, -half_pi) + slack:
@@ -161,8 +161,8 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
             cos_lat = math.sqrt(1.0 - z * z)
             up = z * cos0 - cos_lat * sin0
             along = sin_rho * nodes[NODE_SIN, j] / cos_lat
-            nodes[NODE_ROW, j] = (lat0 + up * _arcsine_ratio(up * up) - lat_origin) / lat_step
-            nodes[NODE_HALF, j] = along * _arcsine_ratio(along * along) * columns_per_radian
+            nodes[NODE_ROW, j] = (lat0 + up * arcsine_ratio(up * up) - lat_origin) / lat_step
+            nodes[NODE_HALF, j] = along * arcsine_ratio(along * along) * columns_per_radian
     else:
         for j in range(count):
             x = cos0 * cos_rho - sin0 * sin_rho * nodes[NODE_COS, j]
@@ -284,7 +284,7 @@ def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes
 
 
 @inlined
-def _columns(center, half, mode):
+def row_columns(center, half, mode):
     """Columns [start, stop) that a disc's row takes."""
     if mode == CENTER:
         return np.ceil(center - half - 0.5), np.floor(center + half - 0.5) + 1.0
@@ -305,7 +305,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     for row in range(rows):
         h = half[e, row]
         h = np.inf if h >= 0.5 * period else h
-        a, b = _columns(u, h, mode)
+        a, b = row_columns(u, h, mode)
         a, b = max(a, left), min(b, right)
         hit = (h >= 0.0) & (a < b)
         east = (u + period - h < right + 1.0) & ((b < right) | (a >= b))
@@ -348,7 +348,7 @@ def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_s
         if outer >= half_turn:
             a, b = col_start, col_stop
         else:
-            a, b = _columns(u0 + k * period, outer, outer_mode)
+            a, b = row_columns(u0 + k * period, outer, outer_mode)
             a, b = max(a, done), min(b, col_stop)
         if a >= b:
             continue
@@ -357,7 +357,7 @@ def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_s
             hole_first = math.ceil((a - 1.0 - u0 - inner) / period)
             hole_last = math.floor((b + 1.0 - u0 + inner) / period)
             for m in range(hole_first, hole_last + 1):
-                hole_a, hole_b = _columns(u0 + m * period, inner, inner_mode)
+                hole_a, hole_b = row_columns(u0 + m * period, inner, inner_mode)
                 if hole_a >= hole_b or hole_b <= a:
                     continue
                 if hole_a >= b:

@@ -1,0 +1,149 @@
+"""What an accumulator of pixels holds, and how two of them merge."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xcrater.kernels.compile import inlined, jit
+
+COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
+"""Slots of an accumulator of integers. Floats keep their squared deviations in SQ_HIGH and leave SQ_LOW."""
+
+
+PIXELS = SQ_LOW
+
+
+AREA, CUBES, FOURTHS, ORIGIN = range(8, 12)
+"""Slots of an accumulator of weighted pixels, floats: COUNT is the sum of weights, PIXELS that of fractions covered.
+
+The last four are there only where they are asked for: area, sums of third and fourth powers of deviations, and what
+TOTAL counts from.
+"""
+
+
+@inlined
+def merge_float(held, t, n, total, square):
+    """Merge count, sum and squared deviations of other pixels into an accumulator of floats."""
+    before = held[t, COUNT]
+    if before > 0:
+        apart = total / n - held[t, TOTAL] / before
+        square += apart * apart * (before * (n / (before + n)))
+    held[t, COUNT] = before + n
+    held[t, TOTAL] += total
+    held[t, SQ_HIGH] += square
+
+
+@inlined
+def merge_moments(held, t, n, total, origin, square, cubes, fourths):
+    """Merge sums of deviations and their powers into an accumulator with moments (Pébay 2008, eq. 2.1 and 2.2).
+
+    TOTAL counts from ORIGIN there, one of the values, so that a great mean costs no digits.
+    """
+    before = held[t, COUNT]
+    if before > 0.0:
+        shift = origin - held[t, ORIGIN]
+        d = shift + total / n - held[t, TOTAL] / before
+        a, b = before / (before + n), n / (before + n)
+        d2, earlier = d * d, held[t, SQ_HIGH]
+        held[t, FOURTHS] += (
+            d2 * d2 * before * b * (a * a - a * b + b * b)
+            + 6.0 * d2 * (a * a * square + b * b * earlier)
+            + 4.0 * d * (a * cubes - b * held[t, CUBES])
+        )
+        held[t, CUBES] += d * d2 * before * b * (a - b) + 3.0 * d * (a * square - b * earlier)
+        held[t, SQ_HIGH] += d2 * before * b
+        held[t, TOTAL] += n * shift
+    else:
+        held[t, ORIGIN] = origin
+    held[t, COUNT] = before + n
+    held[t, TOTAL] += total
+    held[t, SQ_HIGH] += square
+    held[t, CUBES] += cubes
+    held[t, FOURTHS] += fourths
+
+
+@inlined
+def add_sums(exact, source, i, held, t):
+    """Merge all but the missing pixels of accumulator ``source[i]`` into ``held[t]``."""
+    if exact is None:
+        held[t, PIXELS] += source[i, PIXELS]
+        if source.shape[1] > AREA:
+            held[t, AREA] += source[i, AREA]
+    if source[i, COUNT] > 0:
+        if exact is None and source.shape[1] > AREA:
+            merge_moments(
+                held, t, source[i, COUNT], source[i, TOTAL], source[i, ORIGIN], source[i, SQ_HIGH], source[i, CUBES],
+                source[i, FOURTHS],
+            )  # fmt: skip
+        elif exact is None:
+            merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
+        else:
+            held[t, COUNT] += source[i, COUNT]
+            held[t, TOTAL] += source[i, TOTAL]
+            held[t, SQ_HIGH] += source[i, SQ_HIGH]
+            held[t, SQ_LOW] += source[i, SQ_LOW]
+        held[t, LOW] = min(held[t, LOW], source[i, LOW])
+        held[t, HIGH] = max(held[t, HIGH], source[i, HIGH])
+    held[t, NANS] += source[i, NANS]
+
+
+@inlined
+def add_accumulator(exact, source, i, held, t):
+    """Merge accumulator ``source[i]`` into ``held[t]``."""
+    add_sums(exact, source, i, held, t)
+    held[t, MISSING] += source[i, MISSING]
+
+
+@inlined
+def _exact_variance(n, total, sq_high, sq_low):
+    """Population variance of integers; ``sq_high * 2**32 + sq_low`` is the sum of their squares.
+
+    Deviations are from q, the integer next to the mean, in two parts to stay within 64 bits.
+    """
+    q = np.int64(np.rint(total / n))
+    twice = 2 * total - n * q
+    product = q * (twice & 0xFFFFFFFF)
+    high = sq_high - q * (twice >> 32) + (sq_low >> 32) - (product >> 32)
+    low = (sq_low & 0xFFFFFFFF) - (product & 0xFFFFFFFF)
+    high, low = high + (low >> 32), low & 0xFFFFFFFF
+    rest = (total - n * q) / n
+    return (high * 4294967296.0 + low) / n - rest * rest
+
+
+@inlined
+def to_weighted(exact, held, t, out, k):
+    """Merge an accumulator of pixels that count one each into one of weighted pixels."""
+    n = held[t, COUNT]
+    if n > 0:
+        total, square = np.float64(held[t, TOTAL]), np.float64(held[t, SQ_HIGH])
+        if exact is not None:
+            square = _exact_variance(n, held[t, TOTAL], held[t, SQ_HIGH], held[t, SQ_LOW]) * n
+        merge_float(out, k, np.float64(n), total, square)
+        out[k, LOW], out[k, HIGH] = min(out[k, LOW], held[t, LOW]), max(out[k, HIGH], held[t, HIGH])
+    out[k, MISSING] += held[t, MISSING]
+    out[k, NANS] += held[t, NANS]
+
+
+@jit
+def merge_sums(exact, sums, place, out):
+    """Merge accumulators into others: ``sums[i]`` into ``out[place[i]]``, both of shape (craters, more, slots)."""
+    for i in range(place.size):
+        for k in range(out.shape[1]):
+            add_accumulator(exact, sums[i], k, out[place[i]], k)
+
+
+@jit
+def lay_out(sums, slot, out):
+    """One slot of accumulators of shape (craters, more, 8), as an array of shape (more, craters)."""
+    for i in range(sums.shape[0]):
+        for k in range(sums.shape[1]):
+            out[k, i] = sums[i, k, slot]
+
+
+@jit
+def exact_variance(count, total, sq_high, sq_low, out):
+    """Population variance of integers, from sums without rounding; NaN of none."""
+    for i in range(count.size):
+        out[i] = np.nan
+        if count[i] > 0:
+            out[i] = _exact_variance(count[i], total[i], sq_high[i], sq_low[i])

@@ -1,0 +1,403 @@
+"""Where edges of columns cross a disc."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from xcrater.kernels.compile import apart, inlined, jit
+from xcrater.kernels.disc_areas import beyond_circle, circle_width
+from xcrater.kernels.disc_profiles import (
+    COLUMNS,
+    KIND,
+    LAT0,
+    LISTED_CIRCLE,
+    LISTED_POLYGON,
+    MIDDLE,
+    POLYGON,
+    PROFILE,
+    QUADRATURE,
+    RADIUS,
+    RHO,
+    SERIES,
+    SPACE,
+    TERMS,
+    TOP,
+    WIDEST,
+    crossings,
+    disc_profile,
+    filled,
+    half_width,
+    list_after,
+    list_before,
+    row_areas,
+)
+from xcrater.kernels.spans import NODE_HALF, NODE_INVERSE, NODE_ROW, NODE_SLOPE, polygon_nodes
+
+BEFORE, BEYOND_BEFORE, AFTER, BEYOND_AFTER, PLACE, LISTS = range(6)
+"""A disc's lists: of each edge of columns, the row in which it enters the disc, before the widest place, and the disc's
+area beyond the edge in this row; the row in which it leaves the disc, and the area beyond it there; scratch space."""
+
+
+@jit
+def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left, lists):
+    """Where the edges of columns [first, stop) cross a disc around column u, to ``lists[:, column - left]``.
+
+    An edge that passes the disc by leaves it, in row -inf, before it enters it, in row inf. Of crossings outside of
+    rows [row_start, row_stop) only the side is told. ``areas``, of these rows, are those of the disc on one side of
+    its meridian.
+    """
+    away = first - u
+    if profile[KIND] == SERIES:
+        radius, middle, widest, top = profile[RADIUS], profile[MIDDLE], profile[WIDEST], profile[TOP]
+        a, b = first - left, first - left + filled(stop - first)
+        at = lists[PLACE, a:b]
+        for side in range(2):
+            sign = 2.0 * side - 1.0
+            rows, beyond = lists[2 * side, a:b], lists[2 * side + 1, a:b]
+            beside = (row_start - middle) / radius > top if side == 0 else (row_stop - middle) / radius < top
+            if beside:
+                for i in range(rows.size):
+                    row = row_stop if side else row_start - 1.0
+                    rows[i] = row if abs(i + away) < widest else -sign * np.inf
+                continue
+            crossings(profile, sign, away, at)
+            if side == 0:
+                list_before(profile, away, at, rows, beyond)
+            else:
+                list_after(profile, away, at, rows, beyond)
+    else:
+        _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, stop - first, first - left, lists)
+    # Where an edge enters and leaves within one row, among the outermost.
+    i, last = first - left, stop - left - 1
+    while i <= last and i + left < u and lists[BEFORE, i] >= lists[AFTER, i]:
+        _join_crossings(abs(i + left - u), areas, row_start, row_stop, i, lists)
+        i += 1
+    while last >= i and last + left >= u and lists[BEFORE, last] >= lists[AFTER, last]:
+        _join_crossings(abs(last + left - u), areas, row_start, row_stop, last, lists)
+        last -= 1
+
+
+@inlined
+def _join_crossings(d, areas, row_start, row_stop, i, lists):
+    """Areas beyond an edge that enters and leaves the disc within one row: what is beyond both crossings."""
+    row = lists[BEFORE, i]
+    if row == lists[AFTER, i] and row_start <= row < row_stop:
+        rest = areas[int(row) - row_start] - d
+        lists[BEYOND_BEFORE, i] = lists[BEYOND_AFTER, i] = lists[BEYOND_BEFORE, i] + lists[BEYOND_AFTER, i] - rest
+
+
+@inlined
+def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number, at, lists):
+    """`disc_lists` of a polygon."""
+    widest, last = int(profile[TOP]), int(profile[TERMS]) - 1
+    for side in range(2):
+        rows, beyond = lists[2 * side], lists[2 * side + 1]
+        j = 0 if side == 0 else last - 1
+        closed = nodes[NODE_HALF, 0 if side == 0 else last] > 0.0  # it ends over the pole
+        for i in range(number):
+            d = abs(i + away)
+            if d >= nodes[NODE_HALF, widest]:
+                rows[at + i] = np.inf if side == 0 else -np.inf
+                continue
+            if closed:
+                rows[at + i] = row_start - 1.0 if side == 0 else row_stop
+                continue
+            # The piece from the previous edge of columns on
+            if side == 0:
+                while nodes[NODE_HALF, j + 1] <= d:
+                    j += 1
+                while nodes[NODE_HALF, j] > d:
+                    j -= 1
+            else:
+                while nodes[NODE_HALF, j] <= d:
+                    j -= 1
+                while nodes[NODE_HALF, j + 1] > d:
+                    j += 1
+            v1, v2 = nodes[NODE_ROW, j], nodes[NODE_ROW, j + 1]
+            v = min(max(v1 + (d - nodes[NODE_HALF, j]) * nodes[NODE_INVERSE, j], v1), v2)
+            row = math.floor(v)
+            rows[at + i] = row
+            if row_start <= row < row_stop:
+                area = _polygon_area(nodes, j, row, v, d) - d * (v - row)
+                beyond[at + i] = areas[row - row_start] - d - area if side == 0 else area
+
+
+@inlined
+def _polygon_area(nodes, j, start, v, h):
+    """Integral of a polygon's half-width from row coordinate start to v, which is on edge j, where it is h."""
+    area = 0.0
+    while v > start and j >= 0:
+        v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
+        if v1 < start:
+            h1, v1 = h1 + (start - v1) * nodes[NODE_SLOPE, j], start
+        area += 0.5 * (h + h1) * (v - v1)
+        v, h = v1, h1
+        j -= 1
+    return area
+
+
+@inlined
+def beside_pole(lat0, rho, nvert):
+    """A disc's radius, less by rounding where a circle passes through a pole: longitude jumps there by half a turn."""
+    away = 0.5 * math.pi - abs(lat0)
+    return away - THROUGH if nvert == 0 and abs(rho - away) < THROUGH else rho
+
+
+THROUGH, CLOSE = 2e-14, 1e-8
+"""Radians from a pole within which a circle passes through it; and, over it, within which it is not listed."""
+
+
+@jit
+def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas):
+    """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
+
+    Fills ``profiles[e]`` and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian,
+    ``areas[e, row - first]``. Returns whether it is for this one.
+    """
+    profile = profiles[e]
+    disc_profile(lat0, rho, nvert, grid, profile)
+    if profile[KIND] == SERIES:
+        a = row_start - first
+        row_areas(profile, row_start, areas[e, a : a + filled(row_stop - row_start)])
+    elif profile[KIND] == POLYGON:
+        count = polygon_nodes(lat0, rho, nvert, grid[0], grid[1], profile[COLUMNS], nodes[e])
+        if nodes[e, NODE_HALF, 0] == 0.0 and nodes[e, NODE_HALF, count - 1] == 0.0:
+            _list_polygon(profile, nodes[e], count, -1, row_start, row_stop, row_start - first, e, areas)
+    return is_listed(profile)
+
+
+@inlined
+def is_listed(profile):
+    """Whether `disc_lists` is for a disc."""
+    return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
+
+
+@inlined
+def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, areas):
+    """See whether a polygon grows to one greatest width and shrinks from there, then fill its rows' areas.
+
+    ``closes`` is the edge that goes to a pole, along the meridian half a turn away, if there is one.
+    """
+    widest, last = 0, count - 1
+    for j in range(count):
+        if nodes[NODE_HALF, j] > nodes[NODE_HALF, widest]:
+            widest = j
+    _slopes(nodes[NODE_ROW], nodes[NODE_HALF], last, nodes[NODE_SLOPE], nodes[NODE_INVERSE])
+    for j in range(last):
+        slope = nodes[NODE_SLOPE, j]
+        as_told = slope > 0.0 if j < widest else slope < 0.0 or closes == j
+        if nodes[NODE_ROW, j + 1] <= nodes[NODE_ROW, j] or not as_told:
+            return
+    profile[KIND] = LISTED_POLYGON
+    profile[TOP], profile[TERMS] = widest, count
+    j = 0
+    for i in range(row_stop - row_start):
+        v = float(row_start + i + 1)
+        while j < last - 1 and nodes[NODE_ROW, j + 1] < v:
+            j += 1
+        h = 0.0
+        if v >= nodes[NODE_ROW, count - 1]:
+            v, h = nodes[NODE_ROW, last], nodes[NODE_HALF, last]
+        elif v > nodes[NODE_ROW, 0]:
+            h = nodes[NODE_HALF, j] + (v - nodes[NODE_ROW, j]) * nodes[NODE_SLOPE, j]
+        areas[e, to + i] = _polygon_area(nodes, j, float(row_start + i), v, h) if v > nodes[NODE_ROW, 0] else 0.0
+
+
+@apart
+def _slopes(rows, half, n, slopes, inverse):
+    """How half-widths change with rows along a polygon's edges, and rows with half-widths."""
+    for j in range(n):
+        down, along = rows[j + 1] - rows[j], half[j + 1] - half[j]
+        slopes[j], inverse[j] = along / down, down / along if along != 0.0 else 0.0
+
+
+@jit
+def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
+    """Whether a disc close to a pole, not ready by `prepare_disc`, has lists all the same, and prepare it.
+
+    A circle has, of a radius below 90°, unless it is over a pole by next to nothing; so has a polygon that closes over
+    one pole, with a node more there.
+    """
+    profile, node = profiles[e], nodes[e]
+    lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
+    if profile[KIND] == QUADRATURE and rho < half_pi and not 0.0 <= lat0 + rho - half_pi < CLOSE:
+        profile[KIND] = LISTED_CIRCLE
+        away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
+        profile[WIDEST] = away * profile[COLUMNS]
+        return True
+    count, half_turn, pole = nvert // 2 + 1, 0.5 * grid[2], math.copysign(half_pi, grid[1])
+    if profile[KIND] == POLYGON:
+        opens = node[NODE_HALF, 0] >= half_turn * (1.0 - 1e-12)
+        ends = node[NODE_HALF, count - 1] >= half_turn * (1.0 - 1e-12)
+        if opens == ends:
+            return False
+        if opens:
+            for j in range(count, 0, -1):
+                node[NODE_ROW, j], node[NODE_HALF, j] = node[NODE_ROW, j - 1], node[NODE_HALF, j - 1]
+            node[NODE_ROW, 0] = (-pole - grid[0]) / grid[1]
+            node[NODE_HALF, 0] = node[NODE_HALF, 1] = half_turn
+        else:
+            node[NODE_ROW, count] = (pole - grid[0]) / grid[1]
+            node[NODE_HALF, count] = node[NODE_HALF, count - 1] = half_turn
+        closes = 0 if opens else count - 1
+        _list_polygon(profile, node, count + 1, closes, row_start, row_stop, row_start - first, e, areas)
+    return profile[KIND] == LISTED_POLYGON
+
+
+SMOOTH = 1e-10
+"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then."""
+
+
+@inlined
+def _circle_edge(profile, grid, d):
+    """Where an edge of columns at a distance d enters and leaves a circle that `list_polar` is for.
+
+    Row coordinates and how they change with d: of where the edge enters, then of where it leaves the circle. Not a
+    number where it passes it by. The end over a pole is at infinity.
+    """
+    lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
+    down = sign * grid[1] < 0.0  # rows lead away from the pole
+    sin0, cos0, cos_rho, sin_rho, sine = math.sin(lat0), math.cos(lat0), math.cos(rho), math.sin(rho), math.sin(angle)
+    cosine = math.cos(angle)
+    y, x = sin0, cos0 * cosine
+    across = cos0 * sine
+    square = (sin_rho - across) * (sin_rho + across)
+    # It is in the circle where n cos(lat - alpha) > cos rho, the spherical law of cosines, for lat to beyond the pole.
+    if d >= profile[WIDEST] or not square > 0.0:
+        return np.nan, np.nan, np.nan, np.nan
+    root = math.sqrt(square)
+    beta = math.atan2(root, cos_rho)
+    alpha = lat0 + math.atan2((1.0 - cosine) * cos0 * y, y * y + x * cos0)
+    unit = sign * across / ((x * x + y * y) * root * grid[1] * profile[COLUMNS])
+    near, near_slope = (sign * (alpha - beta) - grid[0]) / grid[1], unit * (x * cos_rho + y * root)
+    far, far_slope = (sign * (alpha + beta) - grid[0]) / grid[1], -unit * (x * cos_rho - y * root)
+    if alpha + beta >= 0.5 * math.pi:
+        far = -np.inf if down else np.inf
+    return (far, far_slope, near, near_slope) if down else (near, near_slope, far, far_slope)
+
+
+@inlined
+def _between_edges(y0, slope0, y_middle, y1, slope1):
+    """Integral of a falling function between two edges of columns as far as it is above 0, and about its error.
+
+    By the polynomial of degree 4 through its values and slopes at the edges and the value between.
+    """
+    whole = (7.0 * (y0 + y1) + 16.0 * y_middle) / 30.0 + (slope0 - slope1) / 60.0
+    error = abs(whole - 0.5 * (y0 + y1) - (slope0 - slope1) / 12.0)
+    if y1 >= 0.0:
+        return whole, error
+    rise, bend, half = y1 - y0 - slope0, slope1 - slope0, 16.0 * (y_middle - y0 - 0.5 * slope0)
+    a = half - 5.0 * rise + bend
+    b, c = 4.0 * rise - bend - 2.0 * a, a - 3.0 * rise + bend
+    t = y0 / (y0 - y1)
+    for _ in range(4):
+        value = y0 + t * (slope0 + t * (a + t * (b + t * c)))
+        slope = slope0 + t * (2.0 * a + t * (3.0 * b + t * 4.0 * c))
+        t = min(max(t - value / slope, 0.0), 1.0) if slope < 0.0 else t
+    return t * (y0 + t * (0.5 * slope0 + t * (a / 3.0 + t * (0.25 * b + t * 0.2 * c)))), error
+
+
+@jit
+def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
+    """`disc_lists` of a circle that `list_polar` is for.
+
+    From the outermost edges inwards, the area beyond an edge in its row is that beyond the next one and what lies
+    between the two: an integral of where the circle is over the columns. It is smooth but where the circle ends.
+    """
+    low, high = row_start - 1.0, row_stop + 0.0
+    for side in range(2):
+        edge, last, step = first, min(stop - 1, math.floor(u)), 1
+        if side:
+            edge, last, step = stop - 1, max(first, math.floor(u) + 1), -1
+        outer = between = (np.nan, np.nan, np.nan, np.nan)
+        while edge <= last if side == 0 else edge >= last:
+            d, at = abs(edge - u), edge - left
+            here = _circle_edge(profile, grid, d)
+            if here[0] != here[0]:
+                lists[BEFORE, at], lists[AFTER, at] = np.inf, -np.inf
+            else:
+                lists[BEFORE, at] = math.floor(min(max(here[0], low), high))
+                lists[AFTER, at] = math.floor(min(max(here[2], low), high))
+                smooth = outer[0] == outer[0] and lists[BEFORE, at - step] < lists[AFTER, at - step]
+                if smooth:
+                    between = _circle_edge(profile, grid, d + 0.5)
+                for turn in range(2):
+                    row = lists[2 * turn, at]
+                    if not row_start <= row < row_stop:
+                        continue
+                    error = 1.0
+                    if smooth:
+                        # How much of the row is in the circle at these places
+                        sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
+                        y0, slope0 = sign * (here[2 * turn] - zero), sign * here[2 * turn + 1]
+                        y1, slope1 = sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1]
+                        y_middle = sign * (between[2 * turn] - zero)
+                        beyond, error = _between_edges(y0, slope0, y_middle, y1, slope1)
+                        if lists[2 * turn, at - step] == row:
+                            beyond += lists[2 * turn + 1, at - step]
+                    if not error < SMOOTH:
+                        beyond = beyond_circle(profile, grid, d, max(here[0], row), min(here[2], row + 1.0))
+                    lists[2 * turn + 1, at] = beyond
+            outer = here
+            edge += step
+
+
+@inlined
+def disc_reach(profile, nodes):
+    """Greatest half-width of a disc with lists."""
+    return nodes[NODE_HALF, int(profile[TOP])] if profile[KIND] == LISTED_POLYGON else profile[WIDEST]
+
+
+@inlined
+def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out):
+    """Edges of columns, among [left, right], that cross a disc with lists in rows [row_start, row_stop).
+
+    Fills ``out`` with the first and the last of them west of the meridian, then east of it. Those in between are in
+    the disc.
+    """
+    west, east, narrowest = math.floor(u), math.floor(u) + 1.0, -1.0
+    if profile[KIND] == SERIES:
+        count, radius, middle = int(profile[TERMS]), profile[RADIUS], profile[MIDDLE]
+        a, b = (row_start - middle) / radius, (row_stop - middle) / radius
+        h = half_width(profile, count, max(a, -1.0)), half_width(profile, count, min(b, 1.0))
+        widest = profile[WIDEST] if a <= profile[TOP] <= b else max(h)
+        if a > -1.0 and b < 1.0:
+            narrowest = min(h)
+    else:
+        widest = disc_reach(profile, nodes)
+        if profile[KIND] == LISTED_CIRCLE:
+            h = circle_width(profile, grid, row_start), circle_width(profile, grid, row_stop)
+            narrowest = min(min(h), widest)
+    narrowest = narrowest * (1.0 - 1e-12) - 1e-9
+    if narrowest > 0.0:
+        west, east = min(west, math.floor(u - narrowest)), max(east, math.ceil(u + narrowest))
+    out[0] = int(max(math.floor(u - widest) + 1.0, left))
+    out[1] = int(min(west, right))
+    out[2] = int(max(east, left))
+    out[3] = int(min(math.ceil(u + widest) - 1.0, right))
+
+
+@jit
+def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, left, lists):
+    """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
+    a, b, c, d = columns
+    if a <= b and c <= d and c == b + 1:
+        a, b, c, d = a, d, 1, 0
+    for first, last in ((a, b), (c, d)):
+        if first <= last and profile[KIND] == LISTED_CIRCLE:
+            _list_circle_edges(u, profile, grid, row_start, row_stop, first, last + 1, left, lists)
+        elif first <= last:
+            disc_lists(u, profile, nodes, areas, row_start, row_stop, first, last + 1, left, lists)
+    for edge in (columns[0] - 1 - left, columns[3] + 1 - left):
+        lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
+
+
+def disc_scratch(rows, columns, edges):
+    """Arrays that the lists of discs need: (profiles, areas, lists)."""
+    return (
+        np.empty((edges, PROFILE)),
+        np.empty((edges, rows + SPACE)),
+        np.empty((edges, LISTS, columns + SPACE)),
+    )
