@@ -234,7 +234,6 @@ DEBTS = {
     "xcrater.engine.region_set:Shapes",
     "xcrater.geometry.outlines",
     "xcrater.geometry.outlines:Frame",
-    "xcrater.geometry.polygon_table",
     "xcrater.kernels.covered_runs:cover_row",
     "xcrater.kernels.covered_runs:disc_edges",
     "xcrater.kernels.covered_runs:list_disc",
@@ -267,8 +266,6 @@ DEBTS = {
     "xcrater.statistics.depths:depths",
     "xcrater.statistics.quantiles.order",
     "xcrater.statistics.quantiles.order:Order",
-    "xcrater.table.crater_table",
-    "xcrater.table.crater_table:CraterTable",
 }
 
 

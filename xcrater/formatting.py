@@ -1,4 +1,4 @@
-"""How objects show themselves in notebooks."""
+"""HTML representations of objects in notebooks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,44 @@ from collections.abc import Mapping
 from html import escape
 
 
-def size(count: float) -> str:
-    """Bytes as people read them.
+def size(count: int) -> str:
+    """Format a number of bytes for people.
+
+    Parameters
+    ----------
+    count : int
+        Number of bytes.
+
+    Returns
+    -------
+    str
+        The number in binary units, as dask writes it.
 
     Examples
     --------
-    >>> size(999), size(12_345_678), size(3.2e12)
-    ('999 B', '12.3 MB', '3.2 TB')
+    >>> size(999), size(12_345_678), size(2**30)
+    ('0.98 kiB', '11.77 MiB', '1.00 GiB')
     """
-    for unit in ("B", "kB", "MB", "GB", "TB", "PB"):
-        if count < 999.5 or unit == "PB":
-            return f"{count:.3g} {unit}"
-        count /= 1000.0
-    raise AssertionError
+    # Imported late, as the modules beneath the engine do without dask
+    from dask.utils import format_bytes
+
+    return format_bytes(count)
 
 
 def table(title: str, rows: Mapping[str, str]) -> str:
-    """A small table in HTML, which takes the colours of the page, light or dark.
+    """Make a small HTML table that takes its colours from the page, light or dark.
 
     Parameters
     ----------
     title : str
-        Above it.
+        Heading above the table.
     rows : mapping of str to str
-        What stands in the first and second column. All is escaped.
+        Texts of the first and second column; all are escaped.
+
+    Returns
+    -------
+    str
+        The table as HTML.
 
     Examples
     --------

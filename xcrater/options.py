@@ -1,18 +1,37 @@
-"""Process-wide defaults."""
+"""Process-wide defaults: `set_options`, and how functions resolve an argument that was not given."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import re
 import threading
 from collections.abc import Callable
+from enum import Enum
 from numbers import Integral
 from types import TracebackType
-from typing import Literal, overload
+from typing import Final, Literal, TypeAlias, overload
 
 from xcrater.errors import XcraterError
 
 COVERAGES = ("all_touched", "center", "exact")
+"""The coverage rules: which pixels belong to a region."""
+
+
+class _Default(Enum):
+    """Type of `OPTION`, so that type checkers tell it from other values."""
+
+    OPTION = "option"
+
+    def __repr__(self) -> str:
+        return "<default>"
+
+
+OPTION: Final = _Default.OPTION
+"""Default of an argument for which the option of its name stands, where None has a meaning of its own."""
+
+Vertices: TypeAlias = int | Literal[_Default.OPTION] | None
+"""An argument `nvert`: a number of vertices, None for a true small circle, or `OPTION`."""
 
 
 def _checked_nvert(value: object) -> int | None:
@@ -24,41 +43,45 @@ def _checked_nvert(value: object) -> int | None:
 
 
 def check_coverage(value: object) -> str:
-    """The coverage rule itself where it is one.
+    """Return the coverage rule itself if it is one.
 
     Parameters
     ----------
     value : object
-        What was received.
+        What the user gave.
 
     Returns
     -------
     str
-        The name of a coverage rule.
+        One of `COVERAGES`.
 
     Raises
     ------
     XcraterError
-        If it is none.
+        The value is no coverage rule.
     """
     if not isinstance(value, str) or value not in COVERAGES:
         raise XcraterError(f"received coverage={value!r}; expected one of {', '.join(map(repr, COVERAGES))}")
     return value
 
 
-_UNITS = {"": 1, "b": 1}
-_UNITS |= {f"{prefix}b": 1000 ** (n + 1) for n, prefix in enumerate("kmgt")}
-_UNITS |= {f"{prefix}ib": 1024 ** (n + 1) for n, prefix in enumerate("kmgt")}
-
-
 def _checked_memory(value: object) -> int:
+    # Imported late, as the modules beneath the engine do without dask
+    from dask.utils import parse_bytes
+
+    count = 0
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([a-z]*)\s*", value.lower())
-        if match and match[2] in _UNITS and float(match[1]) * _UNITS[match[2]] >= 1:
-            return int(float(match[1]) * _UNITS[match[2]])
-    elif not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0:
-        return int(value)
-    raise XcraterError(f"received memory={value!r}; expected a number of bytes, or a text such as '512 MiB' or '2 GB'")
+        # Stricter than dask, which reads "1 2" as 12 and "GiB" as one
+        if re.fullmatch(r"\s*\d+(\.\d*)?\s*[a-z]*\s*", value.lower()):
+            with contextlib.suppress(ValueError):
+                count = parse_bytes(value)
+    elif isinstance(value, Integral) and not isinstance(value, bool):
+        count = int(value)
+    if count <= 0:
+        raise XcraterError(
+            f"received memory={value!r}; expected a number of bytes, or a text such as '512 MiB' or '2 GB'"
+        )
+    return count
 
 
 _CHECKS: dict[str, Callable[[object], int | str | None]] = {
@@ -87,22 +110,22 @@ def get_option(name: Literal["memory"]) -> int: ...
 @overload
 def get_option(name: str) -> int | str | None: ...
 def get_option(name: str) -> int | str | None:
-    """Value of one option.
+    """Return the current value of one option.
 
     Parameters
     ----------
     name : str
-        An option of `set_options`.
+        Name of an option of `set_options`.
 
     Returns
     -------
     int, str or None
-        Its value now.
+        The value.
 
     Raises
     ------
     XcraterError
-        If there is no such option.
+        There is no option of that name.
 
     Examples
     --------
@@ -112,11 +135,49 @@ def get_option(name: str) -> int | str | None:
     return _options[_checked_name(name)]
 
 
-class set_options:
-    """Set process-wide defaults, for good or within a ``with`` block.
+def get_nvert(nvert: Vertices) -> int | None:
+    """Resolve an argument `nvert`: the argument itself, or the option where it was not given.
 
-    An argument given to a function always wins over a default. All threads see the same defaults. They are read
-    when a computation is described, so that a lazy result does not change with options set later.
+    Parameters
+    ----------
+    nvert : int, None or OPTION
+        The argument.
+
+    Returns
+    -------
+    int or None
+        Number of vertices of the polygon that stands for a circle, None for the true small circle. An argument is not
+        checked; the region that it goes to does that.
+    """
+    return get_option("nvert") if nvert is OPTION else nvert
+
+
+def get_coverage(coverage: str | None) -> str:
+    """Resolve an argument `coverage`: the argument itself, checked, or the option where it is None.
+
+    Parameters
+    ----------
+    coverage : str or None
+        The argument.
+
+    Returns
+    -------
+    str
+        One of `COVERAGES`.
+
+    Raises
+    ------
+    XcraterError
+        The argument is no coverage rule.
+    """
+    return get_option("coverage") if coverage is None else check_coverage(coverage)
+
+
+class set_options:
+    """Set process-wide defaults, until the next call or within a ``with`` block.
+
+    An argument passed to a function always takes precedence over a default. All threads share the defaults. They are
+    read when a computation is described, so that a lazy result does not change with options set later.
 
     Parameters
     ----------
@@ -128,14 +189,15 @@ class set_options:
             pixel by the fraction of its area inside. The accurate setting is ``nvert=None, coverage="exact"``.
         memory : int or str, default "1 GiB"
             Bytes that pixel values may take in one process while order statistics (median, percentiles, majority,
-            ...) are found, besides the raster's blocks: one half for the values under way between tiles, the other
-            for the tiles being worked on, on as many threads as there are processors. Larger regions take more
-            looks at their tiles, with the same result; where that cannot help, an error tells how much is needed.
+            ...) are found, in addition to the raster's blocks: half of them for the values in transit between tiles,
+            the other half for the tiles being processed, on as many threads as there are processors. Regions too
+            large for that are read in more passes over their tiles, with the same result; where even that cannot
+            help, an error says how much is needed.
 
     Raises
     ------
     XcraterError
-        If an option is unknown or a value is not accepted; then none of the options is set.
+        An option is unknown or a value is not accepted; then none of the options is set.
 
     Examples
     --------
@@ -145,7 +207,7 @@ class set_options:
     >>> get_option("coverage")
     'all_touched'
 
-    Called outside of a ``with`` statement, it sets the options until the next call:
+    Outside of a ``with`` statement, the options hold until they are set again:
 
     >>> _ = set_options(nvert=64)
     >>> get_option("nvert")

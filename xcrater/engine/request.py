@@ -20,7 +20,7 @@ from xcrater.engine.plan import Boxes, Plan, disc_boxes, make_plan, outline_boxe
 from xcrater.engine.region_set import Shapes
 from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.geometry.bodies import get_body
-from xcrater.options import check_coverage, get_option
+from xcrater.options import get_coverage
 from xcrater.raster.mosaic import check_chunks
 from xcrater.raster.reading import Raster, read_raster
 from xcrater.table.regions import Annulus, Polygons, Region, Sector
@@ -170,7 +170,7 @@ def make_request(
         if names.count(name) > 1:
             raise RegionError(f"the region {name!r} is asked for twice; name it once")
     declared = list(regions.values()) if isinstance(regions, Mapping) else [cdb.region(name) for name in names]
-    coverage = check_coverage(get_option("coverage") if coverage is None else coverage)
+    coverage = get_coverage(coverage)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
     check_chunks(da, users_level() + 1)

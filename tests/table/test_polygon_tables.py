@@ -13,7 +13,8 @@ from shapely import MultiPolygon, Point, Polygon, box
 
 from xcrater.errors import BodyError, RegionError
 from xcrater.geometry.bodies import get_body, to_geodetic
-from xcrater.geometry.polygon_table import SAGITTA, PolygonTable, make_polygon_table
+from xcrater.geometry.polygon_table import PolygonTable
+from xcrater.table.polygon_tables import SAGITTA, make_polygon_table
 
 pytestmark = pytest.mark.nojit
 
