@@ -162,6 +162,7 @@ class CraterTable:
 
         Examples
         --------
+        >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> other = cdb.copy()
         >>> other.add_circles("crater")
@@ -192,6 +193,7 @@ class CraterTable:
 
         Examples
         --------
+        >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_circles(size=2.5)
         >>> cdb.regions
@@ -220,6 +222,7 @@ class CraterTable:
 
         Examples
         --------
+        >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_annuli("rim", 1, 1.5, nvert=None)
         >>> cdb.regions
@@ -261,6 +264,7 @@ class CraterTable:
 
         Examples
         --------
+        >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0, 9.0], "lon": [0.0, 180.0], "r": [1e4, 2e4]}), "moon")
         >>> cdb.add_polygons("ejecta", [None, shapely.box(179, 8, 181, 10)])
         >>> cdb.regions
@@ -291,6 +295,7 @@ class CraterTable:
 
         Examples
         --------
+        >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_annuli("rim", 1, 1.5)
         >>> cdb.region("rim").outer
