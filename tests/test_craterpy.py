@@ -158,6 +158,7 @@ def test_statistics_are_craterpys_where_counts_agree(compare, body, region):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-9, err_msg=stat)
 
 
+@pytest.mark.slow
 def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
     tried = sum(int(compare(body).plain[region].sum()) for body in BODIES for region in REGIONS)
     differ = sum(len(disagreements(compare(body), region)) for body in BODIES for region in REGIONS)
