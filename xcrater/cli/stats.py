@@ -1,0 +1,106 @@
+"""``xcrater stats``: statistics of a raster in regions of a crater table, written as a table."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import click
+
+from xcrater._optional import require
+from xcrater.cli.shared import RunOptions, TableOptions, check_directory, run_options, table_options
+from xcrater.options import COVERAGES, get_option
+
+
+def _region(text: str) -> tuple[str, float, float]:
+    """Name, inner and outer bound in crater radii of NAME=OUTER or NAME=INNER:OUTER."""
+    number = r"([-+0-9.eE]+)"
+    match = re.fullmatch(rf"([^=]+)=(?:{number}:)?{number}", text)
+    try:
+        if match is None:
+            raise ValueError
+        return match[1], float(match[2] or 0.0), float(match[3])
+    except ValueError as err:
+        raise click.BadParameter(
+            f"received --region {text!r}; expected NAME=INNER:OUTER in crater radii, such as rim=1:1.5"
+        ) from err
+
+
+@click.command("stats")
+@click.argument("raster")
+@click.argument("craters", type=click.Path())
+@table_options
+@click.option(
+    "--region",
+    "regions",
+    type=_region,
+    metavar="NAME=INNER:OUTER",
+    multiple=True,
+    required=True,
+    help="A ring by its bounds in crater radii, such as rim=1:1.5, or a disc, such as floor=0.8; may be repeated.",
+)
+@click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@click.option(
+    "--coverage",
+    type=click.Choice(COVERAGES),
+    default=get_option("coverage"),
+    show_default=True,
+    help="Which pixels belong to a region.",
+)
+@click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
+@click.option(
+    "--nvert",
+    type=int,
+    default=get_option("nvert") or 0,
+    show_default=True,
+    help="Number of vertices of the polygon that stands for each circle; 0 for true circles.",
+)
+@click.option("--nodata", type=float, help="Stored number that stands for no value, instead of the file's own.")
+@run_options
+def command(
+    raster: str,
+    craters: str,
+    table: TableOptions,
+    regions: tuple[tuple[str, float, float], ...],
+    stats: str,
+    out: Path,
+    coverage: str,
+    weights: str | None,
+    nvert: int,
+    nodata: float | None,
+    run: RunOptions,
+) -> None:
+    """Statistics of RASTER in regions around CRATERS, written as a table.
+
+    The table is written to a temporary file beside --out and renamed, so an interrupted run leaves no half file.
+    """
+    if out.suffix not in (".parquet", ".csv"):
+        raise click.UsageError(f"received --out {str(out)!r}; expected a name ending in .parquet or .csv")
+    check_directory(out, "--out")
+    if out.suffix == ".parquet":
+        require("pyarrow", extra="parquet")
+    cdb = table.open(craters)
+    for name, inner, outer in regions:
+        cdb.add_annuli(name, inner, outer, nvert=nvert or None)
+    with run.running():
+        result = cdb.get_stats(
+            raster,
+            [name for name, _, _ in regions],
+            [name.strip() for name in stats.split(",")],
+            nodata=nodata,
+            coverage=coverage,
+            weights=weights,
+        )
+    partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        if out.suffix == ".csv":
+            result.to_csv(partial, index=False)
+        else:
+            result.to_parquet(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    if not run.quiet:
+        click.echo(f"{out}: {len(result)} craters, {len(result.columns)} columns", err=True)
