@@ -22,7 +22,7 @@ from xcrater.errors import BlocksWarning, ChipError
 from xcrater.geometry.grid import Grid
 from xcrater.geometry.places import centres, reached, seen_from
 from xcrater.options import get_option
-from xcrater.raster.values import representable
+from xcrater.raster.values import sentinel
 from xcrater.table.regions import Circle
 
 if TYPE_CHECKING:
@@ -251,8 +251,7 @@ class Leaf:
         """Sums of one tile, each of shape (images, craters, rows, columns)."""
         craters, grid = tile.craters, self.grid
         block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
-        has_nodata = self.nodata is not None and representable(self.nodata, block.dtype)
-        nodata = block.dtype.type(self.nodata if has_nodata else 0)
+        nodata, has_nodata = sentinel(self.nodata, block.dtype)
         total, weight = np.zeros((2, block.shape[0], len(craters), *self.shape))
         turn, fine = self._turn(craters), self._fine(craters)
         window = tuple(int(n) for n in tile.window)

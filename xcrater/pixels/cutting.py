@@ -18,7 +18,7 @@ from xcrater.engine.request import Request
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import RAW, Blocks, groups
 from xcrater.raster.reading import Raster
-from xcrater.raster.values import representable
+from xcrater.raster.values import missing, representable
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -247,7 +247,7 @@ class Cutter:
                         drawn.runs, drawn.weight, drawn.offset, drawn.craters.start, members, piece, turn, place,
                         offset, outside, fraction,
                     )  # fmt: skip
-        mask = self._missing(values)
+        mask = missing(values, self.raster.nodata)
         mask |= outside
         if np.ma.is_masked(block):
             masked = np.zeros((images, total), np.uint8)
@@ -259,16 +259,6 @@ class Cutter:
         """Stored numbers before there are any."""
         fill = 0 if self.fill_value is None else self.fill_value
         return np.full((images, pixels), fill, np.dtype(self.dtype))
-
-    def _missing(self, stored: Array) -> NDArray[np.bool_]:
-        """Which stored numbers stand for no value."""
-        nodata, missing = self.raster.nodata, None
-        if nodata is not None and representable(nodata, stored.dtype):
-            missing = stored == stored.dtype.type(nodata)
-        if stored.dtype.kind == "f":
-            none = np.isnan(stored)
-            return none if missing is None else np.logical_or(missing, none, out=none)
-        return np.zeros(stored.shape, bool) if missing is None else missing
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
         """Blocks of some craters from all their pieces: lists of one `Blocks` per region, of the same craters.

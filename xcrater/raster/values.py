@@ -1,4 +1,4 @@
-"""Which pixels hold values, and in which dtype kernels take them: the one rule for missing values."""
+"""The one rule for missing values: which stored numbers of a raster hold no value, for every operation alike."""
 
 from __future__ import annotations
 
@@ -12,40 +12,93 @@ from xcrater.errors import GridError
 
 Array = NDArray[Any]
 
-
 _KERNEL_DTYPE = {"b1": "u1", "i1": "i2", "u4": "i8", "u8": "i8", "f2": "f4", "f12": "f8", "f16": "f8"}
-"""Dtypes that kernels are not compiled for, and what stands in for them."""
+"""Dtypes that kernels are not compiled for, by kind and size, and the dtype that stands in for each."""
+
+
+def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
+    """Whether a pixel of a dtype can hold a number, so that it can be nodata there."""
+    if dtype.kind == "f":
+        return bool(np.isinf(nodata) or abs(nodata) <= float(np.finfo(dtype).max))
+    if dtype.kind == "b":
+        return nodata in (0, 1)
+    info = np.iinfo(dtype)
+    return float(nodata).is_integer() and info.min <= nodata <= info.max
+
+
+def sentinel(nodata: float | int | None, dtype: np.dtype[Any]) -> tuple[Any, bool]:
+    """Nodata as a number of a dtype, and whether any pixel of that dtype can hold it; 0 and False otherwise."""
+    held = nodata is not None and representable(nodata, dtype)
+    return dtype.type(nodata if held else 0), held
+
+
+def missing(pixels: Array, nodata: float | int | None) -> NDArray[np.bool_]:
+    """Which pixels hold no value: nodata, NaN, and what a masked array hides.
+
+    Parameters
+    ----------
+    pixels : ndarray or numpy.ma.MaskedArray
+        Stored numbers, of any shape.
+    nodata : number or None
+        Stored number that stands for no value, if there is one.
+
+    Returns
+    -------
+    ndarray of bool
+        True where there is no value, in the shape of `pixels`.
+    """
+    stored = np.ma.getdata(pixels)
+    number, held = sentinel(nodata, stored.dtype)
+    absent: NDArray[np.bool_] = stored == number if held else np.zeros(stored.shape, bool)
+    if stored.dtype.kind == "f":
+        absent |= np.isnan(stored)
+    if np.ma.is_masked(pixels):
+        absent |= np.ma.getmaskarray(pixels)
+    return absent
 
 
 def kernel_block(pixels: Array) -> Array:
-    """A block in a dtype that kernels know, native and with the same values."""
+    """A block with the same values in a native dtype that kernels are compiled for; its mask is kept."""
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 8:
-        pixels = np.minimum(pixels, np.uint64(2**63 - 1))  # refused later on, rather than wrapped to a negative
+        pixels = np.minimum(pixels, np.uint64(2**63 - 1))  # `classify` refuses these rather than let them wrap
     code = pixels.dtype.kind + str(pixels.dtype.itemsize)
     wanted = np.dtype(_KERNEL_DTYPE.get(code, code))
     return pixels if pixels.dtype == wanted and pixels.dtype.isnative else pixels.astype(wanted)
 
 
 def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
-    """Code of each pixel of a block, and whether all hold values (then there are no codes).
+    """Code of each pixel of a block, as kernels take it: the rule of `missing`, with nodata and NaN told apart.
+
+    Parameters
+    ----------
+    pixels : ndarray or numpy.ma.MaskedArray, shape (rows, columns)
+        Stored numbers in a dtype of `kernel_block`. Masked pixels count as nodata.
+    nodata : number or None
+        Stored number that stands for no value, if there is one.
+
+    Returns
+    -------
+    codes : ndarray of uint8, shape (rows, columns) or (1, 1)
+        ``VALID``, ``NODATA`` or ``NAN`` of `xcrater.kernels`; an empty stand-in where all pixels hold values.
+    clean : bool
+        Whether all pixels hold values.
 
     Raises
     ------
     GridError
-        If an integer is too large for sums of squares to stay exact.
+        An integer is too large for sums of squares to stay exact.
     """
     masked = isinstance(pixels, np.ma.MaskedArray) and pixels.mask is not np.ma.nomask
     stored = np.ascontiguousarray(np.ma.getdata(pixels))
     none: Array = np.empty((1, 1), np.uint8)
     codes: Array
-    has_nodata = nodata is not None and representable(nodata, stored.dtype)
-    sentinel = stored.dtype.type(nodata if has_nodata else 0)
+    number, held = sentinel(nodata, stored.dtype)
     if stored.dtype.kind == "f":
         codes = np.empty(stored.shape, np.uint8)
-        clean = kernels.classify_float(stored, sentinel, has_nodata, codes) == 0
-    elif has_nodata:
+        clean = kernels.classify_float(stored, number, held, codes) == 0
+    elif held:
         codes = np.empty(stored.shape, np.uint8)
-        clean = kernels.classify(stored, sentinel, has_nodata, codes) == 0
+        clean = kernels.classify(stored, number, held, codes) == 0
     else:
         codes, clean = none, True
     if masked and np.ma.getmaskarray(pixels).any():
@@ -59,13 +112,3 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
                 "convert the raster first: da = da.astype('float64')"
             )
     return (none if clean else codes), clean
-
-
-def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
-    """Whether a pixel of that dtype can hold the number."""
-    if dtype.kind == "f":
-        return bool(np.isinf(nodata) or abs(nodata) <= float(np.finfo(dtype).max))
-    if dtype.kind == "b":
-        return nodata in (0, 1)
-    info = np.iinfo(dtype)
-    return float(nodata).is_integer() and info.min <= nodata <= info.max

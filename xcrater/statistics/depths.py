@@ -20,7 +20,7 @@ from xcrater.errors import GridError, RegionError, StatisticError, XcraterError
 from xcrater.geometry.areas import pixel_areas
 from xcrater.geometry.places import lonlat, seen_from
 from xcrater.raster.reading import Raster
-from xcrater.raster.values import classify, kernel_block, representable
+from xcrater.raster.values import classify, kernel_block, missing
 from xcrater.statistics import zonal
 from xcrater.table.regions import Annulus
 
@@ -412,13 +412,9 @@ class PlaneLeaf:
 
     def _values(self, image: Array, row: Ints, col: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         """Values of some pixels, and which of them there are."""
-        stored = np.ma.getdata(image)[row, col]
-        valid = ~np.ma.getmaskarray(image)[row, col]
-        nodata = self.raster.nodata
-        if nodata is not None and representable(nodata, stored.dtype):
-            valid &= stored != stored.dtype.type(nodata)
-        z = np.asarray(self.raster.decode(stored), dtype=np.float64)
-        return z, valid & ~np.isnan(z)
+        pixels = image[row, col]
+        z = np.asarray(self.raster.decode(np.ma.getdata(pixels)), dtype=np.float64)
+        return z, ~missing(pixels, self.raster.nodata)
 
 
 def _pixels(drawn: Drawn) -> Iterator[tuple[Ints, Ints, Ints, Floats]]:

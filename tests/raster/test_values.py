@@ -1,0 +1,70 @@
+"""The one rule for missing values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xcrater import kernels
+from xcrater.errors import GridError
+from xcrater.raster.values import classify, kernel_block, missing, representable, sentinel
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype", "held"),
+    [
+        (0, "u1", True),
+        (-1, "u1", False),
+        (255.0, "u1", True),
+        (0.5, "i2", False),
+        (-32768, "i2", True),
+        (-3.4e38, "f4", True),
+        (1e300, "f4", False),
+        (np.inf, "f4", True),
+        (1, "?", True),
+        (2, "?", False),
+    ],
+)
+def test_nodata_counts_only_where_a_pixel_can_hold_it(number, dtype, held):
+    assert representable(number, np.dtype(dtype)) == held
+    value, found = sentinel(number, np.dtype(dtype))
+    assert found == held
+    assert value == (np.dtype(dtype).type(number) if held else 0)
+
+
+def test_without_nodata_there_is_no_sentinel():
+    assert sentinel(None, np.dtype("i2")) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "nodata", "expected"),
+    [
+        (np.array([[1, 7], [7, 0]], "u1"), 7, [[False, True], [True, False]]),
+        (np.array([[1, 7]], "u1"), None, [[False, False]]),
+        (np.array([[1, 7]], "u1"), -1, [[False, False]]),
+        (np.array([[1.0, NAN, -5.0]]), None, [[False, True, False]]),
+        (np.array([[1.0, NAN, -5.0]], ">f4"), -5, [[False, True, True]]),
+        (np.ma.masked_equal(np.array([[3, 4]], "i2"), 3), 4, [[True, True]]),
+        (np.ma.masked_array([[1.0, NAN]], mask=[[True, False]]), None, [[True, True]]),
+    ],
+)
+def test_missing_pixels_are_nodata_nan_and_masked_ones(pixels, nodata, expected):
+    assert missing(pixels, nodata).tolist() == expected
+    codes, clean = classify(kernel_block(pixels), nodata)
+    assert clean == (not np.any(expected))
+    if not clean:
+        assert (codes != kernels.VALID).tolist() == expected
+
+
+def test_an_array_is_not_changed_by_asking_what_is_missing():
+    pixels = np.ma.masked_array([1.0, NAN, 2.0], mask=[True, False, False])
+    missing(pixels, 2)
+    assert pixels.mask.tolist() == [True, False, False]
+
+
+def test_integers_whose_squares_do_not_fit_are_refused():
+    with pytest.raises(GridError, match="astype"):
+        classify(np.array([[2**31]], "i8"), None)
+    assert classify(np.array([[2**31, 1]], "i8"), 2**31)[1] is False
