@@ -267,8 +267,6 @@ DEBTS = {
     "xcrater.pixels.container",
     "xcrater.pixels.container:CraterArrays",
     "xcrater.statistics.depths:depths",
-    "xcrater.statistics.quantiles.order",
-    "xcrater.statistics.quantiles.order:Order",
 }
 
 

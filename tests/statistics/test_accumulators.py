@@ -27,7 +27,10 @@ from xcrater.kernels.spans import CENTER, span_scratch
 from xcrater.statistics.accumulators import Leaf, Partial, _add_up, merge
 from xcrater.statistics.aggregations import Aggregation, parse
 from xcrater.statistics.finish import Finish
-from xcrater.statistics.quantiles.order import Coding, Order, share
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.search import OrderSearch
+from xcrater.statistics.quantiles.sharing import choose_digits, shared_tiles
 
 Array = NDArray[Any]
 
@@ -65,8 +68,7 @@ def leaves(plan: Plan, values: Array, leaf: Leaf) -> list[Partial]:
     tiles = list(plan)
     if leaf.order is not None:
         most = np.full(len(plan.craters), SHAPE[0] * SHAPE[1] * len(SHAPES.outer))
-        shared = share(plan.offset, plan.member, most, leaf.order)
-        tiles = [shared.on(t) for t in tiles]
+        tiles = list(shared_tiles(plan, choose_digits(plan.spread, len(plan), most, leaf.order.problem)))
     return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in tiles]
 
 
@@ -79,7 +81,7 @@ def leaf_of(
 ) -> Leaf:
     """What collects what these statistics need."""
     wanted = reduce(or_, (a.order for a in aggregations))
-    order = Order(wanted, Coding(dtype.str, scale, offset), len(SHAPES.outer), 2**29) if wanted else None
+    order = OrderSearch(Problem(wanted, Coding(dtype.str, scale, offset), len(SHAPES.outer), 2**29)) if wanted else None
     return Leaf(SHAPES, nodata, order=order, higher=any("moments" in a.needs for a in aggregations))
 
 
@@ -274,8 +276,8 @@ def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
 def test_no_tile_at_all_counts_nothing_and_is_nan(dtype: str) -> None:
     aggregations = parse(STATS)
     shapes = replace(SHAPES, inner=(0.0, 0.5), outer=(1.0, 1.2), nvert=(0, 0))
-    order = Order(reduce(or_, (a.order for a in aggregations)), Coding(np.dtype(dtype).str), 2, 2**29)
-    leaf = Leaf(shapes, None, order=order)
+    problem = Problem(reduce(or_, (a.order for a in aggregations)), Coding(np.dtype(dtype).str), 2, 2**29)
+    leaf = Leaf(shapes, None, order=OrderSearch(problem))
     actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0, leaf)(merge([], leaf.order), 4)
     assert {found.shape for found in actual.values()} == {(4, 2, 3)}
     for name, found in actual.items():

@@ -20,7 +20,10 @@ from xcrater.geometry.areas import areas_around
 from xcrater.geometry.grid import Window
 from xcrater.raster.values import classify, kernel_block
 from xcrater.statistics.quantiles.counting import Counting
-from xcrater.statistics.quantiles.order import Collect, Found, Order, SharedTile, Targets
+from xcrater.statistics.quantiles.passes import Targets
+from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
+from xcrater.statistics.quantiles.sharing import SharedTile
+from xcrater.statistics.quantiles.tile_image import Collect, TileImage
 
 Array = NDArray[Any]
 
@@ -39,8 +42,8 @@ class Leaf:
         The regions.
     nodata : float or None
         Stored number that stands for no value.
-    order : Order or None
-        The order statistics that are wanted, besides the sums.
+    order : OrderSearch or None
+        The search for the order statistics that are wanted, besides the sums.
     weights : str or None
         "area", "given" (then the leaf takes a block of them), or None.
     area, higher : bool
@@ -53,7 +56,7 @@ class Leaf:
 
     shapes: Shapes
     nodata: float | int | None
-    order: Order | None = None
+    order: OrderSearch | None = None
     weights: str | None = None
     area: bool = False
     higher: bool = False
@@ -105,30 +108,32 @@ class Leaf:
                     self._sum_closed(*at, start, n, sums)
             if self.order is not None:
                 assert isinstance(tile, SharedTile)
-                counts = self._most(sums[:, n])
-                collect = self._collector(stored, codes, clean, tile, weights, counts)
+                collect = self._collector(stored, codes, clean, tile, weights)
+                image = TileImage(self.order.problem, collect, tile.craters.row, tile.window, n, len(images))
                 counting = self._counting(stored, codes, clean, tile, sums[:, n])
-                craters = tile.craters.row
-                found.append(
-                    self.order.find(collect, counts, craters, tile.share, tile.window, n, len(images), counting)
-                )
+                if counting is not None:
+                    found.append(self.order.counting_pass(counting, image.rois, tile.spread.count))
+                else:
+                    most = self._most(sums[:, n])
+                    found.append(self.order.first_pass(image, most, tile.spread.count, tile.by_digits))
         if moments is not None and surface is not None:
             for members, shapes in parts:
                 self._sum_areas(shapes, members, coded, tile, surface, moments)
         row = tile.craters.row
         return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
 
-    def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
-        """Another look at a tile, for order statistics of what is too large to ship."""
+    def next_pass(self, block: Array, tile: Tile, targets: Targets, number: int) -> OrderPartial:
+        """Take a tile in a later pass, for order statistics of craters that are too large to ship."""
         assert self.order is not None
         images = [kernel_block(b) for b in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:])]
         found = []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
-            collect = self._collector(stored, codes, clean, tile, np.ones((1, 1)), None)
-            found.append(self.order.look(collect, tile.craters.row, tile.window, before, look, n, len(images)))
-        return self.order.merge(found, before)
+            collect = self._collector(stored, codes, clean, tile, np.ones((1, 1)))
+            image = TileImage(self.order.problem, collect, tile.craters.row, tile.window, n, len(images))
+            found.append(self.order.next_pass(image, targets, number))
+        return self.order.merge(found, targets)
 
     def _most(self, sums: Array) -> Array:
         """About how many pixels with values each region has, of its accumulators, shape (craters, regions, slots)."""
@@ -138,9 +143,7 @@ class Leaf:
         pixels = sums[..., kernels.PIXELS]
         return (pixels + 8.0 * np.sqrt(pixels) + 16.0).astype(np.int64)
 
-    def _collector(
-        self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array, counts: Array | None
-    ) -> Collect:
+    def _collector(self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array) -> Collect:
         """What gives the values of an image's regions."""
         regions = len(self.shapes.outer)
         top, _, left, right = tile.window
@@ -447,13 +450,13 @@ class Partial:
         Accumulators; a crater may be in several.
     moments : list of Sums
         Accumulators with areas and higher moments besides, of weighted pixels; none where these are not wanted.
-    found : list of Found
+    found : list of OrderPartial
         Towards order statistics.
     """
 
     sums: list[Sums] = field(default_factory=list)
     moments: list[Sums] = field(default_factory=list)
-    found: list[Found] = field(default_factory=list)
+    found: list[OrderPartial] = field(default_factory=list)
 
 
 def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:
@@ -465,7 +468,7 @@ def _start(dtype: np.dtype[Any], slots: int = 8) -> Array:
     return start
 
 
-def merge(partials: Sequence[Partial], order: Order | None = None) -> Partial:
+def merge(partials: Sequence[Partial], order: OrderSearch | None = None) -> Partial:
     """Merge partial results in the order given.
 
     Most craters lie on one tile: their accumulators are passed on as they are, rather than copied from level to
@@ -500,11 +503,11 @@ def _add_up(pieces: Sequence[Sums], row: Array) -> Array:
     return out.reshape(-1, *like.shape[1:])
 
 
-def targets(order: Order, found: Partial | Found) -> Targets:
-    """What another look at tiles needs to know."""
+def targets(order: OrderSearch, found: Partial | OrderPartial) -> Targets:
+    """What the next pass over tiles needs to know."""
     return order.targets(found.found[0] if isinstance(found, Partial) else found)
 
 
-def with_targets(order: Order, partial: Partial, last: Targets) -> Partial:
-    """What was found, with the answers of the last look."""
+def with_targets(order: OrderSearch, partial: Partial, last: Targets) -> Partial:
+    """The merged result of the first pass, completed by the targets of the last one."""
     return Partial(partial.sums, partial.moments, [order.finish(partial.found[0], last)])

@@ -1,12 +1,26 @@
-"""What each statistic collects from tiles, how that merges, and how it becomes a number: declarations.
+"""Statistics as declarations: what tiles collect for each, and how that becomes a number.
 
-*Chunk*: a statistic names what it needs; a tile collects that once, whatever number of statistics share it.
-*Combine*: accumulators of two tiles merge, tile by tile in a fixed order. *Finalise*: the merged accumulators of all
-craters become the statistic's array.
+A statistic passes through three stages. *Chunk*: it names what it needs, and a tile collects that once, for however
+many statistics share it. *Combine*: the accumulators of two tiles merge, in a fixed order of tiles. *Finalise*: a
+function turns the merged accumulators of a block of craters, the *state*, into the statistic's array.
 
-A statistic sees each accumulator as an array of shape (lead, region, crater), where lead counts the raster's extra
-dimensions. Order statistics do not reduce to sums:
-`xcrater.statistics.quantiles.order` finds those that the statistics ask for together.
+A new statistic of what tiles collect already is one function of the state and one `Aggregation` in `AGGREGATIONS`, at
+the position that results are to have; nothing else needs to know of it. The functions of other statistics serve as its
+building blocks: the root mean square is ``np.hypot(_mean(state), _std(state))``. The state holds, under these names,
+arrays of shape (lead, region, crater), where lead counts the raster's images (bands, times):
+
+- ``count``, ``nodata``, ``nan``: numbers of pixels with a value, with the nodata value and with NaN; under "exact"
+  coverage, sums of the fractions covered;
+- ``weight``: sum of the weights of the pixels with a value (their number, without weights);
+- ``total``, ``low``, ``high``: weighted sum, minimum and maximum of the *stored* numbers;
+- ``m2``: weighted sum of squared differences from the mean; integers without weights have ``sq_high`` and ``sq_low``
+  instead, the exact sum of squares in two words. `_variance` serves both;
+- ``m3``, ``m4``, for the need "moments": weighted sums of the third and fourth powers of differences from the mean;
+- ``area``, for the need "area": area in m² of the pixels with a value.
+
+``scale`` and ``offset`` are numbers that turn stored numbers into values, ``value = stored * scale + offset``. Order
+statistics do not add up like sums, so an aggregation declares them as `OrderStatistics`, all of a request are found
+together (`xcrater.statistics.quantiles.search`), and the state offers them as ``order``, an `OrderTable`.
 """
 
 from __future__ import annotations
@@ -22,15 +36,15 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.errors import StatisticError
-from xcrater.statistics.quantiles.order import Wanted
+from xcrater.statistics.quantiles.wanted import OrderStatistics
 
 Array = NDArray[Any]
 State = Mapping[str, Any]
-"""Merged accumulators by name; ``scale`` and ``offset`` turn stored numbers into values."""
+"""Merged accumulators by name, as the module's docstring lists them."""
 
 
 def _counted(state: State, values: Array) -> Array:
-    """Values as float64, NaN where no pixel has any weight."""
+    """The values, and NaN where no pixel has any weight."""
     return np.where(state["weight"] > 0, values, np.nan)
 
 
@@ -41,7 +55,7 @@ def _decoded(state: State, stored: Array) -> Array:
 def _mean(state: State) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = state["total"] / state["weight"]
-    if state["total"].dtype.kind == "f":  # that of equal values may be off by its last digit
+    if state["total"].dtype.kind == "f":  # rounding may leave the range of the values, e.g. of equal ones
         mean = np.clip(mean, state["low"], state["high"])
     return _decoded(state, mean)
 
@@ -55,7 +69,7 @@ def _variance(state: State) -> Array:
     n = state["weight"]
     if state["total"].dtype.kind == "f":
         with np.errstate(invalid="ignore", divide="ignore"):
-            # Of equal values the mean may be off by its last digit.
+            # The mean of equal values may be off by its last digit; their variance is still 0.
             alike = (state["low"] == state["high"]) & np.isfinite(state["low"])
             return np.where(alike, 0.0, state["m2"] / n)
     out = np.empty(n.size)
@@ -77,7 +91,7 @@ def _variation(state: State) -> Array:
 
 
 def _standardised(state: State, moment: str, power: float) -> Array:
-    """A higher moment by a power of the variance; NaN of equal values."""
+    """A central moment divided by a power of the variance; NaN where all values are equal."""
     variance = _variance(state)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return np.where(variance > 0.0, state[moment] / state["weight"] / variance**power, np.nan)
@@ -103,7 +117,7 @@ def _extreme(state: State, *, high: bool) -> Array:
 
 
 def _range(state: State) -> Array:
-    with np.errstate(invalid="ignore"):  # of infinities
+    with np.errstate(invalid="ignore"):  # inf - inf
         return _extreme(state, high=True) - _extreme(state, high=False)
 
 
@@ -129,54 +143,81 @@ def _plain(state: State, *, name: str) -> Array:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """One statistic.
+    """A statistic: what tiles collect for it, and how that becomes a number.
 
     Parameters
     ----------
     name : str
-        As users type it.
+        The name by which it is asked for.
     needs : tuple of str
-        What tiles collect for it: "sums" (counts, sums and extremes), and "moments" (sums of higher powers) or "area".
+        What tiles collect for it: "sums" (counts, sums, extremes and the spread), besides "moments" (sums of third and
+        fourth powers) or "area".
     finalise : callable
-        Merged state of some craters -> array of shape (lead, region, crater). They come by the block, so a number
-        may depend on nothing but its own crater.
+        Merged state of a block of craters -> array of shape (lead, region, crater), where lead counts the raster's
+        images. Blocks are cut arbitrarily, so a number may depend on its own crater only. Sums and extremes are of
+        stored numbers: ``value = stored * state["scale"] + state["offset"]``.
     dtype : str
-        Of the result.
-    order : Wanted
-        The order statistics that it takes from ``state["order"]``, an `xcrater.statistics.quantiles.order.Table`.
+        Dtype of the result.
+    order : OrderStatistics
+        The order statistics that it takes from ``state["order"]``, an `OrderTable`, by ``quantile(q)``,
+        ``frequency(name)``, ``share(value)`` and ``categories()``. These are of values, scaled already.
+
+    Raises
+    ------
+    StatisticError
+        A need is unknown.
 
     Examples
     --------
-    The share of a region's pixels that hold values, as a statistic of one's own:
+    The interquartile range as a user-supplied statistic:
 
-    >>> covered = Aggregation("covered", ("sums",), lambda s: s["count"] / (s["count"] + s["nodata"] + s["nan"]))
-    >>> covered.needs
-    ('sums',)
+    >>> import pandas as pd
+    >>> import xcrater
+    >>> from xcrater.aggregations import AGGREGATIONS, Aggregation, OrderStatistics
+    >>> def spread(state):
+    ...     return state["order"].quantile(0.75) - state["order"].quantile(0.25)
+    >>> iqr = Aggregation("iqr", ("sums",), spread, order=OrderStatistics(quantiles=(0.25, 0.75)))
+    >>> craters = pd.DataFrame({"lat": [12.0], "lon": [30.0], "radius": [600e3]})
+    >>> cdb = xcrater.CraterDatabase(craters, "moon")
+    >>> cdb.add_circles("floor", 1.0)
+    >>> da = xcrater.tutorial.synthetic_mosaic("moon", ppd=1)
+    >>> stats = da.craters.get_stats(cdb, "floor", ["median"], add_stats={"iqr": iqr})
+    >>> sorted(stats.data_vars)
+    ['iqr', 'median']
+    >>> bool((stats["iqr"] > 0).all())
+    True
 
-    It is asked for by ``da.craters.get_stats(cdb, "rim", add_stats={"covered": covered})``.
+    Another one may build on the built-in statistics, as the root mean square of the values does:
+
+    >>> def rms(state):
+    ...     return np.hypot(AGGREGATIONS["mean"].finalise(state), AGGREGATIONS["std"].finalise(state))
+    >>> stats = da.craters.get_stats(cdb, "floor", ["max"], add_stats={"rms": Aggregation("rms", ("sums",), rms)})
+    >>> bool((stats["rms"] < stats["max"]).all())
+    True
     """
 
     name: str
     needs: tuple[str, ...]
     finalise: Callable[[State], Array] = field(compare=False)
     dtype: str = "float64"
-    order: Wanted = field(default_factory=Wanted)
+    order: OrderStatistics = field(default_factory=OrderStatistics)
 
     def __post_init__(self) -> None:
         unknown = set(self.needs) - {"sums", "moments", "area"}
         if unknown:
             raise StatisticError(
-                f"received needs={self.needs!r} of the statistic {self.name!r}; expected 'sums', 'moments' or 'area', "
-                "and order statistics by order=xcrater.order.Wanted(...)"
+                f"received needs={self.needs!r} of the statistic {self.name!r}; expected 'sums', 'moments' or 'area'. "
+                "Order statistics are declared apart: from xcrater.aggregations import OrderStatistics, then "
+                f"Aggregation({self.name!r}, ('sums',), ..., order=OrderStatistics(quantiles=(0.25, 0.75)))"
             )
 
 
 def _of_quantile(name: str, q: float) -> Aggregation:
-    return Aggregation(name, ("sums",), partial(_quantile, q=q), order=Wanted((q,)))
+    return Aggregation(name, ("sums",), partial(_quantile, q=q), order=OrderStatistics((q,)))
 
 
 def _of_frequency(name: str, which: str) -> Aggregation:
-    return Aggregation(name, ("sums",), partial(_frequency, which=which), order=Wanted(frequencies=True))
+    return Aggregation(name, ("sums",), partial(_frequency, which=which), order=OrderStatistics(frequencies=True))
 
 
 AGGREGATIONS = {
@@ -204,15 +245,15 @@ AGGREGATIONS = {
         Aggregation("nan", ("sums",), partial(_plain, name="nan"), "int64"),
     )
 }
-"""Statistics by name, rasterstats' in the order that rasterstats gives them."""
+"""The statistics that have a name of their own, in the order of results: rasterstats' order, as far as it has them."""
 
 RASTERSTATS = tuple(
     "min max mean count sum std median majority minority unique range nodata nan".split()  # noqa: SIM905
 )
-"""Those that ``stats="*"`` means in rasterstats."""
+"""What ``stats="*"`` asks for in rasterstats."""
 
-CATEGORICAL = Aggregation("categorical", ("sums",), _categories, "object", Wanted(categories=True))
-
+CATEGORICAL = Aggregation("categorical", ("sums",), _categories, "object", OrderStatistics(categories=True))
+"""Dict of each value and the number of its pixels; asked for by ``categorical=True`` rather than by name."""
 
 _OTHER_NAMES = {
     "average": "mean",
@@ -229,9 +270,10 @@ _OTHER_NAMES = {
     "fraction": "frac_<value>",
     "frac": "frac_<value>",
 }
-
+"""Names that other tools give to statistics, and ours."""
 
 _FAMILIES = ("percentile_", "quantile_", "frac_")
+"""Beginnings of the names that end in a number."""
 
 
 def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
@@ -240,27 +282,30 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     Parameters
     ----------
     stats : str or iterable of str
-        Names, or one string of names separated by spaces; ``"*"`` or ``"ALL"`` for all of rasterstats'.
+        Names, or one string of names separated by spaces or commas; ``"*"`` or ``"ALL"`` for all of rasterstats'.
         ``percentile_<q>`` takes any number from 0 to 100, ``quantile_<q>`` from 0 to 1, ``frac_<value>`` any.
 
     Returns
     -------
     tuple of Aggregation
-        In rasterstats' order: named ones, then those with a number as given, missing pixels.
+        In rasterstats' order: statistics with a name of their own, then those with a number in the order given, then
+        ``nodata`` and ``nan``.
 
     Raises
     ------
     StatisticError
-        A name is unknown or twice there, or a percentile lies outside 0 to 100.
+        A name is unknown or given twice, or a percentile or quantile is out of range.
 
     Examples
     --------
     >>> [a.name for a in parse("mean percentile_90 min")]
     ['min', 'mean', 'percentile_90']
+    >>> [a.name for a in parse("mean,std")]
+    ['mean', 'std']
     """
     names: Sequence[str]
     if isinstance(stats, str):
-        names = list(RASTERSTATS) if stats in ("*", "ALL") else stats.split()
+        names = list(RASTERSTATS) if stats in ("*", "ALL") else stats.replace(",", " ").split()
     else:
         names = list(stats)
     for name in names:
@@ -287,7 +332,7 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
 
 
 def is_builtin(name: str) -> bool:
-    """Whether a name is that of a statistic that there is."""
+    """Whether a name belongs to a built-in statistic."""
     return name in AGGREGATIONS or name.startswith(_FAMILIES) or name == CATEGORICAL.name
 
 
@@ -300,7 +345,7 @@ def _numbered(name: str) -> Aggregation:
     if family == "frac":
         if np.isnan(number):
             raise StatisticError(f"received {name!r}; expected frac_<value> with a number, such as 'frac_7'")
-        return Aggregation(name, ("sums",), partial(_share, value=number), order=Wanted(shares=(number,)))
+        return Aggregation(name, ("sums",), partial(_share, value=number), order=OrderStatistics(shares=(number,)))
     most = 100.0 if family == "percentile" else 1.0
     if not 0.0 <= number <= most:
         example = "'percentile_90'" if family == "percentile" else "'quantile_0.9'"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.statistics.accumulators import MOMENTS, Leaf, Partial, Sums, _add_up, _start
 from xcrater.statistics.aggregations import Aggregation
-from xcrater.statistics.quantiles.order import Table
+from xcrater.statistics.quantiles.table import OrderTable
 
 Array = NDArray[Any]
 
@@ -103,7 +103,7 @@ class Finish:
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
         # Craters by the block, which stays in the processor's cache from one step to the next.
         order = self.leaf.order
-        table = None if order is None else Table(partial.found[0], order, self.craters, lead)
+        table = None if order is None else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
         edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
             {"moments": _start(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}

@@ -22,7 +22,11 @@ from xcrater.pixels import functions
 from xcrater.statistics import accumulators
 from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
 from xcrater.statistics.finish import Finish
-from xcrater.statistics.quantiles.order import Coding, Order, Wanted, share
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.search import OrderSearch
+from xcrater.statistics.quantiles.sharing import choose_digits, shared_tiles
+from xcrater.statistics.quantiles.wanted import OrderStatistics
 from xcrater.table.regions import Region
 
 if TYPE_CHECKING:
@@ -104,27 +108,23 @@ def get_stats(
     return dataset.isel(region=0) if isinstance(regions, str) else dataset
 
 
-def _order(request: Request, wanted: Wanted, *, weighted: bool) -> Order:
+def _order(request: Request, wanted: OrderStatistics, *, weighted: bool) -> OrderSearch:
     raster = request.raster
     coding = Coding(request.da.dtype.str, raster.scale, raster.offset)
-    return Order(wanted, coding, len(request.names), get_option("memory"), weighted)
+    return OrderSearch(Problem(wanted, coding, len(request.names), get_option("memory"), weighted))
 
 
 def _looks(request: Request, plan: Plan, leaf: accumulators.Leaf) -> tuple[Sequence[Tile], graph.Looks]:
-    """Tiles that know how they share craters, and more looks at those of craters too large to ship."""
+    """Tiles that know how they share craters, and more passes over those of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None
     images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
     pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers
-    shared = share(plan.offset, plan.member, pixels.astype(np.int64), order, images=images)
-    all_tiles = [shared.on(tile) for tile in plan]
-    again = []
-    for tile in all_tiles:
-        large = np.flatnonzero(shared.digits[tile.craters.row])
-        if large.size:
-            again.append(replace(tile, craters=tile.craters.take(large)))
+    by_digits = choose_digits(plan.spread, len(plan), pixels.astype(np.int64), order.problem, images=images)
+    all_tiles = list(shared_tiles(plan, by_digits))
+    again = [large for tile in all_tiles if (large := tile.revisited()) is not None]
     between, finish = partial(accumulators.targets, order), partial(accumulators.with_targets, order)
-    return all_tiles, graph.Looks(again, order.looks - 1, leaf.look, order.merge, between, finish)
+    return all_tiles, graph.Looks(again, order.passes - 1, leaf.next_pass, order.merge, between, finish)
 
 
 def check_weights(request: Request, weights: object) -> xr.DataArray | None:

@@ -1,10 +1,8 @@
-"""Order statistics of regions in any chunks and any memory, against sorting all their pixels."""
+"""Order statistics in any chunks and any memory, against sorting all pixels of each region."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
 import dask
@@ -13,31 +11,43 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests import reference as ref
+from tests import strategies
 from tests.helpers import CountingScheduler
+from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options, tutorial
-from xcrater.engine import graph
-from xcrater.engine.craters import Craters
-from xcrater.engine.plan import Tile
+from xcrater.engine.plan import Spread
 from xcrater.errors import StatisticError
-from xcrater.statistics.quantiles.order import Coding, Found, Order, Table, Targets, Wanted, share
+from xcrater.statistics.quantiles.answers import answer_runs
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.search import OrderSearch
+from xcrater.statistics.quantiles.sharing import choose_digits
+from xcrater.statistics.quantiles.tile_image import TileImage
+from xcrater.statistics.quantiles.wanted import FREQUENCIES, OrderStatistics
 
 Array = NDArray[Any]
 
 DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "i8", "f2", "f4", "f8")
 STORED = {"i1": "i2", "u4": "i8", "f2": "f4"}
-"""What a tile makes of a dtype that kernels are not compiled for."""
+"""What a tile makes of dtypes that kernels are not compiled for."""
 
 QUANTILES = (0.0, 0.175, 0.25, 0.5, 0.9, 1.0)
+SHARES = (0.1, 1.0, -0.0)
 PATTERNS = ("constant", "few", "wide", "extreme", "ascending", "normal")
 
+GRID = GridCase(Affine(20, 0, -180, 0, -20, 90), (9, 18))
+REGIONS = {"disc": (0.0, 1.0), "ring": (0.4, 1.3)}
+"""Inner and outer bound of each region, in crater radii."""
 
-def drawn(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Array:
-    """Pixels of a pattern; of floats, some are infinite and some are zeros of either sign."""
+
+def patterned(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Array:
+    """Pixels of a pattern. Floating-point numbers may be infinite, or zeros of either sign."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         values = {
@@ -60,148 +70,90 @@ def drawn(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Arra
     }[pattern]().astype(dtype)
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """Regions drawn pixel by pixel: masks of shape (crater, region, row, column), and weights of the pixels."""
+def database(*places: tuple[float, float, float]) -> CraterDatabase:
+    """Craters of (longitude, latitude, angular radius), degrees, each with the two `REGIONS`."""
+    lon, lat, radius = np.array(places, dtype=float).T
+    cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M}), "moon")
+    for name, (inner, outer) in REGIONS.items():
+        cdb.add_annuli(name, inner, outer, nvert=None)
+    return cdb
 
-    masks: Array
-    order: Order
-    weights: Array | None = None
 
-    def _collect(self, image: Array, tile: Tile) -> Callable[..., Any]:
-        def collect(index: Array, rows: tuple[int, int]) -> tuple[Array, Array | None, Array]:
-            band = slice(rows[0] - tile.window[0], rows[1] - tile.window[0]), slice(None)
-            there = (slice(*rows), slice(*tile.window[2:]))
-            inside = self.masks[tile.craters.row[index]][:, :, *there]
-            values = np.concatenate([image[band][m] for m in inside.reshape(-1, *inside.shape[2:])])
-            weights = None
-            if self.weights is not None:
-                weights = np.concatenate([self.weights[there][m] for m in inside.reshape(-1, *inside.shape[2:])])
-            return values.astype(STORED.get(image.dtype.str[1:], image.dtype)), weights, inside.sum(axis=(2, 3))
+def random_places(rng: np.random.Generator, n: int) -> list[tuple[float, float, float]]:
+    """Craters of any size; the first one's disc has most of the planet."""
+    radius = [130.0, *rng.choice([4.0, 25.0, 60.0, 110.0], n - 1)] * rng.uniform(0.9, 1.0, n)
+    return list(zip(rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n))), radius))
 
-        return collect
 
-    def find(self, block: Array, tile: Tile) -> Found:
-        images = block.reshape(-1, *block.shape[-2:])
-        rows, cols = slice(*tile.window[:2]), slice(*tile.window[2:])
-        counts = self.masks[tile.craters.row][:, :, rows, cols].sum(axis=(2, 3))
-        return self.order.merge(
+def region_masks(grid: GridCase, places: list[tuple[float, float, float]]) -> Array:
+    """Pixels whose centre lies in each region, shape (region, crater, row, column)."""
+    return np.array(
+        [
             [
-                self.order.find(
-                    self._collect(image, tile), counts, tile.craters.row, tile.share, tile.window, n, len(images)
-                )
-                for n, image in enumerate(images)
+                ref.circle_mask_center(grid.transform, grid.shape, lon, lat, inner * radius, outer * radius)
+                for lon, lat, radius in places
             ]
-        )
-
-    def look(self, block: Array, tile: Tile, before: Targets, look: int) -> Found:
-        images = block.reshape(-1, *block.shape[-2:])
-        founds = [
-            self.order.look(self._collect(image, tile), tile.craters.row, tile.window, before, look, n, len(images))
-            for n, image in enumerate(images)
+            for inner, outer in REGIONS.values()
         ]
-        return self.order.merge(founds, before)
-
-    def finish(self, found: Found, images: int) -> dict[str, Array]:
-        table, wanted = Table(found, self.order, len(self.masks), images), self.order.wanted
-        results = {f"quantile_{q}": table.quantile(q) for q in wanted.quantiles}
-        if wanted.frequencies:
-            results |= {name: table.frequency(name) for name in ("majority", "minority", "unique")}
-        results |= {f"share_{value}": table.share(value) for value in wanted.shares}
-        return results | ({"categories": table.categories()} if wanted.categories else {})
-
-    def tiles(self, row_edges: list[int], col_edges: list[int], images: int) -> list[Tile]:
-        plan, offset = [], [0]
-        for i in range(len(row_edges) - 1):
-            for j in range(len(col_edges) - 1):
-                window = (row_edges[i], row_edges[i + 1], col_edges[j], col_edges[j + 1])
-                inside = self.masks[:, :, window[0] : window[1], window[2] : window[3]]
-                row = np.flatnonzero(inside.any(axis=(1, 2, 3))).astype(np.int32)
-                if row.size:
-                    plan.append(Tile((i, j), window, Craters(row, *np.zeros((3, row.size)))))
-                    offset.append(offset[-1] + row.size)
-        member = np.concatenate([tile.craters.row for tile in plan] or [np.empty(0, np.int32)])
-        pixels = self.masks.sum(axis=(1, 2, 3))
-        whole = share(np.array(offset), member, pixels, self.order, images=images)
-        return [whole.on(tile) for tile in plan]
-
-    def reduce(self, da: xr.DataArray, row_edges: list[int], col_edges: list[int]) -> dict[str, Any]:
-        images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
-        tiles = self.tiles(row_edges, col_edges, images)
-        again = [replace(t, craters=t.craters.take(np.flatnonzero(t.share.digits))) for t in tiles]
-        looks = graph.Looks(
-            [t for t in again if len(t.craters)], self.order.looks - 1, self.look, self.order.merge,
-            self.order.targets, self.order.finish,
-        )  # fmt: skip
-        names = self.finish(Found(), math.prod(da.shape[:-2]))
-        return graph.reduce_tiles(
-            da, tiles, self.find, self.order.merge, self.finish, shape=self.masks.shape[1::-1],
-            dtypes={name: str(array.dtype) for name, array in names.items()}, token=repr(self), looks=looks,
-        )  # fmt: skip
+    )
 
 
-def expected(pixels: Pixels, values: Array) -> dict[str, Array]:
-    """The same from all pixels under each mask."""
-    order, wanted = pixels.order, pixels.order.wanted
-    images = values.reshape(-1, *values.shape[-2:])
-    shape = (len(images), *pixels.masks.shape[1::-1])
+def raster(
+    values: Array, grid: GridCase, scale: float = 1.0, nodata: Any = None, rows: Any = None, cols: Any = None
+) -> xr.DataArray:
+    """A raster of stored numbers, in chunks between edges of rows and columns, if given; one image to a chunk."""
+    da = strategies.data_array(values, grid, nodata=nodata)
+    if scale != 1.0:
+        da.attrs |= {"scale_factor": scale, "add_offset": 3.0}
+    if rows is None:
+        return da
+    return da.chunk(
+        {"y": tuple(np.diff(rows).tolist()), "x": tuple(np.diff(cols).tolist()), **dict.fromkeys(da.dims[:-2], 1)}
+    )
+
+
+def expected(
+    values: Array, masks: Array, scale: float, nodata: Any, weights: Array | None, *, frequencies: bool
+) -> dict[str, Array]:
+    """The order statistics from all pixels under each mask, each of shape (image, region, crater)."""
+    shape = (len(values), *masks.shape[:2])
     out: dict[str, Array] = {}
 
-    def put(name: str, at: tuple[int, ...], value: Any, dtype: Any = float) -> None:
-        out.setdefault(name, np.empty(shape, dtype))[at] = value
+    def put(name: str, place: tuple[int, ...], value: Any, dtype: Any = float) -> None:
+        out.setdefault(name, np.empty(shape, dtype))[place] = value
 
-    for at in np.ndindex(shape):
-        mask = pixels.masks[at[2], at[1]]
-        stored = images[at[0]][mask]
-        decoded = stored.astype(np.float64)
-        if order.coding.scaled:
-            decoded = decoded * order.coding.scale + order.coding.offset
-        weights = np.ones(decoded.size, int) if pixels.weights is None else pixels.weights[mask]
-        total = ref.weight_by_value(decoded + 0.0, weights)
-        for q in wanted.quantiles:
-            weighed = pixels.weights is not None
-            put(
-                f"quantile_{q}", at, ref.weighted_quantile(decoded, weights, q) if weighed else ref.quantile(decoded, q)
-            )
-        if wanted.frequencies:
-            put("majority", at, max(total, key=lambda v: (total[v], -v), default=math.nan))
-            put("minority", at, min(total, key=lambda v: (total[v], v), default=math.nan))
-            put("unique", at, len(total) or math.nan)
-        for value in wanted.shares:
-            same = stored.dtype.type(value) if stored.dtype.kind == "f" and not order.coding.scaled else value
-            put(f"share_{value}", at, total.get(float(same), 0) / sum(total.values()) if total else math.nan)
-        if wanted.categories:
-            put("categories", at, total, object)
+    for place in np.ndindex(shape):
+        image = values[place[0]]
+        inside = masks[place[1:]] & (image == image)
+        if nodata is not None:
+            inside &= image != nodata
+        decoded = image[inside].astype(np.float64)
+        if scale != 1.0:
+            decoded = decoded * scale + 3.0
+        mass = np.ones(decoded.size, int) if weights is None else weights[inside]
+        total = ref.weight_by_value(decoded + 0.0, mass)
+        for q in QUANTILES:
+            found = ref.quantile(decoded, q) if weights is None else ref.weighted_quantile(decoded, mass, q)
+            put(f"quantile_{q}", place, found)
+        if not frequencies:
+            continue
+        put("majority", place, max(total, key=lambda v: (total[v], -v), default=math.nan))
+        put("minority", place, min(total, key=lambda v: (total[v], v), default=math.nan))
+        put("unique", place, len(total) or math.nan)
+        for value in SHARES:
+            same = image.dtype.type(value) if image.dtype.kind == "f" and scale == 1.0 else value
+            put(f"frac_{value}", place, total.get(float(same), 0) / sum(total.values()) if total else math.nan)
+        put("categorical", place, total, object)
     return out
 
 
-def blobs(rng: np.random.Generator, shape: tuple[int, int], craters: int, regions: int) -> Array:
-    """Rectangles of any size, some of their pixels left out."""
-    masks = rng.random((craters, regions, *shape)) < rng.choice([0.0, 0.5, 1.0, 1.0], (craters, regions, 1, 1))
-    for i in range(craters):
-        (top, bottom), (left, right) = (np.sort(rng.integers(0, n + 1, 2)) for n in shape)
-        box = np.zeros(shape, bool)
-        box[top:bottom, left:right] = True
-        masks[i] &= box if i else True
-    return masks
-
-
-def edges(draw: st.DataObject, size: int) -> list[int]:
-    return [0, *sorted(draw.draw(st.sets(st.integers(1, size - 1), max_size=4))), size]
-
-
-def lazy(values: Array, rows: list[int], cols: list[int]) -> xr.DataArray:
-    chunks = (*((1,) * n for n in values.shape[:-2]), tuple(np.diff(rows)), tuple(np.diff(cols)))
-    dims = [f"d{n}" for n in range(values.ndim)]
-    return xr.DataArray(dask.array.from_array(values, chunks=chunks), dims=dims)
-
-
-def assert_same(found: dict[str, Any], wanted: dict[str, Array], rtol: float = 0.0) -> None:
+def assert_same(found: xr.Dataset, wanted: dict[str, Array], rtol: float = 0.0) -> None:
     assert set(found) == set(wanted)
     for name, array in wanted.items():
-        mine = np.asarray(found[name])
+        mine = found[name].values
+        assert mine.shape == array.shape
         if array.dtype == object:
-            assert all(list(a) == list(b) for a, b in zip(mine.ravel(), array.ravel()))
+            assert all(list(a) == list(b) for a, b in zip(mine.flat, array.flat))
             assert all(list(a.values()) == pytest.approx(list(b.values())) for a, b in zip(mine.flat, array.flat))
         elif rtol:
             np.testing.assert_allclose(mine, array, rtol=rtol, atol=rtol, err_msg=name)
@@ -209,11 +161,23 @@ def assert_same(found: dict[str, Any], wanted: dict[str, Array], rtol: float = 0
             np.testing.assert_array_equal(mine, array, err_msg=name)
 
 
-SHAPE = (11, 14)
+def edges(draw: st.DataObject, size: int) -> list[int]:
+    return [0, *sorted(draw.draw(st.sets(st.integers(1, size - 1), max_size=4))), size]
+
+
+def with_gaps(rng: np.random.Generator, values: Array) -> Any:
+    """Leave some pixels without a value, in place; returns the nodata value."""
+    gaps = rng.random(values.shape) < rng.choice([0.0, 0.5])
+    if values.dtype.kind == "f":
+        values[gaps] = np.nan
+        return None
+    nodata = values.flat[0]
+    values[gaps] = nodata
+    return int(nodata) if gaps.any() else None
 
 
 @pytest.mark.slow
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
     memory=st.sampled_from([1, 6000, 2**29]), scale=st.sampled_from([1.0, -0.5]), draw=st.data(),
@@ -221,56 +185,59 @@ SHAPE = (11, 14)
 @pytest.mark.nojit
 def test_quantiles_do_not_depend_on_chunks_or_memory(seed, dtype, pattern, memory, scale, draw):
     rng = np.random.default_rng(seed)
-    values = drawn(rng, dtype, pattern, (2, *SHAPE))
-    order = Order(Wanted(QUANTILES), Coding(values.dtype.str, scale, 3.0 if scale < 0 else 0.0), 2, memory)
-    pixels = Pixels(blobs(rng, SHAPE, 5, 2), order)
-    rows, cols = edges(draw, SHAPE[0]), edges(draw, SHAPE[1])
+    values = patterned(rng, dtype, pattern, (2, *GRID.shape))
+    nodata, places = with_gaps(rng, values), random_places(rng, 5)
+    cdb, stats = database(*places), [f"quantile_{q}" for q in QUANTILES]
+    rows, cols = edges(draw, GRID.shape[0]), edges(draw, GRID.shape[1])
     with np.errstate(invalid="ignore"):
-        wanted = expected(pixels, values)
-    with dask.config.set(scheduler=CountingScheduler()):
-        result = pixels.reduce(lazy(values, rows, cols), rows, cols)
-    found = dict(zip(result, dask.compute(*result.values(), scheduler="threads", num_workers=2)))
+        wanted = expected(values, region_masks(GRID, places), scale, nodata, None, frequencies=False)
+    with set_options(memory=memory), dask.config.set(scheduler=CountingScheduler()):
+        da = raster(values, GRID, scale, nodata, rows, cols)
+        lazy = da.craters.get_stats(cdb, list(REGIONS), stats, coverage="center")
+    found = lazy.compute(scheduler="threads", num_workers=2)
     assert_same(found, wanted)
-    assert not any(np.signbit(array[array == 0]).any() for array in found.values())
-    da = xr.DataArray(values, dims=["d0", "d1", "d2"])
-    eager = pixels.reduce(da, rows, cols)
+    assert not any(np.signbit(array.values[array.values == 0]).any() for array in found.values())
+    with set_options(memory=memory):
+        eager = raster(values, GRID, scale, nodata).craters.get_stats(cdb, list(REGIONS), stats, coverage="center")
     for name in found:
-        assert eager[name].tobytes() == found[name].tobytes()
+        assert eager[name].values.tobytes() == found[name].values.tobytes()
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),
-    memory=st.sampled_from([40000, 2**29]), scale=st.sampled_from([1.0, -0.5]), weighted=st.booleans(), draw=st.data(),
+    memory=st.sampled_from([60000, 2**29]), scale=st.sampled_from([1.0, -0.5]), weighted=st.booleans(), draw=st.data(),
 )  # fmt: skip
 @pytest.mark.nojit
 def test_frequencies_and_weights(seed, dtype, pattern, memory, scale, weighted, draw):
     rng = np.random.default_rng(seed)
-    values = drawn(rng, dtype, "few" if weighted and pattern == "extreme" else pattern, SHAPE)
-    wanted = Wanted(QUANTILES, True, (0.1, 1.0, -0.0), True)
-    order = Order(wanted, Coding(values.dtype.str, scale, 3.0 if scale < 0 else 0.0), 2, memory, weighted)
-    weights = rng.choice([0.0, 0.25, 0.5, 1.0], SHAPE) if weighted else None  # sums without rounding
-    pixels = Pixels(blobs(rng, SHAPE, 4, 2), order, weights)
-    rows, cols = edges(draw, SHAPE[0]), edges(draw, SHAPE[1])
-    result = pixels.reduce(lazy(values, rows, cols), rows, cols)
-    found = dict(zip(result, dask.compute(*result.values(), scheduler="synchronous")))
+    values = patterned(rng, dtype, "few" if weighted and pattern == "extreme" else pattern, (1, *GRID.shape))
+    nodata, places = with_gaps(rng, values), random_places(rng, 4)
+    cdb, stats = database(*places), [f"quantile_{q}" for q in QUANTILES]
+    stats += [*FREQUENCIES, *(f"frac_{value}" for value in SHARES)]
+    mass = rng.choice([0.0, 0.25, 0.5, 1.0], GRID.shape) if weighted else None  # their sums are not rounded
+    weights = None if mass is None else strategies.data_array(mass, GRID)
+    options = {"coverage": "center", "weights": weights, "categorical": True}
     with np.errstate(invalid="ignore"):
-        assert_same({k: v[None] for k, v in found.items()}, expected(pixels, values), rtol=1e-9 if weighted else 0.0)
-    eager = pixels.reduce(xr.DataArray(values, dims=["d0", "d1"]), rows, cols)
-    assert_same(eager, found)
+        wanted = expected(values, region_masks(GRID, places), scale, nodata, mass, frequencies=True)
+    rows, cols = edges(draw, GRID.shape[0]), edges(draw, GRID.shape[1])
+    for da in (raster(values, GRID, scale, nodata, rows, cols), raster(values, GRID, scale, nodata)):
+        with set_options(memory=memory):
+            found = da.craters.get_stats(cdb, list(REGIONS), stats, **options)
+        assert_same(found.compute(scheduler="synchronous"), wanted, rtol=1e-9 if weighted else 0.0)
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_kernels_on_runs_of_every_length(dtype, pattern):
+def test_runs_of_every_length(dtype, pattern):
     rng = np.random.default_rng(3)
     length = np.array([0, 1, 2, 31, 32, 33, 100, 255, 256, 1000, 5000, 0, 70000])
-    values = np.concatenate([drawn(rng, dtype, pattern, n) for n in length])
+    values = np.concatenate([patterned(rng, dtype, pattern, n) for n in length])
     offsets = np.append(0, np.cumsum(length))
     coding = Coding(values.dtype.str)
-    for wanted in (Wanted(QUANTILES), Wanted(QUANTILES, True)):
-        order = Order(wanted, coding, 1, 2**29)
-        found = order._solve(np.arange(length.size), coding.keys(values.copy()), None, offsets).numbers
+    for wanted in (OrderStatistics(QUANTILES), OrderStatistics(QUANTILES, frequencies=True)):
+        problem = Problem(wanted, coding, 1, 2**29)
+        found = answer_runs(problem, np.arange(length.size), coding.keys(values.copy()), None, offsets).numbers
         for i in range(length.size):
             run = values[offsets[i] : offsets[i + 1]]
             for k, q in enumerate(QUANTILES):
@@ -287,7 +254,7 @@ def test_kernels_on_runs_of_every_length(dtype, pattern):
 @pytest.mark.nojit
 def test_keys_keep_the_order(dtype):
     rng = np.random.default_rng(0)
-    values = np.concatenate([drawn(rng, dtype, pattern, 20) for pattern in PATTERNS])
+    values = np.concatenate([patterned(rng, dtype, pattern, 20) for pattern in PATTERNS])
     coding = Coding(values.dtype.str)
     keys = coding.keys(values.astype(STORED.get(dtype, dtype)))
     assert keys.dtype.kind == "u"
@@ -310,93 +277,108 @@ def test_weighted_statistics_are_exactextracts():
         shape = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": squares}}
         source = NumPyRasterSource(values[None], xmin=0, ymin=0, xmax=n, ymax=1)
         theirs = exactextract.exact_extract(source, [shape], [*stats, "frac", "unique"])[0]["properties"]
-        wanted = Wanted((0.25, 0.5, 0.9), True, tuple(theirs["unique"].tolist()))
-        order = Order(wanted, Coding("<f8"), 1, 2**29, weighted=True)
-        keys = order.coding.keys(values.copy())
-        ours = order._solve(np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
+        wanted = OrderStatistics((0.25, 0.5, 0.9), frequencies=True, shares=tuple(theirs["unique"].tolist()))
+        problem = Problem(wanted, Coding("<f8"), 1, 2**29, weighted=True)
+        keys = problem.coding.keys(values.copy())
+        ours = answer_runs(problem, np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
         names = ["quantile_25", "median", "quantile_90", "majority", "minority", "variety"]
         np.testing.assert_allclose(ours[:6], [theirs[name] for name in names], rtol=1e-6)
         np.testing.assert_allclose(ours[6:], theirs["frac"], rtol=1e-6)
 
 
-def big(wanted: Wanted, memory: int, dtype: str = "f8", weighted: bool = False) -> tuple[Pixels, Array]:
-    rng = np.random.default_rng(0)
-    order = Order(wanted, Coding(np.dtype(dtype).str), 1, memory, weighted)
-    return Pixels(np.ones((1, 1, 40, 50), bool), order, np.ones((40, 50)) if weighted else None), rng.normal(
-        size=(40, 50)
-    ).astype(dtype)
+LARGE = GridCase(Affine(7.2, 0, -180, 0, -4.5, 90), (40, 50))
 
 
 @pytest.mark.parametrize("chunk", [40, 10])
-def test_what_does_not_fit_tells_how_much_it_needs(chunk):
-    rows, cols = list(range(0, 41, chunk)), list(range(0, 51, chunk + 10 if chunk == 40 else chunk))
-    for weighted in (False, True):
-        pixels, values = big(Wanted((0.5,), not weighted), 10000, weighted=weighted)
-        with pytest.raises(StatisticError, match=r"take \d+ bytes or more.*set_options\(memory=") as raised:
-            dask.compute(pixels.reduce(lazy(values, rows, cols), rows, cols), scheduler="synchronous")
-        enough = int(str(raised.value).partition("memory=")[2].partition(")")[0])
-        while True:  # each time, more is known
-            pixels, values = big(Wanted((0.5,), not weighted), enough, weighted=weighted)
-            try:
-                dask.compute(pixels.reduce(lazy(values, rows, cols), rows, cols), scheduler="synchronous")
-                break
-            except StatisticError as again:
-                more = int(str(again).partition("memory=")[2].partition(")")[0])
-                assert more > enough
-                enough = more
-        assert enough < 1_000_000
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_does_not_fit_tells_how_much_it_needs(chunk, weighted):
+    """Each message names more memory than the one before, until there is enough of it."""
+    values = np.random.default_rng(0).normal(size=LARGE.shape)
+    da = strategies.data_array(values, LARGE).chunk({"y": chunk, "x": min(50, chunk + 10 if chunk == 40 else chunk)})
+    cdb = database((0.3, 0.2, 130.0))
+    weights = strategies.data_array(np.ones(LARGE.shape), LARGE) if weighted else None
+    stats = ["median"] if weighted else ["median", "unique"]
+    memory, refused = 10_000, 0
+    while True:
+        with set_options(memory=memory):
+            lazy = da.craters.get_stats(cdb, "disc", stats, weights=weights)
+        try:
+            lazy.compute(scheduler="synchronous")
+            break
+        except StatisticError as error:
+            message = str(error)
+            more = int(message.partition("set_options(memory=")[2].partition(")")[0])
+            assert "bytes or more at a time" in message
+            assert more > memory
+            memory, refused = more, refused + 1
+    assert refused
+    assert memory < 1_000_000
 
 
 @pytest.mark.parametrize(("dtype", "reads"), [("i2", 1), ("f4", 2), ("i4", 2), ("f8", 4)])
 def test_how_often_tiles_are_read(dtype, reads):
-    """Tiles of large regions as often as a key has digits, others once; and no look keeps its blocks for the next."""
-    pixels, values = big(Wanted((0.5, 0.9)), 1000, dtype)
-    masks = np.zeros((2, 1, 40, 50), bool)
-    masks[0, :, :, :30] = True
-    masks[1, :, 32:34, 42:44] = True
-    pixels = replace(pixels, masks=masks)
+    """Tiles of large regions are read once for every 16 bits of a key, others once, and passes do not overlap."""
+    places = [(-100.3, 10.1, 57.7), (140.1, -60.3, 2.5)]  # on the western three fifths; on the last tile alone
+    values = np.random.default_rng(0).normal(0, 1000, LARGE.shape).astype(dtype)
     read: list[tuple[int, int]] = []
 
     def note(block, block_info=None):
         read.append(tuple(block_info[0]["chunk-location"]))
         return block
 
-    rows, cols = list(range(0, 41, 10)), list(range(0, 51, 10))
-    da = lazy(values, rows, cols)
+    da = strategies.data_array(values, LARGE).chunk({"y": 10, "x": 10})
     da = da.copy(data=da.data.map_blocks(note, dtype=da.dtype, meta=np.empty((0, 0), dtype)))
-    result = pixels.reduce(da, rows, cols)
-    (found,) = dask.compute(result, scheduler="synchronous")
-    assert_same({k: v[None] for k, v in found.items()}, expected(pixels, values))
+    read.clear()
+    with set_options(memory=1000):
+        lazy = da.craters.get_stats(
+            database(*places), list(REGIONS), ["quantile_0.5", "quantile_0.9"], coverage="center"
+        )
+    found = lazy.compute(scheduler="synchronous")
+    masks = region_masks(LARGE, places)
+    for name, q in (("quantile_0.5", 0.5), ("quantile_0.9", 0.9)):
+        wanted = [[ref.quantile(values[mask], q) for mask in craters] for craters in masks]
+        np.testing.assert_array_equal(found[name], wanted)
     assert sorted(read) == sorted([(i, j) for i in range(4) for j in range(3)] * reads + [(3, 4)])
     for n in range(reads):
         assert len(set(read[12 * n + (n > 0) : 12 * (n + 1) + 1])) >= 12
 
 
+MEDIAN = OrderStatistics((0.5,))
+
+
 @pytest.mark.nojit
-def test_share_takes_digits_for_the_largest_until_the_rest_fits():
-    offset, member = np.array([0, 3, 6, 8]), np.array([0, 1, 2, 0, 1, 3, 0, 4])
+def test_the_largest_craters_take_digit_passes_until_the_pairs_of_the_rest_fit():
+    # Tile 0 lists the craters 0, 1, 2; tile 1 lists 0, 1, 3; tile 2 lists 0, 4.
+    spread = Spread(np.array([3, 2, 1, 1, 1], np.int32), np.array([0, 0, 0, 1, 2]), np.array([2, 1, 0, 1, 2]))
     pixels = np.array([1000, 100, 10**6, 5, 10**6])
-    order = Order(Wanted((0.5,)), Coding("<f4"), 1, 2 * 32 * 1100)
-    np.testing.assert_array_equal(share(offset, member, pixels, order).digits, [False] * 5)
-    np.testing.assert_array_equal(share(offset, member, pixels, order).tiles, [3, 2, 1, 1, 1])
-    order = replace(order, memory=2 * 32 * 1099)
-    np.testing.assert_array_equal(share(offset, member, pixels, order).digits, [True, *[False] * 4])
-    np.testing.assert_array_equal(share(offset, member, pixels, replace(order, memory=1)).digits, [1, 1, 0, 0, 0])
-    for other in (replace(order, wanted=Wanted((0.5,), True)), replace(order, coding=Coding("<i2"))):
-        assert not share(offset, member, pixels, other).digits.any()
+
+    def chosen(memory: int, wanted: OrderStatistics = MEDIAN, dtype: str = "<f4") -> list[bool]:
+        return choose_digits(spread, 3, pixels, Problem(wanted, Coding(dtype), 1, memory)).tolist()
+
+    assert chosen(2 * 32 * 1100) == [False] * 5
+    assert chosen(2 * 32 * 1099) == [True, *[False] * 4]
+    assert chosen(1) == [True, True, False, False, False]
+    assert not any(chosen(2 * 32 * 1099, OrderStatistics((0.5,), frequencies=True)))
+    assert not any(chosen(2 * 32 * 1099, dtype="<i2"))
 
 
 def test_craters_are_solved_once_their_last_tile_is_there():
-    order = Order(Wanted((0.5,)), Coding("<i2"), 1, 2**29)
-    pixels = Pixels(np.ones((1, 1, 2, 2), bool), order)
-    tiles = pixels.tiles([0, 1, 2], [0, 1, 2], 1)
-    parts = [pixels.find(np.full((1, 1), n, "i2"), tile) for n, tile in enumerate(tiles)]
-    some = order.merge(parts[:3])
-    assert not some.solved
-    assert some.pairs[0].seen == 3
-    whole = order.merge([some, parts[3]])
+    search = OrderSearch(Problem(OrderStatistics((0.5,)), Coding("<i4"), 1, 2**29))
+
+    def tile(value: int) -> Any:
+        def collect(index, rows):
+            return np.array([value], "i4"), None, np.ones((1, 1), np.int64)
+
+        image = TileImage(search.problem, collect, np.zeros(1, np.int32), (0, 1, value, value + 1))
+        return search.first_pass(image, np.ones((1, 1), np.int64), np.array([4], np.int32), np.zeros(1, bool))
+
+    parts = [tile(value) for value in range(4)]
+    three = search.merge(parts[:3])
+    assert not three.answers
+    assert three.pairs[0].seen == 3
+    whole = search.merge([three, parts[3]])
     assert not whole.pairs
-    assert whole.solved[0].numbers == 1.5
+    assert whole.answers[0].numbers == 1.5
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32", "float64"])
@@ -408,9 +390,10 @@ def test_zonal_statistics_in_little_memory_are_the_same_bytes(dtype):
     da = tutorial.synthetic_mosaic("moon", ppd=1, craters=cdb, chunks=50, dtype=dtype)
     da = xr.concat([da, -da], "band")
     stats = ["count", "median", "percentile_90"]
-    usual = da.craters.get_stats(cdb, ["rim", "floor"], stats).compute()
+    usual = da.craters.get_stats(cdb, ["rim", "floor"], stats)
     with set_options(memory="4 kB"):
         little = da.craters.get_stats(cdb, ["rim", "floor"], stats)
-    assert any("look" in name for name in little["median"].data.dask.layers) == (dtype != "int16")
+    layers = [len(found["median"].data.dask.layers) for found in (usual, little)]
+    assert (layers[1] > layers[0]) == (dtype != "int16")  # more passes
     for name in stats:
-        assert usual[name].values.tobytes() == little[name].compute().values.tobytes()
+        assert usual[name].compute().values.tobytes() == little[name].compute().values.tobytes()

@@ -1,0 +1,138 @@
+"""From the keys of whole ROIs to their order statistics."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, pairs_of_runs, sort_runs
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.wanted import FREQUENCIES
+
+SORTED = 2**16
+"""Length of a run of wide keys from which on selecting ranks is faster than sorting."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Order statistics of some ROIs.
+
+    Parameters
+    ----------
+    roi : ndarray of int64, shape (n,)
+        Number of each ROI.
+    numbers : ndarray of float64, shape (n, `OrderStatistics.columns`)
+        Order statistics, in the columns of the declaration.
+    categories : ndarray of object, shape (n,), or None
+        Dict of value to number (or weight) of pixels of each ROI, where categories are wanted.
+    """
+
+    roi: Ints
+    numbers: Floats
+    categories: Array | None = None
+
+
+def interpolate(problem: Problem, low: Array, high: Array, n: Ints) -> Floats:
+    """Quantiles from the keys of the ranks on both sides of them, linear in between as numpy's.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked for.
+    low, high : ndarray of unsigned integers, shape (rois, quantiles)
+        The smaller and the larger key.
+    n : ndarray of int64, shape (rois,)
+        Number of pixels of each ROI; without any, its quantiles are NaN.
+    """
+    coding = problem.coding
+    if coding.mirrored:
+        low, high = high, low
+    x, y = (coding.values(keys.astype(coding.key)) for keys in (low, high))
+    rank = problem.quantiles * np.maximum(n - 1, 0)[:, None]
+    t = rank - np.floor(rank)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        between = np.where(t >= 0.5, y - (y - x) * (1.0 - t), x + (y - x) * t)
+    return np.where(n[:, None] == 0, np.nan, np.where((x == y) | (t == 0.0), x, between) + 0.0)
+
+
+def answer_runs(problem: Problem, roi: Ints, keys: Array, weights: Floats | None, offsets: Ints) -> Answers:
+    """Order statistics of ROIs whose keys are all at hand.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked for.
+    roi : ndarray of int64, shape (n,)
+        Number of each ROI.
+    keys : ndarray of unsigned integers, shape (pixels,)
+        Keys of the ROIs' pixels, ROI after ROI. They are overwritten.
+    weights : ndarray of float64, shape (pixels,), or None
+        Weight of each pixel. They are overwritten.
+    offsets : ndarray of int64, shape (n + 1,)
+        Position of each ROI's first pixel, and their number.
+    """
+    if problem.wanted.distinct or weights is not None:
+        return answer_pairs(problem, pairs_of_runs(roi, np.ones(roi.size, np.int32), keys, weights, offsets))
+    q = problem.quantiles
+    low, high = (np.zeros((roi.size, q.size), np.uint64) for _ in range(2))
+    sort_runs(keys, offsets, SORTED)
+    spare = np.empty(int(np.diff(offsets).max(initial=0)), keys.dtype)
+    counts = np.empty(kernels.BUCKETS, np.int64)
+    kernels.select(keys, offsets, q, problem.coding.mirrored, spare, counts, low, high)
+    return Answers(roi, interpolate(problem, low, high, np.diff(offsets)))
+
+
+def answer_pairs(problem: Problem, pairs: Pairs) -> Answers:
+    """Order statistics of ROIs whose pairs are all at hand."""
+    wanted, q = problem.wanted, problem.quantiles
+    numbers = np.full((pairs.roi.size, wanted.columns), np.nan)
+    if q.size and not problem.weighted:
+        low, high = (np.zeros((pairs.roi.size, q.size), np.uint64) for _ in range(2))
+        count = np.empty(pairs.roi.size, np.int64)
+        mirrored = problem.coding.mirrored
+        kernels.select_pairs(pairs.keys, pairs.tally, pairs.start, pairs.stop, q, mirrored, low, high, count)
+        numbers[:, : q.size] = interpolate(problem, low, high, count)
+    categories = _answer_values(problem, pairs.packed(), numbers) if problem.counts_values else None
+    return Answers(pairs.roi, numbers, categories)
+
+
+def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | None:
+    """Fill the columns that depend on the tally of each value; returns the categories, if wanted."""
+    wanted, coding, q = problem.wanted, problem.coding, problem.quantiles
+    values, offsets = coding.values(pairs.keys), np.append(pairs.start, pairs.keys.size)
+    tally = pairs.tally.astype(np.float64 if problem.weighted else np.int64, copy=False)
+    backwards = slice(None, None, -1 if coding.mirrored else 1)
+    if coding.mirrored:  # ascending values are descending keys, and the last ROI comes first
+        values, tally = np.ascontiguousarray(values[::-1]), np.ascontiguousarray(tally[::-1])
+        offsets = offsets[-1] - offsets[::-1]
+    if coding.scaled:
+        values, tally, offsets = _distinct(values, tally, offsets)
+    if q.size and problem.weighted:
+        kernels.weighted_quantiles(values, tally, offsets, q, numbers[backwards, : q.size])
+    columns = numbers[backwards, q.size :]
+    n = len(FREQUENCIES)
+    majority, minority, unique = (columns if wanted.frequencies else np.empty((pairs.roi.size, n))).T[:n]
+    shares = columns[:, n * wanted.frequencies :]
+    asked = np.array([coding.nearest(value) for value in wanted.shares])
+    kernels.frequencies(values, tally, offsets, asked, majority, minority, unique, shares)
+    if not wanted.categories:
+        return None
+    named = values if coding.scaled or coding.kind == "f" else values.astype(np.int64)
+    dicts = np.empty(pairs.roi.size, object)
+    for i, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
+        dicts[i] = dict(zip(named[start:stop].tolist(), tally[start:stop].tolist(), strict=True))
+    return dicts[backwards]
+
+
+def _distinct(values: Floats, tally: NDArray[np.generic], offsets: Ints) -> tuple[Floats, Array, Ints]:
+    """Runs of ascending values, with the tallies of those added up that scale and offset have rounded to one value."""
+    new = np.ones(values.size, bool)
+    new[1:] = values[1:] != values[:-1]
+    new[offsets[:-1][offsets[:-1] < values.size]] = True
+    if new.all():
+        return values, tally, offsets
+    return values[new], np.add.reduceat(tally, np.flatnonzero(new)), np.append(0, np.cumsum(new))[offsets]

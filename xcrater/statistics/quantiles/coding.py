@@ -1,0 +1,105 @@
+"""Keys: pixel values as unsigned integers of the same order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How stored numbers become keys, and keys become values.
+
+    Integers are shifted so that the least number of their dtype has key 0. The bits of a floating-point number ascend
+    with its magnitude, so the sign bit of positive numbers and all bits of negative ones are flipped. Both maps can be
+    inverted, so order statistics that are found among keys are exact.
+
+    Parameters
+    ----------
+    dtype : str
+        Dtype of the raster.
+    scale, offset : float
+        ``value = stored * scale + offset``.
+
+    Examples
+    --------
+    >>> coding = Coding("<f4", 2.0)
+    >>> keys = coding.keys(np.array([1.5, -0.0, -np.inf], "f4"))
+    >>> coding.values(keys)
+    array([  3.,   0., -inf])
+    """
+
+    dtype: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def key(self) -> np.dtype[Any]:
+        """Dtype of the keys."""
+        stored = np.dtype(self.dtype)
+        narrowest = 1 if stored.kind in "bu" else 2 if stored.kind == "i" else 4
+        return np.dtype(f"u{min(8, max(narrowest, stored.itemsize))}")
+
+    @property
+    def bits(self) -> int:
+        """Number of bits of a key."""
+        return 8 * self.key.itemsize
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether a negative scale makes the largest key the smallest value."""
+        return self.scale < 0
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values differ from the stored numbers."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the raster's dtype, as numpy's ``dtype.kind``."""
+        return np.dtype(self.dtype).kind
+
+    def _sign(self) -> Any:
+        return self.key.type(1 << (self.bits - 1))
+
+    def keys(self, stored: Array) -> Array:
+        """Keys of stored numbers, none of which is NaN.
+
+        The keys overwrite the numbers where both are of the same width: pass a copy of numbers that are to stay.
+        """
+        if self.kind == "f":
+            bits = stored.astype(f"f{self.key.itemsize}", copy=False).view(self.key)
+            kernels.encode_floats(bits, self._sign(), self.key.type(2**self.bits - 1))
+            return bits
+        keys = stored.view(self.key) if stored.dtype.itemsize == self.key.itemsize else stored.astype(self.key)
+        if self.kind == "i":
+            keys ^= self._sign()
+        return keys
+
+    def values(self, keys: Array) -> NDArray[np.float64]:
+        """Values of keys. Negative zero comes back as 0.0."""
+        keys = keys.astype(self.key)
+        if self.kind == "f":
+            bits = np.where(keys & self._sign(), keys ^ self._sign(), ~keys)
+            stored = bits.view(f"f{self.key.itemsize}")
+        elif self.kind == "i":
+            stored = (keys ^ self._sign()).view(f"i{self.key.itemsize}")
+        else:
+            stored = keys
+        values = stored.astype(np.float64)
+        if self.scaled:
+            values = values * self.scale + self.offset
+        return values + 0.0
+
+    def nearest(self, value: float) -> float:
+        """The number that stands for a value in the raster: 0.1 is another number in float32 than in float64."""
+        stored = np.dtype(self.dtype)
+        return float(stored.type(value)) if stored.kind == "f" and not self.scaled else value

@@ -1,0 +1,156 @@
+"""Digit passes: keys of wanted ranks found 16 bits at a time, from the highest.
+
+A pass over the tiles counts, for each ROI, the 16-bit digits of those keys whose leading bits are known already. The
+counts of all tiles add up; the digit in which a wanted rank falls extends the known bits, and the rank is counted from
+that digit's first key from then on. After the last pass the keys are complete, and exact, whatever the number of
+pixels: a pass holds 65,536 counts for each prefix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.statistics.quantiles.pairs import Ints, Pairs
+from xcrater.statistics.quantiles.problem import DIGIT, Problem
+
+
+class Questions(NamedTuple):
+    """What a pass has to count: the digits that follow each distinct prefix of each ROI.
+
+    Parameters
+    ----------
+    target : ndarray of int64, shape (questions,)
+        Position of each question's ROI among the targets, ascending.
+    prefix : ndarray of uint64, shape (questions,)
+        Leading bits of the keys that are counted, ascending for each ROI.
+    number : ndarray of int64, shape (n, 2, quantiles)
+        Position of the question that gives the next digit of each target.
+    """
+
+    target: Ints
+    prefix: NDArray[np.uint64]
+    number: Ints
+
+
+class Asked(NamedTuple):
+    """The questions about one region of a crater.
+
+    Parameters
+    ----------
+    region : int
+        Position of the region.
+    first : int
+        Number of its first question; the others follow. In the first pass, the number of the ROI.
+    prefixes : ndarray of uint64, shape (questions,)
+        Leading bits of the keys of each question.
+    """
+
+    region: int
+    first: int
+    prefixes: NDArray[np.uint64]
+
+    @classmethod
+    def any_key(cls, region: int, roi: int) -> Asked:
+        """What the first pass asks of a ROI: the first digits of all keys."""
+        return cls(region, roi, np.zeros(1, np.uint64))
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Keys that are wanted, as far as they are known.
+
+    Parameters
+    ----------
+    roi : ndarray of int64, shape (n,)
+        Number of each ROI, ascending.
+    count : ndarray of int64, shape (n,)
+        Number of its pixels.
+    prefix : ndarray of uint64, shape (n, 2, quantiles)
+        Known leading bits of the keys of the ranks below and above each quantile.
+    rank : ndarray of int64, shape (n, 2, quantiles)
+        Rank of each key among the keys with the same leading bits, counting from 0.
+    tiles : ndarray of int32, shape (n,)
+        Number of tiles that list the ROI's crater.
+    """
+
+    roi: Ints
+    count: Ints
+    prefix: NDArray[np.uint64]
+    rank: Ints
+    tiles: NDArray[np.int32]
+
+    @classmethod
+    def of_first_digits(cls, problem: Problem, digits: Pairs) -> Targets:
+        """Targets of the ROIs whose first digits have been counted on all of their tiles; empty ROIs have none."""
+        total = np.append(0, np.cumsum(digits.tally))
+        count = total[digits.stop] - total[digits.start]
+        filled = np.flatnonzero(count)
+        digits, count = digits.take(filled), count[filled]
+        below = (problem.quantiles * (count - 1)[:, None]).astype(np.int64)
+        above = np.minimum(below + 1, count[:, None] - 1)
+        if problem.coding.mirrored:
+            below, above = count[:, None] - 1 - above, count[:, None] - 1 - below
+        rank = np.stack([below, above], axis=1)
+        start = cls(digits.roi, count, np.zeros(rank.shape, np.uint64), rank, digits.tiles)
+        return start._extended(np.broadcast_to(digits.roi[:, None, None], rank.shape), digits)
+
+    @classmethod
+    def together(cls, problem: Problem, parts: list[Targets]) -> Targets:
+        """All targets of a request, by ROI."""
+        shape = (0, 2, len(problem.wanted.quantiles))
+        none = cls(
+            np.empty(0, np.int64), np.empty(0, np.int64), np.empty(shape, np.uint64), np.empty(shape, np.int64),
+            np.empty(0, np.int32),
+        )  # fmt: skip
+        parts = [none, *parts]
+        whole = cls(*(np.concatenate([getattr(t, name) for t in parts]) for name in cls.__dataclass_fields__))
+        return whole.take(np.argsort(whole.roi))
+
+    def __len__(self) -> int:
+        return self.roi.size
+
+    def take(self, index: Any) -> Targets:
+        """The ROIs at some positions."""
+        return Targets(self.roi[index], self.count[index], self.prefix[index], self.rank[index], self.tiles[index])
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What the next pass has to count."""
+        n = len(self)
+        target = np.repeat(np.arange(n), self.prefix[0].size if n else 0)
+        both = np.stack([target.astype(np.uint64), self.prefix.ravel()], axis=1)
+        distinct, number = np.unique(both, axis=0, return_inverse=True)
+        return Questions(
+            distinct[:, 0].astype(np.int64), distinct[:, 1], number.reshape(self.prefix.shape).astype(np.int64)
+        )
+
+    def asked(self, region: int, position: int) -> Asked:
+        """The questions about one ROI, given its region and its position among the targets."""
+        first, stop = np.searchsorted(self.questions.target, [position, position + 1]).tolist()
+        return Asked(region, first, self.questions.prefix[first:stop])
+
+    def extended(self, digits: Pairs) -> Targets:
+        """Those targets whose digits have been counted on all of their tiles, 16 bits longer.
+
+        Parameters
+        ----------
+        digits : Pairs
+            Digits and their counts; the numbers of questions stand for those of ROIs. All questions of a ROI are
+            complete at once, because the same tiles answer them.
+        """
+        answered = np.unique(self.questions.target[digits.roi])
+        return self.take(answered)._extended(self.questions.number[answered], digits)
+
+    def _extended(self, number: Ints, digits: Pairs) -> Targets:
+        """The same with one more digit each, found among the digits with a ``number``."""
+        past = np.cumsum(digits.tally)
+        before = past - digits.tally
+        start = before[digits.start[np.searchsorted(digits.roi, number)]]
+        found = np.searchsorted(past, start + self.rank, side="right")
+        prefix = (self.prefix << np.uint64(DIGIT)) | digits.keys[found].astype(np.uint64)
+        return replace(self, prefix=prefix, rank=start + self.rank - before[found])

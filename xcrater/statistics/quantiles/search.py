@@ -1,0 +1,205 @@
+"""The search for order statistics over the tiles of a plan: exact, in bounded memory, whatever the regions' size.
+
+Quantiles do not add up like sums, so tiles exchange what does. Pixel values become *keys*, unsigned integers of the
+same order (`coding`). A *ROI* is one region of one crater in one image. A crater that lies on a single tile is
+solved there (`answers`). Of a crater that several tiles share, each tile ships the ROIs' *pairs*, distinct keys
+and the number of pixels that have each (`pairs`); they merge in the tree of partial results, and a ROI is solved, and
+its pairs are dropped, as soon as all of its tiles have been seen. Nothing is rounded or sampled on the way, so the
+answers are those of sorting all pixels, in any chunking.
+
+Pairs of wide dtypes may number as many as the pixels. Craters whose pairs would not fit the memory are known before
+anything is read (`sharing`): where quantiles alone are asked for, their tiles count 16-bit *digits* of the
+keys instead, in one pass over the tiles for every 16 bits (`passes`). Keys of 8 or 16 bits without weights are counted
+where they lie (`counting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.statistics.quantiles.answers import Answers, answer_pairs, interpolate
+from xcrater.statistics.quantiles.counting import Counting
+from xcrater.statistics.quantiles.pairs import Ints, Pairs, merge_pairs
+from xcrater.statistics.quantiles.passes import Asked, Targets
+from xcrater.statistics.quantiles.problem import BATCH, Problem
+from xcrater.statistics.quantiles.tile_image import TileImage, answers_of_targets, batches
+
+
+@dataclass(frozen=True, eq=False)
+class OrderPartial:
+    """What one pass over some tiles has found.
+
+    Parameters
+    ----------
+    answers : list of Answers
+        Order statistics of ROIs that are solved.
+    pairs : list of Pairs
+        Pairs that wait for those of other tiles.
+    digits : list of Pairs
+        Digits that wait for those of other tiles; the keys are 16 bits of the ROIs' keys. After the first pass, the
+        numbers of questions stand for those of ROIs.
+    targets : list of Targets
+        ROIs that wait for another pass.
+    """
+
+    answers: list[Answers] = field(default_factory=list)
+    pairs: list[Pairs] = field(default_factory=list)
+    digits: list[Pairs] = field(default_factory=list)
+    targets: list[Targets] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class OrderSearch:
+    """One request's search: what a tile does in each pass, and how the partial results of tiles merge.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked for.
+    """
+
+    problem: Problem
+
+    @property
+    def passes(self) -> int:
+        """Number of passes over the tiles of craters whose keys are found by digits."""
+        return self.problem.passes
+
+    def first_pass(
+        self, image: TileImage, pixels: Ints, tiles: NDArray[np.int32], by_digits: NDArray[np.bool_]
+    ) -> OrderPartial:
+        """Take one image of a tile in the first pass.
+
+        Parameters
+        ----------
+        image : TileImage
+            The pixels.
+        pixels : ndarray of int64, shape (craters, regions)
+            Upper bound of the number of valid pixels of each region on this tile.
+        tiles : ndarray of int32, shape (craters,)
+            Number of tiles that list each crater.
+        by_digits : ndarray of bool, shape (craters,)
+            Whether a crater's digits are counted, from `xcrater.statistics.quantiles.sharing.choose_digits`.
+        """
+        held, room = pixels.sum(axis=1), self.problem.room
+        partial = OrderPartial()
+        for index in image.batches(np.flatnonzero(tiles == 1), held):
+            if held[index].sum() <= room:
+                partial.answers.append(image.answers(index))
+            elif self.problem.narrows:
+                partial.answers.append(image.answers_by_digits(int(index[0])))
+            else:
+                partial.answers.append(image.answers_by_pairs(int(index[0])))
+        for index in image.batches(np.flatnonzero((tiles > 1) & ~by_digits), held):
+            partial.pairs.append(image.pairs(index, tiles[index], banded=bool(held[index].sum() > room)))
+        for i in np.flatnonzero(by_digits).tolist():
+            asked = [Asked.any_key(k, roi) for k, roi in enumerate(image.rois[i].tolist())]
+            partial.digits.append(image.digits(i, asked, int(tiles[i]), 0))
+        return self._joined(partial)
+
+    def counting_pass(self, counting: Counting, rois: Ints, tiles: NDArray[np.int32]) -> OrderPartial:
+        """Take one image of a tile whose keys are counted where they lie: then there is one pass only.
+
+        Parameters
+        ----------
+        counting : Counting
+            The pixels.
+        rois : ndarray of int64, shape (craters, regions)
+            Number of each ROI.
+        tiles : ndarray of int32, shape (craters,)
+            Number of tiles that list each crater.
+        """
+        alone, several = np.flatnonzero(tiles == 1), np.flatnonzero(tiles > 1)
+        partial = OrderPartial()
+        if not self.problem.wanted.distinct:
+            low, high = counting.select(alone, self.problem.quantiles, self.problem.coding.mirrored)
+            numbers = interpolate(self.problem, low, high, counting.number[alone].ravel())
+            partial.answers.append(Answers(rois[alone].ravel(), numbers))
+        else:
+            for index in batches(alone, counting.distinct.sum(axis=1), min(self.problem.room, BATCH)):
+                one = np.ones(rois[index].size, np.int32)
+                pairs = Pairs(rois[index].ravel(), one, one, *counting.pairs(index))
+                partial.answers.append(answer_pairs(self.problem, pairs))
+        if several.size:
+            count = np.repeat(tiles[several], self.problem.regions)
+            one = np.ones(count.size, np.int32)
+            pairs = Pairs(rois[several].ravel(), one, count, *counting.pairs(several), counting.stored.size)
+            partial.pairs.append(pairs)
+        return self._joined(partial)
+
+    def next_pass(self, image: TileImage, targets: Targets, number: int) -> OrderPartial:
+        """Take one image of a tile in a later pass.
+
+        Parameters
+        ----------
+        image : TileImage
+            The pixels.
+        targets : Targets
+            What the passes before have found.
+        number : int
+            Number of passes before this one.
+        """
+        partial = OrderPartial()
+        if not len(targets):
+            return partial
+        rois = image.rois
+        position = np.minimum(np.searchsorted(targets.roi, rois), len(targets) - 1)
+        known = targets.roi[position] == rois
+        for i in np.flatnonzero(known.any(axis=1)).tolist():
+            regions = np.flatnonzero(known[i]).tolist()
+            asked = [targets.asked(k, int(position[i, k])) for k in regions]
+            tiles = int(targets.tiles[position[i, regions[0]]])
+            partial.digits.append(image.digits(i, asked, tiles, number))
+        return self._joined(partial, targets)
+
+    def merge(self, partials: Sequence[OrderPartial], targets: Targets | None = None) -> OrderPartial:
+        """Merge partial results of one pass, and solve the ROIs that are complete.
+
+        Parameters
+        ----------
+        partials : sequence of OrderPartial
+            In the order of the tiles.
+        targets : Targets or None
+            What the passes before have found; None in the first pass.
+
+        Raises
+        ------
+        StatisticError
+            Pairs take more than the option ``memory`` allows.
+        """
+        names = OrderPartial.__dataclass_fields__
+        whole = OrderPartial(**{name: [part for p in partials for part in getattr(p, name)] for name in names})
+        return self._joined(whole, targets)
+
+    def targets(self, partial: OrderPartial) -> Targets:
+        """What the next pass needs to know of the merged result of one pass."""
+        return Targets.together(self.problem, partial.targets)
+
+    def finish(self, partial: OrderPartial, last: Targets | None = None) -> OrderPartial:
+        """The merged result of the first pass, completed by the targets of the last one."""
+        if last is None or not len(last):
+            return partial
+        answers = [*partial.answers, answers_of_targets(self.problem, last)]
+        return replace(partial, answers=answers, targets=[])
+
+    def _joined(self, partial: OrderPartial, targets: Targets | None = None) -> OrderPartial:
+        """All pairs merged into one set of them, and complete ROIs solved or made targets."""
+        answers, new_targets = list(partial.answers), list(partial.targets)
+        pairs, digits = [], []
+        if partial.pairs:
+            complete, waiting = merge_pairs(partial.pairs, self.problem.memory).split()
+            if complete.roi.size:
+                answers.append(answer_pairs(self.problem, complete))
+            pairs = [waiting] if waiting.roi.size else []
+        if partial.digits:
+            complete, waiting = merge_pairs(partial.digits, self.problem.memory).split()
+            if complete.roi.size and targets is None:
+                new_targets.append(Targets.of_first_digits(self.problem, complete))
+            elif complete.roi.size and targets is not None:
+                new_targets.append(targets.extended(complete))
+            digits = [waiting] if waiting.roi.size else []
+        return OrderPartial(answers, pairs, digits, new_targets)

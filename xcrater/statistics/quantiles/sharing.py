@@ -1,0 +1,110 @@
+"""How tiles share a crater's pixels: by pairs, or by digit passes where pairs would take too much memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.engine.plan import FAN_IN, Plan, Spread, SpreadTile
+from xcrater.statistics.quantiles.problem import Problem
+
+PAIR = 32
+"""Upper bound of the bytes of one pair, with the copy that merging makes."""
+
+
+@dataclass(frozen=True, eq=False)
+class SharedTile(SpreadTile):
+    """A tile that knows which of its craters are shared by digit passes.
+
+    Parameters
+    ----------
+    by_digits : ndarray of bool, shape (craters of this tile,)
+        Whether tiles count digits of the crater's keys; otherwise they ship pairs.
+    """
+
+    by_digits: NDArray[np.bool_]
+
+    def revisited(self) -> SharedTile | None:
+        """The tile as later passes see it, with the craters that these are about; None without any."""
+        large = np.flatnonzero(self.by_digits)
+        if not large.size:
+            return None
+        craters, spread = self.craters.take(large), self.spread.take(large)
+        return SharedTile(self.index, self.window, craters, self.number, spread, self.by_digits[large])
+
+
+def shared_tiles(plan: Plan, by_digits: NDArray[np.bool_]) -> Iterator[SharedTile]:
+    """The plan's tiles, each with how its craters are shared.
+
+    Parameters
+    ----------
+    plan : Plan
+        Tiles and their craters.
+    by_digits : ndarray of bool, shape (craters,)
+        From `choose_digits`, for the whole table.
+    """
+    for tile in plan.spread_tiles():
+        mine = by_digits[plan.members(tile.number)]
+        yield SharedTile(tile.index, tile.window, tile.craters, tile.number, tile.spread, mine)
+
+
+def choose_digits(
+    spread: Spread, tiles: int, pixels: NDArray[np.int64], problem: Problem, *, images: int = 1
+) -> NDArray[np.bool_]:
+    """Choose the craters whose keys are found by digit passes, by what is known before anything is read.
+
+    Craters ship their pairs, except the largest: as many of these take digit passes as it needs for all pairs that
+    wait at any one time to fit half of the memory. Tiles are taken to be read in order.
+
+    Parameters
+    ----------
+    spread : Spread
+        Over which tiles each crater is spread.
+    tiles : int
+        Number of tiles in the plan.
+    pixels : ndarray of int64, shape (craters,)
+        Upper bound of the number of pixels in all of a crater's regions.
+    problem : Problem
+        What is asked for.
+    images : int
+        Number of images in one block.
+
+    Returns
+    -------
+    ndarray of bool, shape (craters,)
+        True for digit passes, and for none where they are impossible or not needed.
+    """
+    several = spread.count > 1
+    if not problem.narrows or not several.any():
+        return np.zeros(pixels.size, bool)
+    size = np.where(several, pixels * images * PAIR, 0)
+    first, complete = np.maximum(spread.first, 0), _complete(spread, tiles)
+
+    def waiting(limit: int) -> int:
+        """Bytes that wait at most at any one time, if craters up to a size ship their pairs."""
+        held = np.where(size <= limit, size, 0)
+        change = np.bincount(first, held, tiles + 1) - np.bincount(complete + 1, held, tiles + 1)
+        return int(np.cumsum(change).max())
+
+    sizes = np.unique(np.append(0, size))
+    low, high = 0, sizes.size - 1  # nothing waits if only craters of size 0 ship
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if waiting(int(sizes[middle])) <= problem.memory // 2 else (low, middle - 1)
+    return several & (size > sizes[low])
+
+
+def _complete(spread: Spread, tiles: int) -> NDArray[np.int64]:
+    """Last tile of the smallest group of merged tiles that has all of each crater's: then its pairs are solved."""
+    first, last = np.maximum(spread.first, 0), np.maximum(spread.last, 0)
+    complete = last.copy()
+    group = 1
+    while group < tiles:
+        group *= FAN_IN
+        inner = group // FAN_IN
+        whole = (first // group == last // group) & (first // inner != last // inner)
+        complete[whole] = np.minimum((last[whole] // group + 1) * group, tiles) - 1
+    return complete

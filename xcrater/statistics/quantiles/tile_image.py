@@ -1,0 +1,171 @@
+"""One image of a tile: its ROIs' keys, pairs and digits, a bounded number of pixels at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine.plan import FAN_IN
+from xcrater.geometry.grid import Window
+from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_runs, interpolate
+from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, merge_pairs, offsets_of, pairs_of_runs
+from xcrater.statistics.quantiles.passes import Asked, Targets
+from xcrater.statistics.quantiles.problem import BATCH, DIGIT, Problem
+
+Collect = Callable[[Ints, tuple[int, int]], tuple[Array, Floats | None, Ints]]
+"""(positions among the tile's craters, rows (start, stop)) -> values of the valid pixels in these rows, crater by
+crater and region by region, in an array that may be overwritten; their weights, or None; and the number of values of
+each region, shape (craters, regions)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TileImage:
+    """One image of a tile, as the search for order statistics sees it.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is asked for.
+    collect : callable
+        See `Collect`.
+    craters : ndarray of int, shape (craters,)
+        Positions in the table of the tile's craters, ascending.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile.
+    image, images : int
+        Position of the image in the block, and the number of images there.
+    """
+
+    problem: Problem
+    collect: Collect
+    craters: NDArray[Any]
+    window: Window
+    image: int = 0
+    images: int = 1
+
+    @property
+    def rois(self) -> Ints:
+        """Number of the ROI of each crater and region, shape (craters, regions)."""
+        return self.problem.rois(self.craters, self.image, self.images)
+
+    def answers(self, index: Ints) -> Answers:
+        """Order statistics of craters that lie on this tile alone and fit the memory."""
+        return answer_runs(self.problem, self.rois[index].ravel(), *self._keys(index, self._rows))
+
+    def answers_by_digits(self, crater: int) -> Answers:
+        """Quantiles of one crater that lies on this tile alone, by passes over its rows rather than over tiles."""
+        roi = self.rois[crater]
+        asked = [Asked.any_key(k, int(roi[k])) for k in range(self.problem.regions)]
+        targets = Targets.of_first_digits(self.problem, self.digits(crater, asked, 1, 0))
+        for number in range(1, self.problem.passes):
+            asked = [targets.asked(int(k), n) for n, k in enumerate(np.searchsorted(roi, targets.roi))]
+            if asked:
+                targets = targets.extended(self.digits(crater, asked, 1, number))
+        return answers_of_targets(self.problem, targets)
+
+    def answers_by_pairs(self, crater: int) -> Answers:
+        """Order statistics of one crater that lies on this tile alone, with pairs from few rows at a time."""
+        return answer_pairs(self.problem, self.pairs(np.array([crater]), np.ones(1, np.int32), banded=True))
+
+    def pairs(self, index: Ints, tiles: NDArray[np.int32], *, banded: bool) -> Pairs:
+        """Pairs of some craters, in memory of their own.
+
+        Parameters
+        ----------
+        index : ndarray of int64, shape (n,)
+            Positions among the tile's craters.
+        tiles : ndarray of int32, shape (n,)
+            Number of tiles that list each of them.
+        banded : bool
+            Whether to take few rows at a time, because there is no room for all of the pixels.
+        """
+        roi, tiles = self.rois[index].ravel(), np.repeat(tiles, self.problem.regions)
+        pieces: list[Pairs] = []
+        for rows in self._bands() if banded else [self._rows]:
+            piece = pairs_of_runs(roi, tiles, *self._keys(index, rows))
+            pieces.append(replace(piece, keys=piece.keys.copy(), tally=piece.tally.copy()))
+            if len(pieces) == FAN_IN:
+                pieces = [merge_pairs(pieces, self.problem.memory)]
+        return replace(merge_pairs(pieces, self.problem.memory), seen=np.ones(roi.size, np.int32))
+
+    def digits(self, crater: int, asked: Sequence[Asked], tiles: int, number: int) -> Pairs:
+        """Digits of one crater's keys and their counts, as pairs; the numbers of questions stand for those of ROIs.
+
+        Parameters
+        ----------
+        crater : int
+            Position among the tile's craters.
+        asked : sequence of Asked
+            What is asked of each region.
+        tiles : int
+            Number of tiles that list the crater.
+        number : int
+            Number of passes before this one.
+        """
+        shift = np.uint64(self.problem.coding.bits - DIGIT * (number + 1))
+        counts = [np.zeros((a.prefixes.size, 1 << DIGIT), np.int64) for a in asked]
+        for rows in self._bands():
+            keys, _, offsets = self._keys(np.array([crater]), rows)
+            for a, count in zip(asked, counts, strict=True):
+                kernels.count_digits(keys[offsets[a.region] : offsets[a.region + 1]], shift, a.prefixes, count)
+        each = [c for count in counts for c in count]
+        present = [np.flatnonzero(c != 0) for c in each]  # several times as fast as flatnonzero of integers
+        tally = [c[digit] for c, digit in zip(each, present, strict=True)]
+        question = np.concatenate([a.first + np.arange(a.prefixes.size) for a in asked])
+        offsets = offsets_of(np.array([digit.size for digit in present]))
+        return Pairs(
+            question, np.ones(question.size, np.int32), np.full(question.size, tiles, np.int32),
+            offsets[:-1], offsets[1:], np.concatenate(present).astype(np.uint16), np.concatenate(tally),
+        )  # fmt: skip
+
+    def batches(self, index: Ints, pixels: Ints) -> Iterator[Ints]:
+        """Craters in batches that fit the memory and the processor's cache; see `batches`."""
+        return batches(index, pixels, min(self.problem.room, BATCH))
+
+    @property
+    def _rows(self) -> tuple[int, int]:
+        return self.window[0], self.window[1]
+
+    def _bands(self) -> list[tuple[int, int]]:
+        """The tile's rows in bands that fit the memory; one row alone may take more."""
+        start, stop = self._rows
+        width = (self.window[3] - self.window[2]) * self.problem.regions
+        height = max(1, self.problem.room // max(1, width))
+        return [(row, min(row + height, stop)) for row in range(start, stop, height)]
+
+    def _keys(self, index: Ints, rows: tuple[int, int]) -> tuple[Array, Floats | None, Ints]:
+        """Keys of some craters' pixels in some rows, ROI after ROI, their weights, and where each ROI's begin."""
+        values, weights, length = self.collect(index, rows)
+        return self.problem.coding.keys(values), weights, offsets_of(length)
+
+
+def batches(index: Ints, pixels: Ints, room: int) -> Iterator[Ints]:
+    """Consecutive craters that have at most ``room`` pixels together; one alone may have more.
+
+    Parameters
+    ----------
+    index : ndarray of int64, shape (n,)
+        Positions of craters.
+    pixels : ndarray of int64, shape (craters,)
+        Number of pixels of each crater.
+    room : int
+        Number of pixels.
+    """
+    past = np.cumsum(pixels[index])
+    start = 0
+    while start < index.size:
+        before = past[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(past, before + room, side="right")))
+        yield index[start:stop]
+        start = stop
+
+
+def answers_of_targets(problem: Problem, targets: Targets) -> Answers:
+    """Quantiles from keys that the last pass has completed."""
+    keys = targets.prefix.astype(problem.coding.key)
+    return Answers(targets.roi, interpolate(problem, keys[:, 0], keys[:, 1], targets.count))
