@@ -174,7 +174,7 @@ def run_operation(raster: str, craters: str, operation: str, smallest_km: float,
         "sectors": lambda: on.radial_profile(cdb, 20, "mean", outer=3.0, sectors=8),
         "map": lambda: on.map(cdb, rim, np.ptp, coverage="center"),
         "depths": lambda: on.depths(cdb),
-        "mask": lambda: on.mask(cdb, rim, "count", coverage="center").max(),
+        "mask": lambda: on.mask(cdb, rim, kind="count", coverage="center").max(),
         "chips": lambda: on.chips(cdb, 64, order="tiles").max(("y", "x")),
     }[operation]
     start = time.perf_counter()

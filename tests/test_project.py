@@ -41,7 +41,7 @@ LAYERS = (
     ("xcrater.raster", "xcrater.table"),
     ("xcrater.geometry",),
     ("xcrater.kernels",),
-    ("xcrater.errors", "xcrater.options", "xcrater.formatting", "xcrater._optional"),
+    ("xcrater.errors", "xcrater.options", "xcrater.formatting", "xcrater._optional", "xcrater._deprecation"),
 )
 
 # What no module of a package may import, not even inside a function.
@@ -228,12 +228,11 @@ def test_imports_are_found(code, anywhere, at_import):
 MODULE_LINES, CLASS_LINES, METHODS, PARAMETERS = 600, 300, 25, 12
 
 # What is larger, and why that is better than cutting it. Names are ``module`` or ``module:qualified name``.
-LARGER: dict[str, str] = {}
+LARGER: dict[str, str] = {
+    "xcrater.accessor.elevations:ElevationMethods.depths": "the options of one measurement, all but one by keyword",
+}
 # What is larger and still to be cut; never add to it.
 DEBTS = {
-    "xcrater.accessor",
-    "xcrater.accessor:CratersAccessor",
-    "xcrater.accessor:CratersAccessor.depths",
     "xcrater.engine.region_set:Shapes",
     "xcrater.geometry.outlines",
     "xcrater.geometry.outlines:Frame",

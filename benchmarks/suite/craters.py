@@ -159,7 +159,7 @@ class Pixels:
     def run(self, operation: str) -> None:
         craters, cdb, rim = self.da.craters, self.cdb, "rim true circles"
         if operation == "mask":
-            craters.mask(cdb, rim, "count").compute()
+            craters.mask(cdb, rim, kind="count").compute()
         elif operation == "map":
             craters.map(cdb, rim, np.ptp).compute()
         elif operation == "exclude":

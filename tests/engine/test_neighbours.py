@@ -521,7 +521,7 @@ def test_every_operation_leaves_out_the_same(chunks: Any, tmp_path: Any) -> None
     np.testing.assert_array_equal(mapped, stats["sum"].fillna(0))
 
     kept = np.sum([weight > 0 for weight in weights_of(da, cdb, "ejecta", **of)], axis=0)
-    np.testing.assert_array_equal(da.craters.mask(cdb, "ejecta", "count", **of), kept)
+    np.testing.assert_array_equal(da.craters.mask(cdb, "ejecta", kind="count", **of), kept)
 
     depths = da.craters.depths(cdb, floor=(ring.inner, ring.outer), coverage="center", exclude=exclude)
     planes = da.craters.depths(cdb, plane=(ring.inner, ring.outer), coverage="center", exclude=exclude, detrend="plane")

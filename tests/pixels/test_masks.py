@@ -76,7 +76,7 @@ def test_masks_are_those_of_distances(coverage: str, chunks: Any) -> None:
         )
         wanted = combined(each, cdb.rad.to_numpy())
         for kind in KINDS:
-            found = zeros(chunks=chunks).craters.mask(cdb, region, kind, coverage=coverage)
+            found = zeros(chunks=chunks).craters.mask(cdb, region, kind=kind, coverage=coverage)
             np.testing.assert_array_equal(found, wanted[kind], err_msg=f"{region} {kind}")
             assert found.dtype == (bool if kind == "any" else np.int32)
     assert (wanted["count"] > 1).any()
@@ -97,8 +97,8 @@ def test_chunks_change_nothing(
     whole, cut = zeros(case), zeros(case, chunks=chunks)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", NoOverlapWarning)
-        found = cut.craters.mask(cdb, "rim", kind, coverage=coverage)
-        expected = whole.craters.mask(cdb, "rim", kind, coverage=coverage)
+        found = cut.craters.mask(cdb, "rim", kind=kind, coverage=coverage)
+        expected = whole.craters.mask(cdb, "rim", kind=kind, coverage=coverage)
     assert found.chunks == cut.chunks
     xr.testing.assert_identical(found.compute(), expected)
     each = alone(whole, cdb, "rim", coverage)
@@ -117,7 +117,7 @@ def test_masks_on_maps_of_every_kind(name: str) -> None:
     cdb = CraterDatabase(frame, on.body)
     cdb.add_annuli("rim", 0.8, 1.4, nvert=None)
     da = on.data(np.zeros(on.shape, "u1"), chunks={"y": 20, "x": 37})
-    found = {kind: da.craters.mask(cdb, "rim", kind, coverage="center").to_numpy() for kind in KINDS}
+    found = {kind: da.craters.mask(cdb, "rim", kind=kind, coverage="center").to_numpy() for kind in KINDS}
     oracle = Oracle(on)
     sure, each = np.ones(on.shape, bool), []
     for lon, lat, radius in frame[["lon", "lat", "radius"]].itertuples(index=False):
@@ -156,7 +156,7 @@ def test_polygons_and_fractions() -> None:
     shapes = [shapely.box(10, 30, 17, 38), shapely.box(172, -30, 186, -12), None]
     cdb.add_polygons("mine", shapes)
     for coverage in ("all_touched", "center", "exact"):
-        found = zeros(chunks={"y": 7, "x": 40}).craters.mask(cdb, "mine", "crater", coverage=coverage).to_numpy()
+        found = zeros(chunks={"y": 7, "x": 40}).craters.mask(cdb, "mine", kind="crater", coverage=coverage).to_numpy()
         rule: Any = "center" if coverage == "center" else "all_touched"  # exact takes all of which any part is inside
         each = np.array([ref.polygon_mask(GLOBAL.transform, GLOBAL.shape, s, rule) for s in shapes[:2]])
         np.testing.assert_array_equal(found, combined(each, cdb.rad.to_numpy()[:2])["crater"])
@@ -171,7 +171,7 @@ def test_building_a_mask_computes_nothing_and_reads_nothing() -> None:
     )
     da = zeros().copy(data=data)
     with raise_if_dask_computes():
-        lazy = [da.craters.mask(database(*CRATERS), "rim", kind) for kind in KINDS]
+        lazy = [da.craters.mask(database(*CRATERS), "rim", kind=kind) for kind in KINDS]
     for one in lazy:
         assert len(dict(one.data.dask)) == 16  # one task to a chunk
         one.compute()
@@ -202,9 +202,11 @@ def test_where_takes_a_mask_of_a_lazy_raster(lead: tuple[int, ...]) -> None:
 def test_dimensions_in_another_order() -> None:
     cdb = database(*CRATERS)
     da = zeros(chunks={"y": 10})
-    turned = da.transpose("x", "y").craters.mask(cdb, "rim", "count")
+    turned = da.transpose("x", "y").craters.mask(cdb, "rim", kind="count")
     assert turned.dims == ("x", "y")
-    xr.testing.assert_identical(turned.transpose("y", "x").compute(), da.craters.mask(cdb, "rim", "count").compute())
+    xr.testing.assert_identical(
+        turned.transpose("y", "x").compute(), da.craters.mask(cdb, "rim", kind="count").compute()
+    )
 
 
 def test_every_change_of_a_request_changes_the_key() -> None:
@@ -225,7 +227,7 @@ def test_every_change_of_a_request_changes_the_key() -> None:
         (zeros(moved, chunks={"y": 10}), cdb, "rim", "any", "center"),
         (da.chunk({"y": 11}), cdb, "rim", "any", "center"),
     ]
-    names = [r.craters.mask(c, n, kind, coverage=cover).data.name for r, c, n, kind, cover in requests]
+    names = [r.craters.mask(c, n, kind=kind, coverage=cover).data.name for r, c, n, kind, cover in requests]
     assert len(set(names)) == len(names)
     assert names[0] == da.craters.mask(database(*CRATERS), "rim", coverage="center").data.name
 
@@ -234,7 +236,7 @@ def test_a_mask_without_craters_on_the_raster_is_empty() -> None:
     case = GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30))
     for chunks in (None, {"y": 7}):
         with pytest.warns(NoOverlapWarning):
-            found = zeros(case, chunks=chunks).craters.mask(database((-150, -50, 3)), "rim", "crater")
+            found = zeros(case, chunks=chunks).craters.mask(database((-150, -50, 3)), "rim", kind="crater")
         assert (found == -1).all()
         assert found.shape == case.shape
 
@@ -242,7 +244,7 @@ def test_a_mask_without_craters_on_the_raster_is_empty() -> None:
 def test_bad_input_is_refused() -> None:
     cdb = database(*CRATERS)
     with pytest.raises(XcraterError, match="received kind='all'; expected one of 'any', 'count', 'crater'"):
-        zeros().craters.mask(cdb, "rim", "all")
+        zeros().craters.mask(cdb, "rim", kind="all")
     with pytest.raises(RegionError, match="expected the name of one region"):
         zeros().craters.mask(cdb, ["rim", "disc"])
     with pytest.raises(XcraterError, match="coverage"):

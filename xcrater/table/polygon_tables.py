@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from xcrater.errors import BodyError, RegionError
 from xcrater.geometry.bodies import Body, is_projected, to_geodetic
-from xcrater.geometry.polygon_table import PolygonTable, collect, offsets
-from xcrater.geometry.rings import (
+from xcrater.geometry.polygon_rings import (
     FULL_TURN,
     TOLERANCE,
     Rings,
@@ -35,6 +34,7 @@ from xcrater.geometry.rings import (
     signed_area,
     unwrap,
 )
+from xcrater.geometry.polygon_table import PolygonTable, collect, offsets
 from xcrater.table.regions import Polygons
 
 Floats = NDArray[np.float64]

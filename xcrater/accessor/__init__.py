@@ -1,0 +1,27 @@
+"""The ``.craters`` accessor of DataArrays; its methods stand in modules by what they give.
+
+Each method is one expression that delegates, and holds the documentation that ``help(da.craters.get_stats)`` shows.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from xcrater.accessor.elevations import ElevationMethods
+from xcrater.accessor.images import ImageMethods
+from xcrater.accessor.pixels import PixelMethods
+from xcrater.accessor.statistics import StatisticsMethods
+
+
+@xr.register_dataarray_accessor("craters")
+class CratersAccessor(StatisticsMethods, PixelMethods, ImageMethods, ElevationMethods):
+    """Crater science on a raster: ``da.craters``.
+
+    The raster needs two spatial dimensions, evenly spaced coordinates (or a geotransform) and a CRS on the
+    table's body; further dimensions such as bands are kept. Where it is backed by dask, results are lazy.
+
+    Arguments that several methods share are described in full by `get_stats`.
+    """
+
+    def __init__(self, da: xr.DataArray) -> None:
+        self._da = da
