@@ -179,7 +179,7 @@ def test_building_a_mask_computes_nothing_and_reads_nothing() -> None:
 
 def test_a_raster_in_memory_gives_a_mask_at_once() -> None:
     for kind in KINDS:
-        assert isinstance(zeros().craters.mask(database(*CRATERS), "rim", kind).data, np.ndarray)
+        assert isinstance(zeros().craters.mask(database(*CRATERS), "rim", kind=kind).data, np.ndarray)
 
 
 @pytest.mark.parametrize("lead", [(), (3,)])
