@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.errors import StatisticError
+from xcrater.statistics.quantiles.table import OrderTable
 from xcrater.statistics.quantiles.wanted import OrderStatistics
 
 Array = NDArray[Any]
@@ -49,7 +50,8 @@ def _counted(state: State, values: Array) -> Array:
 
 
 def _decoded(state: State, stored: Array) -> Array:
-    return stored * state["scale"] + state["offset"]
+    values: Array = stored * state["scale"] + state["offset"]
+    return values
 
 
 def _mean(state: State) -> Array:
@@ -78,11 +80,11 @@ def _variance(state: State) -> Array:
 
 
 def _var(state: State) -> Array:
-    return state["scale"] ** 2 * _variance(state)
+    return np.asarray(state["scale"] ** 2 * _variance(state))
 
 
 def _std(state: State) -> Array:
-    return np.abs(state["scale"]) * np.sqrt(_variance(state))
+    return np.asarray(np.abs(state["scale"]) * np.sqrt(_variance(state)))
 
 
 def _variation(state: State) -> Array:
@@ -122,23 +124,29 @@ def _range(state: State) -> Array:
 
 
 def _quantile(state: State, *, q: float) -> Array:
-    return state["order"].quantile(q)
+    return _order(state).quantile(q)
 
 
 def _frequency(state: State, *, which: str) -> Array:
-    return state["order"].frequency(which)
+    return _order(state).frequency(which)
 
 
 def _share(state: State, *, value: float) -> Array:
-    return state["order"].share(value)
+    return _order(state).share(value)
 
 
 def _categories(state: State) -> Array:
-    return state["order"].categories()
+    return _order(state).categories()
+
+
+def _order(state: State) -> OrderTable:
+    table: OrderTable = state["order"]
+    return table
 
 
 def _plain(state: State, *, name: str) -> Array:
-    return state[name]
+    array: Array = state[name]
+    return array
 
 
 @dataclass(frozen=True)
@@ -208,7 +216,7 @@ class Aggregation:
             raise StatisticError(
                 f"received needs={self.needs!r} of the statistic {self.name!r}; expected 'sums', 'moments' or 'area'. "
                 "Order statistics are declared apart: from xcrater.aggregations import OrderStatistics, then "
-                f"Aggregation({self.name!r}, ('sums',), ..., order=OrderStatistics(quantiles=(0.25, 0.75)))"
+                f"Aggregation({self.name!r}, ('sums',), finalise, order=OrderStatistics(quantiles=(0.25, 0.75)))"
             )
 
 

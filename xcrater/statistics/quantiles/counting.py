@@ -1,19 +1,24 @@
-"""Order statistics of one tile's pixels of 8 or 16 bits: keys are counted where the pixels lie."""
+"""Order statistics of one tile's pixels of 8 or 16 bits: keys are counted where the pixels lie.
+
+A key is a stored number less the least that its dtype holds, so a region has 65,536 distinct keys at most, and counts
+of these answer every order statistic. A region of many pixels is counted rather than sorted, unless its keys lie far
+apart; and whole squares of pixels are counted once for all regions, so that wide regions add up counts rather than
+pixels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-
-if TYPE_CHECKING:
-    from xcrater.engine.region_set import Drawn
+from xcrater.engine.region_set import Drawn
+from xcrater.geometry.grid import Window
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -21,27 +26,35 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Counting:
-    """An image whose keys are counted.
+    """One image of a tile whose keys are counted where they lie.
 
     Parameters
     ----------
     draw : callable
-        Positions of some of the tile's craters -> their regions, as pairs of region numbers and runs of these.
-    stored, codes, clean
-        The pixels, integers of 8 or 16 bits, their codes, and whether all hold values (then there are no codes).
+        Positions of some of the tile's craters -> their regions as runs of pixels, in parts: the positions of a part's
+        regions among all regions, and what is drawn of them.
+    stored : ndarray of 8- or 16-bit integers, shape (rows, columns)
+        Stored numbers.
+    codes : ndarray of uint8, shape (rows, columns), or any where the image is clean
+        Code of each pixel, `xcrater.kernels.VALID` for those with a value.
+    clean : bool
+        Whether every pixel has a value.
     window : tuple of int
-        Of the block.
-    lat : ndarray, shape (craters,)
-        Latitude, by which craters are taken in turn: neighbours' pixels are in the processor's caches.
-    number, low, high : ndarray of int64, shape (craters, regions)
-        How many valid pixels each region has, the least and the greatest; of none, anything.
+        (row_start, row_stop, col_start, col_stop) of the image on the whole grid.
+    lat : ndarray of float64, shape (craters,)
+        Latitude of each crater. Craters are taken in its order, so that the pixels of neighbours are still in the
+        processor's caches.
+    number : ndarray of int64, shape (craters, regions)
+        Number of pixels with a value in each region.
+    low, high : ndarray of int64, shape (craters, regions)
+        Least and greatest stored number in each region; arbitrary in a region without any.
     """
 
     draw: Callable[[Ints], Iterator[tuple[Array, Drawn]]]
     stored: Array
     codes: Array
     clean: bool
-    window: tuple[int, int, int, int]
+    window: Window
     lat: Array
     number: Ints
     low: Ints
@@ -59,60 +72,93 @@ class Counting:
 
     @cached_property
     def distinct(self) -> Ints:
-        """At most so many distinct values each region has, shape (craters, regions)."""
+        """Upper bound of the number of distinct values of each region, shape (craters, regions)."""
         return np.where(self.number > 0, np.minimum(self.number, self.high - self.low + 1), 0)
 
     @cached_property
     def _scratch(self) -> tuple[Array, ...]:
-        return kernels.histogram_scratch(self.key, self.stored.shape[1])
+        scratch: tuple[Array, ...] = kernels.histogram_scratch(self.key, self.stored.shape[1])
+        return scratch
 
     @cached_property
     def _squares(self) -> tuple[Array, Array, Array]:
-        """Counts of whole squares of pixels; none where wide regions are too few for them to pay."""
+        """Counts of whole squares of pixels; of no square unless there are enough wide regions for them to pay."""
         side = kernels.SIDE
         wide = self.number[self.number > 16 * side * side].sum()
-        many = (self.stored.shape[0] // side) * (self.stored.shape[1] // side) if wide > 2 * self.stored.size else 0
-        base, start = np.empty(many, np.int64), np.zeros(many + 1, np.int64)
-        if many:
+        count = (self.stored.shape[0] // side) * (self.stored.shape[1] // side) if wide > 2 * self.stored.size else 0
+        base, start = np.empty(count, np.int64), np.zeros(count + 1, np.int64)
+        if count:
             kernels.square_ranges(self.stored, self.codes, self.clean, base, start)
         counts = np.zeros(int(start[-1]), np.uint16)
-        if many:
+        if count:
             kernels.square_counts(self.stored, self.codes, self.clean, base, start, counts)
         return base, start, counts
 
     def select(self, index: Ints, q: Array, mirrored: bool) -> tuple[Array, Array]:
-        """Keys on both sides of each quantile, each of shape (craters * regions, quantiles); 0 of no pixels."""
+        """Keys of the ranks on both sides of each quantile.
+
+        Parameters
+        ----------
+        index : ndarray of int64, shape (n,)
+            Positions of craters.
+        q : ndarray of float64, shape (quantiles,)
+            Quantiles from 0 to 1.
+        mirrored : bool
+            Whether the largest key is the smallest value.
+
+        Returns
+        -------
+        low, high : ndarray of uint64, shape (n * regions, quantiles)
+            The smaller and the larger key; 0 for regions without any pixel.
+        """
         found = np.zeros((2, index.size * self.number.shape[1], q.size), np.uint64)
         for drawn, roi in self._drawn(index):
             kernels.select_runs(
-                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
+                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._ranges(index),
                 self.least, self._squares, q, mirrored, self._scratch, found[0], found[1],
             )  # fmt: skip
         return found[0], found[1]
 
     def pairs(self, index: Ints) -> tuple[Ints, Ints, Array, Array]:
-        """Where the pairs of each region begin and end, in any order; keys, and how many pixels have each."""
+        """Pairs of keys and their counts.
+
+        Parameters
+        ----------
+        index : ndarray of int64, shape (n,)
+            Positions of craters.
+
+        Returns
+        -------
+        start, stop : ndarray of int64, shape (n * regions,)
+            Position of each region's first pair, and the position past its last. The regions' pairs are in the order
+            in which they were drawn.
+        keys : ndarray of unsigned integers, shape (pairs,)
+            Distinct keys, ascending within each region.
+        tally : ndarray of int32 or int64, shape (pairs,)
+            Number of pixels that have each key.
+        """
         room = int(self.distinct[index].sum())
         counts = np.int32 if self.stored.size < 2**31 else np.int64
         keys, tally = np.empty(room, self.key), np.empty(room, counts)
-        begin, end = np.zeros((2, index.size * self.number.shape[1]), np.int64)
-        at = 0
+        start, stop = np.zeros((2, index.size * self.number.shape[1]), np.int64)
+        filled = 0
         for drawn, roi in self._drawn(index):
-            at = kernels.pair_runs(
-                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._of(index),
-                self.least, self._squares, self._scratch, begin, end, keys, tally, at,
+            filled = kernels.pair_runs(
+                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._ranges(index),
+                self.least, self._squares, self._scratch, start, stop, keys, tally, filled,
             )  # fmt: skip
-        if at < room // 2:  # rather than keep what was never filled
-            return begin, end, keys[:at].copy(), tally[:at].copy()
-        return begin, end, keys[:at], tally[:at]
+        if filled < room // 2:  # a copy, so as not to keep the room that was never filled
+            return start, stop, keys[:filled].copy(), tally[:filled].copy()
+        return start, stop, keys[:filled], tally[:filled]
 
-    def _of(self, index: Ints) -> tuple[Ints, Ints, Ints]:
+    def _ranges(self, index: Ints) -> tuple[Ints, Ints, Ints]:
+        """Number of pixels, least and greatest stored number of each region of some craters."""
         return self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel()
 
     def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
-        """Runs of some craters, by latitude, and which of their regions these are, of all of them in order."""
+        """Regions of some craters, from south to north, and the positions of these regions in the results."""
         regions = self.number.shape[1]
-        order = np.argsort(self.lat[index], kind="stable")
-        numbers = np.arange(index.size * regions).reshape(index.size, regions)[order]
-        for members, drawn in self.draw(index[order]):
-            yield drawn, np.ascontiguousarray(numbers[drawn.craters][:, members])
+        by_latitude = np.argsort(self.lat[index], kind="stable")
+        positions = np.arange(index.size * regions).reshape(index.size, regions)[by_latitude]
+        for members, drawn in self.draw(index[by_latitude]):
+            yield drawn, np.ascontiguousarray(positions[drawn.craters][:, members])

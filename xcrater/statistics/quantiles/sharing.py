@@ -94,7 +94,8 @@ def choose_digits(
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if waiting(int(sizes[middle])) <= problem.memory // 2 else (low, middle - 1)
-    return several & (size > sizes[low])
+    by_digits: NDArray[np.bool_] = several & (size > sizes[low])
+    return by_digits
 
 
 def _complete(spread: Spread, tiles: int) -> NDArray[np.int64]:
