@@ -1,4 +1,4 @@
-"""Import of dependencies that not every installation has."""
+"""Import of optional dependencies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import ModuleType
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional dependency where it is used.
+    """Import an optional dependency at the point of use.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def require(module: str, *, extra: str) -> ModuleType:
     Raises
     ------
     ImportError
-        If the module is not installed. An import error from inside an installed module passes unchanged.
+        The module is not installed. An import error from inside an installed module passes unchanged.
 
     Examples
     --------

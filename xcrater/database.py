@@ -21,18 +21,18 @@ class CraterDatabase(CraterTable):
     body : str
         Planetary body in any case, such as ``"moon"`` or ``"Mars"``; any body of PROJ's IAU_2015 authority.
     input_crs : str or pyproj.CRS, default "default"
-        What the table's coordinates are in: ``"planetocentric"``, ``"planetographic"``, one of Vesta's systems, or a
-        CRS of the body; see `xcrater.geometry.bodies.to_geodetic`. Columns of a projected CRS are its x and y.
+        CRS of the table's coordinates: ``"planetocentric"``, ``"planetographic"``, one of Vesta's systems, or a
+        CRS of the body; see `xcrater.geometry.bodies.to_geodetic`. The columns of a projected CRS are its x and y.
     units : {"m", "km"}, default "m"
         Unit of the radius or diameter column.
     lat_col, lon_col : str, optional
-        Names of the latitude and longitude columns; found by the words in the header if not given. Longitudes may be
-        in any range.
+        Names of the latitude and longitude columns; by default found by the words in the header. Longitudes may be in
+        any range.
     rad_col, diam_col : str, optional
-        Name of the radius column, or of the diameter column; found likewise.
+        Name of the radius column or of the diameter column; found likewise.
     errors : {"raise", "drop"}, default "raise"
-        What to do with rows that cannot be used: without a position, or with a radius that is no positive number or
-        more than half the body's circumference.
+        Whether rows that cannot be used are an error or are dropped: rows without a position, or with a radius that is
+        not a positive number or exceeds half the body's circumference.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class CraterDatabase(CraterTable):
 
     Notes
     -----
-    A header counts by whole words: ``DIAM_CIRC_IMG`` holds a diameter, ``DEGRADATION_STATE`` no radius. Plain names
-    come before circle fits (``CIRC``, ``IMG``), these before other qualified names, and ellipse fits (``ELLI``,
-    ``MAJOR``) last. Standard deviations, shapes, bounds and the like are never taken.
+    Headers are read by whole words: ``DIAM_CIRC_IMG`` holds a diameter, ``DEGRADATION_STATE`` no radius. Plain names
+    take precedence over circle fits (``CIRC``, ``IMG``), these over other qualified names, and these over ellipse fits
+    (``ELLI``, ``MAJOR``). Standard deviations, shapes, bounds and the like are never used.
 
     Each region is also an attribute: ``cdb.rim`` is a pandas.Series of shapely polygons in longitude and latitude,
-    cut at the antimeridian and closed over the poles. It is made anew on each access, so keep it in a variable.
+    cut at the antimeridian and closed over the poles. It is computed on each access, so keep it in a variable.
 
     Examples
     --------
@@ -98,27 +98,30 @@ class CraterDatabase(CraterTable):
         Parameters
         ----------
         rasters : path, rasterio dataset, xarray.DataArray, or dict or list of these
-            What to summarise. Names of several appear in the columns.
+            Raster or rasters to summarise; the names of several appear in the columns.
         regions : str or sequence of str
             Names of regions.
         stats : str or sequence of str, default ("mean", "std", "count")
             Names of statistics, as in rasterstats.
         nodata : number or dict, optional
-            Pixel value that stands for no data, instead of the raster's own; a dict gives one per raster.
+            Stored number that stands for a missing value, instead of the one that the raster declares; a dict gives
+            one per raster.
         n_jobs : int, optional
-            Number of threads; -1 all cores, -2 all but one, as in craterpy.
+            Number of threads, under craterpy's name: -1 for all cores, -2 for all but one. Lazy results take the same
+            number as ``workers`` when they are computed. By default dask decides.
         coverage : {"all_touched", "center", "exact"}, optional
-            Which pixels belong to a region: every one that it intersects (unless set otherwise with
-            `xcrater.set_options`), those whose centre lies inside, or every one by the fraction of its area inside.
+            Which pixels belong to a region: every pixel that it intersects; those whose centre lies inside; or every
+            pixel, weighted by the fraction of its area inside. The default is the option ``coverage``
+            (`xcrater.set_options`).
         weights : {"area"} or xarray.DataArray, optional
-            Weight of each pixel besides: its true area, or an array on the raster's own grid.
+            Further weight of each pixel: its true area, or an array on the raster's own grid.
         exclude : Exclude or number, optional
-            Pixels near to other craters that regions are to be without: see `xcrater.Exclude`; a number is the
-            distance from the centres of this table's other craters, in radii of theirs.
+            Leave pixels near other craters out of every region: see `xcrater.Exclude`; a number is the distance from
+            the centres of this table's other craters, in their radii.
         categorical : bool, default False
             Whether to count the pixels of each value.
         add_stats : dict of str to callable, optional
-            Statistics of one's own, by name, each a function of a crater's masked pixels.
+            User-supplied statistics by name: functions of a crater's pixels as a masked array.
 
         Returns
         -------
@@ -128,7 +131,7 @@ class CraterDatabase(CraterTable):
         Raises
         ------
         RegionError
-            A region was not added, or `exclude` makes no sense.
+            A region was not added, or `exclude` cannot be used.
         GridError
             A raster cannot be placed on the body.
         StatisticError
@@ -171,30 +174,32 @@ class CraterDatabase(CraterTable):
         Parameters
         ----------
         rasters : path, rasterio dataset, xarray.DataArray, or dict or list of these
-            What to cut. Names of several appear in the columns.
+            Raster or rasters to cut from; the names of several appear in the columns.
         regions : str or sequence of str
             Names of regions.
         nodata : number or dict, optional
-            Pixel value that stands for no data, instead of the raster's own; a dict gives one per raster.
+            Stored number that stands for a missing value, instead of the one that the raster declares; a dict gives
+            one per raster.
         n_jobs : int, optional
-            Number of threads; -1 all cores, -2 all but one, as in craterpy.
+            Number of threads, under craterpy's name: -1 for all cores, -2 for all but one. Lazy results take the same
+            number as ``workers`` when they are computed. By default dask decides.
         coverage : {"all_touched", "center", "exact"}, optional
-            Which pixels belong to a region: every one that it intersects (unless set otherwise with
-            `xcrater.set_options`; "exact" means the same here), or those whose centre lies inside.
+            Which pixels belong to a region: every pixel that it intersects ("all_touched" and "exact" alike), or those
+            whose centre lies inside. The default is the option ``coverage`` (`xcrater.set_options`).
         exclude : Exclude or number, optional
-            Pixels near to other craters that regions are to be without: see `xcrater.Exclude`; a number is the
-            distance from the centres of this table's other craters, in radii of theirs.
+            Leave pixels near other craters out of every region: see `xcrater.Exclude`; a number is the distance from
+            the centres of this table's other craters, in their radii.
 
         Returns
         -------
         pandas.DataFrame
             The table's own columns, then one per raster and region, each cell a numpy.ma.MaskedArray in the raster's
-            units with everything outside of the region masked.
+            units with everything outside the region masked.
 
         Raises
         ------
         RegionError
-            A region was not added, or `exclude` makes no sense.
+            A region was not added, or `exclude` cannot be used.
         GridError
             A raster cannot be placed on the body.
 

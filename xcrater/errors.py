@@ -1,14 +1,14 @@
-"""The exceptions and warnings that xcrater raises of its own."""
+"""The exceptions and warnings of xcrater."""
 
 from __future__ import annotations
 
 
 class XcraterError(ValueError):
-    """Base of xcrater's errors: something it was given cannot be used."""
+    """Base class of xcrater's errors: an argument or its data cannot be used."""
 
 
 class TableError(XcraterError):
-    """The crater table cannot be read, or its columns or rows do not fit."""
+    """The crater table cannot be read, or its columns or rows cannot be used."""
 
 
 class BodyError(XcraterError):
@@ -16,7 +16,7 @@ class BodyError(XcraterError):
 
 
 class RegionError(XcraterError):
-    """A region's definition or name does not fit."""
+    """A region's definition or name cannot be used."""
 
 
 class GridError(XcraterError):
@@ -28,19 +28,19 @@ class StatisticError(XcraterError):
 
 
 class ChipError(XcraterError):
-    """Chips of that size, extent or method cannot be made."""
+    """Chips of the requested size, extent or method cannot be made."""
 
 
 class FunctionError(XcraterError):
-    """A function of one's own fails for a crater, or what it takes or returns does not fit."""
+    """A user-supplied function fails for a crater, or its arguments or results do not fit."""
 
 
 class StoreError(XcraterError):
-    """What is at a path is not the store of crater arrays that is wanted."""
+    """The file or directory at a path is not the expected store of crater arrays."""
 
 
 class NoOverlapWarning(UserWarning):
-    """No crater region meets the raster."""
+    """No region of any crater overlaps the raster."""
 
 
 class DroppedRowsWarning(UserWarning):
@@ -48,4 +48,4 @@ class DroppedRowsWarning(UserWarning):
 
 
 class BlocksWarning(UserWarning):
-    """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are read several times."""
+    """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are therefore read repeatedly."""

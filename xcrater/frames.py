@@ -1,4 +1,4 @@
-"""craterpy's tables: statistics and arrays of one or several rasters as DataFrames."""
+"""Statistics and arrays of one or several rasters as DataFrames with craterpy's columns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stats_frame(
     categorical: bool,
     add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None,
 ) -> pd.DataFrame:
-    """The table with a column for every statistic, raster and region; see `CraterDatabase.get_stats`."""
+    """Make the table with a column per statistic, raster and region; see `CraterDatabase.get_stats`."""
     named, missing, regions = _prepare(rasters, nodata, regions)
     stats = stats if isinstance(stats, str) else list(stats)
     lazy = [
@@ -79,7 +79,7 @@ def arrays_frame(
     coverage: str | None,
     exclude: Exclude | float | None,
 ) -> pd.DataFrame:
-    """The table with a column of masked arrays for every raster and region; see `CraterDatabase.get_arrays`."""
+    """Make the table with a column of masked arrays per raster and region; see `CraterDatabase.get_arrays`."""
     named, missing, regions = _prepare(rasters, nodata, regions)
     lazy = [
         container.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
@@ -94,7 +94,7 @@ def arrays_frame(
 
 
 def _beside(cdb: CraterTable, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The table with columns added, which are not copied."""
+    """The table's own columns beside new ones, which are not copied."""
     table = cdb.data[cdb.orig_cols]
     if table.columns.intersection(list(columns)).empty:
         return pd.DataFrame({**table, **columns}, index=table.index, copy=False)
@@ -104,7 +104,7 @@ def _beside(cdb: CraterTable, columns: Mapping[str, Any]) -> pd.DataFrame:
 def _prepare(
     rasters: Any, nodata: Nodata | Mapping[str, Nodata], regions: str | Iterable[str]
 ) -> tuple[dict[str, xr.DataArray], Mapping[str, Nodata], list[str]]:
-    """Rasters by name ("" for a single one), their nodata and the regions."""
+    """Rasters by name ("" for a single one), nodata by raster, and the list of regions."""
     named: dict[str, Any]
     if isinstance(rasters, Mapping):
         named = {str(name): raster for name, raster in rasters.items()}
@@ -137,7 +137,7 @@ def _prepare(
 
 
 def _images(result: xr.Dataset) -> Iterable[tuple[str, xr.Dataset]]:
-    """Each image of a raster with extra dimensions, and the label that tells it from the others."""
+    """Each 2-D image of a raster with extra dimensions, with a label for its columns, empty if there is only one."""
     extra = [d for d in result.dims if d != "crater"]
     if not extra:
         yield "", result

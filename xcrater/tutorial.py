@@ -1,4 +1,4 @@
-"""A synthetic body to try things on: seamless terrain with craters of known shape, of any size, without a file."""
+"""Synthetic data to experiment with: seamless terrain with craters of known shape, of any size, without a file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from xcrater.geometry.bodies import get_body
 from xcrater.geometry.grid import Grid
 
 DEPTH_TO_DIAMETER = 0.2
-"""Rim to floor, of fresh simple craters (Pike 1977)."""
+"""Depth from rim to floor over diameter, of fresh simple craters (Pike 1977)."""
 RIM_TO_DIAMETER = 0.036
-"""Rim height above the surroundings, of fresh simple craters (Pike 1977, at 1 km)."""
+"""Height of the rim above the surroundings over diameter, of fresh simple craters (Pike 1977, at 1 km)."""
 EXTENT = 5.0
-"""Crater radii at which the ejecta end."""
+"""Distance from the centre at which the ejecta end, crater radii."""
 
 
 def synthetic_craters(
@@ -36,21 +36,21 @@ def synthetic_craters(
     apart: float = EXTENT + 1.0,
     seed: int = 0,
 ) -> CraterDatabase:
-    """A table of craters, uniform on the sphere, with sizes like a real one's.
+    """Make a table of craters, uniformly distributed on the sphere, with a realistic distribution of sizes.
 
     Parameters
     ----------
     body : str
-        The body.
+        Name of the body.
     count : int
-        How many craters to place at the most.
+        Number of craters to draw; those too close to larger ones are left out.
     diameters : tuple of float
         Smallest and largest diameter, metres. Sizes follow N(>D) ~ D**-1.75 between them.
     apart : float
-        Smallest distance between two craters' centres in radii of the larger, so that rings up to that size
-        less one see one crater alone. 0 lets craters overlap and is fast for millions of them.
+        Smallest distance between two craters' centres, in radii of the larger, so that rings up to one radius less
+        contain one crater only. 0 lets craters overlap and is fast for millions of them.
     seed : int
-        Of the random numbers.
+        Seed of the random numbers.
 
     Returns
     -------
@@ -90,29 +90,29 @@ def synthetic_mosaic(
     seed: int = 0,
     dtype: str = "float32",
 ) -> xr.DataArray:
-    """A lazy global elevation model of any size.
+    """Make a lazy global elevation model of any size.
 
-    Every pixel is a function of its position alone, so the model is seamless at the antimeridian, smooth over
+    Every pixel is a function of its position alone, so that the model is seamless at the antimeridian, smooth over
     the poles, and the same whatever the chunks.
 
     Parameters
     ----------
     body : str
-        The body.
+        Name of the body.
     ppd : float
         Pixels per degree; 360 times it must be a whole even number.
     craters : CraterDatabase, optional
-        Craters to stamp in, of the shape that `crater_mean` knows. The default is `synthetic_craters` of the body.
+        Craters to add to the terrain, with the shape whose means `crater_mean` gives; by default `synthetic_craters`.
     chunks : int
-        Rows and columns of a chunk.
+        Number of rows and columns of a chunk.
     lon_origin : float
         Longitude of the western edge, degrees.
     roughness : float
-        Standard deviation of the terrain under the craters, metres.
+        Standard deviation of the terrain beneath the craters, metres.
     seed : int
-        Of the terrain.
+        Seed of the terrain.
     dtype : str
-        Of the pixels; integers are rounded.
+        Data type of the pixels; values are rounded for integers.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def synthetic_mosaic(
     Raises
     ------
     ValueError
-        If the pixels per degree make no whole number of pixels.
+        The pixels per degree do not make a whole even number of pixels.
 
     Examples
     --------
@@ -148,10 +148,10 @@ def synthetic_mosaic(
     placed = place(
         grid, craters.lon.to_numpy(float), craters.lat.to_numpy(float), np.degrees(radius / craters.body_radius)
     )
-    found = {tile.index: tile for tile in make_plan(grid, placed, EXTENT)}
+    with_craters = {tile.index: tile for tile in make_plan(grid, placed, EXTENT)}
     none = placed.take(slice(0, 0))
     everywhere = ((0, grid.shape[0], 0, grid.shape[1]),)
-    tiles = [found.get(index, Tile(index, window, none)) for index, window in grid.tiles(everywhere)]
+    tiles = [with_craters.get(index, Tile(index, window, none)) for index, window in grid.tiles(everywhere)]
     fill = _Terrain(grid, craters.body_radius, roughness, seed, dtype)
     data = graph.from_tiles(grid, tiles, fill, dtype=dtype, token=(fill, placed))
     da = xr.DataArray(
@@ -165,21 +165,21 @@ def synthetic_mosaic(
 
 
 def crater_mean(inner: float, outer: float, radius: float, body: str = "moon") -> float:
-    """True mean height of a synthetic crater between two circles, without the terrain beneath it.
+    """Compute the true mean height of a synthetic crater between two circles, without the terrain beneath it.
 
     Parameters
     ----------
     inner, outer : float
-        Bounds in crater radii.
+        Radii of the circles, in crater radii.
     radius : float
-        Of the crater, metres.
+        Radius of the crater, metres.
     body : str
-        The body it lies on.
+        Name of the body.
 
     Returns
     -------
     float
-        Metres above the surroundings.
+        Mean height above the surroundings, metres.
 
     Examples
     --------
@@ -199,13 +199,13 @@ def crater_mean(inner: float, outer: float, radius: float, body: str = "moon") -
 
 
 def _shape(radius: Any) -> tuple[Any, Any]:
-    """Depth from the rim and height of the rim, metres."""
+    """Depth of the floor below the rim and height of the rim above the surroundings, metres."""
     return 2 * DEPTH_TO_DIAMETER * radius, 2 * RIM_TO_DIAMETER * radius
 
 
 @dataclass(frozen=True)
 class _Terrain:
-    """A tile of the model."""
+    """Computes the elevations of one tile of the model."""
 
     grid: Grid
     body_radius: float

@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 def roi_panels(
     da: xr.DataArray, cdb: CraterTable, regions: Sequence[str], craters: Sequence[int], *, bins: int = 40
 ) -> Figure:
-    """Draw a few craters: above, the raster around each with its regions' outlines; below, their histograms.
+    """Draw a few craters: the raster around each with the outlines of its regions, and below it histograms.
 
     Parameters
     ----------
     da : xarray.DataArray
         The raster, two-dimensional.
     cdb : CraterDatabase
-        The table.
+        The craters and their regions.
     regions : sequence of str
-        Names of its regions; the widest sets the view.
+        Names of regions; the widest sets the view.
     craters : sequence of int
         Positions of craters in the table.
     bins : int
-        Of the histograms.
+        Number of bins of the histograms.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Ready to be saved.
+        A figure that belongs to no window, ready to be saved.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def roi_panels(
             _outline(above, cdb, name, crater, (west + east) / 2, f"C{n}")
             below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
         if len(regions) > 1:
-            below.set_yscale("log")  # a floor has a hundredth of the ejecta's pixels
+            below.set_yscale("log")  # a floor has a hundredth of the pixels of the ejecta
         below.set_xlabel(units, fontsize=8)
         below.tick_params(labelsize=7)
         below.legend(fontsize=7)
@@ -84,7 +84,7 @@ def _title(cdb: CraterTable, crater: int) -> str:
 
 
 def _outline(axes: Any, cdb: CraterTable, name: str, crater: int, near: float, color: str) -> None:
-    """Draw a region's circles in longitudes that run on from the crater's, next to the view's middle."""
+    """Draw a region's outline, in the turn of longitude nearest to the middle of the view."""
     region = cdb.region(name)
     if isinstance(region, Polygons):
         one = region.of(cdb.data).take(np.array([crater]))

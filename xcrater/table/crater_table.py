@@ -148,12 +148,12 @@ class CraterTable:
 
     @property
     def center(self) -> pd.Series[Any]:
-        """Centre of each crater: shapely points (longitude, latitude), made anew on each access."""
+        """Centre of each crater: shapely points (longitude, latitude), computed on each access."""
         points = shapely.points(self.lon.to_numpy(), self.lat.to_numpy())
         return pd.Series(points, index=self.data.index, name="center", dtype=object)
 
     def copy(self) -> CraterTable:
-        """Return an independent copy: changing its table or its regions leaves this one alone.
+        """Return an independent copy, whose table and regions can be changed without affecting this one.
 
         Returns
         -------
@@ -183,13 +183,13 @@ class CraterTable:
         size : float, default 1.0
             Radius of the disc in crater radii.
         nvert : int or None, optional
-            Number of vertices of the polygon that stands for each circle, 32 unless set otherwise with
-            `xcrater.set_options`. None means the true small circle.
+            Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
+            is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
 
         Raises
         ------
         RegionError
-            The name is taken or reserved, or the numbers make no circle.
+            The name is taken or reserved, or the size or number of vertices cannot be used.
 
         Examples
         --------
@@ -212,13 +212,13 @@ class CraterTable:
             Distances from the centre in crater radii, ``0 <= inner < outer``. From 1 to 3 is the ejecta up to one
             diameter from the rim.
         nvert : int or None, optional
-            Number of vertices of the polygon that stands for each circle, 32 unless set otherwise with
-            `xcrater.set_options`. None means the true small circle.
+            Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
+            is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
 
         Raises
         ------
         RegionError
-            The name is taken or reserved, or the numbers make no ring.
+            The name is taken or reserved, or the bounds or number of vertices make no ring.
 
         Examples
         --------
@@ -231,34 +231,34 @@ class CraterTable:
         self._declare(name or f"annulus_{inner}_{outer}", Annulus(inner, outer, get_nvert(nvert)))
 
     def add_polygons(self, name: str, geometries: Any, crs: Any = None) -> None:
-        """Declare a region of polygons of one's own, such as mapped ejecta, one or none per crater.
+        """Declare a region of user-supplied polygons, such as mapped ejecta, one or none per crater.
 
         Parameters
         ----------
         name : str
             Name of the region.
         geometries : sequence, numpy.ndarray, pandas.Series or geopandas.GeoSeries
-            A shapely Polygon or MultiPolygon for each crater, in the table's order; None or an empty polygon for a
-            crater without. The index of a Series must be the table's.
+            A shapely Polygon or MultiPolygon per crater, in the table's order; None or an empty polygon for a crater
+            without one. The index of a Series must be the table's.
         crs : str or pyproj.CRS, optional
-            What the coordinates are in: anything that `input_crs` of the table may be. If not given, a GeoSeries' own
-            CRS, or else east longitude and planetocentric latitude, as `lon` and `lat` are.
+            CRS of the coordinates, as the table's `input_crs`. By default a GeoSeries' own CRS, or else east longitude
+            and planetocentric latitude, as `lon` and `lat` are.
 
         Raises
         ------
         RegionError
-            The name is taken or reserved, there is not one geometry per crater, or one cannot be used: it is no
-            polygon, is invalid, or lies outside of its CRS. The error names the crater.
+            The name is taken or reserved, there is not one geometry per crater, or one cannot be used: it is not a
+            polygon, is invalid, or lies outside its CRS. The error names the crater.
         BodyError
             The CRS is unknown or belongs to another body.
 
         Notes
         -----
-        Edges are straight in the CRS given. Longitudes may be in any range; polygons that cross the antimeridian may
-        run on past it, jump from one side to the other, or be cut in two there. In longitude and latitude an edge of
-        more than 180° is taken the short way round, so a wider one needs vertices in between. A ring that goes around
-        the body is closed over the nearer pole. See `xcrater.table.polygon_tables.make_polygon_table` for these rules
-        and the accuracy.
+        Edges are straight in the given CRS. Longitudes may be in any range; polygons that cross the antimeridian may
+        continue past it, jump from one side to the other, or be cut in two there. In longitude and latitude an edge of
+        more than 180° is taken the short way round, so that a wider one needs vertices in between. A ring that goes
+        around the body is closed over the nearer pole. `xcrater.table.polygon_tables.make_polygon_table` states these
+        rules and the accuracy.
 
         The polygons follow their craters when rows of `data` are taken or sorted.
 
