@@ -58,7 +58,7 @@ def test_arrays_show_what_they_are_and_compute_nothing():
     assert shown["Regions"] == "rim (0.7 to 1.4 radii), <b>all & sundry (0 to 2.5 radii)"
     assert shown["Values"] == "int16"
     assert shown["Raster"] == "band 3 × y 36 × x 72, lazy, in chunks of 10 × 25"
-    assert shown["Tiles"] == str(len(arrays._plan))
+    assert shown["Tiles"] == str(len(arrays._source.plan))
     wanted = sum(element.nbytes for region in arrays for element in arrays[region])
     assert shown["Pixels"] == f"{formatting.size(wanted)} of values"
 

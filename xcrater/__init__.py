@@ -9,7 +9,7 @@ from xcrater.accessor import CratersAccessor
 from xcrater.database import CraterDatabase
 from xcrater.engine.neighbours import Exclude
 from xcrater.options import set_options
-from xcrater.pixels.store import open_arrays
+from xcrater.pixels.container import open_arrays
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.raster.sample import sample_data
 

@@ -85,11 +85,11 @@ def arrays_frame(
         container.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
         for name, da in named.items()
     ]
-    results = graph.compute(*(a.lazy() for a in lazy), workers=n_jobs)
+    computed = container.compute_together(lazy, workers=n_jobs)
     columns = {}
-    for k, region in enumerate(regions):
-        for name, cells in zip(named, results, strict=True):
-            columns[_suffix(name, region, "").removeprefix("_")] = pd.Series(list(cells[k]), cdb.data.index, object)
+    for region in regions:
+        for name, arrays in zip(named, computed, strict=True):
+            columns[_suffix(name, region, "").removeprefix("_")] = arrays[region]
     return _beside(cdb, columns)
 
 

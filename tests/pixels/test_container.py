@@ -24,7 +24,8 @@ from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase
 from xcrater.errors import GridError, NoOverlapWarning, RegionError
-from xcrater.pixels.container import AHEAD, CraterArrays
+from xcrater.pixels.container import CraterArrays
+from xcrater.pixels.gathering import AHEAD
 
 Array = NDArray[Any]
 
@@ -159,7 +160,7 @@ def test_building_arrays_computes_nothing_and_one_compute_reads_each_chunk_once(
     assert read == [(1, 1)]
     with raise_if_dask_computes(max_computes=1):
         arrays.compute()
-    assert len(read[1:]) == len(set(read[1:])) == len(arrays._plan)
+    assert len(read[1:]) == len(set(read[1:])) == len(arrays._source.plan)
     del read[:]
     sums.compute()
     assert len(read) == len(set(read)) > 4
@@ -510,7 +511,7 @@ def test_some_regions_and_some_craters_of_a_container() -> None:
     some = arrays.iloc[[2, 0]]
     assert isinstance(some, CraterArrays)
     assert list(some.index) == ["pole", "open"]
-    assert some.extent("rim", 1) == arrays.extent("rim", 0)
+    assert some.extent(1, "rim") == some["rim"].extent(1) == arrays.extent(0, "rim")
     whole, found = arrays.compute(), some.compute()
     assert list(found.index) == ["pole", "open"]
     for region in ("floor", "rim"):
@@ -572,11 +573,11 @@ def test_batches_read_each_tile_once_and_keep_the_scheduler() -> None:
         arrays = da.craters.get_arrays(database(*CRATERS), ["floor", "rim"])
         batches = arrays.iter_computed(batch=1)
     assert not read
-    groups = math.ceil(len(arrays._plan) / AHEAD)
+    groups = math.ceil(len(arrays._source.plan) / AHEAD)
     with raise_if_dask_computes(max_computes=groups) as scheduler:
         assert [len(frame) for frame in batches] == [1] * 4
     assert scheduler.total_computes == groups > 1
-    assert len(read) == len(set(read)) == len(arrays._plan) > 8
+    assert len(read) == len(set(read)) == len(arrays._source.plan) > 8
     with pytest.raises(ValueError, match="received batch=0"):
         next(arrays.iter_computed(batch=0))
     del read[:]
@@ -623,6 +624,19 @@ def test_pixels_of_any_dtype_are_cut_as_they_are(dtype: str) -> None:
         found = element.compute()
         assert found.dtype == np.dtype(dtype)
         assert np.isin(found.compressed(), values).all()
+
+
+@pytest.mark.parametrize("dtype", [">i2", ">f4", ">f8"])
+def test_byte_order_is_kept_wherever_pieces_of_several_tiles_are_put_together(dtype: str) -> None:
+    da = strategies.data_array(numbered(GLOBAL).astype(dtype), GLOBAL, chunks={"y": 10})
+    arrays = da.craters.get_arrays(database(*CRATERS), "floor")
+    floor, at_once, ragged = arrays["floor"], arrays.compute()["floor"], arrays["floor"].to_ragged()
+    batched = pd.concat(list(arrays.iter_computed(batch=3)))["floor"]
+    for i, element in enumerate(floor):
+        wanted = element.compute()
+        for found in (at_once.iloc[i], batched.loc[i], ragged[i]):
+            assert_same(found, wanted)
+    assert floor.map(np.ma.sum).values.tolist() == [element.compute().sum() for element in floor]
 
 
 def test_masked_rasters_stay_masked() -> None:

@@ -110,7 +110,7 @@ def test_ragged_arrays_are_the_elements(chunks, lead, coverage):
                 inside = ragged.coverage[ragged.offsets[i] : ragged.offsets[i + 1]].reshape(ragged[i].shape)
                 assert (inside[~ragged[i].mask] > 0).all()
                 np.testing.assert_array_equal(
-                    inside, np.broadcast_to(arrays.fractions(region, i).compute(), inside.shape)
+                    inside, np.broadcast_to(arrays.to_dataset(i, region)["coverage"].values, inside.shape)
                 )
 
 

@@ -50,7 +50,7 @@ def assert_same_arrays(stored: Any, arrays: Any) -> None:
     for region in arrays:
         for i in range(len(arrays.index)):
             assert_same(found[region].iloc[i], wanted[region].iloc[i])
-    exact = arrays._request.shapes.exact
+    exact = arrays._source.request.shapes.exact
     for region, ragged in stored.to_ragged().items():
         other = arrays[region].to_ragged()
         for name in ("values", "mask", "offsets", "shapes", "windows") + (("coverage",) if exact else ()):
@@ -184,7 +184,7 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path):
         arrays.to_zarr(tmp_path / "a", batch=70)
         assert len(read) == len(set(read))
         assert len(before - set(read)) > 25  # tiles of which every crater was stored
-        assert set(read) | before == {tuple(divmod(int(t), 8)) for t in arrays._plan.tile}
+        assert set(read) | before == {tuple(divmod(int(t), 8)) for t in arrays._source.plan.tile}
         del read[:]
         arrays.to_zarr(tmp_path / "a")
         assert not read
@@ -235,7 +235,7 @@ def test_another_request_is_refused_and_overwriting_replaces(tmp_path):
         da.craters.get_arrays(database(*CRATERS[:3]), "floor"),
         arrays.head(2),
     ]
-    assert len({other.token() for other in others}) == len(others)
+    assert len({other._source.token for other in others}) == len(others)
     for other in others:
         with pytest.raises(StoreError, match=r"another raster, table or regions.*overwrite=True"):
             other.to_zarr(path)

@@ -57,7 +57,7 @@ def roi_panels(
     for column, crater in enumerate(craters):
         above, below = axes[:, column]
         view = arrays[widest].iloc[crater].compute()
-        west, east, first, last = arrays.extent(widest, crater)
+        west, east, first, last = arrays[widest].extent(crater)
         pixels = np.ma.masked_array(view.data, np.isnan(view.data) if view.dtype.kind == "f" else False)
         above.imshow(pixels, cmap="gray", extent=(west, east, last, first), aspect="auto")
         above.set_box_aspect((abs(first - last)) / (abs(east - west) * np.cos(np.radians(cdb.lat.iloc[crater]))))

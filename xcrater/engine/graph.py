@@ -149,7 +149,7 @@ def reduce_tiles(
         found = (
             leaf(_cut(block, whole, tile.window), tile, *(_cut(o, whole, tile.window) for o in others)) for tile in plan
         )
-        partials = list(found) if later is None else list(_in_turn(found, later))
+        partials = list(found) if later is None else list(in_turn(found, later))
         if looks is not None:
             partials = [merge(partials)]
             before = looks.between(partials[0])
@@ -199,7 +199,7 @@ def reduce_tiles(
     return results
 
 
-def _in_turn(found: Iterable[Mapping[Any, Any]], later: Later) -> Iterator[Any]:
+def in_turn(found: Iterable[Mapping[Any, Any]], later: Later) -> Iterator[Any]:
     """Partial results of tiles that leave something to later ones."""
     left: dict[int, list[Any]] = {}
     for n, (parts, to) in enumerate(zip(found, later.to, strict=True)):

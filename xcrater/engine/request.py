@@ -26,7 +26,6 @@ from xcrater.raster.reading import Raster, read_raster
 from xcrater.table.regions import Annulus, Polygons, Region, Sector
 
 if TYPE_CHECKING:
-    from xcrater.pixels.store import Store
     from xcrater.table.crater_table import CraterTable
 
 
@@ -48,8 +47,6 @@ class Request:
         The table on the grid.
     table : CraterDatabase
         The table.
-    store : Store or None
-        Where its pixels are kept, cut already; then `da` has none.
     """
 
     da: xr.DataArray
@@ -58,7 +55,6 @@ class Request:
     shapes: Shapes
     craters: Craters
     table: CraterTable
-    store: Store | None = None
 
     def with_data(self, da: xr.DataArray) -> Request:
         """The same request of the same pixels in other chunks along extra dimensions."""
@@ -96,8 +92,6 @@ class Request:
 
     def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
         """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
-        if self.store is not None:
-            return self.store.plan(self)
         plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
         if warn and not len(plan):
             warnings.warn(

@@ -138,7 +138,8 @@ def concatenate(blocks: Sequence[Blocks]) -> Blocks:
         crater=np.concatenate([b.crater for b in blocks]),
         window=np.concatenate([b.window for b in blocks]),
         offset=np.concatenate([[0], np.cumsum(sizes)]),
-        values=np.concatenate([b.values for b in blocks], axis=-1),
+        # Without a dtype, values of another byte order would come out in the machine's own.
+        values=np.concatenate([b.values for b in blocks], axis=-1, dtype=first.values.dtype),
         mask=np.concatenate([b.mask for b in blocks], axis=-1),
         fraction=None
         if first.fraction is None

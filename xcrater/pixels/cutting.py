@@ -14,7 +14,6 @@ from xcrater import kernels
 from xcrater.engine import region_set
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
-from xcrater.engine.request import Request
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import RAW, Blocks, groups
 from xcrater.raster.reading import Raster
@@ -61,7 +60,11 @@ class Pieces:
         """Some of the pieces, copied."""
         sizes = np.diff(self.offset)[which]
         of = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
-        values, mask = (np.concatenate([a[:, :0], *(a[:, at] for at in of)], axis=1) for a in (self.values, self.mask))
+        # Without a dtype, pieces of another byte order would come out in the machine's own.
+        values, mask = (
+            np.concatenate([a[:, :0], *(a[:, at] for at in of)], axis=1, dtype=a.dtype)
+            for a in (self.values, self.mask)
+        )
         fraction = (
             None if self.fraction is None else np.concatenate([self.fraction[:0], *(self.fraction[at] for at in of)])
         )
@@ -313,10 +316,3 @@ def _raw(block: Array, images: int) -> Array:
     """Pixels as numbers that kernels copy, shape (images, rows, columns)."""
     block = np.ascontiguousarray(block).reshape(images, *block.shape[-2:])
     return block.view(RAW[block.itemsize])
-
-
-def make_cutter(request: Request) -> Cutter:
-    """How the regions of a request are cut from its raster."""
-    if request.store is not None:
-        return request.store.cutter(request)
-    return Cutter(request.shapes, request.raster, request.da.dtype.str)

@@ -21,7 +21,8 @@ from xcrater.engine.request import Request, make_request
 from xcrater.errors import FunctionError
 from xcrater.geometry import places
 from xcrater.pixels.blocks import Blocks, Masked
-from xcrater.pixels.cutting import Cutter, Pieces, make_cutter
+from xcrater.pixels.cutting import Cutter, Pieces
+from xcrater.pixels.source import BlockSource, from_raster
 from xcrater.raster.reading import Raster
 from xcrater.table.regions import Region
 
@@ -62,7 +63,7 @@ def map_pixels(
     taken = [name for name, _ in call.columns if name in coords or name in dims]
     if taken:
         raise FunctionError(f"received returns= with the name {taken[0]!r}, a coordinate of the result; choose another")
-    cells = map_craters(request, request.plan(), call)
+    cells = map_craters(from_raster(request, request.plan()), call)
     variables = {
         name: (dims if width is None else (*dims, "output" if name is None else f"{name}_output"), array)
         for (name, width), array in zip(call.columns, cells, strict=True)
@@ -459,15 +460,13 @@ def merge(parts: Sequence[list[Found]]) -> list[Found]:
     return [found for part in parts for found in part]
 
 
-def map_craters(request: Request, plan: Plan, call: Call, *, apart: bool = True) -> list[Any]:
+def map_craters(source: BlockSource, call: Call, *, apart: bool = True) -> list[Any]:
     """Results of every crater, an array for each thing that the function returns.
 
     Parameters
     ----------
-    request : Request
-        Of which regions.
-    plan : Plan
-        Of the same.
+    source : BlockSource
+        The craters' blocks.
     call : Call
         The function.
     apart : bool
@@ -479,7 +478,8 @@ def map_craters(request: Request, plan: Plan, call: Call, *, apart: bool = True)
         Dimensions (extra dimensions if apart, region, crater, and one more for several numbers); lazy over a lazy
         raster.
     """
-    cutter, index = make_cutter(request), request.table.data.index
+    request, plan, cutter = source.request, source.plan, source.cutter
+    index = request.table.data.index
     last = np.zeros(int(request.craters.row.max(initial=-1)) + 1, np.int64)
     tiles = list(plan)
     for n, tile in enumerate(tiles):
@@ -526,4 +526,4 @@ def map_blocks(request: Request, plan: Plan, functions: Mapping[str, Callable[[M
     """Functions of every crater's 2-D masked array: arrays of objects, dimensions (extra, region, crater)."""
     together = _Together(tuple(functions.items()))
     call = Call(together, None, tuple((name, None) for name in functions), np.dtype(object))
-    return dict(zip(functions, map_craters(request, plan, call), strict=True))
+    return dict(zip(functions, map_craters(from_raster(request, plan), call), strict=True))

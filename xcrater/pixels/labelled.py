@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,10 +13,8 @@ from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.geometry import places
 from xcrater.geometry.grid import Grid, Window
+from xcrater.pixels.elements import Elements
 from xcrater.raster.reading import crs_wkt, georeferenced
-
-if TYPE_CHECKING:
-    from xcrater.pixels.container import CraterArrays
 
 Floats = NDArray[np.float64]
 
@@ -64,33 +62,35 @@ def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
     return np.asarray(cols + 0.5 + turns * off), np.asarray(rows + 0.5)
 
 
-def to_dataset(arrays: CraterArrays, region: str, crater: int) -> xr.Dataset:
+def to_dataset(elements: Elements, position: int) -> xr.Dataset:
     """One crater's region as a Dataset; see `CraterArrays.to_dataset`.
 
     Parameters
     ----------
-    arrays : CraterArrays
-        Where from.
-    region : str
-        Which region.
-    crater : int
-        Position of the crater in the table.
+    elements : Elements
+        The lazy arrays of the region.
+    position : int
+        Position of the crater among them.
     """
-    request, grid = arrays._request, arrays._request.raster.grid
-    window = arrays.window(region, crater)
+    source, request = elements.source, elements.source.request
+    grid, (region,) = request.raster.grid, source.regions
+    window = elements.window(position)
     u, v = pixels(grid, window)
     a, b, c, d, e, f = request.raster.surface[1]
     extra = request.raster.extra_dims
     dims = (*extra, "y", "x")
 
-    block = arrays.element(region, crater)
+    block = elements.array(position)
     dtype = _float(block.dtype)
     shown = {k: value for k, value in request.da.attrs.items() if k not in PACKING}
     data = block.map_blocks(_nan_filled, dtype, dtype=dtype, meta=np.empty((0,) * block.ndim, dtype))
     mask = block.map_blocks(_held, dtype=bool, meta=np.empty((0,) * block.ndim, bool))
-    at = request.craters.take(np.array([crater]))
+    crater = request.craters.take(np.array([position]))
     lon, lat, distance, azimuth = graph.single(
-        Places(grid, at, u, v), shape=(4, v.size, u.size), meta=np.empty((0, 0, 0)), token=("places", grid, at, window)
+        Places(grid, crater, u, v),
+        shape=(4, v.size, u.size),
+        meta=np.empty((0, 0, 0)),
+        token=("places", grid, crater, window),
     )
     name = "value" if request.da.name is None else str(request.da.name)
     variables = {
@@ -98,26 +98,28 @@ def to_dataset(arrays: CraterArrays, region: str, crater: int) -> xr.Dataset:
         "mask": (dims, mask, {"long_name": "pixel of the region that holds a value"}),
     }
     if request.shapes.exact:
-        inside = arrays.fractions(region, crater)
+        inside = elements.fraction(position)
         variables["coverage"] = (("y", "x"), inside, {"units": "1", "long_name": "part of the pixel inside the region"})
     seen = "at the crater's centre, clockwise from north"
     variables["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
     variables["azimuth"] = (("y", "x"), azimuth, {"units": "degrees", "long_name": f"azimuth {seen}"})
 
-    coords: dict[Any, Any] = {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= set(extra)}
+    coords: dict[Any, Any] = {
+        name: coord for name, coord in request.da.coords.items() if coord.dims and set(coord.dims) <= set(extra)
+    }
     coords |= {"y": f + e * v, "x": c + a * u}
     if grid.to_frame().crs:
         coords |= {"lon": (("y", "x"), lon, LON), "lat": (("y", "x"), lat, LAT)}
     else:  # longitudes are those of columns, latitudes those of rows
         coords["lon"] = ("x", places.lonlat(grid, u, 0.0)[0], LON)
         coords["lat"] = ("y", places.lonlat(grid, 0.0, v)[1], LAT)
-    label = arrays.index[crater]
+    label = source.labels[position]
     coords |= {"crater": str(label) if isinstance(label, tuple) else label, "region": region}
     attrs = {"crater": label.item() if isinstance(label, np.generic) else label, "region": region}
-    attrs |= {f"crater_{k}": float(column[1][crater]) for k, column in request.coordinates().items() if k != "crater"}
+    attrs |= {f"crater_{k}": float(column[1][position]) for k, column in request.coordinates().items() if k != "crater"}
     corner = (a, b, c + a * window[2], d, e, f + e * window[0])
     ds = georeferenced(xr.Dataset(variables, coords, attrs), crs_wkt(request.da), corner)
-    return ds if arrays.is_lazy else ds.load()
+    return ds if graph.is_lazy(request.da) else ds.load()
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater._optional import require
+from xcrater.pixels import gathering
 from xcrater.pixels.blocks import RAW, Blocks
+from xcrater.pixels.source import BlockSource
 
 Ints = NDArray[np.int64]
 Masked = np.ma.MaskedArray[Any, Any]
@@ -125,6 +127,27 @@ class Ragged:
         flat = pyarrow.Array.from_buffers(kind, values.size, buffers)
         offsets = pyarrow.py_buffer(np.ascontiguousarray(self.offsets))
         return pyarrow.Array.from_buffers(pyarrow.large_list(kind), len(self), [None, offsets], children=[flat])
+
+
+BATCH = 10_000
+"""Number of craters that `to_ragged` lays out at a time."""
+
+
+def to_ragged(source: BlockSource) -> dict[str, Ragged]:
+    """The pixels of every crater laid out flat, for each region; see `CraterArrays.to_ragged`."""
+    cutter, none = source.cutter, np.empty(0, np.int64)
+    values = np.empty((*source.lead, 0), cutter.result_dtype)
+    like = Blocks(
+        crater=none,
+        window=np.empty((0, 4), np.int64),
+        offset=np.zeros(1, np.int64),
+        values=values,
+        mask=values.astype(bool),
+        fraction=np.empty(0) if source.request.shapes.exact else None,
+        fill_value=cutter.fill_value,
+    )
+    windows = dict(zip(source.regions, cutter.windows(source.request.craters), strict=True))
+    return lay_out(gathering.iter_blocks(source, BATCH), windows, source.labels, like)
 
 
 def lay_out(

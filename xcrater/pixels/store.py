@@ -13,10 +13,10 @@ import math
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,11 +32,11 @@ from xcrater.errors import StoreError
 from xcrater.geometry.bodies import get_body
 from xcrater.pixels.blocks import Blocks, groups
 from xcrater.pixels.cutting import PIXELS, Cut, Cutter, Pieces
+from xcrater.pixels.elements import Elements
+from xcrater.pixels.gathering import iter_blocks
+from xcrater.pixels.source import BlockSource, LazyPixels
 from xcrater.raster.reading import crs_wkt, georeferenced, read_raster
 from xcrater.table.crater_table import CraterTable
-
-if TYPE_CHECKING:
-    from xcrater.pixels.container import CraterArrays
 
 Ints = NDArray[np.int64]
 
@@ -50,10 +50,22 @@ ENTRIES = 2**16
 """Entries in a chunk of what there is one of for each."""
 
 
-def write(arrays: CraterArrays, path: str | os.PathLike[str], *, batch: int, overwrite: bool) -> None:
-    """Store the pixels of every crater; see `CraterArrays.to_zarr`."""
+def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, overwrite: bool) -> None:
+    """Store the pixels of every crater; see `CraterArrays.to_zarr`.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The blocks.
+    path : path
+        The store, a directory or a URL that zarr writes.
+    batch : int
+        Number of craters written at a time.
+    overwrite : bool
+        Whether to replace another store of crater arrays at that path.
+    """
     zarr = require("zarr", extra="zarr")
-    path, token = _whole(path), arrays.token()
+    path, token = _whole(path), source.token
     if batch < 1:
         raise StoreError(f"received batch={batch!r}; expected a number of craters from 1 on")
     found = _read_about(path)
@@ -63,19 +75,19 @@ def write(arrays: CraterArrays, path: str | os.PathLike[str], *, batch: int, ove
             "chunks; name another path, or replace what is there: arrays.to_zarr(..., overwrite=True)"
         )
     if found is None or overwrite or found["written"] is None:
-        _create(zarr, arrays, path, token)
+        _create(zarr, source, path, token)
     root = zarr.open_group(path, mode="r+")
     about = dict(root.attrs["xcrater"])
-    left = np.ones(len(arrays.index), bool)
-    left[root["crater"][: about["written"]]] = False
-    position = np.flatnonzero(left)
-    groups = [dict(root[f"region-{k}"].arrays()) for k in range(len(arrays.regions))]
-    for blocks in arrays.take(position).iter_blocks(batch) if position.size else ():
+    missing = np.ones(len(source.labels), bool)
+    missing[root["crater"][: about["written"]]] = False
+    position = np.flatnonzero(missing)
+    groups = [dict(root[f"region-{k}"].arrays()) for k in range(len(source.regions))]
+    for blocks in iter_blocks(source.take(position), batch) if position.size else ():
         entry = about["written"]
-        for group, of in zip(groups, blocks.values(), strict=True):
-            _append(group, entry, of)
-            about["written"] = entry + len(of)
-        root["crater"][entry : about["written"]] = position[of.crater]
+        for group, of_region in zip(groups, blocks.values(), strict=True):
+            _append(group, entry, of_region)
+            about["written"] = entry + len(of_region)
+        root["crater"][entry : about["written"]] = position[of_region.crater]
         # Only now do the entries count: what an interruption leaves half written is written again.
         root.update_attributes({"xcrater": about})
 
@@ -92,10 +104,10 @@ def _append(group: Any, entry: int, blocks: Blocks) -> None:
     group["offset"][entry : stop + 1] = first + blocks.offset
 
 
-def _create(zarr: Any, arrays: CraterArrays, path: str, token: str) -> None:
+def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
     """An empty store, in place of what is there."""
-    request, raster = arrays._request, arrays._request.raster
-    if isinstance(arrays.index, pd.MultiIndex):
+    request, raster = source.request, source.request.raster
+    if isinstance(source.labels, pd.MultiIndex):
         raise StoreError("received craters with labels of several levels; expected one: cdb.data.reset_index(...)")
     shapes = request.shapes
     about: dict[str, Any] = {
@@ -104,7 +116,7 @@ def _create(zarr: Any, arrays: CraterArrays, path: str, token: str) -> None:
         "made": uuid.uuid4().hex,
         "written": None,
         "body": request.table.body,
-        "index": arrays.index.name,
+        "index": source.labels.name,
         "dtype": request.da.dtype.newbyteorder("=").str,
         "name": request.da.name,
         "attrs": _plain(request.da.attrs),
@@ -114,7 +126,7 @@ def _create(zarr: Any, arrays: CraterArrays, path: str, token: str) -> None:
         "transform": list(raster.surface[1]),
         "nodata": None if raster.nodata is None else np.asarray(raster.nodata).item(),
         "coverage": shapes.coverage,
-        "regions": list(arrays.regions),
+        "regions": list(source.regions),
         "inner": list(shapes.inner),
         "outer": list(shapes.outer),
         "nvert": list(shapes.nvert),
@@ -122,12 +134,12 @@ def _create(zarr: Any, arrays: CraterArrays, path: str, token: str) -> None:
     root = zarr.open_group(path, mode="w", attributes={"xcrater": about})
     table = xr.Dataset(coords={**_extra_coords(request), **request.coordinates()})
     table.to_zarr(path, group="craters", mode="w", consolidated=False, zarr_format=3)
-    entries, lead = len(arrays.index), request.da.shape[:-2]
+    entries, lead = len(source.labels), source.lead
     _flat(root, "crater", (entries,), "i8", ENTRIES)
-    for k, name in enumerate(arrays.regions):
+    for k, name in enumerate(source.regions):
         group = root.create_group(f"region-{k}", attributes={"name": name})
-        pixels = arrays.pixels(name)
-        _flat(group, "values", (*lead, pixels), arrays.dtype.newbyteorder("="), CHUNK)
+        pixels = Elements(source.of([k])).pixels()
+        _flat(group, "values", (*lead, pixels), source.cutter.result_dtype.newbyteorder("="), CHUNK)
         _flat(group, "mask", (*lead, pixels), "bool", CHUNK)
         if shapes.exact:
             _flat(group, "coverage", (pixels,), "f8", CHUNK)
@@ -240,27 +252,6 @@ class Store:
             fill_value=fill_value,
         )
 
-    def plan(self, request: Request) -> Plan:
-        """Craters that are read together in place of those that lie on one tile."""
-        entry = self.entry[request.craters.row]
-        windows = self.cutter(request).windows(request.craters)
-        size = ((windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])).sum(axis=0)
-        order = np.argsort(entry)
-        together = groups(size[order], PIXELS)
-        member = [np.sort(order[some]) for some in together]
-        return Plan(
-            request.raster.grid,
-            request.craters,
-            np.zeros(len(together), np.int64),
-            np.array([0, *(some.stop for some in together)]),
-            np.concatenate([np.empty(0, np.int32), *member]).astype(np.int32),
-        )
-
-    def cutter(self, request: Request) -> Cutter:
-        """What gives blocks of some of its regions."""
-        regions = tuple(self.names.index(name) for name in request.names)
-        return StoredCutter(request.shapes, request.raster, request.da.dtype.str, self, regions)
-
 
 @dataclass(frozen=True)
 class StoredCutter(Cutter):
@@ -306,6 +297,48 @@ class StoredCutter(Cutter):
         return Pieces(none, none, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, mask, fraction)
 
 
+@dataclass(frozen=True, eq=False)
+class StoredSource(BlockSource):
+    """The blocks of a finished store, or of some of its regions and craters.
+
+    Parameters
+    ----------
+    store : Store
+        The store. The request's raster has the place of the one that was cut, and no pixels.
+    """
+
+    store: Store = field(kw_only=True)
+
+    @property
+    def path(self) -> str:
+        """Path of the store."""
+        return self.store.path
+
+    @cached_property
+    def cutter(self) -> StoredCutter:
+        """What reads the regions' blocks from the store."""
+        request = self.request
+        regions = tuple(self.store.names.index(name) for name in request.names)
+        return StoredCutter(request.shapes, request.raster, request.da.dtype.str, self.store, regions)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Craters that are read together take the place of those that lie on one tile."""
+        craters = self.request.craters
+        windows = self.cutter.windows(craters)
+        size = ((windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])).sum(axis=0)
+        order = np.argsort(self.store.entry[craters.row])
+        together = groups(size[order], PIXELS)
+        member = [np.sort(order[run]) for run in together]
+        return Plan(
+            self.request.raster.grid,
+            craters,
+            np.zeros(len(together), np.int64),
+            np.array([0, *(run.stop for run in together)]),
+            np.concatenate([np.empty(0, np.int32), *member]).astype(np.int32),
+        )
+
+
 @lru_cache(maxsize=8)
 def _group(store: Store) -> Any:
     """The zarr group, opened once in a process."""
@@ -330,44 +363,8 @@ def _entries(store: Store) -> Ints:
     return entry
 
 
-def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
-    """Open the pixels that ``arrays.to_zarr(path)`` stored.
-
-    Parameters
-    ----------
-    path : path
-        Of the store; also a URL that zarr reads.
-
-    Returns
-    -------
-    CraterArrays
-        The same lazy arrays: each element reads its own part of the store when it is computed. The raster's values
-        are decoded already.
-
-    Raises
-    ------
-    FileNotFoundError
-        There is nothing at that path.
-    StoreError
-        It is no store of crater arrays, one that is not finished, or of another version.
-    ImportError
-        zarr is not installed.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import pandas as pd, xcrater
-    >>> from xcrater import tutorial
-    >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
-    >>> cdb.add_annuli("rim", 1, 1.5)
-    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
-    >>> with tempfile.TemporaryDirectory() as directory:
-    ...     dem.craters.get_arrays(cdb, "rim").to_zarr(f"{directory}/rim.zarr")
-    ...     xcrater.open_arrays(f"{directory}/rim.zarr")["rim"].iloc[0].compute().shape
-    (20, 22)
-    """
-    from xcrater.pixels.container import CraterArrays
-
+def open_source(path: str | os.PathLike[str]) -> StoredSource:
+    """The blocks of a finished store; see `open_arrays`."""
     path = _whole(path)
     about = _read_about(path)
     if about is None:
@@ -378,7 +375,8 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
             f"the store {path!r} is not finished: it holds {about['written'] or 0} of {len(request.craters)} craters. "
             "Go on with the call that was interrupted, arrays.to_zarr(path) of the same raster, table and regions"
         )
-    return CraterArrays(request)
+    stored = Store(path, about["made"], tuple(about["regions"]))
+    return StoredSource(request, request.table.data.index, LazyPixels(request.da), store=stored)
 
 
 def _read_request(path: str, about: dict[str, Any]) -> Request:
@@ -408,9 +406,7 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
     # A single pixel stands for the raster, in a graph of tasks too.
     pixel = da.isel(y=slice(1), x=slice(1)).chunk()
-    return Request(
-        pixel, raster, about["regions"], shapes, craters, cdb, Store(path, about["made"], tuple(about["regions"]))
-    )
+    return Request(pixel, raster, about["regions"], shapes, craters, cdb)
 
 
 def _whole(path: str | os.PathLike[str]) -> str:

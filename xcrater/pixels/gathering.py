@@ -1,0 +1,247 @@
+"""Complete blocks from tiles: all craters at once, or a batch at a time, with each tile read once.
+
+A crater that lies on one tile alone is complete there. The pieces of any other are handed to the last tile that lists
+the crater and put together as soon as that tile has been read.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.engine import graph
+from xcrater.engine.craters import Craters
+from xcrater.engine.plan import SpreadTile
+from xcrater.pixels import blocks as _blocks
+from xcrater.pixels.blocks import Blocks
+from xcrater.pixels.cutting import Cut, Cutter, Pieces
+from xcrater.pixels.source import BlockSource
+
+AHEAD = 4
+"""Number of tiles that `iter_blocks` computes at once."""
+
+RegionBlocks = list[Blocks]
+"""Blocks of every region, of the same craters in the same order; `Blocks.crater` are rows of the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class HandedOver:
+    """What one tile hands to the last tile that lists some of its craters.
+
+    Parameters
+    ----------
+    complete : ndarray of int32, shape (n,)
+        Rows of the craters that turned out to lie on the tile alone: the last tile must leave them out.
+    pieces : Pieces
+        Pixels of the other craters.
+    craters : Craters or None
+        All craters that the last tile is to complete; known to that tile itself, None from every other.
+    """
+
+    complete: NDArray[np.int32]
+    pieces: Pieces
+    craters: Craters | None
+
+
+def hand_over(cut: Cut, tile: SpreadTile) -> dict[int | None, HandedOver]:
+    """Sort what a tile alone cannot complete by the last tile that lists each crater.
+
+    Parameters
+    ----------
+    cut : Cut
+        The tile's blocks and pieces.
+    tile : SpreadTile
+        The tile.
+
+    Returns
+    -------
+    dict of int to HandedOver
+        One entry for each of the tile's receivers, by position in the plan.
+    """
+    craters, last = tile.craters, tile.spread.last
+    order = np.argsort(craters.row, kind="stable")
+    last_of_piece = last[order[np.searchsorted(craters.row, cut.parts.crater, sorter=order)]]
+    incomplete = np.ones(len(craters), bool)
+    incomplete[cut.alone] = False
+    handed: dict[int | None, HandedOver] = {}
+    for receiver in tile.receivers.tolist():
+        own = None
+        if receiver == tile.number:
+            own = replace(craters.take(np.flatnonzero(incomplete & (last == receiver))), near=None)
+        handed[receiver] = HandedOver(
+            complete=craters.row[cut.alone[last[cut.alone] == receiver]],
+            pieces=cut.parts.take(np.flatnonzero(last_of_piece == receiver)),
+            craters=own,
+        )
+    return handed
+
+
+def join_handed(cutter: Cutter, handed: Sequence[HandedOver], lead: tuple[int, ...]) -> Iterator[RegionBlocks]:
+    """Blocks of the craters that are complete now that their last tile has been read.
+
+    Parameters
+    ----------
+    cutter : Cutter
+        How regions are cut.
+    handed : sequence of HandedOver
+        Everything handed to one tile, by tiles in order; that tile's own comes last.
+    lead : tuple of int
+        Lengths of the raster's extra dimensions.
+    """
+    craters = handed[-1].craters
+    assert craters is not None
+    complete = np.concatenate([one.complete for one in handed])
+    craters = craters.take(np.flatnonzero(~np.isin(craters.row, complete)))
+    return cutter.join(craters, [one.pieces for one in handed], lead)
+
+
+@dataclass(frozen=True)
+class GatherLeaf:
+    """Cuts one tile: its complete blocks, and what it hands to later tiles.
+
+    Parameters
+    ----------
+    cutter : Cutter
+        How regions are cut.
+    lead : tuple of int
+        Lengths of the raster's extra dimensions.
+    """
+
+    cutter: Cutter
+    lead: tuple[int, ...]
+
+    def __call__(self, block: NDArray[Any], tile: SpreadTile) -> dict[int | None, Any]:
+        """Complete blocks under None, the rest under the position of the tile that receives it."""
+        cut = self.cutter(block, tile)
+        return {None: [cut.whole], **hand_over(cut, tile)}
+
+    def complete(self, handed: Sequence[HandedOver]) -> list[RegionBlocks]:
+        """Blocks of the craters whose last tile has been read."""
+        return list(join_handed(self.cutter, handed, self.lead))
+
+
+@dataclass(frozen=True, eq=False)
+class GatherFinish:
+    """Puts the masked arrays of all craters into one array of objects.
+
+    Parameters
+    ----------
+    cutter : Cutter
+        How regions are cut.
+    craters : Craters
+        All craters.
+    position : ndarray of int64
+        Position among them of each row of the crater table.
+    lead : tuple of int
+        Lengths of the raster's extra dimensions.
+    """
+
+    cutter: Cutter
+    craters: Craters
+    position: NDArray[np.int64]
+    lead: tuple[int, ...]
+
+    def __call__(self, gathered: list[RegionBlocks], images: int) -> dict[str, NDArray[Any]]:
+        """Masked arrays, shape (1, region, crater); craters on no tile are masked throughout."""
+        cells = np.empty((1, len(self.cutter.shapes.outer), len(self.craters)), object)
+        missing = np.ones(len(self.craters), bool)
+        for of_regions in gathered:
+            missing[self.position[of_regions[0].crater]] = False
+        nowhere = self.cutter.join(self.craters.take(np.flatnonzero(missing)), [], self.lead)
+        for of_regions in itertools.chain(gathered, nowhere):
+            for row, blocks in zip(cells[0], of_regions, strict=True):
+                for position, array in zip(self.position[blocks.crater].tolist(), blocks.arrays(), strict=True):
+                    row[position] = array
+        return {"cells": cells}
+
+
+def _chained(partials: Sequence[list[RegionBlocks]]) -> list[RegionBlocks]:
+    return list(itertools.chain.from_iterable(partials))
+
+
+def gather(source: BlockSource) -> Any:
+    """Every block as a masked array, dtype object, shape (region, crater).
+
+    Parameters
+    ----------
+    source : BlockSource
+        The blocks.
+
+    Returns
+    -------
+    array
+        A dask array of one chunk for a raster backed by dask, else a numpy array.
+    """
+    request, leaf = source.request, GatherLeaf(source.cutter, source.lead)
+    tiles = list(source.plan.spread_tiles())
+    return graph.reduce_tiles(
+        request.da,
+        tiles,
+        leaf,
+        _chained,
+        GatherFinish(source.cutter, request.craters, source.position, source.lead),
+        shape=(len(source.regions), len(request.craters)),
+        dtypes={"cells": "O"},
+        token=("gather", request.craters, source.cutter),
+        keep_images=False,
+        later=graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete),
+    )["cells"]
+
+
+def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
+    """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end."""
+    leaf, tiles = GatherLeaf(source.cutter, source.lead), list(source.plan.spread_tiles())
+    read = itertools.chain.from_iterable(graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD))
+    later = graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete)
+    for completed in graph.in_turn(read, later):
+        yield from (of_regions for of_regions in completed if len(of_regions[0]))
+    nowhere = np.flatnonzero(source.plan.spread.count == 0)
+    yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)
+
+
+def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
+    """Blocks of a number of craters at a time, each crater once; see `CraterArrays.iter_blocks`.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The blocks.
+    batch : int
+        Number of craters at a time; the last batch may have fewer.
+
+    Yields
+    ------
+    dict of str to Blocks
+        The blocks of each region. `Blocks.crater` are positions in the source.
+    """
+    if batch < 1:
+        raise ValueError(f"received batch={batch!r}; expected a number of craters from 1 on")
+    waiting: list[RegionBlocks] = []
+    count = 0
+    for of_regions in iter_complete(source):
+        waiting.append(of_regions)
+        count += len(of_regions[0])
+        if count >= batch:
+            joined = _concatenated(waiting)
+            full = count - count % batch
+            for start in range(0, full, batch):
+                yield _named(source, [blocks.part(start, start + batch) for blocks in joined])
+            waiting = [[blocks.part(full, count) for blocks in joined]] if full < count else []
+            count -= full
+            del joined
+    if count:
+        yield _named(source, _concatenated(waiting))
+
+
+def _concatenated(waiting: Sequence[RegionBlocks]) -> RegionBlocks:
+    return [_blocks.concatenate(of_region) for of_region in zip(*waiting, strict=True)]
+
+
+def _named(source: BlockSource, of_regions: RegionBlocks) -> dict[str, Blocks]:
+    crater = source.position[of_regions[0].crater]
+    return {name: replace(blocks, crater=crater) for name, blocks in zip(source.regions, of_regions, strict=True)}

@@ -1,0 +1,222 @@
+"""Selecting craters by position and by label, as pandas' ``iloc`` and ``loc`` do, and one region's arrays."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, Generic, Self, TypeVar, overload
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater.engine import graph
+from xcrater.pixels import functions, gathering, labelled, ragged
+from xcrater.pixels.blocks import Masked
+from xcrater.pixels.elements import Elements
+from xcrater.pixels.ragged import Ragged
+from xcrater.pixels.source import BlockSource
+
+Many = TypeVar("Many")
+One = TypeVar("One")
+
+
+class Indexer(Generic[Many, One]):
+    """Square brackets that select craters: one key gives an element, several a sequence of the same kind.
+
+    Parameters
+    ----------
+    positions : object
+        What turns a key into a position, or into a Series of positions: ``iloc`` of the craters' positions by label,
+        or `Labels`.
+    many, one : callable
+        Positions -> selection; position -> element.
+    """
+
+    def __init__(self, positions: Any, many: Callable[[NDArray[np.integer]], Many], one: Callable[[int], One]) -> None:
+        self._positions, self._many, self._one = positions, many, one
+
+    @overload
+    def __getitem__(self, key: int) -> One: ...
+    @overload
+    def __getitem__(self, key: Any) -> Many: ...
+    def __getitem__(self, key: Any) -> Many | One:
+        found = self._positions[key]
+        return self._many(found.to_numpy()) if isinstance(found, pd.Series) else self._one(int(found))
+
+
+class Labels:
+    """Positions of craters by label; a single label must be unique.
+
+    Parameters
+    ----------
+    positions : pandas.Series of int
+        The position of each crater, by label.
+    """
+
+    def __init__(self, positions: pd.Series[int]) -> None:
+        self._positions = positions
+
+    def __getitem__(self, key: Any) -> Any:
+        if not (pd.api.types.is_scalar(key) or isinstance(key, tuple)):
+            return self._positions.loc[key]
+        try:
+            position = self._positions.index.get_loc(key)
+        except KeyError as err:
+            raise KeyError(f"no crater is labelled {key!r}; use .iloc for positions") from err
+        if not isinstance(position, int):
+            raise KeyError(f"several craters are labelled {key!r}; use .iloc with a position")
+        return position
+
+
+class CraterSequence(ABC, Generic[One]):
+    """A sequence over craters that is selected from by position or by label.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The craters' blocks.
+
+    Attributes
+    ----------
+    index : pandas.Index
+        Labels of the craters.
+    dtype : numpy.dtype
+        Dtype of the values.
+    """
+
+    def __init__(self, source: BlockSource) -> None:
+        self._source = source
+        self.index: pd.Index[Any] = source.labels
+        self.dtype = source.cutter.result_dtype
+
+    @abstractmethod
+    def _one(self, position: int) -> One:
+        """What the sequence holds of one crater."""
+
+    def _take(self, positions: NDArray[np.integer]) -> Self:
+        positions = np.asarray(positions)
+        if np.unique(positions).size < positions.size:
+            raise IndexError("received a crater twice; expected each once")
+        return type(self)(self._source.take(positions))
+
+    @cached_property
+    def _positions(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.index)), self.index)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the pixels are yet to be read, from a raster backed by dask or from a store."""
+        return graph.is_lazy(self._source.request.da)
+
+    @property
+    def iloc(self) -> Indexer[Self, One]:
+        """Craters by position, as `pandas.Series.iloc` counts: one of them, or a sequence of several."""
+        return Indexer(self._positions.iloc, self._take, self._one)
+
+    @property
+    def loc(self) -> Indexer[Self, One]:
+        """Craters by label of the table's index, as `pandas.Series.loc` does; a single label must be unique there."""
+        return Indexer(Labels(self._positions), self._take, self._one)
+
+    def head(self, n: int = 5) -> Self:
+        """The first craters."""
+        return self.iloc[:n]
+
+    def tail(self, n: int = 5) -> Self:
+        """The last craters; all but the first ``-n`` if ``n`` is negative, as pandas counts."""
+        return self.iloc[max(len(self.index) - n, 0) :] if n >= 0 else self.iloc[-n:]
+
+
+class RegionArrays(CraterSequence[Any]):
+    """One region's lazy masked arrays, in the manner of a pandas Series.
+
+    Iteration and ``iloc`` go by position, ``loc`` and square brackets by the table's labels. A slice, a list or a
+    boolean selection gives the same kind of sequence, of some of the craters.
+
+    Attributes
+    ----------
+    name : str
+        Name of the region.
+    index : pandas.Index
+        Labels of the craters.
+    dtype : numpy.dtype
+        Dtype of the values.
+    """
+
+    def __init__(self, source: BlockSource) -> None:
+        super().__init__(source)
+        self._elements = Elements(source)
+        (self.name,) = source.regions
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._one, range(len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, slice) and all(end is None or hasattr(end, "__index__") for end in (key.start, key.stop)):
+            return self.iloc[key]
+        return self.loc[key]
+
+    def __repr__(self) -> str:
+        return f"{len(self)} lazy masked arrays of region {self.name!r}, dtype {self.dtype}"
+
+    def _one(self, position: int) -> Any:
+        return self._elements.array(position)
+
+    def extent(self, position: int) -> tuple[float, float, float, float]:
+        """Outer edges of one crater's array on the body, by the crater's position; see `CraterArrays.extent`."""
+        return self._elements.extent(position)
+
+    def to_dataset(self, label: Any) -> xr.Dataset:
+        """One crater's pixels with coordinates, by the crater's label; see `CraterArrays.to_dataset`."""
+        position = Labels(self._positions)[label]
+        if not isinstance(position, int):
+            raise KeyError(f"received {label!r}; expected the label of one crater")
+        return labelled.to_dataset(self._elements, position)
+
+    def to_ragged(self) -> Ragged:
+        """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`."""
+        return ragged.to_ragged(self._source)[self.name]
+
+    def compute(self, *, workers: int | None = None) -> pd.Series[Any]:
+        """All the masked arrays, reading each tile once.
+
+        Parameters
+        ----------
+        workers : int, optional
+            Number of threads; None leaves it to dask.
+        """
+        (cells,) = graph.compute(gathering.gather(self._source), workers=workers)
+        return pd.Series(list(cells[0]), self.index, object, self.name)
+
+    def map(self, func: Callable[[Masked], Any], *, dtype: Any = float) -> xr.DataArray:
+        """Function of each crater's masked array, reading each tile once.
+
+        Parameters
+        ----------
+        func : callable
+            Masked array -> number. It is called where tiles are read; for a crater on several tiles, with the last
+            of them.
+        dtype : dtype
+            Dtype of the results.
+
+        Returns
+        -------
+        xarray.DataArray
+            Dimension crater; lazy where the raster is.
+
+        Raises
+        ------
+        FunctionError
+            When computed: the function fails, or returns anything but a number of that dtype.
+        """
+        call = functions.make_call(func, dtype, None, None, "raise")
+        (cells,) = functions.map_craters(self._source, call, apart=False)
+        return xr.DataArray(cells[0], dims="crater", coords=self._source.request.coordinates(), name=self.name)
+
+    apply = map
