@@ -83,8 +83,8 @@ def test_profiles_equal_statistics_of_the_pixels_of_every_ring_and_sector(case: 
     da = strategies.data_array(values, case, chunks=chunks, nodata=3)
     cut = da.craters.radial_profile(cdb, RADII, STATS, sectors=AZIMUTHS).compute()
     whole = da.craters.radial_profile(cdb, RADII, STATS).compute()
-    assert cut["mean"].dims == ("crater", "radius", "azimuth")
-    assert whole["mean"].dims == ("crater", "radius")
+    assert cut["mean"].dims == ("crater", "r", "azimuth")
+    assert whole["mean"].dims == ("crater", "r")
     for i in range(len(cdb)):
         masks = parts(case, cdb, i)
         rings = [parts(case, cdb, i, azimuths=[-400.0, 400.0])[k, 0] for k in range(len(RADII) - 1)]
@@ -276,7 +276,7 @@ def test_building_profiles_computes_nothing_and_bands_are_kept() -> None:
             lazy = da.craters.radial_profile(cdb, RADII, **ask)
         assert all(isinstance(v.data, dask.array.Array) for v in lazy.data_vars.values())
         lead = ("band", "time") + (() if "stack" in ask else ("crater",))
-        assert lazy["mean"].dims == (*lead, "radius", "azimuth")
+        assert lazy["mean"].dims == (*lead, "r", "azimuth")
         found = eager.craters.radial_profile(cdb, RADII, **ask)
         assert all(isinstance(v.data, np.ndarray) for v in found.data_vars.values())
         xr.testing.assert_identical(lazy.compute(), found)
@@ -286,18 +286,18 @@ def test_building_profiles_computes_nothing_and_bands_are_kept() -> None:
 
 def test_coordinates_are_middles_with_bounds_and_units() -> None:
     found = strategies.data_array(raster(), GLOBAL).craters.radial_profile(database(), 10, sectors=4)
-    np.testing.assert_allclose(found["radius"], np.arange(10) * 0.25 + 0.125)
-    np.testing.assert_allclose(found["radius_inner"], np.arange(10) * 0.25)
-    np.testing.assert_allclose(found["radius_outer"], np.arange(1, 11) * 0.25)
+    np.testing.assert_allclose(found["r"], np.arange(10) * 0.25 + 0.125)
+    np.testing.assert_allclose(found["r_inner"], np.arange(10) * 0.25)
+    np.testing.assert_allclose(found["r_outer"], np.arange(1, 11) * 0.25)
     assert found["azimuth"].values.tolist() == [45, 135, 225, 315]
     assert found["azimuth_start"].values.tolist() == [0, 90, 180, 270]
     assert found["azimuth_stop"].values.tolist() == [90, 180, 270, 360]
-    assert found["radius"].attrs["units"] == found["radius_outer"].attrs["units"] == "crater radii"
+    assert found["r"].attrs["units"] == found["r_outer"].attrs["units"] == "crater radii"
     assert "clockwise from north" in found["azimuth"].attrs["long_name"]
-    assert found["crater_radius"].attrs["units"] == "m"
+    assert found["radius"].attrs["units"] == "m"
     assert found.attrs == {"body": "moon", "coverage": "center"}
     far = strategies.data_array(raster(), GLOBAL).craters.radial_profile(database(), 4, outer=1)
-    assert far["radius_outer"].values.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert far["r_outer"].values.tolist() == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_rings_share_no_pixel_unless_asked_to() -> None:
@@ -305,16 +305,16 @@ def test_rings_share_no_pixel_unless_asked_to() -> None:
     rings = da.craters.radial_profile(cdb, 9, "count")
     cdb.add_circles("disc", 2.5, nvert=None)
     disc = da.craters.get_stats(cdb, "disc", "count", coverage="center")
-    np.testing.assert_array_equal(rings["count"].sum("radius"), disc["count"])
+    np.testing.assert_array_equal(rings["count"].sum("r"), disc["count"])
     touched = da.craters.radial_profile(cdb, 9, "count", coverage="all_touched")
-    assert (touched["count"].sum("radius") > disc["count"]).all()
+    assert (touched["count"].sum("r") > disc["count"]).all()
     with set_options(coverage="exact"):
         exact = da.craters.radial_profile(cdb, 9, "count")
         disc = da.craters.get_stats(cdb, "disc", "count")
     assert exact.attrs["coverage"] == "exact"
-    np.testing.assert_allclose(exact["count"].sum("radius"), disc["count"], rtol=1e-12)
+    np.testing.assert_allclose(exact["count"].sum("r"), disc["count"], rtol=1e-12)
     polygons = da.craters.radial_profile(cdb, 9, "count", nvert=8)
-    assert (polygons["count"].sum("radius") < rings["count"].sum("radius")).any()
+    assert (polygons["count"].sum("r") < rings["count"].sum("r")).any()
 
 
 def test_the_mean_profile_of_craters_is_that_of_pandas() -> None:
@@ -326,8 +326,8 @@ def test_the_mean_profile_of_craters_is_that_of_pandas() -> None:
     each = da.craters.radial_profile(cdb, RADII, "mean median count").compute()
     for stack in (True, "craters"):
         found = da.craters.radial_profile(cdb, RADII, "mean median count", stack=stack).compute()
-        assert found["mean"].dims == ("radius",)
-        assert set(found.coords) == {"radius", "radius_inner", "radius_outer", "spatial_ref"} - {"spatial_ref"}
+        assert found["mean"].dims == ("r",)
+        assert set(found.coords) == {"r", "r_inner", "r_outer", "spatial_ref"} - {"spatial_ref"}
         assert found.attrs["stack"] == "craters"
         for name in ("mean", "median", "count"):
             table = pd.DataFrame(each[name].values)
@@ -419,3 +419,21 @@ def test_sectors_that_are_none_and_another_body_are_refused() -> None:
     mars = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e5]}), "mars")
     with pytest.raises(BodyError, match="not on mars"):
         strategies.data_array(raster(), GLOBAL).craters.radial_profile(mars)
+
+
+def test_user_supplied_statistics_of_rings_are_those_of_get_stats() -> None:
+    cdb = database()
+    da = strategies.data_array(raster(), GLOBAL, chunks={"y": 25, "x": 60})
+    add = {"spread": np.ma.ptp, "mid": lambda pixels: (pixels.min() + pixels.max()) / 2}
+    with raise_if_dask_computes():
+        profile = da.craters.radial_profile(cdb, [0.3, 1.0, 2.5], "range", add_stats=add)
+    for k, (inner, outer) in enumerate([(0.3, 1.0), (1.0, 2.5)]):
+        name = f"ring {k}"
+        cdb.add_annuli(name, inner, outer, nvert=None)
+        expected = da.craters.get_stats(cdb, name, "range", add_stats=add, coverage="center").compute()
+        for stat in ("range", "spread", "mid"):
+            np.testing.assert_array_equal(profile[stat].isel(r=k), expected[stat])
+    stacked = da.craters.radial_profile(cdb, [0.3, 1.0, 2.5], (), add_stats=add, stack=True).compute()
+    np.testing.assert_allclose(stacked["spread"], profile["spread"].mean("crater"), rtol=1e-12)
+    with pytest.raises(StatisticError, match="the 'spread' of the pixels of all craters together does not follow"):
+        da.craters.radial_profile(cdb, 2, "mean", add_stats=add, stack="pixels")

@@ -131,6 +131,7 @@ class StatisticsMethods:
         weights: str | xr.DataArray | None = None,
         nodata: float | int | None = None,
         exclude: Exclude | float | None = None,
+        add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
     ) -> xr.Dataset:
         """Compute radial profiles: statistics of rings around every crater, or of sectors of the rings.
 
@@ -162,17 +163,17 @@ class StatisticsMethods:
         coverage : {"center", "exact", "all_touched"}, optional
             Which pixels belong to a ring. The default is the option ``coverage``, with ``"center"`` in place of
             ``"all_touched"``, which would count a pixel on a bound in the rings on both sides of it.
-        weights, nodata, exclude
-            As in `get_stats`.
+        weights, nodata, exclude, add_stats
+            As in `get_stats`. User-supplied statistics have no meaning for ``stack="pixels"``.
 
         Returns
         -------
         xarray.Dataset
-            One variable per statistic, dimensions (extra dimensions of the raster, crater, radius, azimuth), the last
-            with sectors only and no crater where stacked. ``radius`` is the middle of each ring in crater radii, with
-            its bounds ``radius_inner`` and ``radius_outer``; ``azimuth`` the middle of each sector in degrees clockwise
-            from north, with ``azimuth_start`` and ``azimuth_stop``. The craters' radii in metres are
-            ``crater_radius``. Lazy where the raster is.
+            One variable per statistic, dimensions (extra dimensions of the raster, crater, r, azimuth), the last with
+            sectors only, and without crater where stacked. ``r`` is the middle of each ring in crater radii, with its
+            bounds ``r_inner`` and ``r_outer``; ``azimuth`` the middle of each sector in degrees clockwise from north,
+            with ``azimuth_start`` and ``azimuth_stop``; ``radius``, as everywhere, the radius of each crater in
+            metres. Lazy where the raster is.
 
         Raises
         ------
@@ -195,7 +196,7 @@ class StatisticsMethods:
         >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
         >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
         >>> profile = dem.craters.radial_profile(cdb, [0, 0.5, 1, 1.5, 2], "mean count").compute()
-        >>> profile["radius"].values.tolist(), profile["count"].values.tolist()
+        >>> profile["r"].values.tolist(), profile["count"].values.tolist()
         ([0.25, 0.75, 1.25, 1.75], [[32, 112, 172, 236]])
         >>> dem.craters.radial_profile(cdb, 5, sectors=4, stack=True).sizes["azimuth"]
         4
@@ -213,4 +214,5 @@ class StatisticsMethods:
             weights=weights,
             nodata=nodata,
             exclude=exclude,
+            add_stats=add_stats,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from xcrater.engine.neighbours import Exclude
 from xcrater.errors import RegionError, StatisticError
 from xcrater.options import get_option
 from xcrater.statistics import zonal
@@ -39,14 +38,16 @@ def radial_profile(
     stack: bool | str = False,
     nvert: int | None = None,
     coverage: str | None = None,
-    weights: str | xr.DataArray | None = None,
-    nodata: float | int | None = None,
-    exclude: Exclude | float | None = None,
+    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
+    **options: Any,
 ) -> xr.Dataset:
-    """Statistics of rings about every crater; see `CratersAccessor.radial_profile`."""
+    """Statistics of rings around every crater; see `CratersAccessor.radial_profile`.
+
+    Weights, nodata and exclude are passed on to `zonal.get_stats` as `options`.
+    """
     radii = _radii(edges, outer)
     azimuths = None if sectors is None else _azimuths(sectors)
-    names = tuple(a.name for a in parse(stats))
+    names = (*(a.name for a in parse(stats)), *(add_stats or {}))
     if not names:
         raise StatisticError("received no statistic; expected a name such as 'mean'")
     by = _stack(stack, names)
@@ -60,11 +61,12 @@ def radial_profile(
             for start, stop in itertools.pairwise(azimuths):
                 rings[f"{inner} to {outside}, {start} to {stop}"] = Sector(inner, outside, nvert, start, stop)
 
-    asked, more = (names, {}) if by != "pixels" else _collected(names)
-    found = zonal.get_stats(
-        da, cdb, rings, asked, coverage=coverage, weights=weights, nodata=nodata, exclude=exclude, add_stats=more
-    ).rename(radius="crater_radius")
-    bins = {"radius": len(radii) - 1} | ({} if azimuths is None else {"azimuth": len(azimuths) - 1})
+    if by == "pixels":
+        asked, add_stats = _collected(names)
+    else:
+        asked = names[: len(names) - len(add_stats or {})]
+    found = zonal.get_stats(da, cdb, rings, asked, coverage=coverage, add_stats=add_stats, **options)
+    bins = {"r": len(radii) - 1} | ({} if azimuths is None else {"azimuth": len(azimuths) - 1})
     profile = xr.Dataset(
         {name: _unfold(variable, bins) for name, variable in found.data_vars.items()},
         coords=found.drop_vars("region").coords,
@@ -127,7 +129,7 @@ def _coordinates(radii: Sequence[float], azimuths: Sequence[float] | None) -> di
     """Middles and bounds of the bins."""
     coordinates: dict[str, Any] = {}
     for dim, edges, bounds, units, name in (
-        ("radius", radii, ("inner", "outer"), "crater radii", "distance from the crater's centre"),
+        ("r", radii, ("inner", "outer"), "crater radii", "distance from the crater's centre"),
         ("azimuth", azimuths, ("start", "stop"), "degrees", "azimuth at the crater's centre, clockwise from north"),
     ):
         if edges is not None:
@@ -244,7 +246,9 @@ def _stacked(profile: xr.Dataset, names: Sequence[str], by: str) -> xr.Dataset:
     stacked = profile.drop_vars([name for name, variable in profile.variables.items() if "crater" in variable.dims])
     for name in names:
         if by == "craters":
-            mean, error, count = _reduce(_mean_of_craters, profile[name], dtypes=(float, float, np.int64))
+            # User-supplied functions give objects; their mean has a meaning where these are numbers
+            each = profile[name].astype(float) if profile[name].dtype == object else profile[name]
+            mean, error, count = _reduce(_mean_of_craters, each, dtypes=(float, float, np.int64))
             stacked[name], stacked[f"{name}_stderr"], stacked[f"{name}_craters"] = mean, error, count
         else:
             needs, function = POOLED[name]
