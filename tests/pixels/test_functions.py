@@ -164,7 +164,7 @@ def test_craters_on_one_tile_are_finished_in_its_task() -> None:
     graph = dict(lazy.data.dask)
     found = [dask.get(graph, key) for key in graph if "-tile" in str(key)]  # type: ignore[attr-defined]
     assert sorted(row for parts in found for one in parts[None] for row in one.row) == [0, 1]
-    assert sum(left.parts.values.size for parts in found for tile, left in parts.items() if tile is not None) == 0
+    assert sum(left.pieces.values.size for parts in found for tile, left in parts.items() if tile is not None) == 0
 
 
 def test_craters_on_several_tiles_are_finished_with_the_last_of_them() -> None:

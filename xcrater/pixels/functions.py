@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.neighbours import Exclude
-from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.request import Request, make_request
 from xcrater.errors import FunctionError
 from xcrater.geometry import places
 from xcrater.pixels.blocks import Blocks, Masked
-from xcrater.pixels.cutting import Cutter, Pieces
+from xcrater.pixels.cutting import Cutter
+from xcrater.pixels.gathering import HandedOver, complete, hand_over
 from xcrater.pixels.source import BlockSource, from_raster
 from xcrater.raster.reading import Raster
 from xcrater.table.regions import Region
@@ -303,12 +304,16 @@ def _places(blocks: Blocks, pixels: Array, craters: Craters, raster: Raster, wan
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledTile(Tile):
-    """A tile that knows its number, the labels of its craters, and the number of the last tile that lists each."""
+class LabelledTile(SpreadTile):
+    """A tile that knows its craters' labels, by which errors name them.
 
-    number: int = 0
-    labels: Array | None = None
-    last: Array | None = None
+    Parameters
+    ----------
+    labels : ndarray, shape (craters of this tile,)
+        Labels in the table's index.
+    """
+
+    labels: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,94 +323,48 @@ class Found:
     Parameters
     ----------
     row : ndarray of int32, shape (n,)
-        Which.
+        Rows of the crater table.
     results : ndarray, shape (images, region, n, width)
-        Their results.
+        What the function returned.
     """
 
     row: NDArray[np.int32]
     results: Array
 
 
-@dataclass(frozen=True, eq=False)
-class Left:
-    """What one tile leaves to the last that lists a crater.
+@dataclass(frozen=True)
+class MapLeaf:
+    """Calls the function for the craters of one tile, and hands the pieces of the others to their last tile.
 
     Parameters
     ----------
-    alone : ndarray of int32, shape (n,)
-        Craters that lie on the tile alone after all.
-    parts : Pieces
-        Of the others.
-    lead : tuple of int
-        Shape of the block's images.
-    craters : Craters or None
-        From the last tile itself, all that it is the last of and that do not lie on it alone.
-    labels : ndarray or None
-        And their labels.
+    cutter : Cutter
+        How regions are cut.
+    call : Call
+        The function.
+    apart : bool
+        Whether it is called for each image apart.
     """
-
-    alone: NDArray[np.int32]
-    parts: Pieces
-    lead: tuple[int, ...]
-    craters: Craters | None
-    labels: Array | None
-
-
-@dataclass(frozen=True)
-class MapLeaf:
-    """A tile's results, and what it leaves to others of the craters that lie on several."""
 
     cutter: Cutter
     call: Call
     apart: bool
 
     def __call__(self, block: Array, tile: LabelledTile) -> dict[int | None, Any]:
-        """Cut one tile and call the function."""
+        """Results of the tile under None, the rest under the position of the tile that receives it."""
         cut = self.cutter(block, tile)
-        assert tile.labels is not None
-        assert tile.last is not None
         alone = tile.craters.take(cut.alone)
         results = self.call(cut.whole, alone, tile.labels[cut.alone], self.cutter.raster, self.apart)
-        out: dict[int | None, Any] = {None: [Found(alone.row, results)]}
-        lead = block.shape[:-2]
-        order = np.argsort(tile.craters.row, kind="stable")
-        of_piece = tile.last[order[np.searchsorted(tile.craters.row, cut.parts.crater, sorter=order)]]
-        rest = np.ones(len(tile.craters), bool)
-        rest[cut.alone] = False
-        for last in goes_to(tile):
-            here = last == tile.number
-            craters = tile.craters.take(np.flatnonzero(rest & (tile.last == last))) if here else None
-            labels = tile.labels[rest & (tile.last == last)] if here else None
-            out[last] = Left(
-                alone.row[tile.last[cut.alone] == last],
-                cut.parts.take(np.flatnonzero(of_piece == last)),
-                lead,
-                None if craters is None else replace(craters, near=None),
-                labels,
-            )
-        return out
+        return {None: [Found(alone.row, results)], **hand_over(cut, tile, tile.labels)}
 
-    def later(self, left: Sequence[Left]) -> list[Found]:
-        """Results of the craters of which a tile was the last."""
-        craters, labels = left[-1].craters, left[-1].labels
-        assert craters is not None
-        assert labels is not None
-        some = np.flatnonzero(~np.isin(craters.row, np.concatenate([one.alone for one in left])))
-        craters, labels = craters.take(some), labels[some]
-        found, start = [], 0
-        for blocks in self.cutter.join(craters, [one.parts for one in left], left[-1].lead):
-            at = slice(start, start + len(blocks[0]))
-            of = craters.take(at)
-            found.append(Found(of.row, self.call(blocks, of, labels[at], self.cutter.raster, self.apart)))
-            start = at.stop
+    def complete(self, handed: Sequence[HandedOver]) -> list[Found]:
+        """Results of the craters whose last tile has been read."""
+        found = []
+        for blocks, craters, labels in complete(self.cutter, handed):
+            assert labels is not None
+            results = self.call(blocks, craters, labels, self.cutter.raster, self.apart)
+            found.append(Found(craters.row, results))
         return found
-
-
-def goes_to(tile: LabelledTile) -> list[int]:
-    """Numbers of the tiles to which a tile leaves something."""
-    assert tile.last is not None
-    return np.union1d(tile.last, [tile.number]).tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -478,24 +437,16 @@ def map_craters(source: BlockSource, call: Call, *, apart: bool = True) -> list[
         Dimensions (extra dimensions if apart, region, crater, and one more for several numbers); lazy over a lazy
         raster.
     """
-    request, plan, cutter = source.request, source.plan, source.cutter
-    index = request.table.data.index
-    last = np.zeros(int(request.craters.row.max(initial=-1)) + 1, np.int64)
-    tiles = list(plan)
-    for n, tile in enumerate(tiles):
-        last[tile.craters.row] = n
-    labelled = [
-        LabelledTile(
-            tile.index, tile.window, tile.craters, number=n, labels=index[tile.craters.row].to_numpy(),
-            last=last[tile.craters.row],
-        )
-        for n, tile in enumerate(tiles)
-    ]  # fmt: skip
+    request, cutter, index = source.request, source.cutter, source.request.table.data.index
+    tiles = [
+        LabelledTile(t.index, t.window, t.craters, t.number, t.spread, index[t.craters.row].to_numpy())
+        for t in source.plan.spread_tiles()
+    ]
     leaf = MapLeaf(cutter, call, apart)
     lead = None if apart else request.da.shape[:-2]
     cells = graph.reduce_tiles(
         request.da,
-        labelled,
+        tiles,
         leaf,
         merge,
         MapFinish(cutter, call, request.craters, index, lead),
@@ -503,7 +454,7 @@ def map_craters(source: BlockSource, call: Call, *, apart: bool = True) -> list[
         dtypes={"cells": call.dtype.str},
         token=(request.craters, cutter, call, index, apart),
         keep_images=apart,
-        later=graph.Later([goes_to(tile) for tile in labelled], leaf.later),
+        later=graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete),
     )["cells"]
     results, start = [], 0
     for _, width in call.columns:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +41,38 @@ class HandedOver:
         Pixels of the other craters.
     craters : Craters or None
         All craters that the last tile is to complete; known to that tile itself, None from every other.
+    labels : ndarray or None
+        Labels of these craters, where they are needed.
+    lead : tuple of int
+        Shape of the tile's images.
     """
 
     complete: NDArray[np.int32]
     pieces: Pieces
     craters: Craters | None
+    labels: NDArray[Any] | None
+    lead: tuple[int, ...]
 
 
-def hand_over(cut: Cut, tile: SpreadTile) -> dict[int | None, HandedOver]:
+class Completed(NamedTuple):
+    """Craters that are complete now that their last tile has been read.
+
+    Parameters
+    ----------
+    blocks : list of Blocks
+        Their blocks of every region.
+    craters : Craters
+        The craters.
+    labels : ndarray or None
+        Their labels, where they were handed over.
+    """
+
+    blocks: RegionBlocks
+    craters: Craters
+    labels: NDArray[Any] | None
+
+
+def hand_over(cut: Cut, tile: SpreadTile, labels: NDArray[Any] | None = None) -> dict[int | None, HandedOver]:
     """Sort what a tile alone cannot complete by the last tile that lists each crater.
 
     Parameters
@@ -57,6 +81,8 @@ def hand_over(cut: Cut, tile: SpreadTile) -> dict[int | None, HandedOver]:
         The tile's blocks and pieces.
     tile : SpreadTile
         The tile.
+    labels : ndarray, optional
+        Labels of the tile's craters, to be handed over with them.
 
     Returns
     -------
@@ -70,19 +96,24 @@ def hand_over(cut: Cut, tile: SpreadTile) -> dict[int | None, HandedOver]:
     incomplete[cut.alone] = False
     handed: dict[int | None, HandedOver] = {}
     for receiver in tile.receivers.tolist():
-        own = None
+        own, own_labels = None, None
         if receiver == tile.number:
-            own = replace(craters.take(np.flatnonzero(incomplete & (last == receiver))), near=None)
+            awaited = np.flatnonzero(incomplete & (last == receiver))
+            # What is left out near other craters has been left out of the pieces already.
+            own = replace(craters.take(awaited), near=None)
+            own_labels = None if labels is None else labels[awaited]
         handed[receiver] = HandedOver(
             complete=craters.row[cut.alone[last[cut.alone] == receiver]],
             pieces=cut.parts.take(np.flatnonzero(last_of_piece == receiver)),
             craters=own,
+            labels=own_labels,
+            lead=cut.whole[0].values.shape[:-1],
         )
     return handed
 
 
-def join_handed(cutter: Cutter, handed: Sequence[HandedOver], lead: tuple[int, ...]) -> Iterator[RegionBlocks]:
-    """Blocks of the craters that are complete now that their last tile has been read.
+def complete(cutter: Cutter, handed: Sequence[HandedOver]) -> Iterator[Completed]:
+    """Put together what was handed to the last tile of some craters, a number of craters at a time.
 
     Parameters
     ----------
@@ -90,14 +121,16 @@ def join_handed(cutter: Cutter, handed: Sequence[HandedOver], lead: tuple[int, .
         How regions are cut.
     handed : sequence of HandedOver
         Everything handed to one tile, by tiles in order; that tile's own comes last.
-    lead : tuple of int
-        Lengths of the raster's extra dimensions.
     """
-    craters = handed[-1].craters
+    craters, labels = handed[-1].craters, handed[-1].labels
     assert craters is not None
-    complete = np.concatenate([one.complete for one in handed])
-    craters = craters.take(np.flatnonzero(~np.isin(craters.row, complete)))
-    return cutter.join(craters, [one.pieces for one in handed], lead)
+    awaited = np.flatnonzero(~np.isin(craters.row, np.concatenate([one.complete for one in handed])))
+    craters = craters.take(awaited)
+    start = 0
+    for blocks in cutter.join(craters, [one.pieces for one in handed], handed[-1].lead):
+        run = slice(start, start + len(blocks[0]))
+        yield Completed(blocks, craters.take(run), None if labels is None else labels[awaited[run]])
+        start = run.stop
 
 
 @dataclass(frozen=True)
@@ -108,12 +141,9 @@ class GatherLeaf:
     ----------
     cutter : Cutter
         How regions are cut.
-    lead : tuple of int
-        Lengths of the raster's extra dimensions.
     """
 
     cutter: Cutter
-    lead: tuple[int, ...]
 
     def __call__(self, block: NDArray[Any], tile: SpreadTile) -> dict[int | None, Any]:
         """Complete blocks under None, the rest under the position of the tile that receives it."""
@@ -122,7 +152,7 @@ class GatherLeaf:
 
     def complete(self, handed: Sequence[HandedOver]) -> list[RegionBlocks]:
         """Blocks of the craters whose last tile has been read."""
-        return list(join_handed(self.cutter, handed, self.lead))
+        return [completed.blocks for completed in complete(self.cutter, handed)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +207,7 @@ def gather(source: BlockSource) -> Any:
     array
         A dask array of one chunk for a raster backed by dask, else a numpy array.
     """
-    request, leaf = source.request, GatherLeaf(source.cutter, source.lead)
+    request, leaf = source.request, GatherLeaf(source.cutter)
     tiles = list(source.plan.spread_tiles())
     return graph.reduce_tiles(
         request.da,
@@ -195,7 +225,7 @@ def gather(source: BlockSource) -> Any:
 
 def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end."""
-    leaf, tiles = GatherLeaf(source.cutter, source.lead), list(source.plan.spread_tiles())
+    leaf, tiles = GatherLeaf(source.cutter), list(source.plan.spread_tiles())
     read = itertools.chain.from_iterable(graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD))
     later = graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete)
     for completed in graph.in_turn(read, later):
