@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from xcrater.errors import XcraterError
-from xcrater.options import get_option, set_options
+from xcrater.options import OPTION, get_coverage, get_nvert, get_option, set_options
 
 
 def test_defaults_are_craterpys():
@@ -101,3 +101,12 @@ def test_all_threads_see_the_same():
 def test_the_default_memory_is_the_documented_one():
     assert 'default "1 GiB"' in (set_options.__doc__ or "")
     assert get_option("memory") == 2**30
+
+
+def test_arguments_not_given_are_the_options():
+    with set_options(nvert=12, coverage="center"):
+        assert (get_nvert(OPTION), get_coverage(None)) == (12, "center")
+        assert (get_nvert(None), get_nvert(8), get_coverage("exact")) == (None, 8, "exact")
+    with pytest.raises(XcraterError, match="received coverage='some'"):
+        get_coverage("some")
+    assert repr(OPTION) == "<default>"

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import re
 import subprocess
 import sys
 import warnings
@@ -12,8 +11,9 @@ import pandas as pd
 import pytest
 import shapely
 
+from tests.table.examples import table
 from xcrater.database import CraterDatabase
-from xcrater.errors import BodyError, DroppedRowsWarning, RegionError, TableError
+from xcrater.errors import BodyError, RegionError, TableError
 from xcrater.options import set_options
 from xcrater.table.regions import Annulus, Circle
 
@@ -21,17 +21,6 @@ BODIES = [
     "callisto", "ceres", "dione", "enceladus", "europa", "ganymede", "iapetus", "mars", "mercury", "moon", "pluto",
     "rhea", "tethys", "venus", "vesta",
 ]  # fmt: skip
-
-
-def table(**columns):
-    """Three craters; keywords add columns, or replace or (None) remove lat, lon and r."""
-    every = {"lat": [0.0, -43.3, 89.0], "lon": [0.0, 348.8, -180.0], "r": [5e3, 42.5e3, 1e3]} | columns
-    return pd.DataFrame({name: values for name, values in every.items() if values is not None})
-
-
-def headed(*columns):
-    """A table of plausible numbers under the given headers."""
-    return pd.DataFrame([range(1, len(columns) + 1)] * 2, columns=list(columns), dtype=float)
 
 
 @pytest.fixture
@@ -67,219 +56,6 @@ class TestAgainstCraterpy:
         moon.add_annuli("rim", 1, 1.5)
         assert repr(moon) == "CraterDatabase of length 786 with attributes lat, lon, rad, center, rim."
         assert str(moon) == "Moon CraterDatabase (N=786)"
-
-
-class TestColumns:
-    ROBBINS = (
-        "CRATER_ID", "LAT_CIRC_IMG", "LON_CIRC_IMG", "LAT_ELLI_IMG", "LON_ELLI_IMG", "DIAM_CIRC_IMG",
-        "DIAM_CIRC_SD_IMG", "DIAM_ELLI_MAJOR_IMG", "DIAM_ELLI_MINOR_IMG", "DIAM_ELLI_ECCEN_IMG", "DIAM_ELLI_ELLIP_IMG",
-        "DIAM_ELLI_ANGLE_IMG", "LAT_ELLI_SD_IMG", "LON_ELLI_SD_IMG", "DIAM_ELLI_MAJOR_SD_IMG", "ARC_IMG", "PTS_RIM_IMG",
-    )  # fmt: skip
-    ROBBINS_HYNEK = (
-        "CRATER_ID", "LATITUDE_CIRCLE_IMAGE", "LONGITUDE_CIRCLE_IMAGE", "LATITUDE_ELLIPSE_IMAGE", "DIAM_CIRCLE_IMAGE",
-        "DIAM_CIRCLE_SD_IMAGE", "DIAM_ELLIPSE_MAJOR_IMAGE", "LATITUDE_CIRCLE_TOPOG", "LONGITUDE_CIRCLE_TOPOG",
-        "DIAM_CIRCLE_TOPOG", "DEPTH_RIM_TOPOG", "DEGRADATION_STATE",
-    )  # fmt: skip
-    GAZETTEER = (
-        "Clean_Feature_Name", "Diameter", "Center_Latitude", "Center_Longitude", "Northernmost_Latitude",
-        "Southernmost_Latitude", "Easternmost_Longitude", "Westernmost_Longitude", "Min_Latitude", "Max_Latitude",
-    )  # fmt: skip
-
-    @pytest.mark.parametrize(
-        ("columns", "lat", "lon", "size", "per_radius"),
-        [
-            (ROBBINS, "LAT_CIRC_IMG", "LON_CIRC_IMG", "DIAM_CIRC_IMG", 2),
-            (("CRATER_ID", "LAT_EL_IM", "LON_EL_IM", "DIAM_C_IM"), "LAT_EL_IM", "LON_EL_IM", "DIAM_C_IM", 2),
-            (ROBBINS_HYNEK, "LATITUDE_CIRCLE_IMAGE", "LONGITUDE_CIRCLE_IMAGE", "DIAM_CIRCLE_IMAGE", 2),
-            (GAZETTEER, "Center_Latitude", "Center_Longitude", "Diameter", 2),
-            (("Longitude(degree)", "Latitude(degree)", "Diameter(m)", "Depth(m)"), 1, 0, 2, 2),
-            (("Diameter (m)", "Latitude", "Longitude"), 1, 2, 0, 2),
-            (("lat", "lon", "DEGRADATION_STATE", "gradient", "radius_sd", "r"), "lat", "lon", "r", 1),
-            (("LatDeg", "LonDeg", "CraterRadius"), 0, 1, 2, 1),
-            (("LATdeg", "LON_E", "DIAMm"), 0, 1, 2, 2),
-            (("Latitude (° N)", "Longitude (° E)", "R_m", "R_deg", "N(D)"), 0, 1, 2, 1),
-            (("lat", "lon", "lat_rad", "lon_rad", "radius_px", "radius"), "lat", "lon", "radius", 1),
-            (("lat", "lon", "R_deg", "radius_deg", "diam_circ_m"), 0, 1, 4, 2),
-            (("lat", "lon", "Diam_km", "Diam_m"), "lat", "lon", "Diam_m", 2),
-            (("lat", "lon", "diam_mean", "diam_elli_major"), "lat", "lon", "diam_mean", 2),
-        ],
-    )
-    def test_found_by_their_headers(self, columns, lat, lon, size, per_radius):
-        frame = headed(*columns)
-        lat, lon, size = (columns[key] if isinstance(key, int) else key for key in (lat, lon, size))
-        found = CraterDatabase(frame, "moon")
-        np.testing.assert_array_equal(found.lat, frame[lat])
-        np.testing.assert_array_equal(found.lon, frame[lon])
-        np.testing.assert_array_equal(found.rad, frame[size] / per_radius)
-
-    def test_head_2010_in_kilometres(self):
-        frame = headed("Lon", "Lat", "Diam_km")
-        assert CraterDatabase(frame, "moon", units="km").rad.tolist() == [1500.0, 1500.0]
-
-    def test_two_diameters_are_ambiguous(self):
-        frame = headed("Longitude", "Latitude", "Diameter_h", "Diameter_w", "Confidence")
-        with pytest.raises(
-            TableError, match=r"several diameter columns, 'Diameter_h', 'Diameter_w'; .* diam_col='...'"
-        ):
-            CraterDatabase(frame, "moon")
-        assert CraterDatabase(frame, "moon", diam_col="Diameter_w").rad.tolist() == [2.0, 2.0]
-
-    @pytest.mark.parametrize(
-        ("columns", "message"),
-        [
-            (("lat", "latitude", "lon", "r"), "several latitude columns, 'lat', 'latitude'; say which with lat_col="),
-            (("lat", "lon_180", "lon_360", "r"), "several longitude columns, 'lon_180', 'lon_360'; .* lon_col="),
-            (("lat", "lon", "rad_a", "rad_b"), "several radius columns, 'rad_a', 'rad_b'; .* rad_col="),
-            (("lat", "lon", "radius", "diam_a", "diam_b"), "several diameter columns, .* rad_col or diam_col="),
-            (("lon", "r"), "found no latitude column among 'lon', 'r'; name it: lat_col="),
-            (("lat", "r"), "found no longitude column among 'lat', 'r'; name it: lon_col="),
-            (("lat", "lon", "DEGRADATION_STATE"), "found no radius or diameter column .* rad_col='...' or diam_col="),
-            (("lat;lon;r",), "only one column: are its values separated otherwise"),
-            (("lat", "lon", "Diameter (km)"), "'Diameter .km.' says km, but units='m'; pass units='km', or rename"),
-            (("lat", "lon", "radius", "diameter"), "both a radius column 'radius' and a diameter column 'diameter'"),
-        ],
-    )
-    def test_unclear_headers(self, columns, message):
-        with pytest.raises(TableError, match=message):
-            CraterDatabase(headed(*columns), "moon")
-
-    def test_header_in_metres_contradicts_kilometres(self):
-        with pytest.raises(TableError, match="'R_m' says m, but units='km'; pass units='m'"):
-            CraterDatabase(headed("lat", "lon", "R_m"), "moon", units="km")
-
-    @pytest.mark.parametrize("keyword", ["rad_col", "diam_col"])
-    def test_header_of_a_named_column_is_checked_too(self, keyword):
-        with pytest.raises(TableError, match="'size_km' says km, but units='m'"):
-            CraterDatabase(headed("lat", "lon", "size_km"), "moon", **{keyword: "size_km"})
-
-    def test_radius_is_taken_where_the_diameter_is_twice_it(self):
-        frame = table(r=None, radius_m=[5e3, 42.5e3, 1e3], diam_km=[10.0, 85.0, 2.001])
-        assert CraterDatabase(frame, "moon").rad.tolist() == [5e3, 42.5e3, 1e3]
-        frame["diam_km"] *= 1.01
-        with pytest.raises(TableError, match="say which: rad_col='radius_m' or diam_col='diam_km'"):
-            CraterDatabase(frame, "moon")
-
-    def test_named_columns(self):
-        frame = headed("a", "b", "c")
-        found = CraterDatabase(frame, "moon", lat_col="a", lon_col="b", diam_col="c")
-        assert (found.lat[0], found.lon[0], found.rad[0]) == (1.0, 2.0, 1.5)
-        with pytest.raises(TableError, match="rad_col='radios', which is not a column; did you mean 'radius'"):
-            CraterDatabase(headed("lat", "lon", "radius"), "moon", rad_col="radios")
-        with pytest.raises(TableError, match="lat_col='zzz', which is not a column; expected one of 'lat', 'lon', 'r'"):
-            CraterDatabase(table(), "moon", lat_col="zzz")
-        double = pd.DataFrame([[1.0, 2.0, 3.0, 4.0]], columns=["lat", "lon", "r", "r"])
-        with pytest.raises(TableError, match=r"rad_col='r'; 2 columns have that name. Rename"):
-            CraterDatabase(double, "moon", rad_col="r")
-        with pytest.raises(TableError, match="rad_col='a' and diam_col='b'; expected only one"):
-            CraterDatabase(frame, "moon", rad_col="a", diam_col="b")
-
-    def test_projected_columns_are_x_and_y(self):
-        found = CraterDatabase(headed("x", "y", "r"), "moon", "+proj=eqc +R=1737400")
-        assert found.lon[0] == pytest.approx(np.degrees(1 / 1737400))
-        assert found.lat[0] == pytest.approx(np.degrees(2 / 1737400))
-        with pytest.raises(TableError, match="found no latitude column"):
-            CraterDatabase(headed("x", "y", "r"), "moon")
-
-
-class TestFiles:
-    @pytest.mark.parametrize("suffix", [".csv", ".TSV", ".tab", ".txt", ".parquet"])
-    def test_formats(self, tmp_path, suffix):
-        frame, path = table(name=["a", "b", "ç"]), tmp_path / f"craters{suffix}"
-        if suffix == ".parquet":
-            frame.to_parquet(path)
-        else:
-            frame.to_csv(path, index=False, sep="," if suffix == ".csv" else "\t", encoding="utf-8-sig")
-        assert CraterDatabase(path, "moon") == CraterDatabase(str(path), "moon") == CraterDatabase(frame, "moon")
-
-    def test_old_encodings_are_read(self, tmp_path):
-        path = tmp_path / "craters.csv"
-        path.write_bytes("name, lat, lon, r\nFabricius é, 1, 2, 3\n".encode("latin-1"))
-        assert CraterDatabase(path, "moon").lat.tolist() == [1.0]
-
-    @pytest.mark.parametrize(
-        ("name", "content", "message"),
-        [
-            ("none.csv", None, "none.csv'; there is no such file"),
-            ("craters.shp", b"", "vector files are not read yet. .* CraterDatabase.geopandas.read_file"),
-            ("craters.xlsx", b"", r"expected a file that ends in .csv, .tsv, .tab, .txt or .parquet. Read any other"),
-            ("empty.csv", b"", "cannot be read as a comma-separated table: No columns"),
-            ("ragged.tsv", b"lat\tlon\n1\t2\n1\t2\t3\t4\n1\t2\t3\t4\t5\n", "cannot be read as a tab-separated table"),
-            ("bad.parquet", b"PAR?", "cannot be read as a Parquet table"),
-            ("header.csv", b"lat,lon,r\n", "header.csv' has no rows; expected one row per crater"),
-        ],
-    )
-    def test_unreadable_files(self, tmp_path, name, content, message):
-        if content is not None:
-            (tmp_path / name).write_bytes(content)
-        with pytest.raises(TableError, match=message):
-            CraterDatabase(tmp_path / name, "moon")
-
-    def test_relative_path_says_where_it_looked(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(TableError, match=f"'none.csv'; there is no such file in {re.escape(str(tmp_path))}"):
-            CraterDatabase("none.csv", "moon")
-
-    def test_other_datasets(self):
-        with pytest.raises(TableError, match=r"dataset of type list; expected a pandas.DataFrame or the path"):
-            CraterDatabase([1, 2], "moon")
-        with pytest.raises(TableError, match="the DataFrame has no rows"):
-            CraterDatabase(table().iloc[:0], "moon")
-
-    def test_parquet_without_pyarrow_names_the_extra(self, tmp_path, monkeypatch):
-        (tmp_path / "craters.parquet").touch()
-        monkeypatch.setitem(sys.modules, "pyarrow", None)
-        with pytest.raises(ImportError, match=r"xcrater\[parquet\]"):
-            CraterDatabase(tmp_path / "craters.parquet", "moon")
-
-
-class TestRows:
-    @pytest.mark.parametrize(
-        ("column", "value", "reason"),
-        [
-            ("lat", "12 N", "'lat' is not a number"),
-            ("lat", None, "'lat' is missing"),
-            ("lat", 90.5, "'lat' is beyond ±90°"),
-            ("lon", np.inf, "'lon' is infinite"),
-            ("lon", np.nan, "'lon' is missing"),
-            ("r", 0.0, "'r' is 0 or less"),
-            ("r", -3.0, "'r' is 0 or less"),
-            ("r", 5.5e6, "'r' in m makes a radius of more than half the circumference of moon, 5458.2 km"),
-        ],
-    )
-    def test_unusable_row(self, column, value, reason):
-        frame = table().astype(object)
-        frame.loc[1, column] = value
-        message = f"1 of 3 rows cannot be used. {reason}: 1 row (1). Correct them, or leave them out with errors='drop'"
-        with pytest.raises(TableError, match=f"^{re.escape(message)}$"):
-            CraterDatabase(frame, "moon")
-        message = f"dropped 1 of 3 rows. {reason}: 1 row (1)"
-        with pytest.warns(DroppedRowsWarning, match=f"^{re.escape(message)}$") as caught:
-            kept = CraterDatabase(frame, "moon", errors="drop")
-        assert caught[0].filename == __file__
-        assert kept.data.index.tolist() == [0, 2]
-
-    def test_many_unusable_rows_are_counted_by_reason(self):
-        frame = pd.concat([table()] * 4, ignore_index=True)
-        frame.loc[1:8, "r"] = -1.0
-        frame.loc[8, "lat"] = 99.0
-        with pytest.raises(
-            TableError, match=r"8 of 12 .* beyond ±90°: 1 row \(8\); 'r' is 0 or less: 8 rows \(1, 2, 3, 4, 5, …\)"
-        ):
-            CraterDatabase(frame, "moon")
-
-    def test_nothing_left(self):
-        with pytest.raises(TableError, match=r"none of the 3 rows can be used. 'r' is 0 or less: 3 rows .* Check the"):
-            CraterDatabase(table(r=[-1, 0, 0]), "moon", errors="drop")
-
-    def test_outside_the_projection(self):
-        frame = table(lat=None, lon=None, x=[0.0, 1e7, 0.0], y=0.0)
-        with pytest.raises(TableError, match=r"the position is outside the projection: 1 row \(1\)"):
-            CraterDatabase(frame, "moon", "+proj=ortho +R=1737400")
-
-    def test_text_and_nullable_columns_are_numbers(self):
-        frame = table().convert_dtypes()
-        frame["lat"] = frame["lat"].astype(str)
-        assert CraterDatabase(frame, "moon").lat.tolist() == [0.0, -43.3, 89.0]
 
 
 @pytest.mark.parametrize(
