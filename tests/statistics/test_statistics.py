@@ -39,11 +39,12 @@ ORDER = ("min", "max", "range", "median", "majority", "minority", "unique", "var
 SHARES = ("coverage", "area")
 EPS = float(np.finfo(float).eps)
 PIXEL = 1e-9
-"""How far a fraction of a pixel may be off."""
+"""Error allowed to the covered fraction of a pixel."""
 OUTLINE, CIRCLE = 2e-3, 5e-7
-"""How far the true area of a pixel's part may be off, in pixels, if a circle cuts it; and that of a circle, in circles.
+"""Errors allowed to the true area of a pixel's part that a circle cuts, in pixels, and to that of a whole circle, in
+circles.
 
-Polygons within a hundredth of a pixel of a circle, and of nearly its area, stand for it there.
+There, polygons within a hundredth of a pixel of the circle, and of nearly its area, stand for it.
 """
 
 GLOBAL = GridCase(Affine(10, 0, -180, 0, -10, 90), (18, 36))
@@ -52,20 +53,20 @@ FINE = GridCase(Affine(2, 0, -180, 0, -2, 90), (90, 180))
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """What one crater's region is to the oracle."""
+    """One region of one crater, by the oracle."""
 
     fraction: Array
     areas: Array
-    """True areas of the parts of pixels that are inside; without fractions, of the pixels."""
+    """True area of the part of each pixel that is inside, m²; without fractions, of the whole pixel."""
     tie: bool
-    """Whether rounding decides which pixels belong to it."""
+    """Whether rounding decides which pixels belong to the region."""
     off: Array | None = None
-    """How far each of these areas may be off, beside rounding."""
+    """Error allowed to each of these areas beside rounding, m²; None without fractions."""
     all_off: float = 0.0
-    """How far the sum of all may."""
+    """Error allowed to the sum of all areas, m²."""
 
     def area_slack(self, valid: Array) -> float:
-        """How far the sum of the areas of the valid pixels may be off."""
+        """Error allowed to the sum of the areas of the valid pixels, m²."""
         return self.all_off if self.off is None or valid[self.fraction > 0].all() else math.fsum(self.off[valid])
 
 
@@ -121,11 +122,11 @@ def cap(radius: float) -> float:
 
 
 def bends(case: GridCase, fraction: Array) -> Array:
-    """How far the true areas of pixels' parts may be off at most, m², as within a pixel a cubic stands for the cosine.
+    """Bound of the error of the true areas of pixels' parts, m², that comes of a cubic standing for the cosine.
 
-    By less than a parabola would be that has the cosine's integrals over the pixel and those beside it. With y from
-    the middle, in heights h of a pixel, the cosine's third order is off by sin h³/6 (y³ - 5/4 y) then: by h³/12 at the
-    edges, and by 0.28 of that over half a pixel; over the whole pixel by nothing.
+    The cubic errs by less than the parabola that has the cosine's integrals over the pixel and the pixels beside it.
+    With y counted from the middle in heights h of a pixel, that parabola misses the cosine's third order by
+    sin h³/6 (y³ - 5/4 y): by h³/12 at the edges, by 0.28 of that over half a pixel, and by nothing over a whole one.
     """
     h, width = abs(math.radians(case.transform.e)), abs(math.radians(case.transform.a))
     sine = np.abs(np.sin(np.radians(ref.pixel_centres(case.transform, case.shape)[1])))
@@ -134,7 +135,7 @@ def bends(case: GridCase, fraction: Array) -> Array:
 
 
 def doubtful(fraction: Array) -> bool:
-    """Whether a pixel is inside by so little that another rounding may leave it out."""
+    """Whether so little of a pixel is inside that another rounding may leave it out."""
     return bool(((fraction > -1e-7) & (fraction != 0) & (fraction < 1e-7)).any())
 
 
@@ -146,7 +147,7 @@ def with_regions(frame: pd.DataFrame, nvert: int | None = 32) -> CraterDatabase:
 
 
 def craters(*places: tuple[float, float, float]) -> pd.DataFrame:
-    """(lon, lat, radius in degrees) to a table."""
+    """A table of craters of (longitude, latitude, angular radius), degrees."""
     lon, lat, radius = np.array(places, dtype=float).T
     return pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M})
 
@@ -158,7 +159,7 @@ PLACES = (
     (-77.1, -89.2, 23.3),
     (-100.37, -5.17, 2.11),
 )
-"""In the open, across the seam, over either pole, and smaller than a pixel."""
+"""Craters in the open, across the seam, over either pole, and smaller than a pixel."""
 
 
 def get_stats(da: xr.DataArray, cdb: CraterDatabase, regions: Any, stats: Any = STATS, **options: Any) -> xr.Dataset:
@@ -207,7 +208,7 @@ def assert_right(
         assert_possible(found, values)
         return False
     inside = math.fsum(fraction.ravel())
-    off = 4 * slack / inside if exactly and inside else 0.0  # of the sum of all weights
+    off = 4 * slack / inside if exactly and inside else 0.0  # relative error of the sum of all weights
     valid = (values == values) & (True if nodata is None else values != nodata)
     for name, absolute in (("coverage", 0.0), ("area", region.area_slack(valid))):
         assert found[name] == pytest.approx(wanted[name], rel=1e-9 + off, abs=absolute, nan_ok=True), name
@@ -227,7 +228,7 @@ def assert_right(
         for name in ("majority", "minority"):
             if table.ranked:
                 assert found[name] == wanted[name], name
-            else:  # of equal ones, rounding chooses
+            else:  # rounding chooses among values of equal weight
                 value = type(table.numbers[0])(found[name])
                 assert float(table.weight_of[value]) == pytest.approx(
                     float(table.weight_of[type(value)(wanted[name])]), rel=1e-12, abs=off * float(table.total)
@@ -287,7 +288,7 @@ def assert_moments(
     )
     assert found["mean"] == pytest.approx(wanted["mean"], rel=rel, abs=rel * magnitude / total + off * spread)
     std, var = wanted["std"], wanted["var"]
-    # Floats are known to a rounding of their size, which the variance sees times the spread.
+    # Floats carry a rounding error of their own size, which enters the variance multiplied by the spread.
     rounding = 0.0 if whole else 8 * EPS * top * std + (4 * EPS * top) ** 2
     abs_var = rounding + 2 * off * spread**2
     assert found["var"] == pytest.approx(var, rel=rel, abs=abs_var)
@@ -311,7 +312,7 @@ def assert_moments(
 
 
 def each(found: xr.Dataset, cdb: CraterDatabase) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """(region, crater, statistics by name)."""
+    """Region, position of the crater and its statistics by name, one after the other."""
     for region in found["region"].values.tolist():
         for crater in range(len(cdb)):
             yield region, crater, {str(name): found[name].sel(region=region).values[crater] for name in found.data_vars}
@@ -364,7 +365,7 @@ def test_statistics_of_anything_anywhere(coverage: str, weights: str | None, dat
     ordered = [name for name in STATS if name in ORDER or (coverage != "exact" and name in (*COUNTS, "coverage"))]
     if coverage != "exact" and weights is None:
         ordered += [name for name in STATS if name.startswith(("percentile_", "quantile_", "frac_"))]
-    else:  # sums of weights decide, and those depend on the order by a rounding
+    else:  # these depend on sums of weights, whose last digit depends on the order of addition
         ordered = [name for name in ordered if name not in ("median", "majority", "minority")]
     xr.testing.assert_identical(cut[ordered], whole[ordered])
 
@@ -397,7 +398,7 @@ def test_statistics_across_the_seam_and_over_the_poles(
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("coverage", COVERAGES)
 def test_a_small_spread_on_a_great_mean_is_seen(coverage: str, weights: str | None) -> None:
-    """1e9 ± 1: a difference of sums of squares is off by a hundred."""
+    """On values of 1e9 ± 1, the variance as a difference of sums of squares would be off by a hundred."""
     values = 1e9 + np.random.default_rng(0).choice([-1.0, 1.0], GLOBAL.shape)
     cdb = with_regions(craters(*PLACES[:4]), None)
     areas = exact.true_areas(GLOBAL.transform, GLOBAL.shape, MOON_RADIUS_M)
@@ -488,7 +489,7 @@ def test_a_whole_number_of_equal_weights_changes_no_moment() -> None:
     for name in ("mean", "var", "std", "cv", "skew", "kurtosis", "min", "max", "count", "coverage", "area", "unique"):
         np.testing.assert_allclose(heavy[name], plain[name], rtol=1e-11, err_msg=name)
     np.testing.assert_allclose(heavy["sum"], 2 * plain["sum"], rtol=1e-13)
-    # All values are different, so that between distinct values is between pixels.
+    # All values are different: interpolating between distinct values is interpolating between pixels.
     for name in ("median", "percentile_33.3", "quantile_0.9"):
         np.testing.assert_allclose(heavy[name], plain[name], rtol=1e-12, err_msg=name)
 
@@ -631,15 +632,15 @@ def test_a_region_smaller_than_a_pixel_keeps_its_area(nvert: int | None) -> None
         area *= nvert / 2 * math.sin(2 * math.pi / nvert) / math.pi
     at = np.cos(np.radians(cdb.lat))
     np.testing.assert_allclose(found["count"], area / MOON_RADIUS_M**2 / at / math.radians(10) ** 2, rtol=1e-5)
-    np.testing.assert_allclose(found["area"], area, rtol=5e-5)  # of pixels of 10°, see `bends`
+    np.testing.assert_allclose(found["area"], area, rtol=5e-5)  # pixels of 10° are coarse; see `bends`
     row, col = 8, 19
     assert found["mean"].values[0] == pytest.approx(row * 36 + col, rel=1e-12)
-    assert found["mean"].values[1] == pytest.approx(9 * 36 + 17.5, rel=1e-9)  # half here, half there
+    assert found["mean"].values[1] == pytest.approx(9 * 36 + 17.5, rel=1e-9)  # half on either of two pixels
 
 
 @pytest.mark.parametrize("place", [(12.3, 34.5, 7.0), (179.9, -20.0, 15.0), (33.0, 85.0, 9.0), (0.0, -90.0, 20.0)])
 def test_area_is_that_of_the_cap(place: tuple[float, float, float]) -> None:
-    """Parts of pixels add up to it, but for the third order of latitude within a pixel: see `bends`."""
+    """The parts of pixels add up to the cap, but for the third order of latitude within a pixel; see `bends`."""
     cdb = with_regions(craters(place), None)
     da = strategies.data_array(np.ones(FINE.shape, "u1"), FINE, chunks={"y": 31})
     found = get_stats(da, cdb, ["floor", "rim"], ["area", "coverage"], coverage="exact")

@@ -33,7 +33,7 @@ PARTIAL = GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30))
 
 
 def table(*craters: tuple[float, float, float]) -> pd.DataFrame:
-    """(lon, lat, radius in degrees) to a table."""
+    """A table of craters of (longitude, latitude, angular radius), degrees."""
     lon, lat, radius = np.array(craters, dtype=float).T
     return pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M})
 
@@ -58,7 +58,7 @@ CRATERS = (
     (12.31, 34.53, 7.07),
     (-100.37, -5.17, 40.11),
 )
-"""In the open, across the seam, over a pole, the first once more, and one so large that it holds others' ejecta."""
+"""Craters in the open, across the seam, over a pole, the first once more, and one that holds the ejecta of others."""
 
 
 def raster(dtype: str = "i2", seed: int = 0, case: GridCase = GLOBAL, lead: tuple[int, ...] = ()) -> Array:
@@ -66,7 +66,7 @@ def raster(dtype: str = "i2", seed: int = 0, case: GridCase = GLOBAL, lead: tupl
 
 
 def mask_of(case: GridCase, cdb: CraterDatabase, region: str, crater: int, coverage: ref.Coverage) -> Array:
-    """The oracle's mask."""
+    """The pixels of a region, by the oracle."""
     shape = cdb.region(region)
     radius = math.degrees(cdb.rad.iloc[crater] / MOON_RADIUS_M)
     of = (cdb.lon.iloc[crater], cdb.lat.iloc[crater], shape.inner * radius, shape.outer * radius)
@@ -77,7 +77,7 @@ def mask_of(case: GridCase, cdb: CraterDatabase, region: str, crater: int, cover
 
 
 def assert_identical(actual: xr.Dataset, wanted: xr.Dataset) -> None:
-    """Equal to the bit, coordinates, dimensions and attributes too; NaN is NaN."""
+    """Datasets are equal to the bit, their coordinates, dimensions and attributes included; NaN equals NaN."""
     xr.testing.assert_identical(actual.compute(), wanted.compute())
 
 
@@ -128,7 +128,7 @@ def test_floats_depend_on_chunks_by_a_millionth_of_a_millionth(
         strategies.data_array(values, GLOBAL, chunks=c).craters.get_stats(cdb, ["floor", "rim"], STATS).compute()
         for c in (None, chunks)
     )
-    # The spread of a few pixels is a difference of values near 100.
+    # The spread of a few pixels is a difference of values near 100, and loses digits.
     np.testing.assert_allclose(cut["std"], whole["std"], rtol=1e-12, atol=1e-12)
     for name in ("sum", "mean"):
         np.testing.assert_allclose(cut[name], whole[name], rtol=1e-12)
@@ -174,7 +174,7 @@ def test_several_regions_at_once_equal_one_at_a_time(dtype: str, chunks: Any) ->
     for region in ("floor", "rim", "ejecta"):
         alone = da.craters.get_stats(cdb, region, STATS)
         for name in STATS:
-            # The tree of merges may differ: a wider region meets more tiles.
+            # A wider region meets more tiles, so the tree of merges may differ.
             np.testing.assert_allclose(together[name].sel(region=region), alone[name], rtol=1e-13, err_msg=name)
 
 
@@ -199,7 +199,7 @@ def test_a_raster_in_memory_gives_numbers_at_once() -> None:
 
 
 def tasks(da: xr.DataArray, cdb: CraterDatabase, stats: Any = "mean") -> int:
-    """Tasks beyond those of the raster."""
+    """Number of tasks beyond those of the raster."""
     return len(dict(da.craters.get_stats(cdb, "floor", stats)[stats].data.dask)) - len(dict(da.data.dask))
 
 
@@ -236,7 +236,7 @@ def test_only_touched_chunks_are_read() -> None:
 
 
 def key(da: xr.DataArray, cdb: CraterDatabase, regions: Any = "floor", **options: Any) -> tuple[Any, Array]:
-    """Name of the result of a request, and its values."""
+    """The dask name of a request's result, and its values."""
     found = da.craters.get_stats(cdb, regions, **{"stats": ["mean"]} | options)
     (name,) = found.data_vars
     return found[name].data.name, found[name].values
@@ -559,7 +559,7 @@ def test_a_declared_statistic_reduces_tile_by_tile() -> None:
 def test_true_circles_on_global_mosaics_equal_brute_force_pixel_for_pixel(
     ppd: int, lon_origin: int, south_up: bool
 ) -> None:
-    """Every pixel has its own number, so that equal counts, sums and squares mean equal sets of pixels."""
+    """Every pixel has a number of its own, so equal counts, sums and spreads mean equal sets of pixels."""
     rng = np.random.default_rng([ppd, abs(lon_origin), south_up])
     shape = (180 * ppd, 360 * ppd)
     step = 1 / ppd
