@@ -113,8 +113,7 @@ def usable_rows(
     Warns
     -----
     DroppedRowsWarning
-        Some rows cannot be used and `errors` is "drop". The warning points at the caller of the caller: the line that
-        makes the database.
+        Some rows cannot be used and `errors` is "drop". The warning points at the line that makes the database.
     """
     bad = reduce(or_, faults.values())
     count = int(bad.sum())
@@ -127,7 +126,7 @@ def usable_rows(
         raise TableError(
             f"{count} of {len(bad)} rows cannot be used. {reasons}. Correct them, or leave them out with errors='drop'"
         )
-    warnings.warn(f"dropped {count} of {len(bad)} rows. {reasons}", DroppedRowsWarning, stacklevel=3)
+    warnings.warn(f"dropped {count} of {len(bad)} rows. {reasons}", DroppedRowsWarning, stacklevel=4)
     return ~bad
 
 
