@@ -1,4 +1,4 @@
-"""Blocks of pixels, one per crater, laid out flat: what bulk work hands on instead of a million small arrays."""
+"""Blocks of pixels, one per crater, laid out flat, so that bulk work need not pass on a million small arrays."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ Masked = np.ma.MaskedArray[Any, Any]
 Array = NDArray[Any]
 
 RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
-"""Pixels are copied as they are, whatever their dtype means: by the number of bytes, what they are copied as."""
+"""Dtype that pixels are copied as, by their number of bytes: kernels copy them as they are, whatever they mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """The pixels of one region of some craters: the bounding boxes' pixels, row by row, crater after crater.
+    """Pixels of one region of some craters: those of each bounding box row by row, one crater after another.
 
     Parameters
     ----------
     crater : ndarray of int64, shape (n,)
-        The craters' positions.
+        Position of each crater, in the crater table or in the arrays that the blocks were taken from.
     window : ndarray of int64, shape (n, 4)
         (row_start, row_stop, col_start, col_stop) of each block on the raster's grid. It may reach beyond the raster;
         columns run on across the antimeridian.
     offset : ndarray of int64, shape (n + 1,)
-        Where each block's pixels begin: block i has the pixels [offset[i], offset[i + 1]).
+        Block i has the pixels [offset[i], offset[i + 1]).
     values : ndarray, shape (*lead, pixels)
-        Values, scale and offset applied, after the raster's extra dimensions.
+        Values with scale and offset applied; ``lead`` are the raster's extra dimensions.
     mask : ndarray of bool, shape (*lead, pixels)
-        True where there is none: no pixel of the region, nodata, NaN, or beyond the raster.
+        True where there is no value: outside the region, nodata, NaN, or beyond the raster.
     fraction : ndarray of float64, shape (pixels,), or None
         Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
     fill_value : number or None
-        Shown for masked pixels; None for numpy's default.
+        Number shown for masked pixels; None for numpy's default.
     """
 
     crater: NDArray[np.int64]
@@ -57,35 +57,35 @@ class Blocks:
         return self.window[:, 1::2] - self.window[:, ::2]
 
     def part(self, start: int, stop: int) -> Blocks:
-        """Blocks [start, stop), which are not copied."""
-        of = slice(int(self.offset[start]), int(self.offset[stop]))
+        """Views of the blocks [start, stop)."""
+        pixels = slice(int(self.offset[start]), int(self.offset[stop]))
         return replace(
             self,
             crater=self.crater[start:stop],
             window=self.window[start:stop],
             offset=self.offset[start : stop + 1] - self.offset[start],
-            values=self.values[..., of],
-            mask=self.mask[..., of],
-            fraction=None if self.fraction is None else self.fraction[of],
+            values=self.values[..., pixels],
+            mask=self.mask[..., pixels],
+            fraction=None if self.fraction is None else self.fraction[pixels],
         )
 
     def take(self, which: NDArray[np.int64]) -> Blocks:
-        """Some of the blocks, copied."""
+        """Copies of the blocks at some positions."""
         sizes = np.diff(self.offset)[which]
         offset = np.concatenate([[0], np.cumsum(sizes)])
-        at = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
+        pixels = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
         return replace(
             self,
             crater=self.crater[which],
             window=self.window[which],
             offset=offset,
-            values=self.values[..., at],
-            mask=self.mask[..., at],
-            fraction=None if self.fraction is None else self.fraction[at],
+            values=self.values[..., pixels],
+            mask=self.mask[..., pixels],
+            fraction=None if self.fraction is None else self.fraction[pixels],
         )
 
     def groups(self, pixels: int) -> list[slice]:
-        """Runs of blocks of together at most so many pixels, or of a single block."""
+        """Runs of blocks with at most ``pixels`` pixels together, or of a single larger block."""
         return groups(np.diff(self.offset), pixels)
 
     def arrays(self) -> list[Masked]:
@@ -107,9 +107,10 @@ class Blocks:
 
 
 class _Unfinished(np.ma.MaskedArray[Any, Any]):
-    """A masked array without its attributes.
+    """A masked array whose attributes have yet to be set.
 
-    What MaskedArray works out to set them takes longer than all the rest of a small crater; here they are known.
+    Setting them is skipped because they are known here, and MaskedArray's own way to find them takes longer than
+    everything else that is done for a small crater.
     """
 
     __slots__ = ()
@@ -117,7 +118,15 @@ class _Unfinished(np.ma.MaskedArray[Any, Any]):
 
 
 def groups(sizes: NDArray[np.int64], most: int) -> list[slice]:
-    """Cut a list into runs whose sizes sum to at most so much, or of a single item."""
+    """Cut a sequence into runs.
+
+    Parameters
+    ----------
+    sizes : ndarray of int64
+        Size of each item.
+    most : int
+        Largest total size of a run; an item that is larger is a run of its own.
+    """
     ends = np.cumsum(sizes)
     cuts = [0]
     while cuts[-1] < sizes.size:
@@ -128,7 +137,7 @@ def groups(sizes: NDArray[np.int64], most: int) -> list[slice]:
 
 
 def concatenate(blocks: Sequence[Blocks]) -> Blocks:
-    """Blocks of one region one after another, at least one."""
+    """Join blocks of one region; there must be at least one `Blocks`."""
     if len(blocks) == 1:
         return blocks[0]
     first = blocks[0]

@@ -1,4 +1,4 @@
-"""What each tile has of the blocks of pixels: whole blocks, and pieces of those that lie on several tiles."""
+"""Cuts the blocks of craters from one tile: whole blocks, and pieces of those that lie on several tiles."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from xcrater.engine.plan import Tile
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import RAW, Blocks, groups
 from xcrater.raster.reading import Raster
-from xcrater.raster.values import missing, representable
+from xcrater.raster.values import missing, sentinel
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
 PIXELS = 2**22
-"""Pixels of blocks that are put together at once, unless one block has more."""
+"""Number of pixels of blocks that are put together at a time; a single block may have more."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """Pieces of blocks, each a rectangle of one tile's pixels.
+    """Pieces of blocks, each a rectangle of one tile's pixels, laid out flat one after another.
 
     Parameters
     ----------
     crater : ndarray of int64, shape (p,)
-        Rows of the table.
+        Row of the crater table that each piece belongs to.
     region : ndarray of int64, shape (p,)
-        Positions of the regions in the request.
+        Position in the request of the region that each piece belongs to.
     place : ndarray of int64, shape (p, 4)
-        The piece's window, its columns counted as those of the whole block's.
+        Window of each piece on the raster's grid (row_start, row_stop, col_start, col_stop), with columns counted in
+        the same turn of longitude as those of the whole block.
     offset : ndarray of int64, shape (p + 1,)
-        Where each one's pixels begin.
+        Piece i has the pixels [offset[i], offset[i + 1]).
     values : ndarray, shape (images, pixels)
-        Stored numbers.
+        Stored numbers, before scale and offset.
     mask : ndarray of bool, shape (images, pixels)
-        True where there is no value of the region.
+        True where a pixel lies outside the region or holds no value.
     fraction : ndarray of float64, shape (pixels,), or None
-        Fraction covered.
+        Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
     """
 
     crater: Ints
@@ -57,16 +58,18 @@ class Pieces:
     fraction: NDArray[np.float64] | None
 
     def take(self, which: Ints) -> Pieces:
-        """Some of the pieces, copied."""
+        """Copies of the pieces at some positions."""
         sizes = np.diff(self.offset)[which]
-        of = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
+        runs = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
         # Without a dtype, pieces of another byte order would come out in the machine's own.
         values, mask = (
-            np.concatenate([a[:, :0], *(a[:, at] for at in of)], axis=1, dtype=a.dtype)
+            np.concatenate([a[:, :0], *(a[:, run] for run in runs)], axis=1, dtype=a.dtype)
             for a in (self.values, self.mask)
         )
         fraction = (
-            None if self.fraction is None else np.concatenate([self.fraction[:0], *(self.fraction[at] for at in of)])
+            None
+            if self.fraction is None
+            else np.concatenate([self.fraction[:0], *(self.fraction[run] for run in runs)])
         )
         offset = np.concatenate([[0], np.cumsum(sizes)])
         return Pieces(self.crater[which], self.region[which], self.place[which], offset, values, mask, fraction)
@@ -74,16 +77,16 @@ class Pieces:
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What one tile has.
+    """What was cut from one tile.
 
     Parameters
     ----------
     alone : ndarray of int64, shape (n,)
-        Which of the tile's craters lie on it alone: none of their regions reaches another one.
+        Positions among the tile's craters of those that lie on it alone: none of their regions reaches another tile.
     whole : list of Blocks
-        Their blocks of each region. `Blocks.crater` are rows of the table.
+        Complete blocks of these craters, one `Blocks` per region. `Blocks.crater` are rows of the crater table.
     parts : Pieces
-        Of all other craters.
+        Pieces of the blocks of all other craters.
     """
 
     alone: Ints
@@ -93,16 +96,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Cutter:
-    """How regions are cut from a raster.
+    """Cuts regions from the tiles of a raster.
 
     Parameters
     ----------
     shapes : Shapes
         The regions.
     raster : Raster
-        The raster.
+        Grid of the raster, and what its stored numbers mean.
     dtype : str
-        Of its stored numbers.
+        Dtype of the stored numbers.
     """
 
     shapes: region_set.Shapes
@@ -111,22 +114,21 @@ class Cutter:
 
     @property
     def result_dtype(self) -> np.dtype[Any]:
-        """Of the values: the raster's own, or float64 where a scale or offset applies."""
+        """Dtype of the values: the raster's own, or float64 where a scale or offset applies."""
         return np.dtype("f8") if self.raster.decodes else np.dtype(self.dtype)
 
     @property
     def fill_value(self) -> Any:
-        """Shown for masked pixels: the raster's nodata, or None for numpy's default."""
-        if self.raster.decodes or self.raster.nodata is None:
-            return None
-        return self.raster.nodata if representable(self.raster.nodata, np.dtype(self.dtype)) else None
+        """Number shown for masked pixels: the raster's nodata, or None for numpy's default."""
+        _, held = sentinel(self.raster.nodata, np.dtype(self.dtype))
+        return self.raster.nodata if held and not self.raster.decodes else None
 
     def windows(self, craters: Craters) -> NDArray[np.int64]:
         """Window of every region of every crater, shape (region, crater, 4).
 
-        Rows and columns are the floor and ceiling of the bounding box. They may lie beyond the raster's edge.
-        On a raster that goes once round the body, columns below 0 or beyond the width stand for those on the
-        other side; a region that goes all the way round has each column once.
+        A window is the bounding box of the region, rounded outwards to whole rows and columns. It may reach beyond
+        the raster's edges. On a raster that goes once round the body, columns below 0 or beyond the width stand for
+        those on the other side of the antimeridian; a region that goes all the way round has each column once.
         """
         grid = self.raster.grid
         width, period = grid.columns, grid.period
@@ -134,16 +136,16 @@ class Cutter:
         for k, bounds in enumerate(self._bounds(craters)):
             shown = np.asarray(np.isfinite(bounds).all(axis=1))
             top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
-            if np.isfinite(period):  # the copy whose middle is within one turn of the first column
+            if np.isfinite(period):  # take the copy whose middle is within one turn of the first column
                 turn = np.floor((left + right) / (2 * period))
                 left, right = left - turn * period, right - turn * period
             if grid.wraps:
-                # The period may differ from the width by a fraction of a pixel: count from the edge crossed.
+                # The period may differ from the width by a fraction of a column: count from the edge that is crossed.
                 start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
                 stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
                 whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
             elif np.isfinite(period):
-                west = right - period > 0  # the copy one turn west reaches onto the grid
+                west = right - period > 0  # whether the copy one turn to the west reaches onto the grid
                 here = left < width
                 shift = np.where(west & ~here, period, 0.0)
                 start, stop = np.floor(left - shift), np.ceil(right - shift)
@@ -156,7 +158,7 @@ class Cutter:
         return out
 
     def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
-        """Each region's bounds in pixel coordinates, shape (crater, 4): rows and columns, first and last."""
+        """Bounds of each region of the craters, shape (crater, 4): first and last row coordinate, then column."""
         shapes = self.shapes
         for k in range(len(shapes.outer)):
             bounds = np.full((len(craters), 4), np.nan)
@@ -168,13 +170,13 @@ class Cutter:
                 )  # fmt: skip
             else:
                 for start in range(0, len(craters), region_set.OUTLINED):
-                    at = np.arange(start, min(start + region_set.OUTLINED, len(craters)))
-                    west, east, top, bottom = one.outlines(craters.take(at))[0].bounds()
-                    bounds[at] = np.stack([top, bottom, west, east], axis=1)
+                    run = np.arange(start, min(start + region_set.OUTLINED, len(craters)))
+                    west, east, top, bottom = one.outlines(craters.take(run))[0].bounds()
+                    bounds[run] = np.stack([top, bottom, west, east], axis=1)
             yield bounds
 
     def portions(self, window: Window) -> Iterator[Window]:
-        """The parts of a window that lie on the raster."""
+        """The parts of a window that lie on the raster, each within one turn of longitude."""
         height, width = self.raster.grid.shape[0], self.raster.grid.columns
         row_start, row_stop = max(window[0], 0), min(window[1], height)
         for turn in (-1, 0, 1) if self.raster.grid.wraps else (0,):
@@ -183,7 +185,7 @@ class Cutter:
                 yield row_start, row_stop, col_start, col_stop
 
     def __call__(self, block: Array, tile: Tile) -> Cut:
-        """Cut one tile."""
+        """Cut the blocks of a tile's craters from its pixels, shape (extra dimensions of the raster, rows, columns)."""
         windows = self.windows(tile.craters)
         place, nonempty, within = self._crops(windows, tile.window)
         alone = (within | ~nonempty).all(axis=(0, 1)) & nonempty.any(axis=(0, 1))
@@ -195,8 +197,8 @@ class Cutter:
         window = windows[:, alone].reshape(-1, 4)
         offset, values, mask, fraction = self._fill(block, tile, piece, window)
         values = self.raster.decode(values).astype(self.result_dtype, copy=False)
-        flat, of = (*block.shape[:-2], int(offset[-1])), np.tile(rows[alone], regions)
-        blocks = Blocks(of, window, offset, values.reshape(flat), mask.reshape(flat), fraction, self.fill_value)
+        flat, crater = (*block.shape[:-2], int(offset[-1])), np.tile(rows[alone], regions)
+        blocks = Blocks(crater, window, offset, values.reshape(flat), mask.reshape(flat), fraction, self.fill_value)
         count = int(alone.sum())
         whole = [blocks.part(n * count, (n + 1) * count) for n in range(regions)]
 
@@ -208,9 +210,23 @@ class Cutter:
         return Cut(np.flatnonzero(alone), whole, parts)
 
     def _crops(self, windows: Ints, tile: Window) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Where windows meet a tile, for every turn, shape (turn, region, crater, 4).
+        """Where windows meet a tile, turn of longitude by turn.
 
-        And whether they have pixels of the raster there, and whether these are all the tile's.
+        Parameters
+        ----------
+        windows : ndarray of int64, shape (region, crater, 4)
+            Window of every block.
+        tile : tuple of int
+            Window of the tile.
+
+        Returns
+        -------
+        place : ndarray of int64, shape (turn, region, crater, 4)
+            Intersection of the window with the tile, columns counted as in the window; start past stop if empty.
+        nonempty : ndarray of bool, shape (turn, region, crater)
+            Whether the window has pixels of the raster in that turn.
+        within : ndarray of bool, shape (turn, region, crater)
+            Whether all of these pixels lie on the tile.
         """
         grid = self.raster.grid
         turns = np.array([-1, 0, 1] if grid.wraps else [0])[:, None, None] * grid.columns
@@ -230,7 +246,28 @@ class Cutter:
     def _fill(
         self, block: Array, tile: Tile, piece: Ints, place: Ints
     ) -> tuple[Ints, Array, NDArray[np.bool_], NDArray[np.float64] | None]:
-        """The pixels of rectangles of a tile: offset, stored values, mask and fraction."""
+        """Pixels of rectangles of a tile, laid out flat.
+
+        Parameters
+        ----------
+        block : ndarray, shape (extra dimensions of the raster, rows, columns)
+            Pixels of the tile.
+        tile : Tile
+            The tile and its craters.
+        piece : ndarray of int64, shape (region, crater, k)
+            Positions in `place` of the rectangles that belong to each region of each crater; -1 for none.
+        place : ndarray of int64, shape (p, 4)
+            Windows of the rectangles.
+
+        Returns
+        -------
+        offset : ndarray of int64, shape (p + 1,)
+            Where each rectangle's pixels begin.
+        values, mask : ndarray, shape (images, pixels)
+            Stored numbers; True where a pixel lies outside the region or holds no value.
+        fraction : ndarray of float64, shape (pixels,), or None
+            Fraction of each pixel that lies inside the region, for exact coverage.
+        """
         turn = self.raster.grid.columns if self.raster.grid.wraps else 0
         offset = np.concatenate([[0], np.cumsum((place[:, 1] - place[:, 0]) * (place[:, 3] - place[:, 2]))])
         images, total = math.prod(block.shape[:-2]), int(offset[-1])
@@ -259,27 +296,32 @@ class Cutter:
         return offset, values, mask, fraction if self.shapes.exact else None
 
     def blank(self, images: int, pixels: int) -> Array:
-        """Stored numbers before there are any."""
+        """Stored numbers to be overwritten where there are pixels: the fill value, or 0."""
         fill = 0 if self.fill_value is None else self.fill_value
         return np.full((images, pixels), fill, np.dtype(self.dtype))
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
-        """Blocks of some craters from all their pieces: lists of one `Blocks` per region, of the same craters.
+        """Put the blocks of craters together from their pieces.
 
         Parameters
         ----------
         craters : Craters
-            Whose; in this order.
+            The craters, in the order in which their blocks are wanted. Those without pieces are masked throughout.
         parts : sequence of Pieces
-            From every tile that has any.
+            Pieces from every tile that these craters lie on; pieces of other craters are passed over.
         lead : tuple of int
-            Shape of the images.
+            Lengths of the raster's extra dimensions.
+
+        Yields
+        ------
+        list of Blocks
+            One `Blocks` per region, of the same craters: as many of them at a time as have `PIXELS` pixels.
         """
         windows = self.windows(craters)
         size = (windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])
         order = np.argsort(craters.row, kind="stable")
         rows = craters.row[order]
-        found = []  # of each Pieces the place of every piece's crater, -1 for none
+        found = []  # for each of `parts`, the position among `craters` of every piece's crater; -1 for other craters
         for p in parts:
             at = np.minimum(np.searchsorted(rows, p.crater), max(rows.size - 1, 0))
             found.append(np.where(rows[at] == p.crater, order[at], -1) if rows.size else np.full(p.crater.size, -1))
@@ -313,6 +355,6 @@ class Cutter:
 
 
 def _raw(block: Array, images: int) -> Array:
-    """Pixels as numbers that kernels copy, shape (images, rows, columns)."""
+    """A block as plain numbers of the same size, which kernels copy; shape (images, rows, columns)."""
     block = np.ascontiguousarray(block).reshape(images, *block.shape[-2:])
     return block.view(RAW[block.itemsize])
