@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, pairs_of_runs, sort_runs
+from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.wanted import FREQUENCIES
 
@@ -98,6 +99,12 @@ def answer_pairs(problem: Problem, pairs: Pairs) -> Answers:
         numbers[:, : q.size] = interpolate(problem, low, high, count)
     categories = _answer_values(problem, pairs.packed(), numbers) if problem.counts_values else None
     return Answers(pairs.roi, numbers, categories)
+
+
+def answer_targets(problem: Problem, targets: Targets) -> Answers:
+    """Quantiles of ROIs whose keys the last digit pass has completed."""
+    keys = targets.prefix.astype(problem.coding.key)
+    return Answers(targets.roi, interpolate(problem, keys[:, 0], keys[:, 1], targets.count))
 
 
 def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | None:

@@ -15,8 +15,8 @@ from xcrater.statistics.quantiles.wanted import OrderStatistics
 DIGIT = 16
 """Bits of a key that one pass over the tiles determines."""
 
-BATCH = 2**20
-"""Pixels of several craters that are worked on at once."""
+CACHED = 2**22
+"""Pixels with 16-bit keys that stay in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Problem:
         each = 2 * key + 16 * self.weighted + (48 if self.counts_values else 0)
         room = max(1, self.memory // (2 * (os.cpu_count() or 1) * each))
         # Keys that are counted rather than sorted are taken in pieces that stay in the processor's cache.
-        return min(room, 4 * BATCH) if self.coding.bits <= DIGIT else room
+        return min(room, CACHED) if self.coding.bits <= DIGIT else room
 
     def rois(self, craters: NDArray[Any], image: int, images: int) -> NDArray[np.int64]:
         """Number of the ROI of each crater and region in one of several images, shape (craters, regions)."""

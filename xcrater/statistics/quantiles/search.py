@@ -11,6 +11,10 @@ Pairs of wide dtypes may number as many as the pixels. Craters whose pairs would
 anything is read (`sharing`): where quantiles alone are asked for, their tiles count 16-bit *digits* of the
 keys instead, in one pass over the tiles for every 16 bits (`passes`). Keys of 8 or 16 bits without weights are counted
 where they lie (`counting`).
+
+A process keeps to the option ``memory``: half of it is for pairs that wait for other tiles, the other half for the
+pixels that all of its threads work on (`Problem.room`). Pairs that cannot be avoided, of frequencies and of weighted
+quantiles, may need more, which raises an error that tells how much.
 """
 
 from __future__ import annotations
@@ -21,12 +25,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.statistics.quantiles.answers import Answers, answer_pairs, interpolate
+from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_targets, interpolate
 from xcrater.statistics.quantiles.counting import Counting
 from xcrater.statistics.quantiles.pairs import Ints, Pairs, merge_pairs
 from xcrater.statistics.quantiles.passes import Asked, Targets
-from xcrater.statistics.quantiles.problem import BATCH, Problem
-from xcrater.statistics.quantiles.tile_image import TileImage, answers_of_targets, batches
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.tile_image import TileImage, batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +91,14 @@ class OrderSearch:
         """
         held, room = pixels.sum(axis=1), self.problem.room
         partial = OrderPartial()
-        for index in image.batches(np.flatnonzero(tiles == 1), held):
+        for index in batches(self.problem, np.flatnonzero(tiles == 1), held):
             if held[index].sum() <= room:
                 partial.answers.append(image.answers(index))
             elif self.problem.narrows:
                 partial.answers.append(image.answers_by_digits(int(index[0])))
             else:
                 partial.answers.append(image.answers_by_pairs(int(index[0])))
-        for index in image.batches(np.flatnonzero((tiles > 1) & ~by_digits), held):
+        for index in batches(self.problem, np.flatnonzero((tiles > 1) & ~by_digits), held):
             partial.pairs.append(image.pairs(index, tiles[index], banded=bool(held[index].sum() > room)))
         for i in np.flatnonzero(by_digits).tolist():
             asked = [Asked.any_key(k, roi) for k, roi in enumerate(image.rois[i].tolist())]
@@ -120,7 +124,7 @@ class OrderSearch:
             numbers = interpolate(self.problem, low, high, counting.number[alone].ravel())
             partial.answers.append(Answers(rois[alone].ravel(), numbers))
         else:
-            for index in batches(alone, counting.distinct.sum(axis=1), min(self.problem.room, BATCH)):
+            for index in batches(self.problem, alone, counting.distinct.sum(axis=1)):
                 one = np.ones(rois[index].size, np.int32)
                 pairs = Pairs(rois[index].ravel(), one, one, *counting.pairs(index))
                 partial.answers.append(answer_pairs(self.problem, pairs))
@@ -183,7 +187,7 @@ class OrderSearch:
         """The merged result of the first pass, completed by the targets of the last one."""
         if last is None or not len(last):
             return partial
-        answers = [*partial.answers, answers_of_targets(self.problem, last)]
+        answers = [*partial.answers, answer_targets(self.problem, last)]
         return replace(partial, answers=answers, targets=[])
 
     def _joined(self, partial: OrderPartial, targets: Targets | None = None) -> OrderPartial:

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.engine.plan import FAN_IN
 from xcrater.geometry.grid import Window
-from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_runs, interpolate
+from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_runs, answer_targets
 from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, merge_pairs, offsets_of, pairs_of_runs
 from xcrater.statistics.quantiles.passes import Asked, Targets
-from xcrater.statistics.quantiles.problem import BATCH, DIGIT, Problem
+from xcrater.statistics.quantiles.problem import DIGIT, Problem
+
+BATCH = 2**20
+"""Pixels of several craters that are worked on at once."""
 
 Collect = Callable[[Ints, tuple[int, int]], tuple[Array, Floats | None, Ints]]
 """(positions among the tile's craters, rows (start, stop)) -> values of the valid pixels in these rows, crater by
@@ -66,7 +69,7 @@ class TileImage:
             asked = [targets.asked(int(k), n) for n, k in enumerate(np.searchsorted(roi, targets.roi))]
             if asked:
                 targets = targets.extended(self.digits(crater, asked, 1, number))
-        return answers_of_targets(self.problem, targets)
+        return answer_targets(self.problem, targets)
 
     def answers_by_pairs(self, crater: int) -> Answers:
         """Order statistics of one crater that lies on this tile alone, with pairs from few rows at a time."""
@@ -123,10 +126,6 @@ class TileImage:
             offsets[:-1], offsets[1:], np.concatenate(present).astype(np.uint16), np.concatenate(tally),
         )  # fmt: skip
 
-    def batches(self, index: Ints, pixels: Ints) -> Iterator[Ints]:
-        """Craters in batches that fit the memory and the processor's cache; see `batches`."""
-        return batches(index, pixels, min(self.problem.room, BATCH))
-
     @property
     def _rows(self) -> tuple[int, int]:
         return self.window[0], self.window[1]
@@ -144,28 +143,22 @@ class TileImage:
         return self.problem.coding.keys(values), weights, offsets_of(length)
 
 
-def batches(index: Ints, pixels: Ints, room: int) -> Iterator[Ints]:
-    """Consecutive craters that have at most ``room`` pixels together; one alone may have more.
+def batches(problem: Problem, index: Ints, pixels: Ints) -> Iterator[Ints]:
+    """Consecutive craters in batches that fit the memory and the processor's cache; one alone may exceed them.
 
     Parameters
     ----------
+    problem : Problem
+        What is asked for.
     index : ndarray of int64, shape (n,)
         Positions of craters.
     pixels : ndarray of int64, shape (craters,)
-        Number of pixels of each crater.
-    room : int
-        Number of pixels.
+        Number of pixels, or of pairs, of each crater.
     """
-    past = np.cumsum(pixels[index])
+    past, room = np.cumsum(pixels[index]), min(problem.room, BATCH)
     start = 0
     while start < index.size:
         before = past[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(past, before + room, side="right")))
         yield index[start:stop]
         start = stop
-
-
-def answers_of_targets(problem: Problem, targets: Targets) -> Answers:
-    """Quantiles from keys that the last pass has completed."""
-    keys = targets.prefix.astype(problem.coding.key)
-    return Answers(targets.roi, interpolate(problem, keys[:, 0], keys[:, 1], targets.count))

@@ -45,6 +45,8 @@ class OrderStatistics:
     categories: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("quantiles", "shares"):  # lists would not hash
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         for q in self.quantiles:
             if not 0.0 <= q <= 1.0:
                 raise StatisticError(
