@@ -487,14 +487,17 @@ def test_runs_without_holes() -> None:
     weight = np.array([1.0, 0.5, 0.25, 1.0, 1.0])
     offset = np.array([[[0, 4], [4, 5]]])
     holes = np.array([[0, 1, 2, 1, 2, 3, 2, 9], [0, 3, 3, 4, 7, 0, 5, 0], [9, 5, 5, 6, 8, 9, 7, 9]])
-    hole = np.array([[0, 3], [3, 6], [6, 8]])
+    hole = np.array([[[0, 3]], [[3, 6]], [[6, 8]]])
     near, member = np.array([0, 3]), np.array([0, 1, 2], np.int32)
     begin, depth, cuts = np.empty(11, np.int64), np.zeros(11, np.int64), np.empty((2, 40), np.int64)
     out, out_weight, out_offset = np.empty((3, 40), np.int64), np.empty(40), np.empty((1, 2, 2), np.int64)
     window = (0, 10, 0, 10)
-    args = (0, runs, weight, offset, holes, hole, near, member, window, begin, depth)
-    assert kernels.leave_out(*args, cuts[:, :4].copy(), out[:, :4].copy(), out_weight[:4], out_offset) == 0
-    assert kernels.leave_out(*args, cuts, out, out_weight, out_offset) == 1
+    drawn, discs = kernels.Runs(runs, weight, offset), kernels.Runs(holes, np.ones(8), hole)
+    args = (0, drawn, discs, near, member, window)
+    few = kernels.Runs(out[:, :4].copy(), out_weight[:4], out_offset)
+    assert kernels.leave_out(*args, kernels.HoleScratch(begin, depth, cuts[:, :4].copy()), few) == 0
+    room = kernels.Runs(out, out_weight, out_offset)
+    assert kernels.leave_out(*args, kernels.HoleScratch(begin, depth, cuts), room) == 1
     assert out_offset.tolist() == [[[0, 4], [4, 4]]]
     assert out[:, :4].T.tolist() == [[1, 2, 3], [1, 6, 8], [2, 0, 3], [2, 8, 9]]
     assert out_weight[:4].tolist() == [1.0, 1.0, 0.5, 0.25]

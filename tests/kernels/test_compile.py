@@ -24,7 +24,7 @@ from xcrater.engine.craters import Craters
 from xcrater.engine.region_set import Shapes, region_mask
 from xcrater import kernels
 
-shapes = Shapes((0.5,), (1.0,), (0,), "center", (np.radians(90.0), np.radians(-1.0), 360.0))
+shapes = Shapes((0.5,), (1.0,), (0,), "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
 craters = Craters(np.arange(1), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
 mask = region_mask(shapes, 0, craters, 0, (0, 180, 0, 360))
 print(int(mask.sum()), kernels.cache_directory())
@@ -130,11 +130,11 @@ def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
 
     def wrong(*args):
         sound(*args)
-        args[-1][..., getattr(kernels, slot)] += 1
+        args[-1].out[..., getattr(kernels, slot)] += 1
 
     monkeypatch.setattr(kernels, "accumulate", wrong)
     check_kernels.cache_clear()
-    shapes = Shapes((0.0,), (1.0,), (0,), "center", (np.radians(90.0), np.radians(-1.0), 360.0))
+    shapes = Shapes((0.0,), (1.0,), (0,), "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
     craters = Craters(np.arange(1, dtype="i4"), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
     tile = Tile((0, 0), (0, 180, 0, 360), craters)
     with pytest.raises(RuntimeError, match="delete that directory"):

@@ -198,7 +198,7 @@ def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
         column, row = 40_000, math.floor((90 - lat) / step)
         half_rows = math.ceil(size) + 3
         half_cols = math.ceil(size / math.cos(math.radians(abs(lat) + radius))) + 3
-        shapes = Shapes((0.0,), (1.0,), (nvert,), "exact", (math.pi / 2, -math.radians(step), 360 / step))
+        shapes = Shapes((0.0,), (1.0,), (nvert,), "exact", kernels.Rows(math.pi / 2, -math.radians(step), 360 / step))
         craters = Craters(np.zeros(1, np.int32), np.array([column + 0.37]), np.radians([lat]), np.radians([radius]))
         window = (row - half_rows, row + half_rows, column - half_cols, column + half_cols)
         found = covered(shapes, 0, craters, 0, window).sum() * math.radians(step) ** 2

@@ -27,6 +27,7 @@ from xcrater.kernels.polygon_spans import (
     polygon_sums,
     polygons_bound,
 )
+from xcrater.kernels.records import Polygons
 from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
 
 Floats = NDArray[np.float64]
@@ -45,13 +46,13 @@ def rings_of(geometry: BaseGeometry) -> list[Floats]:
     return rings
 
 
-def outlines(shapes: Sequence[Rings]) -> tuple[Floats, Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Vertices, where rings begin and where shapes begin."""
+def outlines(shapes: Sequence[Rings], period: float = np.inf) -> Polygons:
+    """Shapes as the kernels take them."""
     rings = [ring for shape in shapes for ring in shape]
     uv = np.concatenate([np.empty((0, 2)), *rings])
     ring = np.cumsum([0, *map(len, rings)])
     shape = np.cumsum([0, *map(len, shapes)])
-    return uv[:, 0].copy(), uv[:, 1].copy(), ring.astype(np.int64), shape.astype(np.int64)
+    return Polygons(uv[:, 0].copy(), uv[:, 1].copy(), ring.astype(np.int64), shape.astype(np.int64), period)
 
 
 def shares(
@@ -62,11 +63,11 @@ def shares(
     surface: tuple[Floats, Floats] | None = None,
 ) -> Floats:
     """Weight of every pixel of a window; checks that the runs are in order and in bounds on the way."""
-    u, v, ring, _ = outlines([rings])
-    pieces, most = polygon_bound(u, v, ring, 0, len(rings), period, window)
+    polygons = outlines([rings], period)
+    pieces, most = polygon_bound(polygons, 0, window)
     scratch = polygon_scratch(window, pieces, surface)
     runs, weight = np.full((3, most + 1), -1), np.full(most + 1, -1.0)
-    n = polygon_runs(u, v, ring, 0, len(rings), mode, period, window, scratch, runs, weight)
+    n = polygon_runs(polygons, 0, mode, window, scratch, runs, weight)
     assert n <= most
     assert np.all(scratch[0] == (-1, 0)), "scratch is left as it was"
     assert not scratch[1].any(), "scratch is left as it was"
@@ -343,11 +344,11 @@ def test_sums_over_many_shapes() -> None:
     rng = np.random.default_rng(1)
     window = (-60, 160, -60, 160)
     shapes = [[star(rng, rng.uniform(0, 100, 2), 10.0 ** rng.uniform(-2, 1.6), 32)] for _ in range(200)]
-    u, v, ring, shape = outlines(shapes)
-    pieces, most = polygons_bound(u, v, ring, shape, np.inf, window)
+    polygons = outlines(shapes)
+    pieces, most = polygons_bound(polygons, window)
     out = np.empty(200)
     buffers = polygon_scratch(window, pieces), np.empty((3, most), np.int64), np.empty(most)
-    polygon_sums(u, v, ring, shape, EXACT, np.inf, window, *buffers, out)
+    polygon_sums(polygons, EXACT, window, *buffers, out)
     np.testing.assert_allclose(out, [shapely.Polygon(rings[0]).area for rings in shapes], rtol=1e-10)
 
 

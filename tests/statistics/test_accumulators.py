@@ -40,7 +40,9 @@ STATS = (*ref.RASTERSTATS, "percentile_0", "percentile_17.5", "percentile_50", "
 COUNTS = ("count", "unique", "nodata", "nan")
 ROUNDED = ("sum", "mean", "std")
 SHAPE = (12, 24)
-SHAPES = Shapes((0.0, 0.5, 1.0), (1.0, 1.2, 2.0), (0, 32, 0), "all_touched", (math.pi / 2, -math.pi / 12, 24.0))
+SHAPES = Shapes(
+    (0.0, 0.5, 1.0), (1.0, 1.2, 2.0), (0, 32, 0), "all_touched", kernels.Rows(math.pi / 2, -math.pi / 12, 24.0)
+)
 """A disc, a ring that overlaps it and a ring around it, on a grid of 15° pixels."""
 
 
@@ -431,12 +433,12 @@ def test_waves_equal_numpys() -> None:
 def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> None:
     grid = grid_of()
     window = (0, 12, 0, 24)
-    buffers = span_scratch(window, grid.radians, 0, CENTER)
+    scratch = span_scratch(window, grid.radians, 0, CENTER)
     lon, lat, radius, depth, rim, extent = 170.0, 60.0, 35.0, 3.0, 0.5, 2.0
     crater = place(grid, np.array([lon]), np.array([lat]), np.array([radius]))
     out = np.full(SHAPE, 10.0)
-    placed = (crater.u0, crater.lat, crater.radius)
-    kernels.stamp_craters(*placed, np.array([depth]), np.array([rim]), extent, grid.radians, window, buffers, out)
+    placed = kernels.Caps(crater.u0, crater.lat, crater.radius)
+    kernels.stamp_craters(placed, np.array([depth]), np.array([rim]), extent, grid.radians, window, scratch, out)
     rows, cols = np.indices(SHAPE)
     distance = ref.great_circle_distance(lon, lat, -180 + 15 * (cols + 0.5), 90 - 15 * (rows + 0.5)) / radius
     bowl = rim - depth * (1 - distance**2)

@@ -54,7 +54,7 @@ class Shapes:
         Vertices of each region's polygons; 0 for true circles.
     coverage : {"all_touched", "center", "exact"}
         Which pixels belong to a region.
-    grid : tuple of float
+    grid : Rows
         `Grid.radians`.
     table : tuple of int
         Which of the craters' tables of polygons each region is, -1 for a disc or ring; empty for none but these.
@@ -70,7 +70,7 @@ class Shapes:
     outer: tuple[float, ...]
     nvert: tuple[int, ...]
     coverage: str
-    grid: tuple[float, float, float]
+    grid: kernels.Rows
     table: tuple[int, ...] = ()
     closed: bool = True
     frame: Frame | None = None
@@ -130,19 +130,18 @@ class Shapes:
             if here is None:
                 yield some
                 continue
-            pieces = [(piece.runs, piece.offset[:, 0]) for piece in disc.draw(here.discs, window)]
-            ends = [int(offset[-1, 1]) for _, offset in pieces]
-            holes = np.concatenate([runs[:, :end] for (runs, _), end in zip(pieces, ends, strict=True)], axis=1)
+            pieces = list(disc.draw(here.discs, window))
+            ends = [int(piece.offset[-1, 0, 1]) for piece in pieces]
+            holes = np.concatenate([piece.runs[:, :end] for piece, end in zip(pieces, ends, strict=True)], axis=1)
             before = np.cumsum([0, *ends[:-1]])
-            hole = np.concatenate([offset + n for (_, offset), n in zip(pieces, before, strict=True)])
+            hole = np.concatenate([piece.offset + n for piece, n in zip(pieces, before, strict=True)])
+            discs = kernels.Runs(holes, np.empty(0), hole)
             count, room, first = len(some.offset), min(ROOM, 2**12 * len(some.offset)), 0
             while first < count:
                 runs, weight, cuts = np.empty((3, room), np.int64), np.empty(room), np.empty((2, room), np.int64)
                 offset = np.empty(some.offset.shape, np.int64)
-                stop = kernels.leave_out(
-                    first, some.runs, some.weight, some.offset, holes, hole, here.offset, here.member, window, begin,
-                    depth, cuts, runs, weight, offset,
-                )  # fmt: skip
+                scratch, left = kernels.HoleScratch(begin, depth, cuts), kernels.Runs(runs, weight, offset)
+                stop = kernels.leave_out(first, some.record(), discs, here.offset, here.member, window, scratch, left)
                 if stop > first:
                     at = some.craters.start
                     yield Drawn(slice(at + first, at + stop), runs, weight, offset[first:stop])
@@ -179,10 +178,8 @@ class Shapes:
             room = count + np.count_nonzero(number[1:] != number[:-1])
             runs, weight, pieces = np.empty((3, room), np.int64), np.empty(room), np.empty((4, room), np.int64)
             offset = np.empty((len(drawn.offset), len(bounds), 2), np.int64)
-            kernels.split_runs(
-                drawn.runs, drawn.weight, drawn.offset, begin, number, np.array([*first, len(bounds)]), low, high,
-                pieces, runs, weight, offset,
-            )  # fmt: skip
+            regions, out = np.array([*first, len(bounds)]), kernels.Runs(runs, weight, offset)
+            kernels.split_runs(drawn.record(), begin, number, regions, low, high, pieces, out)
             yield Drawn(drawn.craters, runs, weight, offset)
 
     def _sectors(self, drawn: Drawn, craters: Craters, begin: Array, edges: Array, window: Window) -> Array:
@@ -195,8 +192,8 @@ class Shapes:
         if self.closed:
             east = math.copysign(2 * math.pi / self.grid[2], self.frame.columns[1])
             across = np.empty((2, window[3] - window[2]))
-            at = (craters.u0, craters.lat, self.grid, east, window, compass(edges), across)
-            kernels.number_sectors(drawn.runs, drawn.offset, *at, number)
+            caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+            kernels.number_sectors(drawn.record(), caps, self.grid, east, window, compass(edges), across, number)
             return number
         # As places.seen_from has it; there is no shorter way on any other projection.
         grid = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame)
@@ -213,18 +210,17 @@ class Shapes:
         return number
 
     def _draw_discs(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
-        inner, outer, nvert = np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64)
-        buffers = kernels.span_scratch(window, self.grid, max(self.nvert), self.mode)
+        annuli = kernels.Annuli(np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64))
+        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        scratch = kernels.span_scratch(window, self.grid, max(self.nvert), self.mode)
         covered = kernels.cover_scratch(window, self.grid, max(self.nvert) if self.exact else 0)
         room = min(most, 2**12 * len(craters))
         first = 0
         while first < len(craters):
             runs, weight = np.empty((3, room), np.int64), np.empty(room)
-            offset = np.zeros((len(craters), inner.size, 2), np.int64)
-            stop = kernels.draw_discs(
-                first, craters.u0, craters.lat, craters.radius, inner, outer, nvert, self.mode, self.grid, window,
-                buffers, covered, runs, weight, offset,
-            )  # fmt: skip
+            offset = np.zeros((len(craters), annuli.inner.size, 2), np.int64)
+            out = kernels.Runs(runs, weight, offset)
+            stop = kernels.draw_discs(first, caps, annuli, self.mode, self.grid, window, scratch, covered, out)
             if stop > first:
                 yield Drawn(slice(first, stop), runs, weight, offset[first:stop])
             else:
@@ -260,8 +256,9 @@ class Shapes:
             if any(fine.any() for fine in finely):
                 outlines = self.outlines(some, finely)
             rooms = np.zeros((len(outlines[0]), 2), np.int64)
-            for o in outlines:
-                kernels.outline_rooms(o.u, o.v, o.ring, o.shape, o.period, window, rooms)
+            polygons = [kernels.Polygons(o.u, o.v, o.ring, o.shape, o.period) for o in outlines]
+            for shapes in polygons:
+                kernels.outline_rooms(shapes, window, rooms)
             scratch = kernels.polygon_scratch(window, int(rooms[:, 0].max()), surface)
             assert self.frame is not None
             shown = self.frame.shown(*window[:2])
@@ -275,12 +272,9 @@ class Shapes:
                 room = int(ends[stop - 1] - before)
                 runs, weight = np.empty((3, room), np.int64), np.empty(room)
                 offset = np.empty((stop - first, len(outlines), 2), np.int64)
-                n = 0
-                for k, o in enumerate(outlines):
-                    n = kernels.draw_outlines(
-                        o.u, o.v, o.ring, o.shape, first, stop, self.mode, o.period, window, scratch, runs, weight, n,
-                        k, offset,
-                    )  # fmt: skip
+                n, out = 0, kernels.Runs(runs, weight, offset)
+                for k, shapes in enumerate(polygons):
+                    n = kernels.draw_outlines(shapes, first, stop, self.mode, window, scratch, out, n, k)
                 if self.exact and shown.min(initial=1.0) < 1.0:  # of a row across a pole, what is on the body is all
                     part = shown[runs[0, :n] - window[0]]
                     weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
@@ -367,6 +361,10 @@ class Drawn:
     weight: Array
     offset: Array
 
+    def record(self) -> kernels.Runs:
+        """The runs as kernels take them."""
+        return kernels.Runs(self.runs, self.weight, self.offset)
+
     def in_order(self) -> Drawn:
         """The same runs, and no others, crater by crater and region by region."""
         sizes = np.diff(self.offset, axis=2).ravel()
@@ -433,7 +431,7 @@ def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: 
     out: Array = np.zeros((window[1] - window[0], window[3] - window[2]))
     for _, one in shapes.of([region]).parts():
         for drawn in one.draw(craters.take(np.array([crater])), window):
-            kernels.paint(drawn.runs, drawn.weight, drawn.offset[0, 0], window, out)
+            kernels.paint(drawn.record(), 0, 0, window, out)
     return out
 
 

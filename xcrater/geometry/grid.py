@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xcrater.geometry.outlines import Frame, linear_frame
+from xcrater.kernels import Rows
 
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
@@ -73,9 +74,9 @@ class Grid:
         return linear_frame((self.lon_origin, self.lon_step, self.lat_origin, self.lat_step), self.shape)
 
     @property
-    def radians(self) -> tuple[float, float, float]:
-        """What kernels need: latitude origin and step in radians, columns per turn."""
-        return float(np.radians(self.lat_origin)), float(np.radians(self.lat_step)), self.period
+    def radians(self) -> Rows:
+        """Where rows and columns lie, as kernels take it."""
+        return Rows(float(np.radians(self.lat_origin)), float(np.radians(self.lat_step)), float(self.period))
 
     def tiles(self, windows: Iterable[Window]) -> Iterator[tuple[tuple[int, int], Window]]:
         """The chunks that any of some windows meets, in row-major order: chunk numbers and window."""

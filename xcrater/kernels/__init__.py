@@ -10,9 +10,37 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from xcrater.kernels.records import Annuli, Caps, Nest, Pixels, Polygons, Rows, Runs, Sums
+from xcrater.kernels.records import (
+    Annuli,
+    Caps,
+    Chips,
+    HoleScratch,
+    Nest,
+    Pixels,
+    Polygons,
+    Ranges,
+    Rows,
+    Runs,
+    Source,
+    Squares,
+    Sums,
+)
 
-__all__ = ["Annuli", "Caps", "Nest", "Pixels", "Polygons", "Rows", "Runs", "Sums"]
+__all__ = [
+    "Annuli",
+    "Caps",
+    "Chips",
+    "HoleScratch",
+    "Nest",
+    "Pixels",
+    "Polygons",
+    "Ranges",
+    "Rows",
+    "Runs",
+    "Source",
+    "Squares",
+    "Sums",
+]
 
 _NAMES = {
     "accumulators": (

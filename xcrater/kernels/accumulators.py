@@ -1,4 +1,9 @@
-"""What an accumulator of pixels holds, and how two of them merge."""
+"""What an accumulator of pixels holds, and how two of them merge.
+
+An accumulator is one row of an array; the slots are numbered below. Accumulators of integers are exact: the sum of
+squares, ``SQ_HIGH * 2**32 + SQ_LOW``, is kept in two parts. Those of floating-point numbers keep the sum of squared
+deviations from the mean in SQ_HIGH.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +12,27 @@ import numpy as np
 from xcrater.kernels.compile import inlined, jit
 
 COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
-"""Slots of an accumulator of integers. Floats keep their squared deviations in SQ_HIGH and leave SQ_LOW."""
-
+"""Slots of every accumulator: number of valid pixels, their sum, the two parts of their sum of squares, least and
+greatest value, number of pixels that are missing, and of those that are NaN."""
 
 PIXELS = SQ_LOW
-
+"""Slot, in accumulators of weighted pixels, of the sum of fractions covered; COUNT is the sum of weights there."""
 
 AREA, CUBES, FOURTHS, ORIGIN = range(8, 12)
-"""Slots of an accumulator of weighted pixels, floats: COUNT is the sum of weights, PIXELS that of fractions covered.
-
-The last four are there only where they are asked for: area, sums of third and fourth powers of deviations, and what
-TOTAL counts from.
-"""
+"""Slots of accumulators of weighted pixels that were asked for more: area, sums of the third and fourth powers of
+deviations from the mean, and the value that TOTAL counts from."""
 
 
 @inlined
 def merge_float(held, t, n, total, square):
-    """Merge count, sum and squared deviations of other pixels into an accumulator of floats."""
+    """Merge the count, sum and squared deviations of other pixels into ``held[t]``, floating-point numbers.
+
+    By Chan's update (Chan, Golub & LeVeque 1983).
+    """
     before = held[t, COUNT]
     if before > 0:
-        apart = total / n - held[t, TOTAL] / before
-        square += apart * apart * (before * (n / (before + n)))
+        gap = total / n - held[t, TOTAL] / before
+        square += gap * gap * (before * (n / (before + n)))
     held[t, COUNT] = before + n
     held[t, TOTAL] += total
     held[t, SQ_HIGH] += square
@@ -35,9 +40,10 @@ def merge_float(held, t, n, total, square):
 
 @inlined
 def merge_moments(held, t, n, total, origin, square, cubes, fourths):
-    """Merge sums of deviations and their powers into an accumulator with moments (Pébay 2008, eq. 2.1 and 2.2).
+    """Merge sums of powers of deviations into ``held[t]``, an accumulator with higher moments.
 
-    TOTAL counts from ORIGIN there, one of the values, so that a great mean costs no digits.
+    By Pébay's update (Pébay 2008, eq. 2.1 and 2.2). TOTAL counts from ORIGIN, one of the values, so that a large mean
+    costs no digits.
     """
     before = held[t, COUNT]
     if before > 0.0:
@@ -64,7 +70,7 @@ def merge_moments(held, t, n, total, origin, square, cubes, fourths):
 
 @inlined
 def add_sums(exact, source, i, held, t):
-    """Merge all but the missing pixels of accumulator ``source[i]`` into ``held[t]``."""
+    """Merge all slots of accumulator ``source[i]`` but MISSING into ``held[t]``; exact is None for floats."""
     if exact is None:
         held[t, PIXELS] += source[i, PIXELS]
         if source.shape[1] > AREA:
@@ -89,16 +95,24 @@ def add_sums(exact, source, i, held, t):
 
 @inlined
 def add_accumulator(exact, source, i, held, t):
-    """Merge accumulator ``source[i]`` into ``held[t]``."""
+    """Merge accumulator ``source[i]`` into ``held[t]``; exact is None for floats."""
     add_sums(exact, source, i, held, t)
     held[t, MISSING] += source[i, MISSING]
+
+
+@inlined
+def carry_squares(held, t):
+    """Carry the high bits of SQ_LOW over to SQ_HIGH, so that sums can go on without overflow; for exact integers."""
+    low = np.int64(held[t, SQ_LOW])
+    held[t, SQ_HIGH] += low >> 32
+    held[t, SQ_LOW] = low & 0xFFFFFFFF
 
 
 @inlined
 def _exact_variance(n, total, sq_high, sq_low):
     """Population variance of integers; ``sq_high * 2**32 + sq_low`` is the sum of their squares.
 
-    Deviations are from q, the integer next to the mean, in two parts to stay within 64 bits.
+    Deviations are taken from q, the integer nearest to the mean, in two parts to stay within 64 bits.
     """
     q = np.int64(np.rint(total / n))
     twice = 2 * total - n * q
@@ -112,7 +126,7 @@ def _exact_variance(n, total, sq_high, sq_low):
 
 @inlined
 def to_weighted(exact, held, t, out, k):
-    """Merge an accumulator of pixels that count one each into one of weighted pixels."""
+    """Merge ``held[t]``, of pixels that count one each, into ``out[k]``, an accumulator of weighted pixels."""
     n = held[t, COUNT]
     if n > 0:
         total, square = np.float64(held[t, TOTAL]), np.float64(held[t, SQ_HIGH])
@@ -126,7 +140,19 @@ def to_weighted(exact, held, t, out, k):
 
 @jit
 def merge_sums(exact, sums, place, out):
-    """Merge accumulators into others: ``sums[i]`` into ``out[place[i]]``, both of shape (craters, more, slots)."""
+    """Merge the accumulators of some craters into those of all.
+
+    Parameters
+    ----------
+    exact : bool or None
+        None for floats.
+    sums : ndarray, shape (n, more, slots)
+        The accumulators of some craters.
+    place : ndarray of int64, shape (n,)
+        Position of each of them among all craters.
+    out : ndarray, shape (craters, more, slots)
+        Changed.
+    """
     for i in range(place.size):
         for k in range(out.shape[1]):
             add_accumulator(exact, sums[i], k, out[place[i]], k)
@@ -134,7 +160,7 @@ def merge_sums(exact, sums, place, out):
 
 @jit
 def lay_out(sums, slot, out):
-    """One slot of accumulators of shape (craters, more, 8), as an array of shape (more, craters)."""
+    """Copy one slot of accumulators, shape (craters, more, slots), to ``out``, shape (more, craters)."""
     for i in range(sums.shape[0]):
         for k in range(sums.shape[1]):
             out[k, i] = sums[i, k, slot]
@@ -142,7 +168,7 @@ def lay_out(sums, slot, out):
 
 @jit
 def exact_variance(count, total, sq_high, sq_low, out):
-    """Population variance of integers, from sums without rounding; NaN of none."""
+    """Population variance of integers from their exact sums, all of shape (n,); NaN where there are no pixels."""
     for i in range(count.size):
         out[i] = np.nan
         if count[i] > 0:

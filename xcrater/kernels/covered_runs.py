@@ -1,4 +1,4 @@
-"""Runs of covered pixels."""
+"""One region to runs of equally covered pixels, with the fraction covered of each."""
 
 from __future__ import annotations
 
@@ -11,26 +11,45 @@ from xcrater.kernels.crossings import beside_pole, disc_lists, disc_scratch, is_
 from xcrater.kernels.disc_areas import beyond, row_latitudes
 from xcrater.kernels.disc_profiles import KIND, SERIES, SPACE, filled, row_half_widths
 from xcrater.kernels.partial_pixels import EMPTY, beyond_listed
-from xcrater.kernels.spans import CONTAINED, SLACK, TOUCHED, disc_half_widths, node_scratch, region_rows, row_tables
+from xcrater.kernels.records import CoverScratch, Disc, Rows
+from xcrater.kernels.spans import CONTAINED, SLACK, TOUCHED, disc_half_widths, region_rows, row_tables
 
 
 @jit
-def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, tables, nodes, profiles, half,
-               areas):  # fmt: skip
-    """`prepare_disc`, and half-widths of pixels contained and touched: ``half[2 * e : 2 * e + 2, row - first]``."""
+def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_stop, scratch):
+    """Prepare disc e of a crater, and the half-widths of the pixels that it contains and touches in each row.
+
+    Parameters
+    ----------
+    lat0, rho : float
+        Latitude of the centre and angular radius, radians.
+    nvert : int
+        Number of vertices of its polygon; 0 for a true circle.
+    grid : Rows
+        Where rows and columns lie.
+    window_start, first : int
+        First row of the window, and the one that ``half`` begins with.
+    row_start, row_stop : int
+        Rows that the disc may meet.
+    scratch : CoverScratch
+        Filled: the disc, and ``half[2 * e : 2 * e + 2, row - first]``.
+    """
+    tables, half = scratch.tables, scratch.half
+    nodes, profiles, areas, _, _, _ = scratch.discs
     prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas)
     if profiles[e, KIND] == SERIES:
         a, b = row_start - first, row_start - first + filled(row_stop - row_start)
         row_half_widths(profiles[e], row_start, half[2 * e, a:b], half[2 * e + 1, a:b])
         return
-    at = (lat0, rho, nvert)
-    disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e)
-    disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], half, 2 * e + 1)
+    at = lat0, rho, nvert
+    contained, touched = half[2 * e], half[2 * e + 1]
+    disc_half_widths(*at, CONTAINED, grid, window_start, first, row_start, row_stop, tables, nodes[e], contained)
+    disc_half_widths(*at, TOUCHED, grid, window_start, first, row_start, row_stop, tables, nodes[e], touched)
 
 
 @inlined
 def row_bounds(u, contained, touched, half_turn, left, right):
-    """Columns [a, b) that a disc touches in a row, and those of them, [c, d), that it holds; no c before b if none."""
+    """Columns that a disc touches in a row, [a, b), and those that it contains, [c, d); c is b where there are none."""
     if touched < 0.0:
         return left, left, left, left
     touched = min(touched, half_turn)
@@ -45,37 +64,53 @@ def row_bounds(u, contained, touched, half_turn, left, right):
 
 
 @inlined
-def cover_row(u, e, i, row, profiles, nodes, nvert, grid, areas, lists, start, stop, left, out):
-    """Covered fraction of the pixels [start, stop) of a row, number i, by disc e, to ``out[e, column - left]``.
+def cover_row(u, disc, i, row, nvert, grid, start, stop, left, out):
+    """Fraction that a disc covers of each of the pixels [start, stop) of a row.
 
-    Of a row that reaches beyond a pole, what counts is the part on the body.
+    Parameters
+    ----------
+    u : float
+        Column coordinate of the disc's meridian.
+    disc : Disc
+        The disc, prepared by `disc_edges`, and listed by `list_disc` if it can be.
+    i, row : int
+        The row, counted as the disc's areas are, and on the whole grid. Of a row that reaches beyond a pole, only the
+        part on the body counts.
+    nvert : int
+        Number of vertices of the disc's polygon; 0 for a true circle.
+    grid : Rows
+        Where rows and columns lie.
+    left : int
+        Column that lists and ``out`` begin with.
+    out : ndarray of float64, shape (columns,)
+        Filled in ``out[column - left]``.
     """
     if start >= stop:
         return
-    if is_listed(profiles[e]):
-        area = areas[e, i]
+    if is_listed(disc.profile):
+        lists, area = disc.lists, disc.areas[i]
         x = start - u
         lat_a, lat_b = row_latitudes(grid, row)
-        height = abs(lat_b - lat_a) / abs(grid[1])
+        height = abs(lat_b - lat_a) / abs(grid.lat_step)
         per_row = 1.0 if height > 1.0 - SLACK else 1.0 / height
-        before = beyond_listed(lists[e], start - left, row, area, abs(x))
+        before = beyond_listed(lists, start - left, row, area, abs(x))
         for c in range(start - left, stop - left):
-            after = beyond_listed(lists[e], c + 1, row, area, abs(x + 1.0))
+            after = beyond_listed(lists, c + 1, row, area, abs(x + 1.0))
             covered = 2.0 * area - before - after if (x < 0.0) & (x > -1.0) else abs(before - after)
-            out[e, c] = min(covered * per_row, 1.0)
+            out[c] = min(covered * per_row, 1.0)
             before = after
             x += 1.0
     else:
-        _cover_unlisted(u, profiles[e], nodes[e], nvert, row, grid, start, stop, left, out[e])
+        _cover_unlisted(u, disc.profile, disc.nodes, nvert, row, grid, start, stop, left, out)
 
 
 @jit
 def _cover_unlisted(u, profile, nodes, nvert, row, grid, start, stop, left, out):
-    """`cover_row` of a disc without lists."""
+    """Do what `cover_row` does, for a disc that has no lists of crossings."""
     x = start - u
     count = nvert // 2 + 1
     lat_a, lat_b = row_latitudes(grid, row)
-    per_row = 1.0 / max(abs((lat_b - lat_a) / grid[1]), 1e-300)
+    per_row = 1.0 / max(abs((lat_b - lat_a) / grid.lat_step), 1e-300)
     before = beyond(profile, nodes, count, row, grid, abs(x))
     for c in range(start, stop):
         after = beyond(profile, nodes, count, row, grid, abs(x + 1.0))
@@ -88,8 +123,13 @@ def _cover_unlisted(u, profile, nodes, nvert, row, grid, start, stop, left, out)
 
 
 @inlined
-def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, areas, left, right, lists):
-    """`disc_lists` of disc e in rows [i_first, i_stop) from ``first`` on, of columns where it ends in some of them."""
+def list_disc(u, e, first, i_first, i_stop, scratch, half_turn, left, right):
+    """List where edges of columns cross disc e in rows [i_first, i_stop), counted from ``first``, if it can be listed.
+
+    Only columns in which the disc ends in one of these rows are listed.
+    """
+    half = scratch.half
+    nodes, profiles, areas, lists, _, _ = scratch.discs
     if not is_listed(profiles[e]):
         return
     widest, narrowest = -1.0, np.inf
@@ -106,14 +146,17 @@ def list_disc(u, e, first, i_first, i_stop, half, half_turn, profiles, nodes, ar
 
 @inlined
 def copies(u, half, period, left, right):
-    """First and last turn of longitude, relative to u, in which a disc of that half-width meets [left, right)."""
+    """First and last turn of longitude, relative to u, in which a disc of some half-width meets columns [left, right).
+
+    All are in columns: the meridian u, the half-width, and the period of a whole turn.
+    """
     half = min(half, 0.5 * period)
     return math.ceil((left - u - half) / period - 1e-12), math.floor((right - u + half) / period + 1e-12)
 
 
 @jit
 def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs, weight):
-    """Covered pixels of one region within a window, as runs of equally covered ones.
+    """Pixels that one region covers within a window, as runs of equally covered pixels.
 
     Parameters
     ----------
@@ -123,11 +166,11 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
         Bounds of the region in crater radii.
     nvert : int
         Vertices of its polygons; 0 for true circles.
-    grid : tuple of float
-        Latitude of the first row's outer edge, latitude per row (radians), columns per turn.
+    grid : Rows
+        Where rows and columns lie.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
-    scratch : tuple of ndarray
+    scratch : CoverScratch
         From `cover_scratch` for that window.
     runs, weight : ndarray, shape (3, n) and (n,)
         Filled with (row, start, stop) and the fraction covered, rows ascending, columns ascending within a row.
@@ -135,68 +178,66 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     Returns
     -------
     int
-        The number of runs; more than n where these are too few, of which only n were written.
+        The number of runs. It is greater than n where there was no room for all; only n were written then.
     """
-    tables, nodes, profiles, half, areas, lists, cover = scratch
-    left, right, half_turn = window[2], window[3], 0.5 * grid[2]
+    half, cover = scratch.half, scratch.cover
+    nodes, profiles, areas, lists, _, _ = scratch.discs
+    period = grid.period
+    left, right, half_turn = window[2], window[3], 0.5 * period
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
     count = 1 if inner <= 0.0 else 2
     for e in range(count):
         rho = beside_pole(lat0, rad * (outer if e == count - 1 else inner), nvert)
         a, b = region_rows(lat0, rho, grid, first, stop)
         half[2 * e : 2 * e + 2, : stop - first] = -1.0
-        disc_edges(e, lat0, rho, nvert, grid, window[0], first, a, b, tables, nodes, profiles, half, areas)
+        disc_edges(e, lat0, rho, nvert, grid, window[0], first, a, b, scratch)
     n = 0
     widest = -1.0
     for i in range(stop - first):
         widest = max(widest, half[2 * count - 1, i])
-    k_first, k_last = copies(u0, widest, grid[2], left, right)
+    k_first, k_last = copies(u0, widest, period, left, right)
     outer_disc = count - 1
     for k in range(k_first, k_last + 1):
-        if k_first == k_last:  # else the lists are made for each row
+        if k_first == k_last:  # with several copies, the lists are made anew for each row
             for e in range(count):
-                u = u0 + k * grid[2]
-                list_disc(
-                    u, e, first, 0, stop - first, half, half_turn, profiles, nodes, areas, left, right, lists
-                )  # fmt: skip
+                u = u0 + k * period
+                list_disc(u, e, first, 0, stop - first, scratch, half_turn, left, right)
     for row in range(first, stop):
         i = row - first
         begun = n
         for k in range(k_first, k_last + 1):
-            u = u0 + k * grid[2]
+            u = u0 + k * period
             a, c, d, b = row_bounds(u, half[2 * outer_disc, i], half[2 * outer_disc + 1, i], half_turn, left, right)
-            ia = ic = id = ib = b
+            hole_a = hole_c = hole_d = hole_b = b
             if count == 2:
-                ia, ic, id, ib = row_bounds(u, half[0, i], half[1, i], half_turn, left, right)
+                hole_a, hole_c, hole_d, hole_b = row_bounds(u, half[0, i], half[1, i], half_turn, left, right)
             for e in range(count):
                 if k_first < k_last:
-                    list_disc(
-                        u, e, first, i, i + 1, half, half_turn, profiles, nodes, areas, left, right, lists
-                    )  # fmt: skip
-                at = (u, e, i, row, profiles, nodes, nvert, grid, areas, lists)
+                    list_disc(u, e, first, i, i + 1, scratch, half_turn, left, right)
+                disc = Disc(profiles[e], nodes[e], areas[e], lists[e])
                 if e == outer_disc:
-                    cover_row(*at, a, c, left, cover)
-                    cover_row(*at, d, b, left, cover)
+                    cover_row(u, disc, i, row, nvert, grid, a, c, left, cover[e])
+                    cover_row(u, disc, i, row, nvert, grid, d, b, left, cover[e])
                 else:
-                    cover_row(*at, ia, ic, left, cover)
-                    cover_row(*at, id, ib, left, cover)
+                    cover_row(u, disc, i, row, nvert, grid, hole_a, hole_c, left, cover[e])
+                    cover_row(u, disc, i, row, nvert, grid, hole_d, hole_b, left, cover[e])
             col = a
             while col < b:
                 end, w = col + 1, 1.0
                 if c <= col < d:
-                    # Whole, up to the hole or to the end
-                    end = min(d, ia) if col < ia else (d if col >= ib else end)
+                    # Wholly covered, up to the hole or to the end
+                    end = min(d, hole_a) if col < hole_a else (d if col >= hole_b else end)
                 else:
                     w = cover[outer_disc, col - left]
-                if ic <= col < id:
-                    w, end = 0.0, id
-                elif ia <= col < ib:
+                if hole_c <= col < hole_d:
+                    w, end = 0.0, hole_d
+                elif hole_a <= col < hole_b:
                     w -= cover[0, col - left]
                 if w > EMPTY:
                     if w > 1.0 - EMPTY:
                         w = 1.0
                     if n > begun and runs.shape[1] >= n and runs[2, n - 1] > col:
-                        weight[n - 1] = min(1.0, weight[n - 1] + w)  # where a disc meets itself on the other side
+                        weight[n - 1] = min(1.0, weight[n - 1] + w)  # where the disc meets itself half a turn away
                     else:
                         if n < runs.shape[1]:
                             runs[0, n], runs[1, n], runs[2, n], weight[n] = row, col, end, w
@@ -205,11 +246,24 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     return n
 
 
-def cover_scratch(window, grid, nvert, edges=2):
-    """Arrays that a window's discs need: (tables, nodes, profiles, half, areas, lists, cover)."""
+def cover_scratch(window: tuple[int, int, int, int], grid: Rows, nvert: int) -> CoverScratch:
+    """Arrays that `region_runs` works in, any number of times.
+
+    Parameters
+    ----------
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
+    grid : Rows
+        Where rows and columns lie.
+    nvert : int
+        Greatest number of vertices of the regions' polygons; 0 for true circles.
+    """
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], TOUCHED, tables[0], tables[1], tables[2])
-    profiles, areas, lists = disc_scratch(rows, columns, edges)
-    nodes, half = np.stack([node_scratch(nvert)] * edges), np.full((2 * edges, rows + SPACE), -1.0)
-    return tables, nodes, profiles, half, areas, lists, np.empty((edges, columns))
+    return CoverScratch(
+        tables=tables,
+        discs=disc_scratch(rows, columns, nvert, 2),
+        half=np.full((4, rows + SPACE), -1.0),
+        cover=np.empty((2, columns)),
+    )

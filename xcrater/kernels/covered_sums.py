@@ -1,8 +1,14 @@
-"""Accumulators of pixels that count by the fraction covered."""
+"""Sums over the pixels of crater regions, each pixel counted by the fraction that the region covers.
+
+Pixels that a disc covers wholly are summed as in `sums`: ring by ring, a vector of neighbouring pixels at a time.
+Those on a disc's edge are few: they are listed with the fraction covered, and summed from the list. In a small crater
+nearly all pixels are on an edge, so there every pixel of the box around the crater is treated alike.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -33,23 +39,24 @@ from xcrater.kernels.disc_profiles import FILL, KIND, LISTED_CIRCLE, SPACE
 from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE
 from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.partial_pixels import EMPTY, cover_box, covered_part, disc_bounds, list_parts, parts_of
-from xcrater.kernels.spans import SLACK, node_scratch, region_rows
+from xcrater.kernels.records import BoxScratch, BoxSums, CoveredScratch, Disc, EdgeScratch
+from xcrater.kernels.spans import SLACK, region_rows
 from xcrater.kernels.sums import TALL, scan_band, scan_lanes
 
 MOST_LANES = OUTSIDE - 4 * LANES
-"""Columns of a disc whose bounds fit in lanes."""
+"""Columns that a disc may have for its bounds to fit into the 16 bits of a lane."""
 
 
 @apart
 def _take_pixels(block, top, left, places, n, x):
-    """Values of the pixels at ``places``."""
+    """Copy the pixels at the first n ``places`` (row, column) to ``x``."""
     for k in range(n):
         x[k] = block[top + places[0, k], places[1, k] - left]
 
 
 @apart
 def _clip_parts(n, parts, rest):
-    """What is left of the pixels in ``rest``, and no rounding in either."""
+    """Write the fractions not covered to ``rest``, and clear fractions of both that are but rounding."""
     for k in range(n):
         w = min(parts[k], 1.0)
         w = w if w > EMPTY else 0.0
@@ -58,24 +65,41 @@ def _clip_parts(n, parts, rest):
 
 
 @inlined
-def _cover_rings(block, codes, clean, u, first, shown, nested, columns, origin, lists, areas, bounds, window, places,
-                 cells, sums, held):  # fmt: skip
-    """Add the partly covered pixels of one crater's rings, those of the copy at u, to their accumulators.
+def _cover_rings(pixels, u, first, window, origin, discs, edges, shown, box_sums, held):
+    """Add the partly covered pixels of one crater's rings to their accumulators ``held[e]``.
 
-    They are of the ring that ends with the disc, without what the disc before covers; and of the next one, where the
-    next disc holds them.
+    A pixel on the edge of disc e belongs partly to the ring that this disc bounds outwards, less what the disc before
+    covers of it; and partly to the next ring, where the next disc contains the pixel.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        One image of the tile.
+    u : float
+        Column coordinate of the crater's meridian, in the turn of longitude at hand.
+    first : int
+        First row of the grid that the outermost disc meets; ``shown[e]`` are the rows of disc e, counted from there.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    origin : int
+        Column that the lists of crossings begin with.
+    discs : Discs
+        The discs, with their lists.
+    edges : EdgeScratch
+        Bounds of each disc in each row, whether discs are nested, and scratch space.
     """
     top, left = first - window[0], window[2]
+    lists, areas, columns = discs.lists, discs.areas, discs.columns
+    bounds, nested, places = edges.bounds, edges.nested, edges.places
+    parts, rest, values = edges.parts, edges.rest, edges.values
     count = nested.size
-    parts, rest, values = cells
     for e in range(count):
         m = list_parts(
-            u, first, shown[e, 0], shown[e, 1], columns[e], origin, lists[e], areas[e], bounds[e], left, window[3],
-            places, parts,
-        )  # fmt: skip
+            u, first, shown[e, 0], shown[e, 1], columns[e], origin, lists[e], areas[e], bounds[e], window, places, parts
+        )
         if m == 0:
             continue
-        _take_pixels(block, top, left, places, m, values)
+        _take_pixels(pixels.stored, top, left, places, m, values)
         _clip_parts(m, parts, rest)
         last = e + 1 == count
         if not (nested[e] and (last or nested[e + 1])):
@@ -90,9 +114,9 @@ def _cover_rings(block, codes, clean, u, first, shown, nested, columns, origin, 
                     parts[k] = inside if inside > EMPTY else 0.0
                 if not (last or bounds[e + 1, i, 1] <= column < bounds[e + 1, i, 2]):
                     rest[k] = 0.0
-        if not clean:
+        if not pixels.clean:
             for k in range(m):
-                code = codes[top + places[0, k], places[1, k] - left]
+                code = pixels.codes[top + places[0, k], places[1, k] - left]
                 if code != VALID:
                     slot = MISSING if code == NODATA else NANS
                     held[e, slot] += parts[k]
@@ -104,29 +128,43 @@ def _cover_rings(block, codes, clean, u, first, shown, nested, columns, origin, 
             parts[k] = rest[k] = values[k] = 0.0
         rows = until // ACROSS
         table = values[:until].reshape(rows, ACROSS)
-        _add_box(table, parts[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, *sums, e, held)
+        _add_box(table, parts[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, box_sums, e, held)
         if not last:
-            _add_box(table, rest[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, *sums, e + 1, held)
+            _add_box(table, rest[:until].reshape(rows, ACROSS), 0, rows, 0, ACROSS, box_sums, e + 1, held)
 
 
 ACROSS = 16
-"""Columns of a box that pixels from anywhere are put into."""
+"""Columns of the table that listed pixels are put into to be summed as a box is."""
 
 
 BOX = 48
-"""Rows and columns of a box at most, whose pixels are treated alike; a multiple of `FILL`."""
+"""Greatest number of rows and of columns of a crater whose pixels are all treated alike; a multiple of `FILL`."""
 
 
 @apart
-def _add_box(pixels, parts, row, stop, skip, n, weight, total, square, low, high, e, held):
-    """Add rows [row, stop) of a box, each pixel by its part, to an accumulator; after ``n`` comes scratch space."""
+def _add_box(values, parts, row, stop, skip, n, box_sums, e, held):
+    """Add rows [row, stop) of a box of pixels, each weighted by the fraction covered, to accumulator ``held[e]``.
+
+    Parameters
+    ----------
+    values, parts : ndarray of float64, shape (rows, columns)
+        Pixels, and the fraction covered of each.
+    row, stop : int
+        The rows.
+    skip, n : int
+        First column, and number of columns.
+    box_sums : BoxSums
+        Scratch space.
+    """
+    weight, total, square, low, high = box_sums
     for j in range(n):
         weight[j] = total[j] = square[j] = 0.0
         low[j], high[j] = np.inf, -np.inf
-    origin = pixels[(row + stop) >> 1, skip + (n >> 1)]  # sums count from there
+    # Sums count from one of the values, so that a large mean costs no digits.
+    origin = values[(row + stop) >> 1, skip + (n >> 1)]
     for i in range(row, stop - 1, 2):
-        part, x = parts[i, skip : skip + n], pixels[i, skip : skip + n]
-        other_part, other_x = parts[i + 1, skip : skip + n], pixels[i + 1, skip : skip + n]
+        part, x = parts[i, skip : skip + n], values[i, skip : skip + n]
+        other_part, other_x = parts[i + 1, skip : skip + n], values[i + 1, skip : skip + n]
         for j in range(n):
             w, d, other_w, other_d = part[j], x[j] - origin, other_part[j], other_x[j] - origin
             wd, other_wd = w * d, other_w * other_d
@@ -136,7 +174,7 @@ def _add_box(pixels, parts, row, stop, skip, n, weight, total, square, low, high
             low[j] = min(low[j], min(x[j] if w > 0.0 else np.inf, other_x[j] if other_w > 0.0 else np.inf))
             high[j] = max(high[j], max(x[j] if w > 0.0 else -np.inf, other_x[j] if other_w > 0.0 else -np.inf))
     if (stop - row) % 2:
-        part, x = parts[stop - 1, skip : skip + n], pixels[stop - 1, skip : skip + n]
+        part, x = parts[stop - 1, skip : skip + n], values[stop - 1, skip : skip + n]
         for j in range(n):
             w, d = part[j], x[j] - origin
             wd = w * d
@@ -156,29 +194,29 @@ def _add_box(pixels, parts, row, stop, skip, n, weight, total, square, low, high
         return
     away = shifted / mass
     whole, squares = shifted + origin * mass, about - shifted * away
-    if not squares >= KEPT * about:  # too many digits went, or there are infinities
+    if not squares >= KEPT * about:  # too many digits were lost, or some values are infinite
         whole = squares = 0.0
         for i in range(row, stop):
             for j in range(skip, skip + n):
                 if parts[i, j] > 0.0:
-                    whole += parts[i, j] * pixels[i, j]
+                    whole += parts[i, j] * values[i, j]
         mean = whole / mass
         for i in range(row, stop):
             for j in range(skip, skip + n):
                 if parts[i, j] > 0.0:
-                    d = pixels[i, j] - mean
+                    d = values[i, j] - mean
                     squares += parts[i, j] * (d * d)
     merge_float(held, e, mass, whole, squares)
     held[e, LOW], held[e, HIGH] = min(held[e, LOW], least), max(held[e, HIGH], most)
 
 
 KEPT = 1e-4
-"""Share of a sum of squares that has to be left when the square of the mean is taken off, for 12 digits of it."""
+"""Fraction of a sum of squares that has to remain once the square of the mean is subtracted, to keep 12 digits."""
 
 
 @apart
 def _without(inner, row, stop, skip, n, outer):
-    """Take rows [row, stop) of one box of parts from another."""
+    """Subtract rows [row, stop) of one box of fractions covered from another; below `EMPTY`, nothing is left."""
     for i in range(row, stop):
         a, b = inner[i, skip : skip + n], outer[i, skip : skip + n]
         for j in range(b.size):
@@ -188,10 +226,16 @@ def _without(inner, row, stop, skip, n, outer):
 
 @apart
 def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
-    """Bounds in lanes of what a disc holds and touches in n rows: ``lanes[:, 1]``, ``lanes[:, 2]``.
+    """Convert the columns that a disc contains and touches in n rows into lanes ``lanes[:, 1]`` and ``lanes[:, 2]``.
 
-    Returns how many of the pixels held are not in ``lanes[:, 0]``, what the disc before touches, and whether all that
-    it touches is held. A loop without branches, for the vectoriser.
+    Lanes ``lanes[:, 0]`` are those that the disc before touches. The loop has no branches, for the vectoriser.
+
+    Returns
+    -------
+    pixels : int
+        Number of pixels that the disc contains and the disc before does not touch.
+    nested : bool
+        Whether the disc contains every pixel that the disc before touches.
     """
     pixels = outside = 0
     for i in range(n):
@@ -210,11 +254,27 @@ def _bounds_to_lanes(bounds, n, left, right, origin, lanes):
 
 
 @inlined
-def _scan_whole(block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
-                held):  # fmt: skip
-    """Add the wholly covered pixels of one crater's rings, by their lanes."""
-    rows, left, top = stop - first, window[2], first - window[0]
-    for e in range(count):
+def _scan_whole(pixels, squares, first, rows, window, wide, groups, origin, edges, held):
+    """Add the wholly covered pixels of one crater's rings to their accumulators ``held[e]``.
+
+    Parameters
+    ----------
+    pixels, squares, window
+        As `accumulate_covered` takes them.
+    first, rows : int
+        First row of the grid that the outermost disc meets, and the number of its rows.
+    wide : bool
+        Whether whole squares of pixels are taken from their summary.
+    groups : int
+        Groups of lanes that the outermost disc is wide.
+    origin : int
+        Column of the grid that lane 0 stands for.
+    edges : EdgeScratch
+        Lanes of what each disc contains and touches, and how many pixels each ring contains.
+    """
+    left, top = window[2], first - window[0]
+    lanes, whole = edges.lanes, edges.whole
+    for e in range(whole.size):
         if whole[e] == 0:
             continue
         before = held[e, COUNT] + held[e, NANS]
@@ -222,186 +282,225 @@ def _scan_whole(block, codes, clean, exact, squares, first, stop, count, window,
         while row < rows:
             until = min(rows, row + LANES - (top + row) % LANES if wide else row + TALL)
             if wide:
-                scan_band(block, codes, clean, exact, squares, top, origin - left, lanes, 2 * e, row, until, held, e)
+                scan_band(pixels, squares, top, origin - left, lanes, 2 * e, row, until, held, e)
             else:
                 for lane in range(0, groups * LANES, LANES):
-                    scan_lanes(
-                        block, codes, clean, exact, top, origin - left, lanes, 2 * e, row, until, lane, held, e
-                    )  # fmt: skip
+                    scan_lanes(pixels, top, origin - left, lanes, 2 * e, row, until, lane, held, e)
             row = until
         held[e, MISSING] += whole[e] - (held[e, COUNT] + held[e, NANS] - before)
 
 
-@jit
-def accumulate_covered(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, outer_edge, inner_edge,
-                       members, nvert, grid, window, scratch, start, partly_start, held, partly, image, out,
-                       left_out):  # fmt: skip
-    """Accumulate the pixels of every crater's regions, each by the fraction covered.
-
-    Wholly covered pixels go the way of `accumulate`, by rings and vectors of lanes; those on a disc's edge one by one.
+@inlined
+def _add_small(block, u, first, rows, window, grid, place, width, discs, boxes, held):
+    """Add the pixels of a crater that fits into a box to the accumulators ``held[e]`` of its rings.
 
     Parameters
     ----------
-    block, codes, clean, exact, squares, order, u0, lat0, rad, members, nvert, grid, window, start, image
-        As for `accumulate`.
-    edges : ndarray, shape (e,)
-        Radius of each disc in crater radii, innermost first.
-    outer_edge, inner_edge : ndarray, shape (k,)
-        Discs that bound each region; -1 for no hole.
-    scratch : tuple of ndarray
-        From `covered_scratch`.
-    partly_start : ndarray, shape (8,)
-        A weighted accumulator before any pixel.
-    held, partly : ndarray, shape (e, 8) and (e + 1, 8)
-        Scratch space: one crater's rings, of whole pixels and of parts.
-    out : ndarray, shape (n, images, regions, 8)
-        The weighted accumulators.
+    block : ndarray, shape (rows, columns)
+        Pixels, all with values.
+    place, width : int
+        First column of the box, and the number of its columns; a multiple of `FILL`.
+    boxes : BoxScratch
+        Scratch space.
+    u, first, rows, window, grid, discs
+        As `_add_large` takes them.
+    """
+    left, right = window[2], window[3]
+    reach, columns, shown = discs.reach, discs.columns, boxes.shown
+    count = reach.shape[0]
+    for r in range(rows):
+        line, value = block[first - window[0] + r, place - left : place - left + width], boxes.values[r, :width]
+        for c in range(width):
+            value[c] = line[c]
+    for e in range(count):
+        begin, end = first + reach[e, 0], first + reach[e, 1]
+        disc_columns(u, discs.profiles[e], discs.nodes[e], grid, begin, end, left, right, columns[e])
+        shown[e, 0] = shown[e, 1] = 0
+        if begin < end and columns[e, 0] <= right and columns[e, 3] >= left:
+            skip = (max(columns[e, 0] - 1, place) - place) // FILL * FILL
+            n = (min(columns[e, 3] + 1, right) - place - skip + FILL - 1) // FILL * FILL
+            shown[e, 0], shown[e, 1] = skip, n
+            disc = Disc(discs.profiles[e], discs.nodes[e], discs.areas[e, reach[e, 0] :], discs.lists[e])
+            cover_box(u, disc, begin, end, columns[e], place + skip, skip, n, boxes.parts[e, reach[e, 0] :])
+    for e in range(count - 1, -1, -1):
+        a, b, skip, n = reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1]
+        if e > 0 and shown[e - 1, 1] > 0:
+            _without(
+                boxes.parts[e - 1], reach[e - 1, 0], reach[e - 1, 1], shown[e - 1, 0], shown[e - 1, 1], boxes.parts[e]
+            )
+        if n > 0:
+            _add_box(boxes.values, boxes.parts[e], a, b, skip, n, boxes.sums, e, held)
+
+
+@inlined
+def _add_large(pixels, squares, u, first, rows, window, grid, a, b, scratch):
+    """Add the pixels of a crater's rings to accumulators: whole pixels to ``held``, listed ones to ``partly``.
+
+    Parameters
+    ----------
+    pixels, squares, window, grid, scratch
+        As `accumulate_covered` takes them.
+    u : float
+        Column coordinate of the crater's meridian, in the turn of longitude at hand.
+    first, rows : int
+        First row of the grid that the outermost disc meets, and the number of its rows.
+    a, b : int
+        Columns [a, b) of the window that the outermost disc meets.
+    """
+    discs, edges, shown = scratch.discs, scratch.edges, scratch.boxes.shown
+    reach, columns, profiles, nodes = discs.reach, discs.columns, discs.profiles, discs.nodes
+    lists, areas, bounds = discs.lists, discs.areas, edges.bounds
+    left, right, count = window[2], window[3], reach.shape[0]
+    place = a - 2
+    for e in range(count):
+        begin, end = first + reach[e, 0], first + reach[e, 1]
+        disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
+        if columns[e, 0] > right or columns[e, 3] < left:
+            begin = end = first  # nothing of the disc shows
+        else:
+            list_columns(
+                u, profiles[e], nodes[e], grid, areas[e, reach[e, 0] :], begin, end, columns[e], place, lists[e]
+            )
+        shown[e, 0], shown[e, 1] = begin - first, end - first
+        disc_bounds(lists[e], columns[e], first, begin, end, first + rows, left, right, place, edges.tally, bounds[e])
+        if profiles[e, KIND] == LISTED_CIRCLE:
+            circle_areas(u, profiles[e], grid, first, begin - first, end - first, left, right, bounds[e], areas[e])
+    wide = b - a > 4 * LANES
+    if wide:
+        a -= (a - left) % LANES
+    groups = (b - a + LANES - 1) // LANES
+    origin = min(a, left + pixels.stored.shape[1] - groups * LANES)
+    for e in range(count):
+        edges.whole[e], edges.nested[e] = _bounds_to_lanes(
+            bounds[e], rows, left, right, origin, edges.lanes[:, 2 * e : 2 * e + 3]
+        )
+    _scan_whole(pixels, squares, first, rows, window, wide, groups, origin, edges, scratch.held)
+    _cover_rings(pixels, u, first, window, place, discs, edges, shown, scratch.boxes.sums, scratch.partly)
+
+
+@jit
+def accumulate_covered(pixels, squares, order, caps, nest, grid, window, scratch, start, sums, left_out):
+    """Accumulate the pixels of every crater's regions, each by the fraction covered.
+
+    Parameters
+    ----------
+    pixels, squares, order, caps, nest, grid, window
+        As `accumulate` takes them; ``nest.modes`` is not used.
+    scratch : CoveredScratch
+        From `covered_scratch` for that window.
+    start : ndarray, shape (8,)
+        An unweighted accumulator before any pixel.
+    sums : Sums
+        The weighted accumulators, ``out[i, image, nest.members[k]]`` for region k of crater i.
     left_out : ndarray of int64, shape (n,)
-        Filled with the craters that are left out: of discs without lists, of more columns than there are lanes for,
-        and on rows that reach beyond a pole.
+        Filled with the craters that are left out, to be drawn instead: those with discs that have no lists of
+        crossings, with more columns than fit into lanes, or on rows that reach beyond a pole.
 
     Returns
     -------
     int
-        How many were left out.
+        The number of craters left out.
     """
-    (nodes, profiles, areas, lists, columns, reach), by_edges, by_boxes = scratch
-    tally, bounds, lanes, places, cells, whole, nested = by_edges
-    pixels, box, shown, sums = by_boxes
+    discs, held, partly, out = scratch.discs, scratch.held, scratch.partly, sums.out
+    reach, profiles, nodes = discs.reach, discs.profiles, discs.nodes
+    edges, nvert = nest.edges, nest.nvert
     count, left, right = edges.size, window[2], window[3]
-    most = 0.5 * math.pi + abs(grid[1]) * SLACK
+    most = 0.5 * math.pi + abs(grid.lat_step) * SLACK
     lost = 0
     for j in range(order.size):
         i = order[j]
-        first, stop = region_rows(lat0[i], edges[-1] * rad[i], grid, window[0], window[1])
+        u0, lat0, rad = caps.u0[i], caps.lat[i], caps.radius[i]
+        first, stop = region_rows(lat0, edges[-1] * rad, grid, window[0], window[1])
         rows = stop - first
         polar = False
-        listed = max(abs(grid[0] + grid[1] * first), abs(grid[0] + grid[1] * stop)) <= most
+        north, south = grid.lat_origin + grid.lat_step * first, grid.lat_origin + grid.lat_step * stop
+        listed = max(abs(north), abs(south)) <= most
         for e in range(count):
-            a, b = region_rows(lat0[i], edges[e] * rad[i], grid, first, stop)
+            a, b = region_rows(lat0, edges[e] * rad, grid, first, stop)
             reach[e, 0], reach[e, 1] = a - first, b - first
-            rho = beside_pole(lat0[i], edges[e] * rad[i], nvert)
-            ready = prepare_disc(e, lat0[i], rho, nvert, grid, first, a, b, nodes, profiles, areas)
+            rho = beside_pole(lat0, edges[e] * rad, nvert)
+            ready = prepare_disc(e, lat0, rho, nvert, grid, first, a, b, nodes, profiles, discs.areas)
             polar |= not ready
-            listed &= ready or list_polar(e, grid, nvert, first, a, b, nodes, profiles, areas)
+            listed &= ready or list_polar(e, grid, nvert, first, a, b, nodes, profiles, discs.areas)
             for slot in range(8):
-                partly[e, slot] = partly_start[slot]
+                partly[e, slot] = sums.start[slot]
         widest = disc_reach(profiles[count - 1], nodes[count - 1]) if listed else np.inf
         if min(2.0 * widest, float(right - left)) > MOST_LANES or not listed:
             left_out[lost] = i
             lost += 1
             continue
-        k_first, k_last = copies(u0[i], widest, grid[2], left, right)
-        boxed = clean and rows <= BOX and 2.0 * widest + 2.0 <= min(BOX, (right - left) // FILL * FILL) and not polar
+        k_first, k_last = copies(u0, widest, grid.period, left, right)
+        small = rows <= BOX and 2.0 * widest + 2.0 <= min(BOX, (right - left) // FILL * FILL)
+        boxed = pixels.clean and small and not polar
         if not boxed:
             for e in range(count):
                 for slot in range(8):
                     held[e, slot] = start[slot]
         for k in range(k_first, k_last + 1):
-            u = u0[i] + k * grid[2]
+            u = u0 + k * grid.period
             a, b = int(max(math.floor(u - widest), left)), int(min(math.ceil(u + widest), right))
             if a >= b:
                 continue
-            width = (b - a + FILL - 1) // FILL * FILL
             if boxed:
-                at = min(a, right - width)
-                for r in range(rows):
-                    line, pixel = block[first - window[0] + r, at - left : at - left + width], pixels[r, :width]
-                    for c in range(width):
-                        pixel[c] = line[c]
-                for e in range(count):
-                    begin, end = first + reach[e, 0], first + reach[e, 1]
-                    disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
-                    shown[e, 0] = shown[e, 1] = 0
-                    if begin < end and columns[e, 0] <= right and columns[e, 3] >= left:
-                        skip = (max(columns[e, 0] - 1, at) - at) // FILL * FILL
-                        n = (min(columns[e, 3] + 1, right) - at - skip + FILL - 1) // FILL * FILL
-                        shown[e, 0], shown[e, 1] = skip, n
-                        cover_box(
-                            u, profiles[e], nodes[e], areas[e, reach[e, 0] :], reach[e, 0], begin, end,
-                            columns[e], at + skip, skip, n, lists[e], box[e],
-                        )  # fmt: skip
-                for e in range(count - 1, -1, -1):
-                    if e > 0 and shown[e - 1, 1] > 0:
-                        _without(box[e - 1], reach[e - 1, 0], reach[e - 1, 1], shown[e - 1, 0], shown[e - 1, 1], box[e])
-                    if shown[e, 1] > 0:
-                        _add_box(pixels, box[e], reach[e, 0], reach[e, 1], shown[e, 0], shown[e, 1], *sums, e, partly)
-                continue
-            place = a - 2  # of the lists
-            for e in range(count):
-                begin, end = first + reach[e, 0], first + reach[e, 1]
-                disc_columns(u, profiles[e], nodes[e], grid, begin, end, left, right, columns[e])
-                if columns[e, 0] > right or columns[e, 3] < left:
-                    begin = end = first  # none of it shows
-                else:
-                    list_columns(
-                        u, profiles[e], nodes[e], grid, areas[e, reach[e, 0] :], begin, end, columns[e], place,
-                        lists[e],
-                    )  # fmt: skip
-                shown[e, 0], shown[e, 1] = begin - first, end - first
-                disc_bounds(lists[e], columns[e], first, begin, end, stop, left, right, place, tally, bounds[e])
-                if profiles[e, KIND] == LISTED_CIRCLE:
-                    at = begin - first, end - first, left, right
-                    circle_areas(u, profiles[e], grid, first, *at, bounds[e], areas[e])
-            wide = b - a > 4 * LANES
-            if wide:
-                a -= (a - left) % LANES
-            groups = (b - a + LANES - 1) // LANES
-            origin = min(a, left + block.shape[1] - groups * LANES)
-            for e in range(count):
-                whole[e], nested[e] = _bounds_to_lanes(
-                    bounds[e], rows, left, right, origin, lanes[:, 2 * e : 2 * e + 3]
-                )  # fmt: skip
-            _scan_whole(
-                block, codes, clean, exact, squares, first, stop, count, window, wide, groups, origin, lanes, whole,
-                held,
-            )  # fmt: skip
-            _cover_rings(
-                block, codes, clean, u, first, shown, nested, columns, place, lists, areas, bounds, window, places,
-                cells, sums, partly,
-            )  # fmt: skip
+                width = (b - a + FILL - 1) // FILL * FILL
+                place = min(a, right - width)
+                _add_small(pixels.stored, u, first, rows, window, grid, place, width, discs, scratch.boxes, partly)
+            else:
+                _add_large(pixels, squares, u, first, rows, window, grid, a, b, scratch)
         for e in range(count):
             if not boxed:
-                to_weighted(exact, held, e, partly, e)
+                to_weighted(pixels.exact, held, e, partly, e)
             partly[e, PIXELS] = partly[e, COUNT]
-        for k in range(members.size):
-            t = outer_edge[k]
-            if inner_edge[k] + 1 < t:
+        for k in range(nest.members.size):
+            t = nest.outer[k]
+            if nest.inner[k] + 1 < t:
                 t = count
                 for slot in range(8):
-                    partly[t, slot] = partly_start[slot]
-                for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
+                    partly[t, slot] = sums.start[slot]
+                for e in range(nest.inner[k] + 1, nest.outer[k] + 1):
                     add_accumulator(None, partly, e, partly, t)
             for slot in range(8):
-                out[i, image, members[k], slot] = partly[t, slot]
+                out[i, sums.image, nest.members[k], slot] = partly[t, slot]
     return lost
 
 
-def covered_scratch(window, nvert, edges):
-    """Arrays that `accumulate_covered` needs for a window: for discs, for their edges' pixels, and for small boxes."""
+def covered_scratch(window: tuple[int, int, int, int], nvert: int, edges: int, dtype: np.dtype[Any]) -> CoveredScratch:
+    """Arrays that `accumulate_covered` works in, any number of times.
+
+    Parameters
+    ----------
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile.
+    nvert : int
+        Number of vertices of the discs' polygons; 0 for true circles.
+    edges : int
+        Number of discs.
+    dtype : dtype
+        Of an unweighted accumulator.
+    """
     rows, columns = window[1] - window[0], window[3] - window[2]
     lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
     parts = (parts_of(rows, columns) + ACROSS) // ACROSS * ACROSS
-    discs = (
-        np.stack([node_scratch(nvert)] * edges),
-        *disc_scratch(rows, columns, edges),
-        np.empty((edges, 4), np.int64),
-        np.empty((edges, 2), np.int64),
+    return CoveredScratch(
+        discs=disc_scratch(rows, columns, nvert, edges),
+        edges=EdgeScratch(
+            tally=np.empty((rows + SPACE, 4), np.int64),
+            bounds=np.empty((edges, rows + SPACE, 4), np.int64),
+            lanes=lanes,
+            places=np.empty((2, parts + SPACE), np.int64),
+            parts=np.empty(parts),
+            rest=np.empty(parts + SPACE),
+            values=np.empty(parts + 2 * SPACE),
+            whole=np.empty(edges, np.int64),
+            nested=np.empty(edges, np.bool_),
+        ),
+        boxes=BoxScratch(
+            values=np.empty((BOX, BOX)),
+            parts=np.empty((edges, BOX, BOX)),
+            shown=np.empty((edges, 2), np.int64),
+            sums=BoxSums(*np.empty((5, BOX))),
+        ),
+        held=np.empty((edges, 8), dtype),
+        partly=np.empty((edges + 1, 8)),
     )
-    by_edges = (
-        np.empty((rows + SPACE, 4), np.int64),
-        np.empty((edges, rows + SPACE, 4), np.int64),
-        lanes,
-        np.empty((2, parts + SPACE), np.int64),
-        (np.empty(parts), np.empty(parts + SPACE), np.empty(parts + 2 * SPACE)),
-        np.empty(edges, np.int64),
-        np.empty(edges, np.bool_),
-    )
-    by_boxes = (
-        np.empty((BOX, BOX)),
-        np.empty((edges, BOX, BOX)),
-        np.empty((edges, 2), np.int64),
-        tuple(np.empty((5, BOX))),
-    )
-    return discs, by_edges, by_boxes

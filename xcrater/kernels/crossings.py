@@ -33,7 +33,8 @@ from xcrater.kernels.disc_profiles import (
     list_before,
     row_areas,
 )
-from xcrater.kernels.spans import NODE_HALF, NODE_INVERSE, NODE_ROW, NODE_SLOPE, polygon_nodes
+from xcrater.kernels.records import Discs
+from xcrater.kernels.spans import NODE_HALF, NODE_INVERSE, NODE_ROW, NODE_SLOPE, node_scratch, polygon_nodes
 
 BEFORE, BEYOND_BEFORE, AFTER, BEYOND_AFTER, PLACE, LISTS = range(6)
 """A disc's lists: of each edge of columns, the row in which it enters the disc, before the widest place, and the disc's
@@ -162,7 +163,7 @@ def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, p
         a = row_start - first
         row_areas(profile, row_start, areas[e, a : a + filled(row_stop - row_start)])
     elif profile[KIND] == POLYGON:
-        count = polygon_nodes(lat0, rho, nvert, grid[0], grid[1], profile[COLUMNS], nodes[e])
+        count = polygon_nodes(lat0, rho, nvert, grid.lat_origin, grid.lat_step, profile[COLUMNS], nodes[e])
         if nodes[e, NODE_HALF, 0] == 0.0 and nodes[e, NODE_HALF, count - 1] == 0.0:
             _list_polygon(profile, nodes[e], count, -1, row_start, row_stop, row_start - first, e, areas)
     return is_listed(profile)
@@ -227,7 +228,7 @@ def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, area
         away = math.asin(min(1.0, math.sin(rho) / math.cos(lat0))) if lat0 + rho < half_pi else math.pi
         profile[WIDEST] = away * profile[COLUMNS]
         return True
-    count, half_turn, pole = nvert // 2 + 1, 0.5 * grid[2], math.copysign(half_pi, grid[1])
+    count, half_turn, pole = nvert // 2 + 1, 0.5 * grid.period, math.copysign(half_pi, grid.lat_step)
     if profile[KIND] == POLYGON:
         opens = node[NODE_HALF, 0] >= half_turn * (1.0 - 1e-12)
         ends = node[NODE_HALF, count - 1] >= half_turn * (1.0 - 1e-12)
@@ -236,10 +237,10 @@ def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, area
         if opens:
             for j in range(count, 0, -1):
                 node[NODE_ROW, j], node[NODE_HALF, j] = node[NODE_ROW, j - 1], node[NODE_HALF, j - 1]
-            node[NODE_ROW, 0] = (-pole - grid[0]) / grid[1]
+            node[NODE_ROW, 0] = (-pole - grid.lat_origin) / grid.lat_step
             node[NODE_HALF, 0] = node[NODE_HALF, 1] = half_turn
         else:
-            node[NODE_ROW, count] = (pole - grid[0]) / grid[1]
+            node[NODE_ROW, count] = (pole - grid.lat_origin) / grid.lat_step
             node[NODE_HALF, count] = node[NODE_HALF, count - 1] = half_turn
         closes = 0 if opens else count - 1
         _list_polygon(profile, node, count + 1, closes, row_start, row_stop, row_start - first, e, areas)
@@ -258,7 +259,7 @@ def _circle_edge(profile, grid, d):
     number where it passes it by. The end over a pole is at infinity.
     """
     lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
-    down = sign * grid[1] < 0.0  # rows lead away from the pole
+    down = sign * grid.lat_step < 0.0  # rows lead away from the pole
     sin0, cos0, cos_rho, sin_rho, sine = math.sin(lat0), math.cos(lat0), math.cos(rho), math.sin(rho), math.sin(angle)
     cosine = math.cos(angle)
     y, x = sin0, cos0 * cosine
@@ -270,9 +271,9 @@ def _circle_edge(profile, grid, d):
     root = math.sqrt(square)
     beta = math.atan2(root, cos_rho)
     alpha = lat0 + math.atan2((1.0 - cosine) * cos0 * y, y * y + x * cos0)
-    unit = sign * across / ((x * x + y * y) * root * grid[1] * profile[COLUMNS])
-    near, near_slope = (sign * (alpha - beta) - grid[0]) / grid[1], unit * (x * cos_rho + y * root)
-    far, far_slope = (sign * (alpha + beta) - grid[0]) / grid[1], -unit * (x * cos_rho - y * root)
+    unit = sign * across / ((x * x + y * y) * root * grid.lat_step * profile[COLUMNS])
+    near, near_slope = (sign * (alpha - beta) - grid.lat_origin) / grid.lat_step, unit * (x * cos_rho + y * root)
+    far, far_slope = (sign * (alpha + beta) - grid.lat_origin) / grid.lat_step, -unit * (x * cos_rho - y * root)
     if alpha + beta >= 0.5 * math.pi:
         far = -np.inf if down else np.inf
     return (far, far_slope, near, near_slope) if down else (near, near_slope, far, far_slope)
@@ -394,10 +395,23 @@ def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, l
         lists[BEFORE, edge] = lists[AFTER, edge] = np.nan
 
 
-def disc_scratch(rows, columns, edges):
-    """Arrays that the lists of discs need: (profiles, areas, lists)."""
-    return (
-        np.empty((edges, PROFILE)),
-        np.empty((edges, rows + SPACE)),
-        np.empty((edges, LISTS, columns + SPACE)),
+def disc_scratch(rows: int, columns: int, nvert: int, edges: int) -> Discs:
+    """Arrays for the discs of one crater, within a window of so many rows and columns.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Size of the window.
+    nvert : int
+        Greatest number of vertices of the discs' polygons; 0 for true circles.
+    edges : int
+        Number of discs.
+    """
+    return Discs(
+        nodes=np.stack([node_scratch(nvert)] * edges),
+        profiles=np.empty((edges, PROFILE)),
+        areas=np.empty((edges, rows + SPACE)),
+        lists=np.empty((edges, LISTS, columns + SPACE)),
+        columns=np.empty((edges, 4), np.int64),
+        reach=np.empty((edges, 2), np.int64),
     )

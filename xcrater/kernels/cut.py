@@ -53,36 +53,37 @@ def cut_pixels(block, tile, turn, place, offset, out):
 
 
 @jit
-def cut_regions(runs, weight, drawn, first, members, piece, turn, place, offset, outside, fraction):
-    """Mark the pixels of drawn regions in rectangles: False in ``outside``, their weight in ``fraction``.
+def cut_regions(drawn, first, members, piece, turn, place, offset, outside, fraction):
+    """Mark the pixels of drawn regions in rectangles: False in ``outside``, the fraction covered in ``fraction``.
 
     Parameters
     ----------
-    runs, weight, drawn : ndarray
-        Runs, weight and offset of `xcrater.engine.region_set.Drawn`.
+    drawn : Runs
+        Regions of some craters.
     first : int
-        The first crater.
-    members : ndarray, shape (k,)
-        The regions.
-    piece : ndarray, shape (regions, craters, m)
+        Position of the first of these craters.
+    members : ndarray of int64, shape (k,)
+        Position of each region.
+    piece : ndarray of int64, shape (regions, craters, m)
         The rectangles of each region of each crater; -1 for none.
     turn, place, offset
         As `cut_pixels` takes them.
     outside : ndarray of bool, shape (pixels,)
         Changed.
-    fraction : ndarray, shape (pixels,) or (0,)
+    fraction : ndarray of float64, shape (pixels,) or (0,)
         Changed, unless it is empty.
     """
+    runs, weight, bounds = drawn
     last = 1 if turn > 0 else 0
     weighted = fraction.size > 0
-    for i in range(drawn.shape[0]):
-        for k in range(drawn.shape[1]):
+    for i in range(bounds.shape[0]):
+        for k in range(bounds.shape[1]):
             for m in range(piece.shape[2]):
                 p = piece[members[k], first + i, m]
                 if p < 0:
                     continue
                 width = place[p, 3] - place[p, 2]
-                for s in range(drawn[i, k, 0], drawn[i, k, 1]):
+                for s in range(bounds[i, k, 0], bounds[i, k, 1]):
                     r = runs[0, s]
                     if r < place[p, 0] or r >= place[p, 1] or not weight[s] > 0.0:
                         continue

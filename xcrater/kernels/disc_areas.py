@@ -162,8 +162,8 @@ def _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b)
 def row_latitudes(grid, row):
     """Latitudes of a row's two edges, none beyond a pole."""
     half_pi = 0.5 * math.pi
-    a = grid[0] + grid[1] * row
-    b = grid[0] + grid[1] * (row + 1)
+    a = grid.lat_origin + grid.lat_step * row
+    b = grid.lat_origin + grid.lat_step * (row + 1)
     return min(max(a, -half_pi), half_pi), min(max(b, -half_pi), half_pi)
 
 
@@ -173,13 +173,13 @@ def beyond(profile, nodes, count, row, grid, d):
     kind = profile[KIND]
     lat_a, lat_b = row_latitudes(grid, row)
     if kind == QUADRATURE:
-        return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid[1])
-    half_turn = 0.5 * grid[2]
-    v_a, v_b = (lat_a - grid[0]) / grid[1], (lat_b - grid[0]) / grid[1]
+        return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid.lat_step)
+    half_turn = 0.5 * grid.period
+    v_a, v_b = (lat_a - grid.lat_origin) / grid.lat_step, (lat_b - grid.lat_origin) / grid.lat_step
     if kind == WHOLE:
         return max(0.0, half_turn - d) * (v_b - v_a)
-    pole = math.copysign(0.5 * math.pi, -grid[1])
-    pole_first, pole_last = (pole - grid[0]) / grid[1], (-pole - grid[0]) / grid[1]
+    pole = math.copysign(0.5 * math.pi, -grid.lat_step)
+    pole_first, pole_last = (pole - grid.lat_origin) / grid.lat_step, (-pole - grid.lat_origin) / grid.lat_step
     return _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b)
 
 
@@ -192,7 +192,7 @@ _THREE_AT, _THREE_WEIGHT = np.polynomial.legendre.leggauss(3)
 @inlined
 def circle_width(profile, grid, row):
     """Half-width of a circle at the beginning of a row."""
-    lat, lat0 = min(max(grid[0] + grid[1] * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
+    lat, lat0 = min(max(grid.lat_origin + grid.lat_step * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
     square, rise = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
     half = circle_half_width(rise, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
     return profile[COLUMNS] * min(half, math.pi)
@@ -206,13 +206,13 @@ def beyond_circle(profile, grid, d, start, stop):
     circle ends or closes over a pole, and at the poles.
     """
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
-    lat_a, lat_b = grid[0] + grid[1] * start, grid[0] + grid[1] * stop
+    lat_a, lat_b = grid.lat_origin + grid.lat_step * start, grid.lat_origin + grid.lat_step * stop
     lat = 0.5 * math.copysign(lat_a + lat_b, (lat_a + lat_b) * profile[LAT0])
     top = lat0 + rho
     away = min(abs(lat - lat0 + rho), abs((top if top < half_pi else math.pi - top) - lat), half_pi - abs(lat))
-    away /= abs(grid[1])
+    away /= abs(grid.lat_step)
     if away < 30.0:
-        return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid[1])
+        return _beyond_quadrature(profile, d, lat_a, lat_b) / abs(grid.lat_step)
     total, middle, reach = 0.0, 0.5 * (start + stop), 0.5 * (stop - start)
     if away < 300.0:
         for i in range(3):

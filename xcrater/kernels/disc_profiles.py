@@ -150,9 +150,9 @@ def _expand(profile, rho, slope, scale):
 @jit
 def disc_profile(lat0, rho, nvert, grid, profile):
     """Find out what a disc is, and prepare its numbers."""
-    columns_per_radian = grid[2] / (2.0 * math.pi)
-    profile[RADIUS] = rho / abs(grid[1])
-    profile[MIDDLE] = (lat0 - grid[0]) / grid[1]
+    columns_per_radian = grid.period / (2.0 * math.pi)
+    profile[RADIUS] = rho / abs(grid.lat_step)
+    profile[MIDDLE] = (lat0 - grid.lat_origin) / grid.lat_step
     profile[COLUMNS] = columns_per_radian
     profile[LAT0], profile[RHO] = lat0, rho
     polar = 0.5 * math.pi - abs(lat0)
@@ -164,7 +164,7 @@ def disc_profile(lat0, rho, nvert, grid, profile):
         profile[KIND] = QUADRATURE
     else:
         profile[KIND] = SERIES
-        along = math.copysign(1.0, grid[1])
+        along = math.copysign(1.0, grid.lat_step)
         sin0, cos0 = math.sin(lat0), math.cos(lat0)
         slope, scale = sin0 / cos0, rho / cos0 * columns_per_radian
         at = lat0, sin0, cos0, rho, columns_per_radian, along

@@ -1,4 +1,4 @@
-"""Regions drawn as runs of pixels."""
+"""Regions drawn as runs of pixels, as many craters at once as there is room for."""
 
 from __future__ import annotations
 
@@ -9,42 +9,50 @@ from xcrater.kernels.spans import EXACT, region_spans
 
 
 @jit
-def draw_discs(i, u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers, scratch, runs, weight, offset):
-    """Runs of all regions of craters i, i + 1, ... one after another, as long as there is room.
+def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
+    """Draw all regions of craters first, first + 1, ... one after another, as long as there is room.
 
     Parameters
     ----------
+    first : int
+        Position of the first crater.
+    caps : Caps
+        The craters.
+    annuli : Annuli
+        The regions.
     mode : int
-        Coverage: `CENTER`, `TOUCHED` or `EXACT`.
-    buffers, scratch : tuple of ndarray
-        From `span_scratch`, and from `cover_scratch` where the mode is `EXACT`.
-    runs, weight : ndarray, shape (3, n) and (n,)
-        Filled with (row, start, stop) and the fraction covered of each pixel.
-    offset : ndarray, shape (craters, regions, 2)
-        Filled with where a region's runs begin and end.
+        Which pixels they take: `CENTER`, `TOUCHED` or `EXACT`.
+    grid : Rows
+        Where rows and columns lie.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
+    scratch, cover : SpanScratch, CoverScratch
+        From `span_scratch` and `cover_scratch` for that window; the latter serves the mode `EXACT`.
+    out : Runs
+        Filled.
 
     Returns
     -------
     int
-        The first crater that there was no room for.
+        Position of the first crater that there was no room for.
     """
-    n, room = 0, weight.size
-    spans = buffers[5]
-    while i < u0.size:
+    n, room, i = 0, out.weight.size, first
+    spans = scratch.spans
+    while i < caps.u0.size:
         begun = n
-        for k in range(inner.size):
-            at = (u0[i], lat0[i], rad[i], inner[k], outer[k], nvert[k])
-            offset[i, k, 0] = n
+        for k in range(annuli.inner.size):
+            at = (caps.u0[i], caps.lat[i], caps.radius[i], annuli.inner[k], annuli.outer[k], annuli.nvert[k])
+            out.offset[i, k, 0] = n
             if mode == EXACT:
-                m = region_runs(*at, grid, window, scratch, runs[:, n:], weight[n:])
+                m = region_runs(*at, grid, window, cover, out.runs[:, n:], out.weight[n:])
             else:
-                m = region_spans(*at, mode, grid, window, buffers)
+                m = region_spans(*at, mode, grid, window, scratch)
                 if n + m <= room:
                     for s in range(m):
-                        runs[0, n + s], runs[1, n + s], runs[2, n + s] = spans[0, s], spans[1, s], spans[2, s]
-                        weight[n + s] = 1.0
+                        out.runs[0, n + s], out.runs[1, n + s] = spans[0, s], spans[1, s]
+                        out.runs[2, n + s], out.weight[n + s] = spans[2, s], 1.0
             n += m
-            offset[i, k, 1] = n
+            out.offset[i, k, 1] = n
             if n > room:
                 break
         if n > room:
@@ -55,22 +63,46 @@ def draw_discs(i, u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffer
 
 
 @jit
-def outline_rooms(u, v, ring, shape, period, window, out):
-    """Add to ``out[i]`` how many pieces and runs shape i may have; see `polygon_bound`."""
-    for i in range(shape.size - 1):
-        pieces, runs = polygon_bound(u, v, ring, shape[i], shape[i + 1], period, window)
+def outline_rooms(polygons, window, out):
+    """Upper bounds of what drawing each shape takes.
+
+    Parameters
+    ----------
+    polygons : Polygons
+        The shapes.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop).
+    out : ndarray of int64, shape (shapes, 2)
+        The number of pieces is raised to that of the shape, if less; the number of its runs is added.
+    """
+    for i in range(polygons.shape.size - 1):
+        pieces, runs = polygon_bound(polygons, i, window)
         out[i, 0] = max(out[i, 0], pieces)
         out[i, 1] += runs
 
 
 @jit
-def draw_outlines(u, v, ring, shape, first, stop, mode, period, window, scratch, runs, weight, n, k, offset):
-    """Append the runs of shapes [first, stop), the craters' regions k, to n runs; returns their new number.
+def draw_outlines(polygons, first, stop, mode, window, scratch, out, n, k):
+    """Append the runs of shapes [first, stop), region k of as many craters, to n runs.
 
-    Where each one's begin and end goes to ``offset[i - first, k]``.
+    Parameters
+    ----------
+    polygons : Polygons
+        One shape for each crater.
+    mode, window, scratch
+        As `polygon_runs` takes them.
+    out : Runs
+        Filled: begin and end of each shape's runs go to ``offset[i - first, k]``.
+    n, k : int
+        Number of runs so far, and position of the region.
+
+    Returns
+    -------
+    int
+        The number of runs.
     """
     for i in range(first, stop):
-        offset[i - first, k, 0] = n
-        n += polygon_runs(u, v, ring, shape[i], shape[i + 1], mode, period, window, scratch, runs[:, n:], weight[n:])
-        offset[i - first, k, 1] = n
+        out.offset[i - first, k, 0] = n
+        n += polygon_runs(polygons, i, mode, window, scratch, out.runs[:, n:], out.weight[n:])
+        out.offset[i - first, k, 1] = n
     return n

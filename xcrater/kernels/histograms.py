@@ -7,10 +7,13 @@ given by the caller.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.missing import VALID
+from xcrater.kernels.records import HistogramScratch
 from xcrater.kernels.selection import DENSE, pairs_counted, pairs_run, select_counted, select_run
 
 SIDE = 64
@@ -27,13 +30,19 @@ SPARSE = 65536 // DENSE
 
 
 @jit
-def square_ranges(block, codes, clean, base, start):
-    """Least pixel of each whole square, row by row of squares, and where its counts begin in an array of them all.
+def square_ranges(pixels, base, start):
+    """Least pixel of each whole square, row by row of squares, and the position of its counts among those of all.
 
-    ``start`` is one longer than ``base``. A square without pixels, or of too many keys, has no counts.
+    Parameters
+    ----------
+    pixels : Pixels
+        One image of the tile, integers.
+    base, start : ndarray of int64, shape (squares,) and (squares + 1,)
+        Filled; see `Squares`. A square without valid pixels, or with too wide a range of keys, has no counts.
     """
+    block, codes, clean, _ = pixels
     across = block.shape[1] // SIDE
-    at = np.int64(0)
+    position = np.int64(0)
     for j in range(base.size):
         top, left = j // across * SIDE, j % across * SIDE
         low, high = np.int64(2**62), np.int64(-(2**62))
@@ -48,15 +57,17 @@ def square_ranges(block, codes, clean, base, start):
                 for c in range(SIDE):
                     if codes[r, left + c] == VALID:
                         low, high = min(low, np.int64(row[c])), max(high, np.int64(row[c]))
-        base[j], start[j] = low, at
+        base[j], start[j] = low, position
         if low <= high and high - low < SPREAD:
-            at += high - low + 1
-    start[base.size] = at
+            position += high - low + 1
+    start[base.size] = position
 
 
 @jit
-def square_counts(block, codes, clean, base, start, counts):
-    """Count the keys of every square that has counts; these are 0 before."""
+def square_counts(pixels, squares):
+    """Count the keys of every square that `square_ranges` gave room; counts are zeros before."""
+    block, codes, clean, _ = pixels
+    base, start, counts = squares
     across = block.shape[1] // SIDE
     for j in range(base.size):
         if start[j + 1] > start[j]:
@@ -70,14 +81,15 @@ def square_counts(block, codes, clean, base, start, counts):
 
 @jit
 def _add_counts(counts, out):
-    """Add one array of counts to another; apart, for vector lanes."""
+    """Add one array of counts to another: a loop of its own, for the vectoriser."""
     for j in range(counts.size):
         out[j] += counts[j]
 
 
 @inlined
-def _count_row(block, codes, clean, r, a, b, low, out):
-    """Count the keys of pixels [a, b) of row r."""
+def _count_row(pixels, r, a, b, low, out):
+    """Count the pixels [a, b) of row r of the block, in ``out[pixel - low]``."""
+    block, codes, clean, _ = pixels
     if clean:
         row = block[r, a:b]
         for c in range(row.size):
@@ -89,9 +101,11 @@ def _count_row(block, codes, clean, r, a, b, low, out):
 
 
 @inlined
-def _count_squares(block, codes, clean, runs, s, stop, window, low, base, start, counts, whole, out):
-    """Count the keys of runs [s, stop), whole squares of them by their counts."""
-    across = block.shape[1] // SIDE
+def _count_squares(pixels, runs, first, stop, window, low, squares, whole, out):
+    """Count the pixels of runs [first, stop) in ``out[pixel - low]``, whole squares of them by their counts."""
+    base, start, counts = squares
+    across = pixels.stored.shape[1] // SIDE
+    s = first
     while s < stop:
         band = (runs[0, s] - window[0]) // SIDE
         whole[: across + 1] = 0
@@ -114,27 +128,25 @@ def _count_squares(block, codes, clean, runs, s, stop, window, low, base, start,
             while a < b:
                 j = a // SIDE
                 if whole[j] == 0:
-                    _count_row(block, codes, clean, r, a, min(b, (j + 1) * SIDE), low, out)
+                    _count_row(pixels, r, a, min(b, (j + 1) * SIDE), low, out)
                 a = (j + 1) * SIDE
         s = last
 
 
 @inlined
-def _count(block, codes, clean, runs, first, stop, window, low, squares, whole, out):
-    """Count the keys of runs [first, stop)."""
-    base, start, counts = squares
-    if base.size > 0 and runs[0, stop - 1] - runs[0, first] >= 2 * SIDE:
-        _count_squares(block, codes, clean, runs, first, stop, window, low, base, start, counts, whole, out)
+def _count(pixels, runs, first, stop, window, low, squares, whole, out):
+    """Count the pixels of runs [first, stop) in ``out[pixel - low]``."""
+    if squares.base.size > 0 and runs[0, stop - 1] - runs[0, first] >= 2 * SIDE:
+        _count_squares(pixels, runs, first, stop, window, low, squares, whole, out)
         return
     for s in range(first, stop):
-        _count_row(
-            block, codes, clean, runs[0, s] - window[0], runs[1, s] - window[2], runs[2, s] - window[2], low, out
-        )
+        _count_row(pixels, runs[0, s] - window[0], runs[1, s] - window[2], runs[2, s] - window[2], low, out)
 
 
 @inlined
-def _gather(block, codes, clean, runs, first, stop, window, least, out):
-    """Keys of runs [first, stop); there has to be room for one more."""
+def _gather(pixels, runs, first, stop, window, least, out):
+    """Copy the keys of runs [first, stop) to ``out``, which has room for one more; returns their number."""
+    block, codes, clean, _ = pixels
     n = 0
     for s in range(first, stop):
         r, a, b = runs[0, s] - window[0], runs[1, s] - window[2], runs[2, s] - window[2]
@@ -144,38 +156,41 @@ def _gather(block, codes, clean, runs, first, stop, window, least, out):
                 to[c] = np.int64(row[c]) - least
             n += to.size
         else:
-            for c in range(a, b):  # rather than a branch that cannot be foreseen
+            for c in range(a, b):  # branch-free: which pixels are valid cannot be predicted
                 out[n] = np.int64(block[r, c]) - least
                 n += codes[r, c] == VALID
     return n
 
 
 @jit
-def select_runs(block, codes, clean, runs, offset, window, roi, number, low, high, least, squares, q, mirrored, scratch,
-                low_key, high_key):  # fmt: skip
+def select_runs(pixels, drawn, window, roi, ranges, least, squares, q, mirrored, scratch, low_key, high_key):
     """Keys of the ranks on both sides of each quantile of drawn regions.
 
     Parameters
     ----------
-    block, codes, clean
-        Pixels, their codes, and whether all hold values (then there are no codes).
-    runs, offset, window
-        The regions of some craters, `xcrater.engine.region_set.Drawn`, and the block's window.
+    pixels : Pixels
+        One image of the tile, integers of 8 or 16 bits.
+    drawn : Runs
+        Regions of some craters.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
     roi : ndarray of int64, shape (craters, regions)
-        Which row of the following each region has.
-    number, low, high : ndarray of int64, shape (n,)
-        How many valid pixels each has, the least and the greatest.
+        Position of each of these regions in ``ranges`` and the output.
+    ranges : Ranges
+        What is known of the regions' pixels.
     least : int
-        The least number of the block's dtype.
-    squares : tuple of ndarray
-        From `square_ranges` and `square_counts`: base, start, counts. Of no length where they would not pay.
+        Least number that the block's dtype holds.
+    squares : Squares
+        From `square_ranges` and `square_counts`; of no length where they would not pay.
     q, mirrored
         As `xcrater.kernels.selection.select` takes them.
-    scratch : tuple of ndarray
-        From `histogram_scratch`; its counts are 0 before and after.
-    low_key, high_key : ndarray of uint64, shape (n, k)
-        The keys.
+    scratch : HistogramScratch
+        From `histogram_scratch`.
+    low_key, high_key : ndarray of uint64, shape (n, quantiles)
+        Filled.
     """
+    runs, _, offset = drawn
+    number, low, high = ranges
     keys, spare, counts, dense, whole = scratch
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):
@@ -185,46 +200,69 @@ def select_runs(block, codes, clean, runs, offset, window, roi, number, low, hig
                 continue
             span = high[t] - low[t] + 1
             if n > MANY and span <= DENSE * n:
-                _count(block, codes, clean, runs, first, stop, window, low[t], squares, whole, dense)
+                _count(pixels, runs, first, stop, window, low[t], squares, whole, dense)
                 select_counted(dense[:span], n, np.uint64(low[t] - least), q, mirrored, t, low_key, high_key)
                 dense[:span] = 0
             else:
-                n = _gather(block, codes, clean, runs, first, stop, window, least, keys)
+                n = _gather(pixels, runs, first, stop, window, least, keys)
                 select_run(keys, 0, n, q, mirrored, spare, counts, t, low_key, high_key)
 
 
 @jit
-def pair_runs(block, codes, clean, runs, offset, window, roi, number, low, high, least, squares, scratch, begin, end,
-              out, tally, at):  # fmt: skip
-    """Pairs of drawn regions, written from ``at`` on; returns where they end.
+def pair_runs(pixels, drawn, window, roi, ranges, least, squares, scratch, bounds, out, tally, position):
+    """Write the pairs of drawn regions one after another: distinct keys, ascending, and how many pixels have each.
 
-    ``begin`` and ``end``, of shape (n,), tell where those of each region lie; the rest is as `select_runs` takes it.
+    Parameters
+    ----------
+    pixels, drawn, window, roi, ranges, least, squares, scratch
+        As `select_runs` takes them.
+    bounds : ndarray of int64, shape (2, n)
+        Filled with the position of each region's first pair, and the one past its last.
+    out, tally : ndarray
+        Filled with keys and numbers of pixels.
+    position : int
+        Position of the first pair.
+
+    Returns
+    -------
+    int
+        Position past the last pair.
     """
+    runs, _, offset = drawn
+    number, low, high = ranges
     keys, spare, counts, dense, whole = scratch
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):
             t = roi[i, k]
             n, first, stop = number[t], offset[i, k, 0], offset[i, k, 1]
-            begin[t] = at
+            bounds[0, t] = position
             if n > 0:
                 span = high[t] - low[t] + 1
                 if n > MANY and span <= DENSE * n:
-                    _count(block, codes, clean, runs, first, stop, window, low[t], squares, whole, dense)
-                    at = pairs_counted(dense, span, np.uint64(low[t] - least), out, tally, at)
+                    _count(pixels, runs, first, stop, window, low[t], squares, whole, dense)
+                    position = pairs_counted(dense, span, np.uint64(low[t] - least), out, tally, position)
                     dense[:span] = 0
                 else:
-                    n = _gather(block, codes, clean, runs, first, stop, window, least, keys)
-                    at = pairs_run(keys, None, 0, n, spare, None, counts, counts, out, tally, at)
-            end[t] = at
-    return at
+                    n = _gather(pixels, runs, first, stop, window, least, keys)
+                    position = pairs_run(keys, None, 0, n, spare, None, counts, counts, out, tally, position)
+            bounds[1, t] = position
+    return position
 
 
-def histogram_scratch(key, columns):
-    """Arrays that `select_runs` and `pair_runs` need: keys and as many again, counts, counts of keys, squares."""
-    return (
-        np.empty(SPARSE + 1, key),
-        np.empty(SPARSE + 1, key),
-        np.empty(65536, np.int64),
-        np.zeros(65536, np.uint32),
-        np.empty(columns // SIDE + 2, np.int64),
+def histogram_scratch(key: type[np.unsignedinteger[Any]], columns: int) -> HistogramScratch:
+    """Arrays that `select_runs` and `pair_runs` work in, any number of times.
+
+    Parameters
+    ----------
+    key : type
+        Dtype of the keys.
+    columns : int
+        Columns of the block.
+    """
+    return HistogramScratch(
+        keys=np.empty(SPARSE + 1, key),
+        spare=np.empty(SPARSE + 1, key),
+        counts=np.empty(65536, np.int64),
+        dense=np.zeros(65536, np.uint32),
+        whole=np.empty(columns // SIDE + 2, np.int64),
     )

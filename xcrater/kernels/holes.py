@@ -1,4 +1,4 @@
-"""Runs of regions without the discs of neighbouring craters."""
+"""Drawn regions without the discs of neighbouring craters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xcrater.kernels.compile import inlined, jit
 
 @inlined
 def _run_from(runs, first, stop, row):
-    """The first of some runs, rows ascending, that lies in a row or after it."""
+    """Position of the first of runs [first, stop), rows ascending, that lies in a row or after it."""
     while first < stop:
         middle = (first + stop) // 2
         if runs[0, middle] < row:
@@ -19,7 +19,19 @@ def _run_from(runs, first, stop, row):
 
 @inlined
 def _join(cuts, begin, rows, left, depth):
-    """Sort the pieces of each row, which begin at ``begin[r]``, and join those that meet or overlap, in place."""
+    """Sort the pieces of each row and join those that meet or overlap, in place.
+
+    Parameters
+    ----------
+    cuts : ndarray of int64, shape (2, n)
+        First column and column past the last of each piece, row by row.
+    begin : ndarray of int64, shape (rows + 1,)
+        Position of each row's first piece; changed to that of the joined pieces.
+    rows, left : int
+        Number of rows, and the first column of the window.
+    depth : ndarray of int64, shape (columns + 1,)
+        Scratch space; zeros, and left so.
+    """
     n, first = 0, begin[0]
     for r in range(rows):
         stop = begin[r + 1]
@@ -28,7 +40,7 @@ def _join(cuts, begin, rows, left, depth):
             cuts[0, n], cuts[1, n] = cuts[0, first], cuts[1, first]
             n += 1
         elif stop > first:
-            # Count up where one begins and down where it ends: linear, however many there are.
+            # Count up where a piece begins and down where it ends: the effort is linear, however many there are.
             low, high = cuts[0, first], cuts[1, first]
             for c in range(first, stop):
                 low, high = min(low, cuts[0, c]), max(high, cuts[1, c])
@@ -49,38 +61,39 @@ def _join(cuts, begin, rows, left, depth):
 
 
 @jit
-def leave_out(i, runs, weight, offset, holes, hole, near, member, window, begin, depth, cuts, out, out_weight,
-              out_offset):  # fmt: skip
-    """Runs of the regions of craters i, i + 1, ... without the discs of their neighbours, as long as there is room.
+def leave_out(first_crater, drawn, discs, near, member, window, scratch, out):
+    """Runs of drawn regions without the discs of neighbouring craters, as long as there is room.
 
     Parameters
     ----------
-    runs, weight, offset : ndarray
-        Regions that are drawn: (row, start, stop) and the fraction covered, rows ascending within a region, and where
-        the runs of each crater's regions begin and end.
-    holes : ndarray, shape (3, n)
-        Runs of all discs, rows ascending within a disc.
-    hole : ndarray, shape (discs, 2)
-        Where each disc's begin and end.
-    near, member : ndarray
-        Which discs are left out of each crater's regions, and where each crater's begin among them.
-    begin : ndarray, shape (rows + 1,)
-        Scratch.
-    depth : ndarray, shape (columns + 1,)
-        Scratch; zeros, and left so.
-    cuts : ndarray, shape (2, room)
-        Scratch.
-    out, out_weight, out_offset : ndarray
-        Filled like runs, weight and offset.
+    first_crater : int
+        Position of the crater to begin with; the following ones come after it.
+    drawn : Runs
+        The regions.
+    discs : Runs
+        The discs of the neighbours, one region each: ``offset`` has shape (discs, 1, 2).
+    near, member : ndarray of int64, shape (craters + 1,) and (n,)
+        Discs ``member[near[i]:near[i + 1]]`` are left out of the regions of crater i.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    scratch : HoleScratch
+        Scratch space.
+    out : Runs
+        Filled.
 
     Returns
     -------
     int
-        The first crater that there was no room for.
+        Position of the first crater that there was no room for.
     """
+    runs, weight, offset = drawn
+    holes, hole = discs.runs, discs.offset
+    begin, depth, cuts = scratch
+    out_runs, out_weight, out_offset = out
+    i = first_crater
     n, room = 0, out_weight.size
     while i < offset.shape[0]:
-        # What rows and columns the crater's regions meet.
+        # Rows and columns that the crater's regions meet.
         total, first, stop, left, right = 0, window[1], window[0], window[3], window[2]
         for k in range(offset.shape[1]):
             total += offset[i, k, 1] - offset[i, k, 0]
@@ -88,11 +101,12 @@ def leave_out(i, runs, weight, offset, holes, hole, near, member, window, begin,
                 first, stop = min(first, runs[0, s]), max(stop, runs[0, s] + 1)
                 left, right = min(left, runs[1, s]), max(right, runs[2, s])
         rows = max(stop - first, 0)
-        # The discs' runs there, row by row: how many up to each row's end, then they, from each row's end backwards.
+        # Sort the discs' runs by row: count those up to the end of each row, then fill each row from its end backwards.
         for r in range(rows + 1):
             begin[r] = 0
         for m in range(near[i], near[i + 1]):
-            for s in range(_run_from(holes, hole[member[m], 0], hole[member[m], 1], first), hole[member[m], 1]):
+            last_run = hole[member[m], 0, 1]
+            for s in range(_run_from(holes, hole[member[m], 0, 0], last_run, first), last_run):
                 if holes[0, s] >= stop:
                     break
                 if holes[1, s] < right and holes[2, s] > left:
@@ -102,7 +116,8 @@ def leave_out(i, runs, weight, offset, holes, hole, near, member, window, begin,
         if n + total + offset.shape[1] * begin[rows] > room:
             break
         for m in range(near[i], near[i + 1]):
-            for s in range(_run_from(holes, hole[member[m], 0], hole[member[m], 1], first), hole[member[m], 1]):
+            last_run = hole[member[m], 0, 1]
+            for s in range(_run_from(holes, hole[member[m], 0, 0], last_run, first), last_run):
                 if holes[0, s] >= stop:
                     break
                 if holes[1, s] < right and holes[2, s] > left:
@@ -120,11 +135,12 @@ def leave_out(i, runs, weight, offset, holes, hole, near, member, window, begin,
                     if cuts[0, c] >= b:
                         break
                     if cuts[0, c] > a:
-                        out[0, n], out[1, n], out[2, n], out_weight[n] = runs[0, s], a, cuts[0, c], weight[s]
+                        out_runs[0, n], out_runs[1, n], out_runs[2, n] = runs[0, s], a, cuts[0, c]
+                        out_weight[n] = weight[s]
                         n += 1
                     a = cuts[1, c]
                 if a < b:
-                    out[0, n], out[1, n], out[2, n], out_weight[n] = runs[0, s], a, b, weight[s]
+                    out_runs[0, n], out_runs[1, n], out_runs[2, n], out_weight[n] = runs[0, s], a, b, weight[s]
                     n += 1
             out_offset[i, k, 1] = n
         i += 1

@@ -1,4 +1,4 @@
-"""Drawn regions painted, counted and named in arrays."""
+"""Drawn regions painted, counted and named in arrays over a window."""
 
 from __future__ import annotations
 
@@ -6,17 +6,31 @@ from xcrater.kernels.compile import jit
 
 
 @jit
-def paint(runs, weight, offset, window, out):
-    """Write the covered fraction of one region's pixels to ``out``, an array over the window."""
-    for s in range(offset[0], offset[1]):
+def paint(drawn, i, k, window, out):
+    """Write the fraction covered of the pixels of region k of crater i.
+
+    Parameters
+    ----------
+    drawn : Runs
+        Regions of some craters.
+    i, k : int
+        Position of the crater among them, and of the region.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the array on the whole grid.
+    out : ndarray of float64, shape (rows, columns)
+        Changed.
+    """
+    runs, weight, offset = drawn
+    for s in range(offset[i, k, 0], offset[i, k, 1]):
         r = runs[0, s] - window[0]
         for c in range(runs[1, s] - window[2], runs[2, s] - window[2]):
             out[r, c] = weight[s]
 
 
 @jit
-def count_regions(runs, weight, offset, window, out):
-    """Add 1 to the pixels of every shape in ``offset``, of shape (craters, regions, 2), in an array over the window."""
+def count_regions(drawn, window, out):
+    """Add 1 to every pixel of each region of each crater; parameters as in `paint`."""
+    runs, weight, offset = drawn
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):
             for s in range(offset[i, k, 0], offset[i, k, 1]):
@@ -27,8 +41,9 @@ def count_regions(runs, weight, offset, window, out):
 
 
 @jit
-def name_craters(runs, weight, offset, window, row, out):
-    """Write ``row[i]`` to the pixels of crater i's shapes, over those before; see `count_regions`."""
+def name_craters(drawn, window, row, out):
+    """Write ``row[i]`` to every pixel of each region of crater i, over what is there; parameters as in `paint`."""
+    runs, weight, offset = drawn
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):
             for s in range(offset[i, k, 0], offset[i, k, 1]):

@@ -5,11 +5,29 @@ from __future__ import annotations
 from xcrater.kernels.compile import jit
 
 VALID, NODATA, NAN = 0, 1, 2
+"""Codes of pixels: with a value, missing by the file's sentinel or mask, and not a number."""
 
 
 @jit
 def classify(block, nodata, has_nodata, out):
-    """Write each pixel's code; returns how many pixels hold no value. For integers."""
+    """Write the code of each pixel of a block of integers to ``out``, of the same shape.
+
+    Parameters
+    ----------
+    block : ndarray of int, shape (rows, columns)
+        Stored numbers.
+    nodata : scalar of the block's dtype
+        The sentinel that stands for no value.
+    has_nodata : bool
+        Whether there is such a sentinel.
+    out : ndarray of uint8, shape (rows, columns)
+        Filled.
+
+    Returns
+    -------
+    int
+        The number of pixels without a value.
+    """
     invalid = 0
     for r in range(block.shape[0]):
         for c in range(block.shape[1]):
@@ -23,7 +41,7 @@ def classify(block, nodata, has_nodata, out):
 
 @jit
 def classify_float(block, nodata, has_nodata, out):
-    """Write each pixel's code; returns how many pixels hold no value. For floats: NaN holds none either."""
+    """Like `classify` for a block of floating-point numbers: NaN is no value either."""
     invalid = 0
     for r in range(block.shape[0]):
         for c in range(block.shape[1]):

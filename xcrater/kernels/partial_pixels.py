@@ -12,11 +12,29 @@ from xcrater.kernels.disc_profiles import FILL
 
 
 @apart
-def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left, skip, n, lists, out):
-    """Covered fractions of pixels of a small box, n columns of it from ``skip`` on: ``out[row, column - left + skip]``.
+def cover_box(u, disc, row_start, row_stop, columns, left, skip, n, out):
+    """Covered fractions of all pixels of a small box.
 
     Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
+
+    Parameters
+    ----------
+    u : float
+        Column coordinate of the disc's meridian.
+    disc : Disc
+        A disc with lists of crossings; its areas begin with ``row_start``.
+    row_start, row_stop : int
+        Rows that the disc may meet.
+    columns : ndarray of int64, shape (4,)
+        From `disc_columns`.
+    left : int
+        First column that is filled.
+    skip, n : int
+        Position of that column in ``out``, and the number of columns.
+    out : ndarray of float64, shape (rows, columns)
+        Filled in ``out[row - row_start, column - left + skip]``.
     """
+    profile, nodes, areas, lists = disc
     before, beyond_before = lists[BEFORE, : n + FILL], lists[BEYOND_BEFORE, : n + FILL]
     after, beyond_after = lists[AFTER, : n + FILL], lists[BEYOND_AFTER, : n + FILL]
     for j in range(n + FILL):
@@ -31,9 +49,9 @@ def cover_box(u, profile, nodes, areas, row, row_start, row_stop, columns, left,
         before[1:], beyond_before[1:], after[1:], beyond_after[1:],
     )  # fmt: skip
     for i in range(row_stop - row_start):
-        here, area, part = float(row_start + i), areas[i], out[row + i, skip : skip + n]
+        here, area, part = float(row_start + i), areas[i], out[i, skip : skip + n]
         for j in range(n):
-            # Both, rather than one from the turn before, which would have to be stored and loaded again.
+            # Both edges anew: to keep one from the pixel before would take a store and a load.
             w = _east_of_edge(
                 area, here, j + away, before[j], beyond_before[j], after[j], beyond_after[j]
             ) - _east_of_edge(
@@ -111,13 +129,42 @@ def covered_part(u, lists, columns, origin, row, area, column):
 
 
 @apart
-def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, left, right, places, shares):
-    """Pixels that a disc with lists covers partly: their rows from ``first`` on and columns, and the fractions covered.
+def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, window, places, shares):
+    """List the pixels that a disc covers partly.
 
-    Those are of rows [begin, end) and columns [left, right). On either side of the meridian each one is next to a
-    crossing in its row, on the outer side of the edge of columns; or it is the outermost of those whose inner edge lies
-    in the disc. And then there is the one on the meridian. Returns how many there are.
+    On either side of the meridian such a pixel is next to a crossing in its row, on the outer side of the edge of
+    columns; or it is the outermost of those whose inner edge lies in the disc. And then there is the pixel on the
+    meridian.
+
+    Parameters
+    ----------
+    u : float
+        Column coordinate of the disc's meridian.
+    first : int
+        Row of the grid that rows are counted from.
+    begin, end : int
+        Rows [begin, end) that the disc may meet, counted from ``first``.
+    columns : ndarray of int64, shape (4,)
+        From `disc_columns`.
+    origin : int
+        Column that the lists begin with.
+    lists, areas : ndarray of float64, shape (5, columns) and (rows,)
+        As of `Disc`; areas begin with ``first``.
+    bounds : ndarray of int64, shape (rows, 4)
+        From `disc_bounds`.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop): columns beyond it are left out.
+    places : ndarray of int64, shape (2, n)
+        Filled with the row, counted from ``first``, and the column of each pixel; see `parts_of`.
+    shares : ndarray of float64, shape (n,)
+        Filled with the fraction covered of each.
+
+    Returns
+    -------
+    int
+        The number of pixels.
     """
+    left, right = window[2], window[3]
     n = 0
     low, high = float(first + begin), float(first + end)
     for side in range(2):

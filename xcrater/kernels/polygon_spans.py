@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.records import Floats, PolygonScratch
 from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
 
 ONE = 1 << 56
@@ -62,8 +63,10 @@ def _clip(first, stop, low, high):
 
 
 @jit
-def polygon_bound(u, v, ring, first_ring, stop_ring, period, window):
-    """Upper bounds of what `polygon_runs` needs for a shape: (pieces, runs), whatever the mode."""
+def polygon_bound(polygons, shape, window):
+    """Upper bounds of the pieces and runs that `polygon_runs` makes of a shape, whatever the mode."""
+    u, v, ring, rings, period = polygons
+    first_ring, stop_ring = rings[shape], rings[shape + 1]
     first, stop = ring[first_ring], ring[stop_ring]
     top, bottom, west, east = _extent(u, v, first, stop)
     k_first, k_last = _copies(west, east, period, window)
@@ -84,11 +87,11 @@ def polygon_bound(u, v, ring, first_ring, stop_ring, period, window):
 
 
 @jit
-def polygons_bound(u, v, ring, shape, period, window):
-    """The greatest `polygon_bound` of many shapes: (pieces, runs)."""
+def polygons_bound(polygons, window):
+    """Greatest `polygon_bound` of all shapes: (pieces, runs)."""
     pieces, runs = 0, 0
-    for i in range(shape.size - 1):
-        p, n = polygon_bound(u, v, ring, shape[i], shape[i + 1], period, window)
+    for i in range(polygons.shape.size - 1):
+        p, n = polygon_bound(polygons, i, window)
         pieces, runs = max(pieces, p), max(runs, n)
     return pieces, runs
 
@@ -100,14 +103,11 @@ MOMENTS = 5
 """A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one.
 Where areas depend on rows alone, the first one is that of y³."""
 
-Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
-Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
-
 
 def polygon_scratch(
     window: tuple[int, int, int, int], pieces: int, surface: tuple[Floats, Floats] | None = None
-) -> tuple[Ints, Ints, Ints, Floats, Ints, Floats, Floats, Floats, Floats, Floats]:
-    """Arrays that `polygon_runs` works in: any number of times, for shapes of up to so many pieces.
+) -> PolygonScratch:
+    """Arrays that `polygon_runs` works in, any number of times, for shapes of up to so many pieces.
 
     Parameters
     ----------
@@ -116,32 +116,25 @@ def polygon_scratch(
     pieces : int
         From `polygon_bound`, or `polygons_bound` for many shapes.
     surface : tuple of ndarray, optional
-        True areas of the window's pixels and of `MARGIN` more around it, `areas_around`, and their areas as they
-        count, `pixel_areas`: shares are those of true areas then. On a map where these differ.
-
-    Returns
-    -------
-    tuple of ndarray
-        Per row the newest piece (-1 for none) and the winding west of the window, shape (rows, 2); area by column,
-        shape (columns + 2,), zero; the pieces, shape (pieces, 4), and where they begin and end, shape (pieces, 4);
-        the pieces of one row in order, shape (pieces, 3). Then, of no length without a surface, moments by column,
-        shape (`MOMENTS`, columns + 2), zero; so far, shape (`MOMENTS`,); of what is west of the window, of y, y² and
-        y³, by row, shape (rows, 3), zero; and the surface.
+        For fractions of true areas, on a map where these differ: true areas of the window's pixels and of `MARGIN` more
+        around it (`areas_around`), and the areas that fractions are of (`pixel_areas`).
     """
     row_count, columns = max(0, window[1] - window[0]), max(0, window[3] - window[2])
     rows = np.zeros((row_count, 2), np.int64)
     rows[:, 0] = -1
     none = np.empty((0, 0))
-    return (
-        rows,
-        np.zeros(columns + 2, np.int64),
-        np.empty((pieces, 4), np.int64),
-        np.empty((pieces, 4)),
-        np.empty((pieces, 3), np.int64),
-        none if surface is None else np.zeros((MOMENTS, columns + 2)),
-        np.zeros(MOMENTS),
-        none if surface is None else np.zeros((row_count, 3)),
-        *(surface or (none, none)),
+    around, areas = surface or (none, none)
+    return PolygonScratch(
+        rows=rows,
+        area=np.zeros(columns + 2, np.int64),
+        pieces=np.empty((pieces, 4), np.int64),
+        ends=np.empty((pieces, 4)),
+        order=np.empty((pieces, 3), np.int64),
+        moments=none if surface is None else np.zeros((MOMENTS, columns + 2)),
+        so_far=np.zeros(MOMENTS),
+        beside=none if surface is None else np.zeros((row_count, 3)),
+        around=around,
+        areas=areas,
     )
 
 
@@ -414,11 +407,22 @@ def _true_share(share, sign, so_far, row, column, window, around, areas):
 
 
 @inlined
-def _row_shares(row, level, count, order, window, area, moments, so_far, around, areas, runs, weight, n):
-    """Weighted runs of one row from its pieces in order; leaves ``area`` and ``moments`` zero.
+def _row_shares(row, level, count, window, scratch, runs, weight, n):
+    """Append the weighted runs of one row to n runs; returns their new number.
 
-    Level is the share of a pixel that the pieces so far leave; a piece can change it in one more column than it has.
+    Parameters
+    ----------
+    row : int
+        The row, counted on the whole grid.
+    level : int
+        Fraction covered, in units of ``1 / ONE``, of the pixels west of the row's first piece. A piece can change it in
+        one more column than it has.
+    count : int
+        Number of the row's pieces, ``scratch.order``.
+    window, scratch, runs, weight
+        As `polygon_runs` takes them; areas and moments of columns are zeros afterwards.
     """
+    _, area, _, _, order, moments, so_far, _, around, areas = scratch
     whole = window[3]  # where the whole pixels begin that are not written yet; window[3]: there are none
     done = window[2]
     for i in range(count + 1):
@@ -459,28 +463,24 @@ def _row_shares(row, level, count, order, window, area, moments, so_far, around,
 
 
 @jit
-def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratch, runs, weight):
+def polygon_runs(polygons, shape, mode, window, scratch, runs, weight):
     """Weighted runs of one shape, and of all its copies, within a window.
 
     Parameters
     ----------
-    u, v : ndarray of float64, shape (vertices,)
-        Pixel coordinates; the last vertex of a ring is joined to its first.
-    ring : ndarray of int64, shape (rings + 1,)
-        Where each ring's vertices begin.
-    first_ring, stop_ring : int
-        The rings of the shape.
+    polygons : Polygons
+        Shapes in pixel coordinates; copies of one, a period apart, do not overlap.
+    shape : int
+        Position of the shape among them.
     mode : int
         `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
         a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
         `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
         the length of the edges in pixels. With a surface in the scratch they are those of true areas, as far as
         a parabola through those of the pixels around tells.
-    period : float
-        Columns per turn of longitude; infinite where columns do not wrap. Copies do not overlap.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop).
-    scratch : tuple of ndarray
+    scratch : PolygonScratch
         From `polygon_scratch`, for that window and at least the pieces of `polygon_bound`.
     runs : ndarray of int64, shape (3, n)
         Filled with row, start and stop: rows ascending, columns ascending within a row, disjoint; n at least the
@@ -493,7 +493,10 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
     int
         The number of runs.
     """
-    rows, area, pieces, ends, order, moments, so_far, beside, around, areas = scratch
+    u, v, ring, rings, period = polygons
+    first_ring, stop_ring = rings[shape], rings[shape + 1]
+    rows, pieces, ends, order = scratch.rows, scratch.pieces, scratch.ends, scratch.order
+    moments, so_far, beside, around = scratch.moments, scratch.so_far, scratch.beside, scratch.around
     top, bottom, west, east = _extent(u, v, ring[first_ring], ring[stop_ring])
     n = 0
     if not (bottom > window[0] and top < window[1] and window[2] < window[3]):
@@ -524,21 +527,19 @@ def polygon_runs(u, v, ring, first_ring, stop_ring, mode, period, window, scratc
                     _add_moments(piece, pieces, ends, window, around.shape[1] == 1, moments)
                     piece = pieces[piece, NEXT]
             while newest >= 0:
-                _add_area(newest, pieces, ends, window, area)
+                _add_area(newest, pieces, ends, window, scratch.area)
                 newest = pieces[newest, NEXT]
-            n = _row_shares(
-                row, winding, in_row, order, window, area, moments, so_far, around, areas, runs, weight, n
-            )  # fmt: skip
+            n = _row_shares(row, winding, in_row, window, scratch, runs, weight, n)
         else:
             n = _row_runs(row, winding, in_row, order, window, runs, weight, n)
     return n
 
 
 @jit
-def polygon_sums(u, v, ring, shape, mode, period, window, scratch, runs, weight, out):
-    """Sum of the weights of each shape's pixels within a window, to ``out``, shape (shapes,)."""
-    for i in range(shape.size - 1):
-        n = polygon_runs(u, v, ring, shape[i], shape[i + 1], mode, period, window, scratch, runs, weight)
+def polygon_sums(polygons, mode, window, scratch, runs, weight, out):
+    """Sum the weights of each shape's pixels within a window, to ``out``, shape (shapes,); see `polygon_runs`."""
+    for i in range(polygons.shape.size - 1):
+        n = polygon_runs(polygons, i, mode, window, scratch, runs, weight)
         total = 0.0
         for k in range(n):
             total += weight[k] * (runs[2, k] - runs[1, k])

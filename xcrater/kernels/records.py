@@ -171,3 +171,342 @@ class Sums(NamedTuple):
     start: Array
     image: int
     out: Array
+
+
+class SpanScratch(NamedTuple):
+    """Arrays that spans of discs are made in, for one window; from `span_scratch`.
+
+    Parameters
+    ----------
+    tables : ndarray of float64, shape (3, rows + 1)
+        Sine and cosine of half the latitude and inverse cosine of the latitude of each row's centre, or of its edges.
+    nodes : ndarray of float64, shape (7, n)
+        Vertices of a disc's polygon on one side of its meridian; see `polygon_nodes`.
+    half : ndarray of float64, shape (discs, rows)
+        Half-width of each disc in each row, columns.
+    lanes : ndarray of int16, shape (2, discs + 1, rows)
+        First lane of each disc in each row, and the one past its last; see `ring_sums`.
+    reach : ndarray of int64, shape (discs, 2)
+        Rows that each disc may meet, counted from the first of the outermost disc.
+    spans : ndarray of int64, shape (4, n)
+        Row, first column and column past the last of each span.
+    """
+
+    tables: Floats
+    nodes: Floats
+    half: Floats
+    lanes: NDArray[np.int16]
+    reach: Ints
+    spans: Ints
+
+
+class Disc(NamedTuple):
+    """One disc, prepared for the fractions of pixels that it covers.
+
+    Parameters
+    ----------
+    profile : ndarray of float64, shape (n,)
+        What the disc is, and the numbers that describe it; see `disc_profiles`.
+    nodes : ndarray of float64, shape (7, n)
+        Vertices of its polygon; see `polygon_nodes`.
+    areas : ndarray of float64, shape (rows,)
+        Area of the disc on one side of its meridian in each row, pixels.
+    lists : ndarray of float64, shape (5, columns)
+        Where edges of columns cross the disc; see `disc_lists`.
+    """
+
+    profile: Floats
+    nodes: Floats
+    areas: Floats
+    lists: Floats
+
+
+class Discs(NamedTuple):
+    """Discs of one crater, innermost first: each field of `Disc`, with an axis of discs before the others.
+
+    Parameters
+    ----------
+    nodes, profiles, areas, lists : ndarray of float64
+        As of `Disc`.
+    columns : ndarray of int64, shape (discs, 4)
+        First and last edge of columns that crosses each disc west of its meridian, then east of it.
+    reach : ndarray of int64, shape (discs, 2)
+        Rows that each disc may meet, counted from the first of the outermost disc.
+    """
+
+    nodes: Floats
+    profiles: Floats
+    areas: Floats
+    lists: Floats
+    columns: Ints
+    reach: Ints
+
+
+class EdgeScratch(NamedTuple):
+    """Arrays for the pixels on the edges of one crater's discs.
+
+    Parameters
+    ----------
+    tally : ndarray of int64, shape (rows, 4)
+        Scratch space of `disc_bounds`.
+    bounds : ndarray of int64, shape (discs, rows, 4)
+        First column that each disc touches, first that it contains, those past the last contained and touched.
+    lanes : ndarray of int16, shape (2, 2 * discs + 1, rows)
+        The same in lanes: what the disc before touches, what each disc contains, what it touches.
+    places : ndarray of int64, shape (2, n)
+        Row, counted from the first of the outermost disc, and column of partly covered pixels.
+    parts, rest, values : ndarray of float64, shape (n,)
+        Fraction covered of each, fraction left to the next ring, and value.
+    whole : ndarray of int64, shape (discs,)
+        Number of wholly covered pixels of each ring.
+    nested : ndarray of bool, shape (discs,)
+        Whether each disc contains every pixel that the disc before touches.
+    """
+
+    tally: Ints
+    bounds: Ints
+    lanes: NDArray[np.int16]
+    places: Ints
+    parts: Floats
+    rest: Floats
+    values: Floats
+    whole: Ints
+    nested: NDArray[np.bool_]
+
+
+class BoxSums(NamedTuple):
+    """Sums of each column of a box of pixels, each of shape (columns,).
+
+    Parameters
+    ----------
+    weight, total, square : ndarray of float64
+        Sums of fractions covered, of these times the values' deviations, and times the squares of these.
+    low, high : ndarray of float64
+        Least and greatest value.
+    """
+
+    weight: Floats
+    total: Floats
+    square: Floats
+    low: Floats
+    high: Floats
+
+
+class BoxScratch(NamedTuple):
+    """Arrays for a small crater whose pixels are all treated alike.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (rows, columns)
+        Pixels of the box around the crater.
+    parts : ndarray of float64, shape (discs, rows, columns)
+        Fraction that each disc, and then each ring, covers of them.
+    shown : ndarray of int64, shape (discs, 2)
+        First column of the box that each disc meets, and how many; of a crater without a box, its rows.
+    sums : BoxSums
+        Sums of columns.
+    """
+
+    values: Floats
+    parts: Floats
+    shown: Ints
+    sums: BoxSums
+
+
+class CoveredScratch(NamedTuple):
+    """Arrays that `accumulate_covered` works in; from `covered_scratch`.
+
+    Parameters
+    ----------
+    discs : Discs
+        The discs of one crater.
+    edges, boxes
+        Pixels on the edges of discs; pixels of small craters.
+    held : ndarray, shape (discs, 8)
+        Unweighted accumulators of one crater's rings, for wholly covered pixels.
+    partly : ndarray of float64, shape (discs + 1, 8)
+        Weighted accumulators of its rings, and of one region.
+    """
+
+    discs: Discs
+    edges: EdgeScratch
+    boxes: BoxScratch
+    held: Array
+    partly: Floats
+
+
+class CoverScratch(NamedTuple):
+    """Arrays that one region's covered pixels are found in, for one window; from `cover_scratch`.
+
+    Parameters
+    ----------
+    tables : ndarray of float64, shape (3, rows + 1)
+        Sine and cosine of half the latitude and inverse cosine of the latitude of each row's edges.
+    discs : Discs
+        The region's hole and its outer disc.
+    half : ndarray of float64, shape (2 * discs, rows)
+        Half-widths of the pixels that each disc contains and touches in each row, columns.
+    cover : ndarray of float64, shape (discs, columns)
+        Fraction that each disc covers of the pixels of one row.
+    """
+
+    tables: Floats
+    discs: Discs
+    half: Floats
+    cover: Floats
+
+
+class HoleScratch(NamedTuple):
+    """Arrays that `leave_out` works in.
+
+    Parameters
+    ----------
+    begin : ndarray of int64, shape (rows + 1,)
+        Any numbers.
+    depth : ndarray of int64, shape (columns + 1,)
+        Zeros.
+    cuts : ndarray of int64, shape (2, n)
+        Any numbers; as many as there is room for runs.
+    """
+
+    begin: Ints
+    depth: Ints
+    cuts: Ints
+
+
+class PolygonScratch(NamedTuple):
+    """Arrays that `polygon_runs` works in; from `polygon_scratch`.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (rows, 2)
+        Position of each row's newest piece, -1 for none, and the winding number west of the window.
+    area : ndarray of int64, shape (columns + 2,)
+        Change of the area covered from column to column of one row; zeros between rows.
+    pieces : ndarray of int64, shape (pieces, 4)
+        Next piece of the same row, columns [first, stop), and change of the winding number or of the area.
+    ends : ndarray of float64, shape (pieces, 4)
+        Where each piece begins and ends, counted from its first column: u of both, then v.
+    order : ndarray of int64, shape (pieces, 3)
+        Pieces of one row from west to east: columns and change.
+    moments : ndarray of float64, shape (moments, columns + 2) or (0, 0)
+        Change of the moments from column to column of one row; zeros between rows. Empty without a surface.
+    so_far : ndarray of float64, shape (moments,)
+        Moments of the pixel at hand.
+    beside : ndarray of float64, shape (rows, 3) or (0, 0)
+        Moments of y, y² and y³ of what is west of the window in each row; zeros between shapes.
+    around, areas : ndarray of float64
+        True areas of pixels with a margin, and those that fractions are of; empty without a surface.
+    """
+
+    rows: Ints
+    area: Ints
+    pieces: Ints
+    ends: Floats
+    order: Ints
+    moments: Floats
+    so_far: Floats
+    beside: Floats
+    around: Floats
+    areas: Floats
+
+
+class Squares(NamedTuple):
+    """Counts of the keys of every whole square of pixels, one square after another.
+
+    Parameters
+    ----------
+    base : ndarray of int64, shape (squares,)
+        Least pixel of each square, which its counts begin with.
+    start : ndarray of int64, shape (squares + 1,)
+        Position of each square's first count; a square that is not counted has none.
+    counts : ndarray of uint16, shape (n,)
+        Number of pixels of each key.
+    """
+
+    base: Ints
+    start: Ints
+    counts: NDArray[np.uint16]
+
+
+class Ranges(NamedTuple):
+    """What is known of the valid pixels of regions.
+
+    Parameters
+    ----------
+    number : ndarray of int64, shape (n,)
+        Number of valid pixels.
+    low, high : ndarray of int64, shape (n,)
+        Least and greatest of them.
+    """
+
+    number: Ints
+    low: Ints
+    high: Ints
+
+
+class HistogramScratch(NamedTuple):
+    """Arrays that order statistics of narrow integers are found in; from `histogram_scratch`.
+
+    Parameters
+    ----------
+    keys, spare : ndarray of uint, shape (n,)
+        Keys of one region, and as many again.
+    counts : ndarray of int64, shape (65536,)
+        Counts of buckets.
+    dense : ndarray of uint32, shape (65536,)
+        Counts of keys; zeros between regions.
+    whole : ndarray of int64, shape (squares across + 2,)
+        Number of rows in which a region holds each square of one row of squares.
+    """
+
+    keys: Array
+    spare: Array
+    counts: Ints
+    dense: NDArray[np.uint32]
+    whole: Ints
+
+
+class Source(NamedTuple):
+    """A tile that samples are taken from.
+
+    Parameters
+    ----------
+    block : ndarray, shape (images, rows, columns)
+        Stored numbers of the tile.
+    nodata : scalar of the block's dtype
+        Stored number that stands for no value.
+    has_nodata : bool
+        Whether there is such a number.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    around : tuple
+        How the raster goes on beyond its edges: columns after which its first one follows, or 0; half as many where
+        rows go on over the poles, or 0; columns per turn of longitude, or 0; middle of the columns; twice the row
+        coordinate of the pole before the first row, and of the one after the last.
+    taps : int
+        Pixels along each axis that a sample is made of: 1 for the nearest pixel, 2 for linear interpolation, 4 for
+        cubic convolution.
+    """
+
+    block: Array
+    nodata: Any
+    has_nodata: bool
+    window: tuple[int, int, int, int]
+    around: tuple[int, int, float, float, int, int]
+    taps: int
+
+
+class Chips(NamedTuple):
+    """Weighted sums of samples, pixel by pixel of chips.
+
+    Parameters
+    ----------
+    total : ndarray of float64, shape (images, chips, rows, columns)
+        Sum of weights times values.
+    weight : ndarray of float64, shape (images, chips, rows, columns)
+        Sum of the weights of pixels that hold a value.
+    """
+
+    total: Floats
+    weight: Floats

@@ -17,14 +17,14 @@ FAR = 2**40
 
 @inlined
 def tap_weight(taps, tap, fraction):
-    """Weight of one of the pixels that a sample is made of, along one axis.
+    """Weight along one axis of one of the pixels that a sample is made of.
 
     Parameters
     ----------
     taps : int
         1 for the nearest pixel, 2 for linear interpolation, 4 for cubic convolution (Keys 1981, with a = -1/2).
     tap : int
-        Which of them, from the first.
+        Position of the pixel among them, counting from 0.
     fraction : float
         Distance of the sample past the centre of the last pixel before it, in pixels.
     """
@@ -39,34 +39,24 @@ def tap_weight(taps, tap, fraction):
 
 
 @inlined
-def add_sample(block, nodata, has_nodata, window, around, taps, u, v, share, total, weight, k, y, x):
-    """Add what a tile's pixels have in one sample.
+def add_sample(source, u, v, share, chips, k, y, x):
+    """Add what a tile's pixels contribute to one sample.
 
     Parameters
     ----------
-    block : ndarray, shape (images, rows, columns)
-        The tile's stored numbers.
-    nodata : scalar of the block's dtype
-        Stands for no value.
-    has_nodata : bool
-        Whether it does.
-    window : tuple of int
-        The tile's first row, row past its last, first column, column past its last.
-    around : tuple
-        Columns after which the raster goes on with its first one, or 0; half as many, where rows go on over the poles,
-        or 0; columns per turn of longitude, or 0; middle of the columns; twice the row coordinate of the pole before
-        the first row, and of the one after the last.
-    taps : int
-        As in `tap_weight`.
+    source : Source
+        The tile.
     u, v : float
-        The sample, along columns and rows.
+        Column and row coordinate of the sample.
     share : float
         Weight of the sample.
-    total, weight : ndarray, shape (images, chips, rows, columns)
-        Sum of weights by values, and of the weights of pixels that have one.
+    chips : Chips
+        Changed.
     k, y, x : int
-        Where the sample belongs.
+        Chip, row and column that the sample belongs to.
     """
+    block, nodata, has_nodata, window, around, taps = source
+    total, weight = chips
     columns, half, period, middle, low, high = around
     if not (abs(u) < 1e15 and abs(v) < 1e15):
         return
@@ -127,7 +117,7 @@ def add_sample(block, nodata, has_nodata, window, around, taps, u, v, share, tot
 
 @inlined
 def angle_of(opposite, adjacent):
-    """Angle of a right triangle with those sides, radians; like ``atan2``, by its series where that is exact."""
+    """Angle of a right triangle opposite one side, radians: ``atan2``, or its series for small angles."""
     if abs(opposite) < 0.03 * adjacent:
         t = opposite / adjacent
         s = t * t
@@ -136,33 +126,34 @@ def angle_of(opposite, adjacent):
 
 
 @jit
-def sample_sphere(
-    block, nodata, has_nodata, window, around, taps, steps, u0, lat, radius, turn, fine, extent, total, weight
-):
+def sample_sphere(source, steps, caps, turn, fine, extent, chips):
     """Sample chips of a raster whose columns are linear in longitude and rows in latitude, on a sphere.
 
-    Each sample is the great-circle direct problem (Snyder 1987, eq. 5-3 to 5-6) from its crater's centre.
+    The position of each sample is the great-circle direct problem from its crater's centre (Snyder 1987, eq. 5-3 to
+    5-6).
 
     Parameters
     ----------
-    block, nodata, has_nodata, window, around, taps
-        As in `add_sample`.
+    source : Source
+        The tile.
     steps : tuple of float
-        Latitude of the first row's edge, latitude per row and longitude per column, radians.
-    u0, lat, radius : ndarray, shape (chips,)
-        The craters: column coordinate; latitude and angular radius, radians.
-    turn : ndarray, shape (chips,)
+        Latitude of the outer edge of row 0, latitude per row, and longitude per column, radians.
+    caps : Caps
+        The craters, one for each chip.
+    turn : ndarray of float64, shape (chips,)
         Azimuth of each chip's upward direction, radians.
-    fine : ndarray of int, shape (chips, 2)
-        Samples of a chip's pixel along rows and columns.
+    fine : ndarray of int64, shape (chips, 2)
+        Number of samples of a chip's pixel along rows and along columns.
     extent : float
-        From a chip's centre to its edge, crater radii.
-    total, weight : ndarray, shape (images, chips, rows, columns)
-        As in `add_sample`.
+        Distance from a chip's centre to its edge, crater radii.
+    chips : Chips
+        Changed.
     """
+    window, period = source.window, source.around[2]
+    u0, lat, radius = caps
     lat_origin, lat_step, lon_step = steps
     by_lat, by_lon = 1.0 / lat_step, 1.0 / lon_step
-    rows, cols = total.shape[2], total.shape[3]
+    rows, cols = chips.total.shape[2], chips.total.shape[3]
     for k in range(u0.size):
         sin_lat, cos_lat = math.sin(lat[k]), math.cos(lat[k])
         sin_turn, cos_turn = math.sin(turn[k]), math.cos(turn[k])
@@ -171,36 +162,40 @@ def sample_sphere(
         v0 = (lat[k] - lat_origin) * by_lat
         many = down * across > 1
         size = extent * radius[k]
-        # A chip's samples are so far apart, along rows and columns
+        # Distance between samples along rows and columns, radians.
         deep, wide = 2.0 * size / (rows * down), 2.0 * size / (cols * across)
         reach = size * math.hypot(1.0 / rows, 1.0 / cols) + 4.0 * abs(lat_step)
         for y in range(rows):
             for x in range(cols):
                 if many:
-                    # Most pixels of a chip that is larger than the tile lie elsewhere
+                    # Most pixels of a chip that is larger than the tile lie elsewhere.
                     up, right = size - deep * down * (y + 0.5), wide * across * (x + 0.5) - size
-                    at_lon, at_lat = reached(
+                    d_lon, d_lat = reached(
                         sin_lat, cos_lat, right * cos_turn + up * sin_turn, up * cos_turn - right * sin_turn
                     )
-                    if apart(lat[k] + at_lat, u0[k] + at_lon * by_lon, reach, window, around[2], steps):
+                    if apart(lat[k] + d_lat, u0[k] + d_lon * by_lon, reach, window, period, steps):
                         continue
                 for a in range(y * down, (y + 1) * down):
                     up = size - deep * (a + 0.5)
                     for b in range(x * across, (x + 1) * across):
                         right = wide * (b + 0.5) - size
-                        at_lon, at_lat = reached(
+                        d_lon, d_lat = reached(
                             sin_lat, cos_lat, right * cos_turn + up * sin_turn, up * cos_turn - right * sin_turn
                         )
-                        add_sample(
-                            block, nodata, has_nodata, window, around, taps,
-                            u0[k] + at_lon * by_lon, v0 + at_lat * by_lat,
-                            share, total, weight, k, y, x,
-                        )  # fmt: skip
+                        add_sample(source, u0[k] + d_lon * by_lon, v0 + d_lat * by_lat, share, chips, k, y, x)
 
 
 @inlined
 def reached(sin_lat, cos_lat, east, north):
-    """Longitude and latitude, from the centre's own, of a point at that distance and azimuth; NaN past the antipode."""
+    """Longitude and latitude of a point, both counted from those of the centre, radians; NaN beyond the antipode.
+
+    Parameters
+    ----------
+    sin_lat, cos_lat : float
+        Of the centre's latitude.
+    east, north : float
+        Components of the great-circle distance from the centre along its azimuth, radians.
+    """
     square = east * east + north * north
     if square > math.pi * math.pi:
         return math.nan, math.nan
@@ -226,7 +221,19 @@ def reached(sin_lat, cos_lat, east, north):
 
 @inlined
 def apart(lat, u, reach, window, period, steps):
-    """Whether a tile lies farther than that, radians, from a point; may say no."""
+    """Whether a tile certainly lies farther from a point than ``reach``, radians; may miss that it does.
+
+    Parameters
+    ----------
+    lat, u : float
+        Latitude of the point, radians, and its column coordinate.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    period : float
+        Columns per turn of longitude.
+    steps : tuple of float
+        As `sample_sphere` takes it.
+    """
     lat_origin, lat_step, lon_step = steps
     if math.isnan(lat):
         return False
@@ -242,29 +249,26 @@ def apart(lat, u, reach, window, period, steps):
 
 
 @jit
-def sample_points(block, nodata, has_nodata, window, around, taps, u, v, chip, row, fine, total, weight):
-    """Sample chips at places that are known.
+def sample_points(source, u, v, chip, row, fine, chips):
+    """Sample rows of chips at known positions.
 
     Parameters
     ----------
-    block, nodata, has_nodata, window, around, taps
-        As in `add_sample`.
-    u, v : ndarray, shape (n, down, columns * across)
-        Samples of n rows of chips, along the raster's columns and rows.
-    chip, row : ndarray of int, shape (n,)
-        Which.
+    source : Source
+        The tile.
+    u, v : ndarray of float64, shape (n, down, columns * across)
+        Column and row coordinates of the samples of n rows of chips.
+    chip, row : ndarray of int64, shape (n,)
+        Chip that each row belongs to, and its position there.
     fine : tuple of int
-        Samples of a chip's pixel along rows and columns: down, across.
-    total, weight : ndarray, shape (images, chips, rows, columns)
-        As in `add_sample`.
+        Number of samples of a chip's pixel along rows and along columns: down, across.
+    chips : Chips
+        Changed.
     """
     down, across = fine
     share = 1.0 / (down * across)
     for n in range(chip.size):
-        for x in range(total.shape[3]):
+        for x in range(chips.total.shape[3]):
             for a in range(down):
                 for b in range(x * across, (x + 1) * across):
-                    add_sample(
-                        block, nodata, has_nodata, window, around, taps, u[n, a, b], v[n, a, b],
-                        share, total, weight, chip[n], row[n], x,
-                    )  # fmt: skip
+                    add_sample(source, u[n, a, b], v[n, a, b], share, chips, chip[n], row[n], x)

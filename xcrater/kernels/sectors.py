@@ -1,4 +1,4 @@
-"""Runs of rings cut into sectors of azimuth."""
+"""Drawn rings cut into sectors of azimuth, on grids with a closed form."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import numpy as np
 from xcrater.kernels.compile import inlined, jit
 
 BELOW_FOUR = 4.0 - 2.0**-51
+"""The number just below 4 that azimuths just west of north are given, rather than 4 itself."""
 
 
 @inlined
 def compass(east, north):
-    """A number from 0 to less than 4 that grows with azimuth, one to a quarter turn; 0 at the centre itself."""
+    """A number from 0 to less than 4 that grows with azimuth, by one in a quarter turn; 0 at the centre itself.
+
+    Parameters
+    ----------
+    east, north : float
+        Components of the direction, in any common unit.
+    """
     if east >= 0.0 and north > 0.0:
         return east / (east + north)
     if east > 0.0:
@@ -27,7 +34,19 @@ def compass(east, north):
 
 @inlined
 def longitudes_from(runs, begin, end, u0, period, east, left, across):
-    """Sine, and 1 less the cosine, of the longitude from a crater's meridian of every column that some runs meet."""
+    """Longitude, counted from a crater's meridian, of every column that runs [begin, end) meet.
+
+    Parameters
+    ----------
+    runs : ndarray of int64, shape (3, n)
+        Row, first column and column past the last of each run.
+    u0, period, left
+        Column coordinate of the meridian, columns per turn, and first column of the window.
+    east : float
+        Longitude per column, radians; negative where columns run west.
+    across : ndarray of float64, shape (2, columns)
+        Filled with the sine of the longitude, and 1 less its cosine.
+    """
     first, stop = left + across.shape[1], left
     for s in range(begin, end):
         first, stop = min(first, runs[1, s]), max(stop, runs[2, s])
@@ -38,23 +57,31 @@ def longitudes_from(runs, begin, end, u0, period, east, left, across):
 
 
 @jit
-def number_sectors(runs, offset, u0, lat0, grid, east, window, edges, across, out):
-    """For the pixels of all runs, the last of some azimuths that is not beyond that of the pixel's centre; -1 if none.
+def number_sectors(drawn, caps, grid, east, window, edges, across, out):
+    """Index of the sector of azimuth that the centre of each pixel lies in; -1 for a centre before the first sector.
 
     Parameters
     ----------
-    runs, offset : ndarray
-        From `draw_discs`.
+    drawn : Runs
+        Rings, as `draw_discs` fills them.
+    caps : Caps
+        The craters.
+    grid : Rows
+        Where rows and columns lie.
     east : float
-        Radians of longitude per column, negative where columns run west.
-    edges : ndarray
-        The azimuths, ascending, as `compass` numbers them.
-    across : ndarray, shape (2, columns of the window)
-        Scratch.
-    out : ndarray of int16
-        Filled pixel by pixel.
+        Longitude per column, radians; negative where columns run west.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    edges : ndarray of float64, shape (sectors,)
+        Azimuths at which sectors begin, ascending, as `compass` numbers them.
+    across : ndarray of float64, shape (2, columns)
+        Scratch space.
+    out : ndarray of int16, shape (pixels,)
+        Filled, run by run and pixel by pixel.
     """
     lat_origin, lat_step, period = grid
+    runs, _, offset = drawn
+    u0, lat0, _ = caps
     left = window[2]
     p = 0
     for i in range(offset.shape[0]):
@@ -65,12 +92,12 @@ def number_sectors(runs, offset, u0, lat0, grid, east, window, edges, across, ou
             lat = lat_origin + lat_step * (runs[0, s] + 0.5)
             up, cos_lat = math.sin(lat - lat0[i]), math.cos(lat)
             for c in range(runs[1, s] - left, runs[2, s] - left):
-                # cos(lat0) sin(lat) - sin(lat0) cos(lat) cos(turn), without the difference of nearly equal numbers
-                at = compass(cos_lat * across[0, c], up + sin_lat0 * cos_lat * across[1, c])
+                # North is cos(lat0) sin(lat) - sin(lat0) cos(lat) cos(turn), without a difference of equals.
+                azimuth = compass(cos_lat * across[0, c], up + sin_lat0 * cos_lat * across[1, c])
                 low, high = -1, edges.size - 1
                 while low < high:
                     middle = (low + high + 1) >> 1
-                    if edges[middle] <= at:
+                    if edges[middle] <= azimuth:
                         low = middle
                     else:
                         high = middle - 1
@@ -79,25 +106,28 @@ def number_sectors(runs, offset, u0, lat0, grid, east, window, edges, across, ou
 
 
 @jit
-def split_runs(runs, weight, offset, begin, number, regions, low, high, pieces, out, out_weight, out_offset):
-    """Cut the runs of rings where the sector changes, and share the pieces out among regions.
+def split_runs(drawn, begin, number, regions, low, high, pieces, out):
+    """Cut the runs of rings where the sector changes, and share the pieces out among the regions.
 
     Parameters
     ----------
-    runs, weight, offset : ndarray
-        Of the rings, as `draw_discs` fills them: crater by crater and ring by ring.
+    drawn : Runs
+        The rings, as `draw_discs` fills them: crater by crater and ring by ring.
     begin : ndarray of int64, shape (n + 1,)
-        Where each run's pixels begin in ``number``.
-    number : ndarray of int16
-        Of each pixel's sector.
-    regions : ndarray, shape (rings + 1,)
-        Regions ``regions[k]`` to ``regions[k + 1]`` are parts of ring k: of its pixels with a number from ``low`` to
-        below ``high``, which no other has.
+        Position in ``number`` of each run's first pixel.
+    number : ndarray of int16, shape (pixels,)
+        From `number_sectors`.
+    regions : ndarray of int64, shape (rings + 1,)
+        Regions ``regions[k]`` to ``regions[k + 1]`` are the sectors of ring k.
+    low, high : ndarray of int64, shape (regions,)
+        Each region takes the pixels with a number from ``low`` to below ``high``; those of one ring do not overlap.
     pieces : ndarray of int64, shape (4, m)
-        Scratch.
-    out, out_weight, out_offset : ndarray
-        Filled with the regions' runs.
+        Scratch space.
+    out : Runs
+        Filled with the runs of all regions.
     """
+    runs, weight, offset = drawn
+    out_runs, out_weight, out_offset = out
     n = 0
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):
@@ -117,7 +147,8 @@ def split_runs(runs, weight, offset, begin, number, regions, low, high, pieces, 
                     if low[region] <= pieces[1, t] < high[region]:
                         s = pieces[0, t]
                         shift = runs[1, s] - begin[s]
-                        out[0, n], out[1, n], out[2, n] = runs[0, s], pieces[2, t] + shift, pieces[3, t] + shift
+                        out_runs[0, n], out_runs[1, n] = runs[0, s], pieces[2, t] + shift
+                        out_runs[2, n] = pieces[3, t] + shift
                         out_weight[n] = weight[s]
                         n += 1
                 out_offset[i, region, 1] = n

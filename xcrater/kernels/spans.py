@@ -17,6 +17,7 @@ import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.lanes import NOWHERE, OUTSIDE
+from xcrater.kernels.records import SpanScratch
 
 CENTER, TOUCHED, CONTAINED, EXACT = 0, 1, 2, 3
 """Which pixels a region takes: centre inside, square touched, square wholly inside; or each by the share inside."""
@@ -35,9 +36,9 @@ def row_tables(grid, row_start, row_stop, mode, sin_half, cos_half, inverse_cos)
     half_pi = 0.5 * math.pi
     count = row_stop - row_start + (0 if mode == CENTER else 1)
     for i in range(count):
-        lat = grid[0] + grid[1] * (row_start + i + (0.5 if mode == CENTER else 0.0))
+        lat = grid.lat_origin + grid.lat_step * (row_start + i + (0.5 if mode == CENTER else 0.0))
         if abs(lat) > half_pi:
-            beyond = abs(lat) > half_pi + abs(grid[1]) * SLACK
+            beyond = abs(lat) > half_pi + abs(grid.lat_step) * SLACK
             lat = np.nan if beyond and mode == CENTER else math.copysign(half_pi, lat)
         sin_half[i] = math.sin(0.5 * lat)
         cos_half[i] = math.cos(0.5 * lat)
@@ -71,13 +72,13 @@ def circle_half_width(sin2_d, sin2_rho, inverse_cosines):
 
 
 @inlined
-def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half, e):
-    """Half-widths, in columns, of a true small circle in rows [row_start, row_stop), to ``half[e, row - first]``.
+def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half):
+    """Half-widths, in columns, of a true small circle in rows [row_start, row_stop), to ``half[row - first]``.
 
     Within a row the half-width is taken where the mode asks: at the centre, where it is largest (touched) or
     where it is smallest (contained).
     """
-    columns_per_radian = grid[2] / (2.0 * math.pi)
+    columns_per_radian = grid.period / (2.0 * math.pi)
     sin0, cos0 = math.sin(0.5 * lat0), math.cos(0.5 * lat0)
     inverse0 = 1.0 / math.cos(lat0)
     sin2_rho = math.sin(0.5 * rho) ** 2
@@ -90,11 +91,11 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
                 s = sin2_rho - t * t
                 q = max(s, 0.0) * (tables[2, offset + i] * inverse0)
                 h = columns_per_radian * (2.0 * math.sqrt(q) * arcsine_ratio(q))
-                half[e, to + i] = h if s >= 0.0 else -1.0
+                half[to + i] = h if s >= 0.0 else -1.0
             return
         for i in range(row_stop - row_start):
             t = tables[0, offset + i] * cos0 - tables[1, offset + i] * sin0
-            half[e, to + i] = columns_per_radian * circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
+            half[to + i] = columns_per_radian * circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
         return
     half_pi = 0.5 * math.pi
     # The parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for
@@ -107,12 +108,12 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
         extreme = math.asin(min(1.0, math.sin(rho) / math.cos(lat0)))
         if cos_rho < 0.0:
             extreme = math.pi - extreme
-    slack = abs(grid[1]) * SLACK
-    lat_a = grid[0] + grid[1] * row_start
+    slack = abs(grid.lat_step) * SLACK
+    lat_a = grid.lat_origin + grid.lat_step * row_start
     t = tables[0, offset] * cos0 - tables[1, offset] * sin0
     h_a = circle_half_width(t * t, sin2_rho, tables[2, offset] * inverse0)
     for i in range(row_stop - row_start):
-        lat_b = grid[0] + grid[1] * (row_start + i + 1)
+        lat_b = grid.lat_origin + grid.lat_step * (row_start + i + 1)
         t = tables[0, offset + i + 1] * cos0 - tables[1, offset + i + 1] * sin0
         h_b = circle_half_width(t * t, sin2_rho, tables[2, offset + i + 1] * inverse0)
         low, high = min(lat_a, lat_b), max(lat_a, lat_b)
@@ -128,7 +129,7 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
             h = min(h_a, h_b)
             if turns_inside and cos_rho < 0.0 and h >= 0.0:
                 h = extreme
-        half[e, to + i] = h * columns_per_radian
+        half[to + i] = h * columns_per_radian
         lat_a = lat_b
         h_a = h_b
 
@@ -179,8 +180,8 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
 
 
 @inlined
-def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, first, row_start, row_stop, half, e):
-    """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop), to ``half[e, row - first]``.
+def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, first, row_start, row_stop, half):
+    """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop), to ``half[row - first]``.
 
     `half_turn` is the columns in 180°, which a node's half-width reaches where the polygon closes over a
     pole; `pole_first` and `pole_last` are the row coordinates of the poles before and after the nodes.
@@ -210,9 +211,9 @@ def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, fi
             else:
                 h = max(nodes[NODE_HALF, j], nodes[NODE_HALF, j + 1])
         if mode == CENTER:
-            half[e, to + i] = h
+            half[to + i] = h
         elif i > 0:
-            half[e, to + i - 1] = max(above, h) if mode == TOUCHED else min(above, h)
+            half[to + i - 1] = max(above, h) if mode == TOUCHED else min(above, h)
         above = h
     if mode == CENTER:
         return
@@ -225,28 +226,28 @@ def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, fi
             v -= SLACK
         i = math.floor(v) - row_start
         if 0 <= i < rows:
-            h = half[e, to + i]
-            half[e, to + i] = max(h, nodes[NODE_HALF, j]) if mode == TOUCHED else min(h, nodes[NODE_HALF, j])
+            h = half[to + i]
+            half[to + i] = max(h, nodes[NODE_HALF, j]) if mode == TOUCHED else min(h, nodes[NODE_HALF, j])
     for i in range(rows):
         if row_start + i + 1.0 <= pole_first + SLACK:
-            half[e, to + i] = -1.0
+            half[to + i] = -1.0
         if row_stop - 1.0 - i >= pole_last - SLACK:
-            half[e, to + rows - 1 - i] = -1.0
+            half[to + rows - 1 - i] = -1.0
         if row_start + i + 1.0 > pole_first + SLACK and row_stop - 1.0 - i < pole_last - SLACK:
             break
 
 
 @inlined
-def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_start, row_stop, tables, nodes, half, e):
+def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_start, row_stop, tables, nodes, half):
     """Half-widths of a disc in rows [row_start, row_stop), to ``half[e, row - first]``.
 
     Of its polygon, or of the true circle for nvert 0.
     """
-    lat_origin, lat_step, period = grid[0], grid[1], grid[2]
+    lat_origin, lat_step, period = grid.lat_origin, grid.lat_step, grid.period
     if row_stop <= row_start:
         return
     if nvert == 0 and rho < math.pi:
-        circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half, e)
+        circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half)
         return
     pole = 0.5 * math.pi if lat_step < 0.0 else -0.5 * math.pi
     pole_first = (pole - lat_origin) / lat_step
@@ -257,11 +258,11 @@ def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_star
                 on_body = pole_first - SLACK <= row + 0.5 <= pole_last + SLACK
             else:
                 on_body = row + 1.0 > pole_first + SLACK and row < pole_last - SLACK
-            half[e, row - first] = np.inf if on_body else -1.0
+            half[row - first] = np.inf if on_body else -1.0
         return
     columns_per_radian = period / (2.0 * math.pi)
     count = polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, nodes)
-    polygon_half_widths(count, nodes, 0.5 * period, pole_first, pole_last, mode, first, row_start, row_stop, half, e)
+    polygon_half_widths(count, nodes, 0.5 * period, pole_first, pole_last, mode, first, row_start, row_stop, half)
 
 
 @inlined
@@ -279,7 +280,7 @@ def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes
             half[e, i] = -1.0
         for i in range(b - first, stop - first):
             half[e, i] = -1.0
-        disc_half_widths(lat0, rho, nvert, modes[e], grid, window[0], first, a, b, tables, nodes, half, e)
+        disc_half_widths(lat0, rho, nvert, modes[e], grid, window[0], first, a, b, tables, nodes, half[e])
     return first, stop
 
 
@@ -375,7 +376,7 @@ def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_s
 @inlined
 def region_rows(lat0, rho, grid, row_start, row_stop):
     """The rows within [row_start, row_stop) that a disc can meet, with a hair to spare."""
-    lat_origin, lat_step = grid[0], grid[1]
+    lat_origin, lat_step = grid.lat_origin, grid.lat_step
     half_pi = 0.5 * math.pi
     a = (min(lat0 + rho, half_pi) - lat_origin) / lat_step
     b = (max(lat0 - rho, -half_pi) - lat_origin) / lat_step
@@ -390,7 +391,7 @@ def region_rows(lat0, rho, grid, row_start, row_stop):
 
 
 @jit
-def region_spans(u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers):
+def region_spans(u0, lat0, rad, inner, outer, nvert, mode, grid, window, scratch):
     """Row spans of one region within a window of the grid.
 
     Parameters
@@ -407,25 +408,26 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers
         Latitude of the first row's outer edge, latitude per row (radians), columns per turn.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
-    buffers : tuple of ndarray
-        From `span_scratch` for that window; its last array is filled with the spans, (row, start, stop) in its rows,
-        rows ascending, columns ascending within a row.
+    scratch : SpanScratch
+        From `span_scratch` for that window; ``spans`` is filled with row, first column and column past the last of each
+        span: rows ascending, columns ascending within a row.
 
     Returns
     -------
     int
         The number of spans.
     """
-    tables, nodes, half, _, _, spans = buffers
+    tables, nodes, half, _, _, spans = scratch
+    period = grid.period
     outer_mode, inner_mode = (TOUCHED, CONTAINED) if mode == TOUCHED else (CENTER, CENTER)
     first, stop = region_rows(lat0, outer * rad, grid, window[0], window[1])
-    disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, window[0], first, first, stop, tables, nodes, half, 0)
+    disc_half_widths(lat0, outer * rad, nvert, outer_mode, grid, window[0], first, first, stop, tables, nodes, half[0])
     hole_first, hole_stop = first, first
     if inner > 0.0:
         rho = inner * rad
         hole_first, hole_stop = region_rows(lat0, rho, grid, first, stop)
         disc_half_widths(
-            lat0, rho, nvert, inner_mode, grid, window[0], hole_first, hole_first, hole_stop, tables, nodes, half, 1
+            lat0, rho, nvert, inner_mode, grid, window[0], hole_first, hole_first, hole_stop, tables, nodes, half[1]
         )
     n = 0
     for r in range(first, stop):
@@ -434,7 +436,7 @@ def region_spans(u0, lat0, rad, inner, outer, nvert, mode, grid, window, buffers
             hole = half[1, r - hole_first]
         before = n
         n = row_spans(
-            u0, half[0, r - first], hole, outer_mode, inner_mode, grid[2], window[2], window[3], spans[1], spans[2], n
+            u0, half[0, r - first], hole, outer_mode, inner_mode, period, window[2], window[3], spans[1], spans[2], n
         )
         spans[0, before:n] = r
     return n
@@ -484,16 +486,16 @@ def span_scratch(window, grid, nvert, mode, edges=2, regions=1):
     rows, columns = window[1] - window[0], window[3] - window[2]
     tables = np.empty((3, rows + 1))
     row_tables(grid, window[0], window[1], CENTER if mode == CENTER else TOUCHED, tables[0], tables[1], tables[2])
-    turns = int(columns / grid[2]) + 3
+    turns = int(columns / grid.period) + 3
     lanes = np.empty((2, edges + 1, rows), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE  # the first of them stays so: the hole of a ring without one
-    return (
-        tables,
-        node_scratch(nvert),
-        np.empty((max(edges, 2), rows)),
-        lanes,
-        np.empty((max(edges, 2), 2), np.int64),
-        np.empty((4, rows * 2 * (turns * regions + edges)), np.int64),
+    return SpanScratch(
+        tables=tables,
+        nodes=node_scratch(nvert),
+        half=np.empty((max(edges, 2), rows)),
+        lanes=lanes,
+        reach=np.empty((max(edges, 2), 2), np.int64),
+        spans=np.empty((4, rows * 2 * (turns * regions + edges)), np.int64),
     )
 
 

@@ -1,4 +1,8 @@
-"""Spans and a block of pixels to accumulators: pixel space only."""
+"""Sums over the pixels of crater regions, ring by ring, for regions that take whole pixels.
+
+The discs that bound a crater's regions are nested, so each pixel lies in one ring between two consecutive discs. A
+ring's pixels are summed once, and a region is put together from the accumulators of its rings.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from xcrater.kernels.accumulators import (
     TOTAL,
     add_accumulator,
     add_sums,
+    carry_squares,
     merge_float,
 )
 from xcrater.kernels.compile import inlined, jit
@@ -22,13 +27,15 @@ from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE, ring_deviations, ring
 from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.spans import CENTER, disc_lanes, edge_half_widths, nested_lanes, row_columns, row_spans
 
+# Whether ``pixels.exact`` is None is known when a kernel is compiled, so the branch that does not apply costs nothing.
+
 
 @inlined
-def scan_exact(block, codes, clean, r, a, b, held, t):
-    """Add pixels [a, b) of row r, integers, to an accumulator."""
+def _scan_exact(pixels, r, a, b, held, t):
+    """Add integer pixels [a, b) of row r to accumulator ``held[t]``."""
     for c in range(a, b):
-        if clean or codes[r, c] == VALID:
-            x = np.int64(block[r, c])
+        if pixels.clean or pixels.codes[r, c] == VALID:
+            x = np.int64(pixels.stored[r, c])
             held[t, COUNT] += 1
             held[t, TOTAL] += x
             held[t, LOW] = min(held[t, LOW], x)
@@ -41,22 +48,22 @@ def scan_exact(block, codes, clean, r, a, b, held, t):
 
 
 @inlined
-def scan_float(block, codes, clean, r, a, b, held, t):
-    """Add pixels [a, b) of row r, floats, to an accumulator.
+def _scan_float(pixels, r, a, b, held, t):
+    """Add floating-point pixels [a, b) of row r to accumulator ``held[t]``.
 
-    A run's deviations are taken from its own mean, and runs merge by Chan's update (Chan, Golub & LeVeque
-    1983), so a mean far larger than the spread costs no digits.
+    Deviations of a run are taken from its own mean, and runs are merged by Chan's update (Chan, Golub & LeVeque
+    1983), so that a mean far larger than the spread costs no digits.
     """
     s = square = 0.0
     n = 0
     for c in range(a, b):
-        if clean or codes[r, c] == VALID:
-            x = np.float64(block[r, c])
+        if pixels.clean or pixels.codes[r, c] == VALID:
+            x = np.float64(pixels.stored[r, c])
             n += 1
             s += x
             held[t, LOW] = min(held[t, LOW], x)
             held[t, HIGH] = max(held[t, HIGH], x)
-        elif codes[r, c] == NODATA:
+        elif pixels.codes[r, c] == NODATA:
             held[t, MISSING] += 1
         else:
             held[t, NANS] += 1
@@ -64,15 +71,25 @@ def scan_float(block, codes, clean, r, a, b, held, t):
         return
     mean = s / n
     for c in range(a, b):
-        if clean or codes[r, c] == VALID:
-            d = np.float64(block[r, c]) - mean
+        if pixels.clean or pixels.codes[r, c] == VALID:
+            d = np.float64(pixels.stored[r, c]) - mean
             square += d * d
     merge_float(held, t, n, s, square)
 
 
 @inlined
-def scan_lanes(block, codes, clean, exact, top, left, lanes, e, first, stop, lane, held, t):
-    """Add a ring's pixels in one group of lanes to an accumulator, all but MISSING; see `ring_sums`."""
+def scan_run(pixels, r, a, b, held, t):
+    """Add pixels [a, b) of row r of the block to accumulator ``held[t]``, each with weight 1."""
+    if pixels.exact is None:
+        _scan_float(pixels, r, a, b, held, t)
+    else:
+        _scan_exact(pixels, r, a, b, held, t)
+
+
+@inlined
+def scan_lanes(pixels, top, left, lanes, e, first, stop, lane, held, t):
+    """Add a ring's pixels in one group of lanes to ``held[t]``, in all slots but MISSING; see `ring_sums`."""
+    block, codes, clean, exact = pixels
     n, nans, total, low, high, square_high, square_low = ring_sums(
         block, codes, clean, top, left, lanes, e, first, stop, lane
     )
@@ -92,27 +109,56 @@ def scan_lanes(block, codes, clean, exact, top, left, lanes, e, first, stop, lan
 
 
 @jit
-def summarise(block, codes, clean, exact, start, lanes, out):
-    """Accumulators, without MISSING, of every whole square of `LANES` by `LANES` pixels, row by row of squares.
+def summarise(pixels, start, lanes, out):
+    """Accumulators of every whole square of `LANES` by `LANES` pixels.
 
-    ``lanes``, of shape (2, 2, LANES), is scratch space.
+    Parameters
+    ----------
+    pixels : Pixels
+        One image of the tile.
+    start : ndarray, shape (8,)
+        An accumulator before any pixel.
+    lanes : ndarray of int16, shape (2, 2, LANES)
+        Scratch space.
+    out : ndarray, shape (squares, 8)
+        Filled, row by row of squares, in all slots but MISSING.
     """
-    across = block.shape[1] // LANES
+    across = pixels.stored.shape[1] // LANES
     lanes[0, 0], lanes[1, 0], lanes[0, 1], lanes[1, 1] = OUTSIDE, NOWHERE, 0, LANES
     for j in range(out.shape[0]):
         for slot in range(8):
             out[j, slot] = start[slot]
         top, left = j // across * LANES, j % across * LANES
-        scan_lanes(block, codes, clean, exact, top, left, lanes, 0, 0, LANES, 0, out, j)
+        scan_lanes(pixels, top, left, lanes, 0, 0, LANES, 0, out, j)
 
 
 TALL = 16384
-"""Rows that are scanned at once: so many counts fit a lane."""
+"""Rows that are scanned at once: a lane counts its pixels in 16 bits."""
 
 
 @jit
-def scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held, t):
-    """Add the pixels of ring e in a few rows to accumulator t, whole squares of them from the summary."""
+def scan_band(pixels, squares, top, left, lanes, e, row, until, held, t):
+    """Add a ring's pixels in rows [row, until) to ``held[t]``, in all slots but MISSING.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        One image of the tile.
+    squares : ndarray, shape (squares, 8)
+        From `summarise`, for whole squares of pixels; empty where it was not worth making.
+    top, left : int
+        Row and column of the block that row 0 and lane 0 of the bounds stand for.
+    lanes : ndarray of int16, shape (2, discs + 1, rows)
+        Bounds of every disc in every row; see `ring_sums`. The ring is disc e + 1 without disc e.
+    e : int
+        Position of the disc that the ring surrounds.
+    row, until : int
+        The rows, all of them in one row of squares.
+    held : ndarray, shape (accumulators, 8)
+        Changed.
+    t : int
+        Position of the ring's accumulator.
+    """
     # The widest and the narrowest of these rows, of the disc and of its hole.
     out_a, full_a, full_b, out_b = OUTSIDE, 0, OUTSIDE, NOWHERE
     hole_a, core_a, core_b, hole_b = OUTSIDE, 0, OUTSIDE, NOWHERE
@@ -121,36 +167,59 @@ def scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, unt
         out_a, full_a, full_b, out_b = min(out_a, a), max(full_a, a), min(full_b, b), max(out_b, b)
         hole_a, core_a, core_b, hole_b = min(hole_a, c), max(core_a, c), min(core_b, d), max(hole_b, d)
     whole = squares.shape[0] > 0 and until - row == LANES and (top + row) % LANES == 0 and left % LANES == 0
-    across = block.shape[1] // LANES
+    across = pixels.stored.shape[1] // LANES
     for lane in range(out_a // LANES * LANES, out_b, LANES):
         last = lane + LANES
         if core_a <= lane and last <= core_b:
             continue
         if whole and full_a <= lane and last <= full_b and (hole_b <= lane or last <= hole_a):
-            add_sums(exact, squares, (top + row) // LANES * across + (left + lane) // LANES, held, t)
+            square = (top + row) // LANES * across + (left + lane) // LANES
+            add_sums(pixels.exact, squares, square, held, t)
         else:
-            scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, t)
+            scan_lanes(pixels, top, left, lanes, e, row, until, lane, held, t)
 
 
 @inlined
-def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, edges, modes, period, window, half, lanes,
-                reach, held):  # fmt: skip
-    """Add the pixels of one crater's rings to their accumulators; False where a row takes more than its two bounds."""
-    left, right, count, rows = window[2], window[3], edges.size, stop - first
+def _scan_rings(pixels, squares, u0, widest, first, stop, modes, period, window, scratch, held):
+    """Add the pixels of one crater's rings to their accumulators.
+
+    Parameters
+    ----------
+    u0 : float
+        Column coordinate of the crater's meridian.
+    widest : float
+        Greatest half-width of the outermost disc, columns.
+    first, stop : int
+        Rows of the grid that the outermost disc meets.
+    modes : ndarray, shape (discs,)
+        Which pixels each disc takes.
+    period : float
+        Columns per turn of longitude.
+    pixels, squares, window, scratch, held
+        As `accumulate` takes them.
+
+    Returns
+    -------
+    bool
+        False where two bounds per row do not describe a disc, or the discs are not nested after rounding to pixels;
+        the accumulators are worthless then.
+    """
+    half, lanes, reach = scratch.half, scratch.lanes, scratch.reach
+    left, right, count, rows = window[2], window[3], modes.size, stop - first
     u = u0 + period * np.rint((0.5 * (left + right) - u0) / period)
     a, b = left, right
     if widest < 0.5 * period:
         start, end = row_columns(u, widest, modes[count - 1])
         a, b = int(max(start, left)), int(min(end, right))
         if a >= b:
-            a, b = left, left + 1  # nothing around u; a copy a turn on may show
+            a, b = left, left + 1  # nothing around u; a copy one turn further may still show
     wide = b - a > 4 * LANES
     if wide:
         a -= (a - left) % LANES
     groups = (b - a + LANES - 1) // LANES
     if groups * LANES >= OUTSIDE:
         return False
-    origin = min(a, left + block.shape[1] - groups * LANES)
+    origin = min(a, left + pixels.stored.shape[1] - groups * LANES)
     for e in range(count):
         held[e, MISSING], pieces = disc_lanes(
             u, e, modes[e], half, rows, period, float(left), float(right), origin, lanes
@@ -166,24 +235,33 @@ def _scan_rings(block, codes, clean, exact, squares, u0, widest, first, stop, ed
         while row < end:
             until = min(end, row + LANES - (top + row) % LANES if wide else row + TALL)
             if wide:
-                scan_band(block, codes, clean, exact, squares, top, left, lanes, e, row, until, held, e)
+                scan_band(pixels, squares, top, left, lanes, e, row, until, held, e)
             else:
                 for lane in range(0, groups * LANES, LANES):
-                    scan_lanes(block, codes, clean, exact, top, left, lanes, e, row, until, lane, held, e)
+                    scan_lanes(pixels, top, left, lanes, e, row, until, lane, held, e)
             row = until
-        pixels = held[e, MISSING]
-        held[e, MISSING] = pixels - inner - held[e, COUNT] - held[e, NANS]
-        inner = pixels
+        inside = held[e, MISSING]
+        held[e, MISSING] = inside - inner - held[e, COUNT] - held[e, NANS]
+        inner = inside
     return True
 
 
 @jit
-def _scan_regions(block, codes, clean, exact, u0, first, stop, modes, outer_edge, inner_edge, period, window, half,
-                  runs, held):  # fmt: skip
-    """Add the pixels of one crater's regions to their accumulators, region by region and run by run."""
-    left, count = window[2], modes.size
-    for k in range(outer_edge.size):
-        disc, hole = outer_edge[k], inner_edge[k]
+def _scan_regions(pixels, u0, first, stop, nest, period, window, half, runs, held):
+    """Add the pixels of one crater's regions to their accumulators, region by region and run by run.
+
+    Parameters
+    ----------
+    half : ndarray, shape (discs, rows)
+        Half-width of each disc in each row, columns.
+    runs : ndarray of int64, shape (4, n)
+        Scratch space for the runs of one row.
+    pixels, u0, first, stop, nest, period, window, held
+        As `_scan_rings` and `accumulate` take them. Region k goes to ``held[discs + k]``.
+    """
+    left, count, modes = window[2], nest.modes.size, nest.modes
+    for k in range(nest.outer.size):
+        disc, hole = nest.outer[k], nest.inner[k]
         for row in range(first, stop):
             hole_half, hole_mode = -1.0, CENTER
             if hole >= 0:
@@ -193,83 +271,68 @@ def _scan_regions(block, codes, clean, exact, u0, first, stop, modes, outer_edge
                 runs[1], runs[2], 0,
             )  # fmt: skip
             for m in range(n):
-                r, a, b = row - window[0], runs[1, m] - left, runs[2, m] - left
-                if exact is None:  # numba drops the branches that cannot be when it compiles
-                    scan_float(block, codes, clean, r, a, b, held, count + k)
-                else:
-                    scan_exact(block, codes, clean, r, a, b, held, count + k)
+                scan_run(pixels, row - window[0], runs[1, m] - left, runs[2, m] - left, held, count + k)
 
 
 @jit
-def accumulate(block, codes, clean, exact, squares, order, u0, lat0, rad, edges, modes, outer_edge, inner_edge, members,
-               nvert, grid, window, buffers, start, held, image, out):  # fmt: skip
+def accumulate(pixels, squares, order, caps, nest, grid, window, scratch, held, sums):
     """Accumulate the pixels of every crater's regions.
 
-    The discs of one crater are nested, so each pixel is visited once, for the ring between two discs that it lies
-    in; regions are put together from rings at the end. Where a row's discs are not nested after rounding to pixels,
-    or a disc shows in two pieces (at the antimeridian, around a pole), the crater goes region by region.
+    Each pixel is visited once, for the ring that it lies in; regions are put together from rings at the end. Where
+    the discs of a row are not nested after rounding to pixels, or a disc shows in two pieces (at the antimeridian,
+    around a pole), the crater goes region by region instead.
 
     Parameters
     ----------
-    block, codes, clean
-        Pixels, a multiple of `LANES` wide; their codes; whether all hold values (then there are no codes). They may
-        be wider than the window.
-    exact : bool or None
-        None for floats.
-    squares : ndarray, shape (s, 8)
-        From `summarise`; of no length where it is not worth making.
-    order : ndarray, shape (n,)
-        In which to visit the craters: those in neighbouring rows share the processor's cache.
-    u0, lat0, rad : ndarray, shape (n,)
+    pixels : Pixels
+        One image of the tile, a multiple of `LANES` wide: it may be wider than the window.
+    squares : ndarray, shape (squares, 8)
+        From `summarise`, for whole squares of pixels; empty where it was not worth making.
+    order : ndarray of int64, shape (n,)
+        Order in which to visit the craters: those in neighbouring rows share the processor's cache.
+    caps : Caps
         The craters.
-    edges, modes : ndarray, shape (e,)
-        Radius of each disc in crater radii, innermost first, and which pixels it takes.
-    outer_edge, inner_edge : ndarray, shape (k,)
-        Discs that bound each region; -1 for no hole.
-    members : ndarray, shape (k,)
-        Positions of these regions in the output.
-    nvert : int
-        Vertices of the polygons; 0 for true circles.
-    grid, window, buffers
-        As `region_spans` takes them.
-    start : ndarray, shape (8,)
-        An accumulator before any pixel.
-    held : ndarray, shape (e + k, 8)
-        Scratch space: one crater's rings, then its regions.
-    image : int
-        Which of several this block is.
-    out : ndarray, shape (n, images, regions, 8)
-        The accumulators.
+    nest : Nest
+        The regions.
+    grid : Rows
+        Where rows and columns lie.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    scratch : SpanScratch
+        From `span_scratch` for that window.
+    held : ndarray, shape (discs + regions, 8)
+        Scratch space: the rings of one crater, then its regions.
+    sums : Sums
+        The accumulators, ``out[i, image, nest.members[k]]`` for region k of crater i.
     """
-    tables, nodes, half, lanes, reach, runs = buffers
+    edges, modes = nest.edges, nest.modes
+    half, out = scratch.half, sums.out
     count = edges.size
     for n in range(order.size):
         i = order[n]
-        first, stop = edge_half_widths(lat0[i], rad[i], edges, modes, nvert, grid, window, tables, nodes, half, reach)
+        u0 = caps.u0[i]
+        first, stop = edge_half_widths(
+            caps.lat[i], caps.radius[i], edges, modes, nest.nvert, grid, window, scratch.tables, scratch.nodes, half,
+            scratch.reach,
+        )  # fmt: skip
         for t in range(held.shape[0]):
             for slot in range(8):
-                held[t, slot] = start[slot]
+                held[t, slot] = sums.start[slot]
         widest = -1.0
         for row in range(stop - first):
             widest = max(widest, half[count - 1, row])
         by_rings = widest < 0.0 or _scan_rings(
-            block, codes, clean, exact, squares, u0[i], widest, first, stop, edges, modes, grid[2], window, half, lanes,
-            reach, held,
-        )  # fmt: skip
+            pixels, squares, u0, widest, first, stop, modes, grid.period, window, scratch, held
+        )
         if not by_rings:
             for e in range(count):
                 held[e, MISSING] = 0
-            _scan_regions(
-                block, codes, clean, exact, u0[i], first, stop, modes, outer_edge, inner_edge, grid[2], window, half,
-                runs, held,
-            )  # fmt: skip
-        for k in range(outer_edge.size):
+            _scan_regions(pixels, u0, first, stop, nest, grid.period, window, half, scratch.spans, held)
+        for k in range(nest.outer.size):
             if by_rings:
-                for e in range(inner_edge[k] + 1, outer_edge[k] + 1):
-                    add_accumulator(exact, held, e, held, count + k)
-            if exact is not None:  # narrow integers' squares are summed whole: split the sum, so that it can go on
-                low = np.int64(held[count + k, SQ_LOW])
-                held[count + k, SQ_HIGH] += low >> 32
-                held[count + k, SQ_LOW] = low & 0xFFFFFFFF
+                for e in range(nest.inner[k] + 1, nest.outer[k] + 1):
+                    add_accumulator(pixels.exact, held, e, held, count + k)
+            if pixels.exact is not None:
+                carry_squares(held, count + k)
             for slot in range(8):
-                out[i, image, members[k], slot] = held[count + k, slot]
+                out[i, sums.image, nest.members[k], slot] = held[count + k, slot]

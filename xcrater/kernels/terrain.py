@@ -1,18 +1,25 @@
-"""Synthetic terrain: waves over the sphere and craters."""
+"""Synthetic terrain: waves over the whole sphere, and craters stamped into them."""
 
 from __future__ import annotations
 
 import math
 
 from xcrater.kernels.compile import jit
-from xcrater.kernels.spans import region_spans
+from xcrater.kernels.spans import CENTER, region_spans
 
 
 @jit
 def plane_waves(lon, lat, waves, out):
-    """Sum of waves over the sphere: ``a cos(k . p + phase)`` of each pixel's unit vector p.
+    """Sum of waves over the sphere: ``a cos(k . p + phase)`` at the unit vector p of each pixel's centre.
 
-    ``waves`` has a row (kx, ky, kz, phase, a) per wave; lon and lat are the pixel centres in radians.
+    Parameters
+    ----------
+    lon, lat : ndarray of float64, shape (columns,) and (rows,)
+        Pixel centres, radians.
+    waves : ndarray of float64, shape (waves, 5)
+        kx, ky, kz, phase (radians) and amplitude a of each wave.
+    out : ndarray of float64, shape (rows, columns)
+        Filled.
     """
     for r in range(lat.size):
         z, xy = math.sin(lat[r]), math.cos(lat[r])
@@ -26,7 +33,15 @@ def plane_waves(lon, lat, waves, out):
 
 @jit
 def crater_height(r, depth, rim, extent):
-    """Height of a synthetic crater at r crater radii: a parabolic bowl, and ejecta falling as r**-3 to 0 at extent."""
+    """Height of a synthetic crater: a parabolic bowl, and ejecta that fall off as r**-3.
+
+    Parameters
+    ----------
+    r, extent : float
+        Distance from the centre, and where the ejecta end, crater radii.
+    depth, rim : float
+        Rim-to-floor depth, and height of the rim above the surroundings; the result is in the same unit.
+    """
     if r <= 1.0:
         return rim - depth * (1.0 - r * r)
     if r >= extent:
@@ -36,12 +51,31 @@ def crater_height(r, depth, rim, extent):
 
 
 @jit
-def stamp_craters(u0, lat0, rad, depth, rim, extent, grid, window, buffers, out):
-    """Add synthetic craters to a block of heights. Depth and rim height are those of each crater."""
-    spans = buffers[5]
+def stamp_craters(caps, depth, rim, extent, grid, window, scratch, out):
+    """Add synthetic craters to a block of heights.
+
+    Parameters
+    ----------
+    caps : Caps
+        The craters.
+    depth, rim : ndarray of float64, shape (craters,)
+        Depth and rim height of each; see `crater_height`.
+    extent : float
+        Where ejecta end, crater radii.
+    grid : Rows
+        Where rows and columns lie.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the block on the whole grid.
+    scratch : SpanScratch
+        From `span_scratch` for that window.
+    out : ndarray of float64, shape (rows, columns)
+        Changed.
+    """
+    spans = scratch.spans
+    u0, lat0, rad = caps
     lat_origin, lat_step, period = grid
     for i in range(u0.size):
-        for s in range(region_spans(u0[i], lat0[i], rad[i], 0.0, extent, 0, False, grid, window, buffers)):
+        for s in range(region_spans(u0[i], lat0[i], rad[i], 0.0, extent, 0, CENTER, grid, window, scratch)):
             row = spans[0, s]
             lat = lat_origin + lat_step * (row + 0.5)
             up = math.sin(0.5 * (lat - lat0[i])) ** 2

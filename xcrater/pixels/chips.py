@@ -254,20 +254,21 @@ class Leaf:
         nodata, has_nodata = sentinel(self.nodata, block.dtype)
         total, weight = np.zeros((2, block.shape[0], len(craters), *self.shape))
         turn, fine = self._turn(craters), self._fine(craters)
-        window = tuple(int(n) for n in tile.window)
-        source = (block, nodata, has_nodata, window, around(grid), self.taps)
+        top, bottom, left, right = (int(n) for n in tile.window)
+        window = (top, bottom, left, right)
+        source = kernels.Source(block, nodata, has_nodata, window, around(grid), self.taps)
+        chips = kernels.Chips(total, weight)
         if grid.closed:
             steps = tuple(np.radians([grid.lat_origin, grid.lat_step, grid.lon_step]).tolist())
-            kernels.sample_sphere(
-                *source, steps, craters.u0, craters.lat, craters.radius, turn, fine, self.extent, total, weight
-            )
+            caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+            kernels.sample_sphere(source, steps, caps, turn, fine, self.extent, chips)
         else:
             for chip, row, samples, u, v in self._places(craters, turn, fine):
-                self._sample(source, u, v, chip, row, samples, total, weight)
+                self._sample(source, u, v, chip, row, samples, chips)
         return craters.row, total, weight
 
     def _sample(self, source: Any, u: Floats, v: Floats, *more: Any) -> None:
-        kernels.sample_points(*source, u, v, *more)
+        kernels.sample_points(source, u, v, *more)
 
     def _places(self, craters: Craters, turn: Floats, fine: Ints) -> Any:
         """Batches of rows of chips: (chip, row, samples of a pixel, u, v), as `sample_points` takes them."""

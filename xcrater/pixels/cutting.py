@@ -284,9 +284,8 @@ class Cutter:
             for members, shapes in self.shapes.parts():
                 for drawn in shapes.draw(tile.craters, tile.window):
                     kernels.cut_regions(
-                        drawn.runs, drawn.weight, drawn.offset, drawn.craters.start, members, piece, turn, place,
-                        offset, outside, fraction,
-                    )  # fmt: skip
+                        drawn.record(), drawn.craters.start, members, piece, turn, place, offset, outside, fraction
+                    )
         mask = missing(values, self.raster.nodata)
         mask |= outside
         if np.ma.is_masked(block):

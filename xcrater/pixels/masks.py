@@ -59,7 +59,7 @@ class Marker:
                     window = (top, bottom, start, min(start + self.columns, right))
                     part = out[:, start - left : window[3] - left]
                     for drawn in shapes.draw(craters, window):
-                        at = (drawn.runs, drawn.weight, drawn.offset, window)
+                        at = (drawn.record(), window)
                         if count:
                             kernels.count_regions(*at, part)
                         else:

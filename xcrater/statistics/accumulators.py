@@ -93,8 +93,8 @@ class Leaf:
         found, coded = [], []
         for n, pixels in enumerate(images):
             codes, clean = classify(pixels, self.nodata)
-            coded.append((codes, clean))
             stored = np.ascontiguousarray(np.ma.getdata(pixels))
+            coded.append(_record(stored, codes, clean))
             beside = ((0, 0), (0, -stored.shape[1] % kernels.LANES))
             if beside[1][1]:
                 stored, codes = np.pad(stored, beside), codes if clean else np.pad(codes, beside)
@@ -162,8 +162,8 @@ class Leaf:
                     values, masses = np.empty(size, stored.dtype), np.empty(0 if unweighted else size)
                     lengths = np.empty(drawn.offset.shape[:2], np.int64)
                     kernels.collect(
-                        block, missing, clean, not unweighted, drawn.runs, drawn.weight, drawn.offset, window, mass,
-                        values, masses, lengths,
+                        _record(block, missing, clean), not unweighted, drawn.record(), window, mass, values, masses,
+                        lengths,
                     )  # fmt: skip
                     length[drawn.craters, members] = lengths
                     pieces.append((values, masses, lengths, members, drawn.craters.start))
@@ -211,29 +211,25 @@ class Leaf:
         return around, np.ascontiguousarray(areas)
 
     def _sum_areas(
-        self, shapes: Shapes, members: Array, coded: Sequence[tuple[Array, bool]], tile: Tile, surface: Surface,
-        out: Array,
+        self, shapes: Shapes, members: Array, coded: Sequence[kernels.Pixels], tile: Tile, surface: Surface, out: Array,
     ) -> None:  # fmt: skip
         """Areas of all images' regions to ``out``: true areas of the parts of pixels that are covered."""
         for drawn in shapes.draw(tile.craters, tile.window, surface=surface):
-            for image, (codes, clean) in enumerate(coded):
-                kernels.sum_areas(
-                    codes, clean, drawn.runs, drawn.weight, drawn.offset, tile.window, surface[1], image, members,
-                    drawn.craters.start, out,
-                )  # fmt: skip
+            for image, pixels in enumerate(coded):
+                sums = kernels.Sums(out[0, 0, 0], image, out)
+                kernels.sum_areas(pixels, drawn.record(), tile.window, surface[1], sums, members, drawn.craters.start)
 
     def _sum_drawn(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
         areas: Array, start: Array, image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, run by run."""
-        exact = None if stored.dtype.kind == "f" else True
+        pixels, sums = _record(stored, codes, clean), kernels.Sums(start, image, out)
         weighted = self.weighted or out.shape[-1] == MOMENTS
         for drawn in shapes.draw(tile.craters, tile.window):
             if not kernels.sum_runs(
-                stored, codes, clean, exact, weighted, drawn.runs, drawn.weight, drawn.offset, tile.window,
-                weights, areas, start, image, members, drawn.craters.start, out,
-            ):  # fmt: skip
+                pixels, weighted, drawn.record(), tile.window, weights, areas, sums, members, drawn.craters.start
+            ):
                 raise StatisticError(
                     "received weights that are negative, infinite or not numbers, on pixels with values inside a "
                     "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0)"
@@ -267,29 +263,27 @@ class Leaf:
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, pixels by the fraction covered."""
         craters, window = tile.craters, tile.window
-        exact = None if stored.dtype.kind == "f" else True
+        pixels, sums = _record(stored, codes, clean), kernels.Sums(start, image, out)
+        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
         plain = _start(stored.dtype)
-        squares = self._squares(stored, codes, clean, exact, tile, plain)
-        order = np.argsort(craters.lat * shapes.grid[1], kind="stable")
+        squares = self._squares(pixels, tile, plain)
+        order = np.argsort(craters.lat * shapes.grid.lat_step, kind="stable")
         for group in shapes.groups():
             chosen = members[group.members]
-            edges = group.edges.size
-            scratch = kernels.covered_scratch(window, group.nvert, edges)
-            held, partly = np.empty((edges, 8), plain.dtype), np.empty((edges + 1, 8))
+            scratch = kernels.covered_scratch(window, group.nvert, group.edges.size, plain.dtype)
+            nest = kernels.Nest(group.edges, group.modes, group.outer, group.inner, chosen, group.nvert)
             left_out = np.empty(order.size, np.int64)
             number = kernels.accumulate_covered(
-                stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius, group.edges,
-                group.outer, group.inner, chosen, group.nvert, shapes.grid, window, scratch, plain, start, held,
-                partly, image, out, left_out,
-            )  # fmt: skip
+                pixels, squares, order, caps, nest, shapes.grid, window, scratch, plain, sums, left_out
+            )
             if number:
                 rest = np.sort(left_out[:number])
                 part = Tile(tile.index, window, craters.take(rest))
-                sums = np.empty((number, *out.shape[1:]))
+                rest_sums = np.empty((number, *out.shape[1:]))
                 self._sum_drawn(
-                    shapes, members, stored, codes, clean, part, *self._factors(window, None), start, image, sums
+                    shapes, members, stored, codes, clean, part, *self._factors(window, None), start, image, rest_sums
                 )
-                out[rest[:, None], image, chosen] = sums[:, image, chosen]
+                out[rest[:, None], image, chosen] = rest_sums[:, image, chosen]
 
     def _accumulate(
         self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
@@ -298,34 +292,38 @@ class Leaf:
         """Accumulators of an image to ``out[:, image]``."""
         craters = tile.craters
         groups = shapes.groups()
-        exact = None if stored.dtype.kind == "f" else True
-        squares = self._squares(stored, codes, clean, exact, tile, start)
-        buffers = kernels.span_scratch(
+        pixels, sums = _record(stored, codes, clean), kernels.Sums(start, image, out)
+        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        squares = self._squares(pixels, tile, start)
+        scratch = kernels.span_scratch(
             tile.window, shapes.grid, max(shapes.nvert), shapes.mode,
             max(g.edges.size for g in groups), max(g.members.size for g in groups),
         )  # fmt: skip
-        order = np.argsort(craters.lat * shapes.grid[1], kind="stable")
+        order = np.argsort(craters.lat * shapes.grid.lat_step, kind="stable")
         for group in groups:
             held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
-            kernels.accumulate(
-                stored, codes, clean, exact, squares, order, craters.u0, craters.lat, craters.radius,
-                group.edges, group.modes, group.outer, group.inner, members[group.members], group.nvert,
-                shapes.grid, tile.window, buffers, start, held, image, out,
-            )  # fmt: skip
+            chosen = members[group.members]
+            nest = kernels.Nest(group.edges, group.modes, group.outer, group.inner, chosen, group.nvert)
+            kernels.accumulate(pixels, squares, order, caps, nest, shapes.grid, tile.window, scratch, held, sums)
 
-    def _squares(self, stored: Array, codes: Array, clean: bool, exact: bool | None, tile: Tile, start: Array) -> Array:
+    def _squares(self, pixels: kernels.Pixels, tile: Tile, start: Array) -> Array:
         """Accumulators of whole squares of pixels, or none where they would not pay."""
-        wanted = self.summarise
+        stored, wanted = pixels.stored, self.summarise
         if wanted is None:
             # It pays once wide regions would visit more pixels than there are.
-            columns = max(self.shapes.outer) * tile.craters.radius * self.shapes.grid[2] / np.pi
+            columns = max(self.shapes.outer) * tile.craters.radius * self.shapes.grid.period / np.pi
             wide = columns[columns > 4 * kernels.LANES]
             wanted = bool(np.minimum(wide**2, stored.size).sum() > 2 * stored.size)
         count = (stored.shape[0] // kernels.LANES) * (stored.shape[1] // kernels.LANES) if wanted else 0
         squares = np.empty((count, start.size), start.dtype)
         if count:
-            kernels.summarise(stored, codes, clean, exact, start, np.empty((2, 2, kernels.LANES), np.int16), squares)
+            kernels.summarise(pixels, start, np.empty((2, 2, kernels.LANES), np.int16), squares)
         return squares
+
+
+def _record(stored: Array, codes: Array, clean: bool) -> kernels.Pixels:
+    """An image as kernels take it."""
+    return kernels.Pixels(stored, codes, clean, None if stored.dtype.kind == "f" else True)
 
 
 def _in_order(
@@ -370,7 +368,9 @@ def check_kernels(dtype: str) -> None:
     north, east = np.radians(top - side * (row + 0.5)), np.radians(side * (column + 0.5) - lon)
     up, both = np.sin((north - np.radians(lat)) / 2) ** 2, np.cos(north) * math.cos(math.radians(lat))
     distance = np.degrees(2 * np.arcsin(np.sqrt(up + both * np.sin(east / 2) ** 2))) / angle
-    shapes = Shapes((0.0, 0.7), (1.0, 1.8), (0, 0), "center", (math.radians(top), math.radians(-side), 360 / side))
+    shapes = Shapes(
+        (0.0, 0.7), (1.0, 1.8), (0, 0), "center", kernels.Rows(math.radians(top), math.radians(-side), 360 / side)
+    )
     craters = Craters(np.zeros(1, np.int32), np.array([lon / side]), np.radians([lat]), np.radians([angle]))
     tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
     start = _start(pixels.dtype)
@@ -401,7 +401,7 @@ def check_covered(dtype: str) -> None:
         They do not.
     """
     size, side, top, lat, rho = (160, 256), 0.25, 20.0, math.radians(0.43), math.radians(10.0)
-    shapes = Shapes((0.0,), (1.0,), (0,), "exact", (math.radians(top), math.radians(-side), 360 / side))
+    shapes = Shapes((0.0,), (1.0,), (0,), "exact", kernels.Rows(math.radians(top), math.radians(-side), 360 / side))
     craters = Craters(np.zeros(1, np.int32), np.array([127.64]), np.array([lat]), np.array([rho]))
     leaf = Leaf(shapes, None)
     out = np.empty((1, 1, 1, 8))

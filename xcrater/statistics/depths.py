@@ -397,14 +397,16 @@ class PlaneLeaf:
         across = np.empty((2, tile.window[3] - tile.window[2]))
         east, areas = float(np.radians(grid.lon_step)), np.ascontiguousarray(areas)
         blocks = [kernel_block(image) for image in images]
-        coded = [(np.ascontiguousarray(np.ma.getdata(b)), *classify(b, self.raster.nodata)) for b in blocks]
+        coded = [
+            kernels.Pixels(np.ascontiguousarray(np.ma.getdata(b)), *classify(b, self.raster.nodata), None)
+            for b in blocks
+        ]
         for drawn in shapes.draw(craters, tile.window):
             some = drawn.craters
-            at = (craters.u0[some], craters.lat[some], craters.radius[some], shapes.grid, east, tile.window, areas)
+            caps = kernels.Caps(craters.u0[some], craters.lat[some], craters.radius[some])
+            at = (drawn.record(), caps, shapes.grid, east, tile.window, areas, across)
             for n, image in enumerate(coded):
-                kernels.place_moments(
-                    *image, drawn.runs, drawn.weight, drawn.offset, *at, across, out[some, :, n],
-                )  # fmt: skip
+                kernels.place_moments(image, *at, out[some, :, n])
         if self.raster.decodes:
             scale = self.raster.scale
             out[..., MEAN.stop - 1] = self.raster.decode(out[..., MEAN.stop - 1])

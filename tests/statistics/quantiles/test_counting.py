@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xcrater.engine.region_set import Drawn
-from xcrater.kernels import histograms
+from xcrater.kernels import Pixels, Squares, histograms
 from xcrater.raster.values import classify
 from xcrater.statistics.quantiles.counting import Counting
 
@@ -129,10 +129,10 @@ def test_counts_of_whole_squares_are_numpys(dtype, has_nodata, spread):
     block[:SIDE, :SIDE] = info.min + 1
     nodata = info.min + 1 if has_nodata else None
     codes, clean = classify(block, nodata)
-    base, start = np.empty(2, np.int64), np.zeros(3, np.int64)
-    histograms.square_ranges(block, codes, clean, base, start)
+    pixels, base, start = Pixels(block, codes, clean, True), np.empty(2, np.int64), np.zeros(3, np.int64)
+    histograms.square_ranges(pixels, base, start)
     counts = np.zeros(start[-1], np.uint16)
-    histograms.square_counts(block, codes, clean, base, start, counts)
+    histograms.square_counts(pixels, Squares(base, start, counts))
     for n in range(2):
         square = block[:SIDE, n * SIDE : (n + 1) * SIDE].astype(np.int64)
         valid = square[square != nodata] if has_nodata else square.ravel()

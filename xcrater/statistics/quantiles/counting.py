@@ -81,18 +81,23 @@ class Counting:
         return scratch
 
     @cached_property
-    def _squares(self) -> tuple[Array, Array, Array]:
+    def _pixels(self) -> kernels.Pixels:
+        """The image as kernels take it."""
+        return kernels.Pixels(self.stored, self.codes, self.clean, True)
+
+    @cached_property
+    def _squares(self) -> kernels.Squares:
         """Counts of whole squares of pixels; of no square unless there are enough wide regions for them to pay."""
         side = kernels.SIDE
         wide = self.number[self.number > 16 * side * side].sum()
         count = (self.stored.shape[0] // side) * (self.stored.shape[1] // side) if wide > 2 * self.stored.size else 0
         base, start = np.empty(count, np.int64), np.zeros(count + 1, np.int64)
         if count:
-            kernels.square_ranges(self.stored, self.codes, self.clean, base, start)
-        counts = np.zeros(int(start[-1]), np.uint16)
+            kernels.square_ranges(self._pixels, base, start)
+        squares = kernels.Squares(base, start, np.zeros(int(start[-1]), np.uint16))
         if count:
-            kernels.square_counts(self.stored, self.codes, self.clean, base, start, counts)
-        return base, start, counts
+            kernels.square_counts(self._pixels, squares)
+        return squares
 
     def select(self, index: Ints, q: Array, mirrored: bool) -> tuple[Array, Array]:
         """Keys of the ranks on both sides of each quantile.
@@ -114,8 +119,8 @@ class Counting:
         found = np.zeros((2, index.size * self.number.shape[1], q.size), np.uint64)
         for drawn, roi in self._drawn(index):
             kernels.select_runs(
-                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._ranges(index),
-                self.least, self._squares, q, mirrored, self._scratch, found[0], found[1],
+                self._pixels, drawn.record(), self.window, roi, self._ranges(index), self.least, self._squares, q,
+                mirrored, self._scratch, found[0], found[1],
             )  # fmt: skip
         return found[0], found[1]
 
@@ -140,20 +145,20 @@ class Counting:
         room = int(self.distinct[index].sum())
         counts = np.int32 if self.stored.size < 2**31 else np.int64
         keys, tally = np.empty(room, self.key), np.empty(room, counts)
-        start, stop = np.zeros((2, index.size * self.number.shape[1]), np.int64)
+        bounds = np.zeros((2, index.size * self.number.shape[1]), np.int64)
         filled = 0
         for drawn, roi in self._drawn(index):
             filled = kernels.pair_runs(
-                self.stored, self.codes, self.clean, drawn.runs, drawn.offset, self.window, roi, *self._ranges(index),
-                self.least, self._squares, self._scratch, start, stop, keys, tally, filled,
+                self._pixels, drawn.record(), self.window, roi, self._ranges(index), self.least, self._squares,
+                self._scratch, bounds, keys, tally, filled,
             )  # fmt: skip
         if filled < room // 2:  # a copy, so as not to keep the room that was never filled
-            return start, stop, keys[:filled].copy(), tally[:filled].copy()
-        return start, stop, keys[:filled], tally[:filled]
+            return bounds[0], bounds[1], keys[:filled].copy(), tally[:filled].copy()
+        return bounds[0], bounds[1], keys[:filled], tally[:filled]
 
-    def _ranges(self, index: Ints) -> tuple[Ints, Ints, Ints]:
+    def _ranges(self, index: Ints) -> kernels.Ranges:
         """Number of pixels, least and greatest stored number of each region of some craters."""
-        return self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel()
+        return kernels.Ranges(self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel())
 
     def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
         """Regions of some craters, from south to north, and the positions of these regions in the results."""
