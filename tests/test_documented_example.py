@@ -1,4 +1,4 @@
-"""craterpy's documented example, with nothing changed but the import."""
+"""craterpy's documented example, with only the import changed."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_integers_are_rounded(craters):
 
 
 def test_crater_shape_is_bowl_rim_and_ejecta(craters):
-    """Against the shape written out pixel by pixel."""
+    """Compare with the shape computed pixel by pixel."""
     da = tutorial.synthetic_mosaic("moon", ppd=2, craters=craters, roughness=0.0, dtype="float64")
     lon, lat = np.meshgrid(da.x, da.y)
     expected = np.zeros(da.shape)
@@ -90,7 +90,7 @@ def test_true_mean_is_what_fine_pixels_give(inner, outer):
 
 
 def test_ring_means_approach_the_truth_with_resolution(craters):
-    """What the demo shows: statistics of the stamped craters are those of the shape."""
+    """The demo's claim: statistics of the synthetic craters are those of their known shape."""
     table = tutorial.synthetic_craters("moon", 60, diameters=(100e3, 300e3), seed=4)
     table.add_annuli("ring", 0.2, 1.4, nvert=None)
     truth = np.array([tutorial.crater_mean(0.2, 1.4, r) for r in table.rad])

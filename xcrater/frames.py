@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,7 @@ from xcrater.pixels import container
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.statistics import zonal
 from xcrater.statistics.aggregations import Aggregation
-
-if TYPE_CHECKING:
-    from xcrater.table.crater_table import CraterTable
+from xcrater.table.crater_table import CraterTable
 
 RasterLike: TypeAlias = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
 Nodata: TypeAlias = float | int | None

@@ -132,8 +132,8 @@ def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_pat
     out.write_text("earlier result\n")
     many = pd.concat([pd.read_csv(table)] * 6000)
     many.to_csv(tmp_path / "many.csv", index=False)
-    # Imports may take long on a cold machine: the clock starts once they are over. A shell's background job passes
-    # on that interrupts are ignored, and the tests may be running in one.
+    # Imports may take long on a cold machine, so the clock starts when they are done. A shell's background jobs ignore
+    # interrupts and pass that on, and the tests may run in one.
     command = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from xcrater.cli import main; print('ready', flush=True); main()"

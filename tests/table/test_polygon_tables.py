@@ -33,7 +33,7 @@ def polygon_of(geometry, **options):
 
 
 def assert_well_formed(table):
-    """What the arrays promise: offsets, orientation, longitudes without jumps, rings that close on the poles alone."""
+    """Check the arrays: offsets, orientation, continuous longitudes, rings that close on poles only."""
     assert table.ring[0] == table.shape[0] == 0
     assert table.ring[-1] == table.lon.size == table.lat.size
     assert table.shape[-1] == table.ring.size - 1
@@ -61,12 +61,12 @@ def is_ccw(lon, lat):
 
 
 def holds(shape, lon, lat):
-    """Whether points are in a shape of longitudes that run on."""
+    """Whether points lie in a shape whose longitudes continue past ±180."""
     return np.any([shapely.contains_xy(shape, lon + 360 * k, lat) for k in (-2, -1, 0, 1, 2)], axis=0)
 
 
 def margin(shape, lon, lat):
-    """Degrees from points to the shape's outline, but for its seams."""
+    """Distance from points to the shape's outline without its seams, degrees."""
     points = [shapely.points(lon + 360 * k, lat) for k in (-2, -1, 0, 1, 2)]
     return np.min([shapely.distance(p, shape.boundary) for p in points], axis=0)
 
@@ -177,7 +177,7 @@ PROJECTIONS = [
 
 @st.composite
 def stars(draw, reach):
-    """A polygon, perhaps with a hole, whose corners see its centre; and the centre."""
+    """A star-shaped polygon about a centre, perhaps with a hole; and the centre."""
     n = draw(st.integers(3, 9))
     turn = draw(st.floats(0, 2 * math.pi))
     reaches = draw(st.lists(st.floats(0.4, 1.0), min_size=n, max_size=n))
