@@ -49,20 +49,20 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     Parameters
     ----------
     path : path
-        Of the store; also a URL that zarr reads.
+        Directory of the store, or a URL that zarr reads.
 
     Returns
     -------
     CraterArrays
-        The same lazy arrays: each element reads its own part of the store when it is computed. The raster's values
-        are decoded already.
+        The same lazy arrays; each element reads its own part of the store when it is computed. Scale and offset of
+        the raster have been applied already.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at that path.
     StoreError
-        It is no store of crater arrays, one that is not finished, or of another version.
+        What is there is not a store of crater arrays, or it is unfinished, or its layout is of another version.
     ImportError
         zarr is not installed.
 
@@ -83,7 +83,7 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
 
 
 def compute_together(several: Sequence[CraterArrays], *, workers: int | None = None) -> list[pd.DataFrame]:
-    """The masked arrays of several containers, computed in one go so that they share the reading of common tiles.
+    """Compute several containers at once, so that they share threads and the reading of common tiles.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def compute_together(several: Sequence[CraterArrays], *, workers: int | None = N
     Returns
     -------
     list of pandas.DataFrame
-        What `CraterArrays.compute` gives of each.
+        For each container what `CraterArrays.compute` returns.
     """
     found = graph.compute(*(gathering.gather(arrays._source) for arrays in several), workers=workers)
     return [
@@ -182,7 +182,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         return {name: region.iloc[position] for name, region in self._by_region.items()}
 
     def _region(self, region: str | None, call: str) -> RegionArrays:
-        """The region of that name; the only one if no name was given."""
+        """The arrays of a region, or of the only one where none is named; errors show how to complete ``call``."""
         if region is None and len(self.regions) > 1:
             raise RegionError(
                 f"received no region; these arrays have {', '.join(map(repr, self.regions))}: "
@@ -196,27 +196,27 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Parameters
         ----------
         label : object
-            Of the crater, in the table's index.
+            Label of the crater in the table's index.
         region : str, optional
-            Which region; not needed where there is only one.
+            Name of the region; not needed where there is only one.
 
         Returns
         -------
         xarray.Dataset
-            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. ``data``: values as floats, NaN
-            outside of the region and where there is none. ``mask``: True for pixels of the region that hold a value,
-            as `xarray.DataArray.where` takes it. ``coverage``: fraction of the pixel inside of the region, for
-            ``coverage="exact"``. ``distance``: from the crater's centre, in crater radii. ``azimuth``: clockwise from
-            north at the centre, degrees. ``x`` and ``y`` are the raster's, running on across the antimeridian; ``lon``
-            (east) and ``lat`` (planetocentric) are in degrees, along x and y where the raster's columns are meridians
-            and its rows parallels, else of each pixel.
+            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. Variables: ``data``, the
+            values as floats, NaN outside the region and where a pixel holds none; ``mask``, True for pixels of the
+            region that hold a value, as `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel
+            inside the region, for ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii;
+            ``azimuth`` at the centre, in degrees clockwise from north. Coordinates: ``x`` and ``y`` of the raster,
+            running on across the antimeridian; east longitude ``lon`` and planetocentric latitude ``lat`` in degrees,
+            along x and y where the raster's columns are meridians and its rows parallels, else of each pixel.
 
         Raises
         ------
         KeyError
-            There is no such crater, or there are several.
+            No crater has that label, or several have.
         RegionError
-            There is no such region, or several of which none was named.
+            These arrays have no such region, or have several and none was named.
 
         Examples
         --------
@@ -235,7 +235,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         return self._region(region, f"to_dataset({label!r}").to_dataset(label)
 
     def extent(self, position: int, region: str | None = None) -> tuple[float, float, float, float]:
-        """Edges of one crater's array on the body.
+        """Outer edges of one crater's array on the body.
 
         Parameters
         ----------
@@ -247,14 +247,14 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Returns
         -------
         tuple of float
-            Longitude of the first column's and the last column's outer edge, latitude of the first row's and
-            the last row's; degrees. Longitudes run on across the antimeridian. On a projected raster that is not
-            linear in longitude and latitude, x and y in the units of its CRS.
+            Longitudes of the outer edges of the first and the last column, then latitudes of the outer edges of the
+            first and the last row, in degrees; longitudes run on across the antimeridian. On a raster whose columns
+            and rows are not linear in longitude and latitude, x and y in the units of its CRS instead.
 
         Raises
         ------
         RegionError
-            There is no such region, or several of which none was named.
+            These arrays have no such region, or have several and none was named.
         """
         if isinstance(position, str):
             raise TypeError(
@@ -264,16 +264,16 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         return self._region(region, f"extent({position!r}").extent(position)
 
     def to_ragged(self) -> dict[str, Ragged]:
-        """The pixels of every crater laid out flat, for each region; read at once, each tile once.
+        """The pixels of every crater laid out flat, for each region; computed immediately, reading each tile once.
 
         Returns
         -------
         dict of str to Ragged
-            Values, mask, offsets, shapes and labels, craters in the order of these arrays; see `Ragged`.
+            Values, mask, offsets, shapes and labels by region, craters in the order of these arrays; see `Ragged`.
 
         See Also
         --------
-        to_zarr : for more than memory holds.
+        to_zarr : Stores them where they do not fit into memory.
 
         Examples
         --------
@@ -292,29 +292,30 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
     def to_zarr(self, path: str | os.PathLike[str], *, batch: int = 10_000, overwrite: bool = False) -> None:
         """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` gives them back.
 
-        Each tile is read once. What an interruption cuts short goes on with the same call: craters that are stored
-        stay, and tiles on which only they lie are not read again.
+        Each tile is read once. After an interruption the same call resumes: craters that have been stored stay, and
+        tiles that hold no other craters are not read again.
 
         Parameters
         ----------
         path : path
-            Of the store, a directory; also a URL that zarr writes.
+            Directory of the store, or a URL that zarr writes.
         batch : int
-            Craters that are written at a time; after an interruption as many at most are read again, and those that
-            reach on to tiles yet to come.
+            Number of craters written at a time. An interruption loses at most one batch, and the craters that reach
+            on to tiles not read before it.
         overwrite : bool
-            Replace a store of crater arrays that is there.
+            Whether to replace another store of crater arrays at that path.
 
         Raises
         ------
         StoreError
-            There is something else, or a store of another raster, table or regions.
+            Something else is at that path, or a store of another raster, table or regions.
         ImportError
             zarr is not installed.
 
         Notes
         -----
-        Memory holds what `iter_computed` needs. On a local disk a crash leaves each chunk as it was or as it should be.
+        Memory holds what `iter_computed` needs. On a local disk a crash leaves every chunk either as it was before
+        or completely written.
 
         Examples
         --------
@@ -332,7 +333,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         store.write(self._source, path, batch=batch, overwrite=overwrite)
 
     def compute(self, *, workers: int | None = None) -> pd.DataFrame:
-        """All the masked arrays, reading each tile once.
+        """Compute all masked arrays, reading each tile once.
 
         Parameters
         ----------
@@ -342,35 +343,35 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Returns
         -------
         pandas.DataFrame
-            One row per crater and one column per region; each cell a `numpy.ma.MaskedArray`, dimensions
+            One row per crater and one column per region. Each cell is a `numpy.ma.MaskedArray` of dimensions
             (extra dimensions of the raster, row, column).
 
         See Also
         --------
-        iter_computed : the same by the batch, for more than memory holds.
+        iter_computed : Gives them batch by batch, where they do not all fit into memory.
         """
         return compute_together([self], workers=workers)[0]
 
     def iter_computed(self, batch: int = 10_000) -> Iterator[pd.DataFrame]:
-        """All the masked arrays, some craters at a time, reading each tile once.
+        """Compute the masked arrays batch by batch, reading each tile once.
 
         Parameters
         ----------
         batch : int
-            Craters at a time; the last batch may have fewer.
+            Number of craters in a batch; the last batch may have fewer.
 
         Yields
         ------
         pandas.DataFrame
-            As `compute` gives it, of `batch` craters: every crater comes once, in the order in which tiles are read,
-            row of tiles by row of tiles. First come the craters that lie on a tile alone, then those whose last tile it
-            was, in table order each; at the very end those that lie on no tile.
+            What `compute` returns, for `batch` craters. Every crater comes once, in the order in which tiles complete
+            them, row of tiles by row of tiles: of each tile first the craters that lie on it alone, then those whose
+            last tile it is, both in the order of these arrays. Craters that lie on no tile come at the very end.
 
         Notes
         -----
-        Memory holds a batch, the tiles being read, and what was read of craters that reach on to tiles yet to come: the
-        pixels of their bounding boxes, a value and a byte each, which for regions of great basins is gigabytes. Leave
-        these out (``arrays.loc[diameter < 100]``), or take `map` or statistics of them, which need less.
+        Memory holds a batch, the tiles being read, and the pixels read so far of craters that reach on to later tiles:
+        a value and a byte for each pixel of their bounding boxes, which takes gigabytes for regions of great basins.
+        Leave those craters out (``arrays.loc[diameter < 100]``), or use `map` or statistics, which need less.
         Tiles are read with dask's scheduler, the next ones while a batch is being used.
 
         Examples
@@ -392,12 +393,12 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
             yield pd.DataFrame(columns, copy=False)
 
     def iter_blocks(self, batch: int = 10_000) -> Iterator[dict[str, Blocks]]:
-        """The pixels of all regions laid out flat, some craters at a time, reading each tile once.
+        """The pixels of all regions laid out flat, batch by batch, reading each tile once.
 
         Parameters
         ----------
         batch : int
-            Craters at a time; the last batch may have fewer.
+            Number of craters in a batch; the last batch may have fewer.
 
         Yields
         ------
@@ -409,7 +410,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
 
 
 def _overview(arrays: CraterArrays) -> dict[str, str]:
-    """What a notebook shows of arrays, by heading."""
+    """Rows of the table that a notebook shows for the container, by their headings."""
     request, raster = arrays._source.request, arrays._source.request.raster
     shapes, sizes = request.shapes, [*request.da.sizes.items()][:-2]
     sizes += zip((raster.y_dim, raster.x_dim), raster.grid.shape, strict=True)

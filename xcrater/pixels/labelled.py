@@ -1,4 +1,4 @@
-"""One crater's pixels with coordinates: what xarray plots and compares."""
+"""One crater's pixels as an xarray Dataset with coordinates, ready to be plotted and compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xcrater.raster.reading import crs_wkt, georeferenced
 Floats = NDArray[np.float64]
 
 PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "grid_mapping")
-"""Attributes of a raster that say how its numbers are stored, which is undone here."""
+"""Attributes that say how a raster's values are stored; they do not hold for decoded values."""
 
 LON = {"units": "degrees_east", "long_name": "longitude"}
 LAT = {"units": "degrees_north", "long_name": "planetocentric latitude"}
@@ -27,16 +27,16 @@ LAT = {"units": "degrees_north", "long_name": "planetocentric latitude"}
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Longitude, latitude, distance and azimuth of every pixel of a window, shape (4, rows, columns).
+    """Computes longitude, latitude, distance and azimuth of every pixel of a window.
 
     Parameters
     ----------
     grid : Grid
-        The raster's.
+        Grid of the raster.
     crater : Craters
-        The one from which they are seen.
+        The one crater that distance and azimuth refer to.
     u, v : ndarray
-        Pixel coordinates of columns and rows.
+        Pixel coordinates of the columns' and of the rows' centres.
     """
 
     grid: Grid
@@ -45,21 +45,21 @@ class Places:
     v: Floats
 
     def __call__(self) -> Floats:
-        """Work them out."""
+        """Longitude and latitude in degrees, distance in crater radii, azimuth in degrees; shape (4, rows, columns)."""
         lon, lat = places.lonlat(self.grid, self.u, self.v[:, None])
         return np.stack([lon, lat, *places.seen_from(self.grid, self.crater, lon, lat)])
 
 
 def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
-    """Pixel coordinates of a window's columns and rows, at the pixels' centres.
+    """Pixel coordinates of the centres of a window's columns and rows.
 
-    Columns run on across the antimeridian. Where the width is a fraction of a column off a full turn of longitude,
-    those beyond are set off by as much.
+    Columns run on across the antimeridian. Where the raster's width differs from a full turn of longitude by a
+    fraction of a column, columns beyond the antimeridian are shifted by that fraction.
     """
     cols, rows = np.arange(window[2], window[3]), np.arange(window[0], window[1])
     turns = cols // grid.columns if grid.wraps else 0
-    off = grid.period - grid.columns if grid.wraps else 0.0
-    return np.asarray(cols + 0.5 + turns * off), np.asarray(rows + 0.5)
+    shift = grid.period - grid.columns if grid.wraps else 0.0
+    return np.asarray(cols + 0.5 + turns * shift), np.asarray(rows + 0.5)
 
 
 def to_dataset(elements: Elements, position: int) -> xr.Dataset:
@@ -100,9 +100,12 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
     if request.shapes.exact:
         inside = elements.fraction(position)
         variables["coverage"] = (("y", "x"), inside, {"units": "1", "long_name": "part of the pixel inside the region"})
-    seen = "at the crater's centre, clockwise from north"
     variables["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
-    variables["azimuth"] = (("y", "x"), azimuth, {"units": "degrees", "long_name": f"azimuth {seen}"})
+    variables["azimuth"] = (
+        ("y", "x"),
+        azimuth,
+        {"units": "degrees", "long_name": "azimuth at the crater's centre, clockwise from north"},
+    )
 
     coords: dict[Any, Any] = {
         name: coord for name, coord in request.da.coords.items() if coord.dims and set(coord.dims) <= set(extra)
@@ -110,7 +113,7 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
     coords |= {"y": f + e * v, "x": c + a * u}
     if grid.to_frame().crs:
         coords |= {"lon": (("y", "x"), lon, LON), "lat": (("y", "x"), lat, LAT)}
-    else:  # longitudes are those of columns, latitudes those of rows
+    else:  # columns are meridians and rows are parallels
         coords["lon"] = ("x", places.lonlat(grid, u, 0.0)[0], LON)
         coords["lat"] = ("y", places.lonlat(grid, 0.0, v)[1], LAT)
     label = source.labels[position]
@@ -123,7 +126,7 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dtype that has NaN and every value of another: xarray's choice when it masks, and float32 for truth values."""
+    """Dtype that can hold NaN besides all values of a dtype: what xarray chooses to mask it, and float32 for bool."""
     if dtype.kind == "f":
         return dtype
     return np.dtype("f4" if dtype.itemsize <= 2 else "f8")

@@ -1,4 +1,4 @@
-"""Arrays of many shapes as a few flat ones: values one after another, and where each begins."""
+"""Arrays of many shapes as a few flat ones: the values of one after another, and where each of them begins."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Masked = np.ma.MaskedArray[Any, Any]
 class Ragged:
     """One region's pixels of every crater, one crater after another.
 
-    ``ragged[i]`` is a crater's masked array, a view: nothing is copied.
+    ``ragged[i]`` is the masked array of crater i, a view that copies nothing.
 
     Parameters
     ----------
     values : ndarray, shape (pixels,)
-        Of the craters' arrays, each in row-major order, masked ones included.
+        Values of the craters' arrays, each in row-major order, masked pixels included.
     mask : ndarray of bool, shape (pixels,)
-        True where a pixel is masked, as in `numpy.ma`: outside of the region, or without a value.
+        True where a pixel is masked, as in `numpy.ma`: outside the region, or without a value.
     offsets : ndarray of int64, shape (craters + 1,)
-        Where each crater begins and ends.
+        Crater i has the pixels [offsets[i], offsets[i + 1]).
     shapes : ndarray of int64, shape (craters, ndim)
         Shape of each crater's array: the raster's extra dimensions, rows, columns.
     labels : pandas.Index
         Labels of the craters.
     windows : ndarray of int64, shape (craters, 4)
-        First and last row, first and last column on the raster's grid (the last ones excluded). They may lie beyond
-        the raster's edge; columns run on across the antimeridian.
+        Window of each array on the raster's grid: row_start, row_stop, col_start, col_stop. It may reach beyond the
+        raster's edges; columns run on across the antimeridian.
     fill_value : number or None
-        Shown for masked pixels; None for numpy's default.
+        Number shown for masked pixels; None for numpy's default.
     coverage : ndarray of float64, shape (pixels,), or None
-        Fraction of each pixel inside of the region, masked ones included, where fractions were asked for; the same
-        in every image of a crater.
+        Fraction of each pixel that lies inside the region, masked pixels included and the same in every image of a
+        crater; for ``coverage="exact"`` only.
 
     Examples
     --------
@@ -87,13 +87,13 @@ class Ragged:
         return f"Ragged of {len(self)} craters, {self.values.size} pixels, dtype {self.values.dtype}"
 
     def to_arrow(self) -> Any:
-        """The same in Arrow's memory: values, offsets and coverage are not copied.
+        """The same as an Arrow array, which shares values, offsets and coverage without copying them.
 
         Returns
         -------
         pyarrow.StructArray
-            One entry per crater: ``crater`` (its label), ``shape`` and ``window`` (fixed-size lists of int64),
-            ``values`` (a large list, null where masked) and, where there is one, ``coverage``.
+            One entry per crater: its label ``crater``, ``shape`` and ``window`` as fixed-size lists of int64,
+            ``values`` as a large list that is null where masked, and ``coverage`` for exact coverage.
 
         Raises
         ------
@@ -120,7 +120,7 @@ class Ragged:
         return pyarrow.StructArray.from_arrays(list(fields.values()), list(fields))
 
     def _listed(self, pyarrow: Any, values: NDArray[Any], valid: NDArray[np.uint8] | None) -> Any:
-        """A large list per crater, of values' own memory; Arrow has bits where numpy has bytes of truth."""
+        """A large list per crater that shares the values' memory; booleans are packed, as Arrow holds them in bits."""
         kind = pyarrow.from_numpy_dtype(values.dtype)
         data = np.packbits(values, bitorder="little") if values.dtype.kind == "b" else np.ascontiguousarray(values)
         buffers = [None if valid is None else pyarrow.py_buffer(valid), pyarrow.py_buffer(data)]
@@ -153,18 +153,24 @@ def to_ragged(source: BlockSource) -> dict[str, Ragged]:
 def lay_out(
     batches: Iterable[Mapping[str, Blocks]], windows: Mapping[str, Ints], labels: pd.Index[Any], like: Blocks
 ) -> dict[str, Ragged]:
-    """Blocks of all craters in the order of the table, for each region.
+    """Put blocks in the order of the craters, for each region.
 
     Parameters
     ----------
     batches : iterable of mapping of str to Blocks
-        Every crater once, in any order; `Blocks.crater` is its position.
+        Blocks by region, every crater once and in any order; `Blocks.crater` is its position.
     windows : mapping of str to ndarray, shape (craters, 4)
-        Window of every crater's block.
+        Window of every crater's block, by region.
     labels : pandas.Index
-        Of the craters.
+        Labels of the craters.
     like : Blocks
-        No blocks, but of the same kind: with the raster's extra dimensions, the dtype, fractions or none.
+        A `Blocks` of no craters that has the extra dimensions, dtype and fill value of the others, and fractions if
+        they have any.
+
+    Returns
+    -------
+    dict of str to Ragged
+        The pixels of each region.
     """
     lead = np.array(like.values.shape[:-1], np.int64)
     found = {}
@@ -182,6 +188,7 @@ def lay_out(
 
 
 def _lay(blocks: Blocks, images: int, out: Ragged) -> None:
+    """Copy the pixels of blocks to where their craters begin."""
     begin, pixels = out.offsets[blocks.crater], int(blocks.offset[-1])
     for source, target in ((blocks.values, out.values), (blocks.mask, out.mask), (blocks.fraction, out.coverage)):
         if source is None or target is None or not pixels:

@@ -1,9 +1,10 @@
-"""Pixels of craters kept in a zarr store: written batch by batch, read one crater at a time.
+"""Pixels of craters in a zarr store, written batch by batch and read one crater at a time.
 
-A group per region holds flat arrays: ``values``, ``mask`` and, where asked for, ``coverage`` of one crater after
-another; and for each of these entries its ``window`` on the raster and, in ``offset``, where it begins and ends. At
-the root, ``crater`` has each entry's position in the table, as entries come in the order in which tiles completed
-them. The group ``craters`` is the table, as xarray writes it; what raster and regions were is in the attributes.
+Each region is a group of flat arrays: ``values``, ``mask`` and, for exact coverage, ``coverage`` of one crater after
+another. One crater's part of them is an entry; ``window`` is its window on the raster, and ``offset`` says where it
+begins and ends. Entries come in the order in which tiles completed the craters, so the array ``crater`` at the root
+holds each entry's position in the table. The group ``craters`` is the table as xarray writes it; the attributes of the
+root describe the raster and the regions.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ from xcrater.table.crater_table import CraterTable
 Ints = NDArray[np.int64]
 
 LAYOUT = 1
-"""Version of the layout."""
+"""Version of the layout; stores of other versions are refused."""
 
 CHUNK = 2**18
-"""Pixels in a chunk of the flat arrays."""
+"""Number of pixels in a chunk of the flat arrays."""
 
 ENTRIES = 2**16
-"""Entries in a chunk of what there is one of for each."""
+"""Number of entries in a chunk of the arrays that hold one item per entry."""
 
 
 def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, overwrite: bool) -> None:
@@ -93,7 +94,7 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
 
 
 def _append(group: Any, entry: int, blocks: Blocks) -> None:
-    """Write blocks after those that are there."""
+    """Write the blocks of one region after the entries that the store already holds."""
     first = int(group["offset"][entry])
     last, stop = first + int(blocks.offset[-1]), entry + len(blocks)
     group["values"][..., first:last] = blocks.values
@@ -105,7 +106,7 @@ def _append(group: Any, entry: int, blocks: Blocks) -> None:
 
 
 def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
-    """An empty store, in place of what is there."""
+    """Make an empty store, in place of one that may be at that path."""
     request, raster = source.request, source.request.raster
     if isinstance(source.labels, pd.MultiIndex):
         raise StoreError("received craters with labels of several levels; expected one: cdb.data.reset_index(...)")
@@ -149,7 +150,7 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
 
 
 def _flat(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunk: int) -> None:
-    """An array whose last dimension is long."""
+    """Create an array that is cut into chunks along its long last dimension."""
     chunks = (*(1 for _ in shape[:-1]), max(1, min(chunk, shape[-1])))
     group.create_array(name, shape=shape, chunks=chunks, dtype=dtype)
 
@@ -157,11 +158,11 @@ def _flat(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunk: int)
 def _extra_coords(request: Request) -> dict[Any, xr.DataArray]:
     """Coordinates along the raster's extra dimensions."""
     extra = set(request.raster.extra_dims)
-    return {k: at for k, at in request.da.coords.items() if at.dims and set(at.dims) <= extra}
+    return {name: coord for name, coord in request.da.coords.items() if coord.dims and set(coord.dims) <= extra}
 
 
 def _plain(attrs: Any) -> dict[str, Any]:
-    """Those of a raster's attributes that can be written down."""
+    """Those of a raster's attributes that JSON can express."""
     plain = {}
     for key, value in attrs.items():
         value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
@@ -173,12 +174,12 @@ def _plain(attrs: Any) -> dict[str, Any]:
 
 
 def _read_about(path: str) -> dict[str, Any] | None:
-    """What a store says about itself; None where there is nothing.
+    """The description that a store holds in its attributes; None if there is nothing at that path.
 
     Raises
     ------
     StoreError
-        Something else is there, or a layout of another version.
+        Something else is at that path, or a store whose layout is of another version.
     """
     zarr = require("zarr", extra="zarr")
     try:
@@ -188,7 +189,7 @@ def _read_about(path: str) -> dict[str, Any] | None:
         if not local.exists() or (local.is_dir() and not any(local.iterdir())):
             return None
         attrs = {}
-    except ValueError:  # an array, or a group that is no group
+    except ValueError:  # an array, or something broken
         attrs = {}
     if "xcrater" not in attrs:
         raise StoreError(
@@ -206,16 +207,16 @@ def _read_about(path: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Store:
-    """A finished store, from which pixels are cut in place of a raster.
+    """A finished store.
 
     Parameters
     ----------
     path : str
-        Where it is.
+        Absolute path, or URL.
     made : str
-        Tells it from another that was at the same path.
+        Random number that tells the store from any other that was at the same path before.
     names : tuple of str
-        Its regions.
+        Names of its regions.
     """
 
     path: str
@@ -224,45 +225,45 @@ class Store:
 
     @property
     def crater(self) -> Ints:
-        """Position in the table of each entry."""
+        """Position in the table of each entry's crater, shape (entries,)."""
         return _column(self, "crater")
 
     @property
     def entry(self) -> Ints:
-        """Entry of each crater of the table."""
+        """Entry of each crater of the table, shape (craters,)."""
         return _entries(self)
 
     def window(self, region: int) -> Ints:
-        """Window of each entry, shape (entries, 4)."""
+        """Window of each entry of a region on the raster's grid, shape (entries, 4)."""
         return _column(self, f"region-{region}/window")
 
     def blocks(self, region: int, start: int, stop: int, fill_value: Any) -> Blocks:
-        """Entries [start, stop) of a region."""
+        """Blocks of the entries [start, stop) of a region."""
         group = f"region-{region}"
         offset = _column(self, f"{group}/offset")[start : stop + 1]
-        of = slice(int(offset[0]), int(offset[-1]))
+        pixels = slice(int(offset[0]), int(offset[-1]))
         covered = f"{group}/coverage" in _group(self)
         return Blocks(
             crater=self.crater[start:stop],
             window=self.window(region)[start:stop],
             offset=offset - offset[0],
-            values=_array(self, f"{group}/values")[..., of],
-            mask=_array(self, f"{group}/mask")[..., of],
-            fraction=_array(self, f"{group}/coverage")[of] if covered else None,
+            values=_array(self, f"{group}/values")[..., pixels],
+            mask=_array(self, f"{group}/mask")[..., pixels],
+            fraction=_array(self, f"{group}/coverage")[pixels] if covered else None,
             fill_value=fill_value,
         )
 
 
 @dataclass(frozen=True)
 class StoredCutter(Cutter):
-    """Gives the blocks that a store has, in place of cutting them from a tile.
+    """Reads blocks from a store instead of cutting them from a tile.
 
     Parameters
     ----------
     store : Store
-        Which.
+        The store.
     regions : tuple of int
-        Positions of the regions there.
+        Positions of the regions in the store.
     """
 
     store: Store
@@ -274,21 +275,22 @@ class StoredCutter(Cutter):
         return np.stack([self.store.window(k)[entry] for k in self.regions])
 
     def __call__(self, block: NDArray[Any], tile: Tile) -> Cut:
-        """The blocks of some craters, read from the first of them in the store to the last."""
+        """Read the blocks of a tile's craters; the pixels of the tile are not used."""
         alone = np.arange(len(tile.craters))
         return Cut(alone, self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
-        """Blocks of craters that have no pixel of the raster: there are no pieces to put together here."""
+        """Read the blocks of craters that no tile lists; a store has no pieces to be put together."""
         if len(craters):
             yield self._read(craters)
 
     def _read(self, craters: Craters) -> list[Blocks]:
+        """Blocks of craters, read in one go from the first of their entries to the last."""
         entry = self.store.entry[craters.row]
         start, stop = int(entry.min()), int(entry.max()) + 1
         found = [self.store.blocks(k, start, stop, self.fill_value) for k in self.regions]
-        which = entry - start
-        return found if np.array_equal(which, np.arange(stop - start)) else [of.take(which) for of in found]
+        wanted = entry - start
+        return found if np.array_equal(wanted, np.arange(stop - start)) else [blocks.take(wanted) for blocks in found]
 
     def _no_pieces(self, images: int) -> Pieces:
         none = np.empty(0, np.int64)
@@ -341,7 +343,7 @@ class StoredSource(BlockSource):
 
 @lru_cache(maxsize=8)
 def _group(store: Store) -> Any:
-    """The zarr group, opened once in a process."""
+    """The store's root group, opened once in a process."""
     return require("zarr", extra="zarr").open_group(store.path, mode="r")
 
 
@@ -352,7 +354,7 @@ def _array(store: Store, name: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _column(store: Store, name: str) -> Ints:
-    """What there is one of for each entry, read once in a process."""
+    """An array that holds one item per entry, read once in a process."""
     return np.asarray(_array(store, name)[:])
 
 
@@ -380,13 +382,13 @@ def open_source(path: str | os.PathLike[str]) -> StoredSource:
 
 
 def _read_request(path: str, about: dict[str, Any]) -> Request:
-    """What was stored, laid over a raster that has the place of the one that it was cut from, and no memory."""
+    """The request that was stored, over a raster with the grid of the original and no pixels in memory."""
     dtype, extra = np.dtype(about["dtype"]), about["extra_dims"]
     with xr.open_zarr(path, group="craters", consolidated=False, chunks=None) as opened:
         table = opened.load()
     da = xr.DataArray(
         np.broadcast_to(np.zeros((), dtype), (*extra.values(), *about["shape"])),
-        {k: at for k, at in table.coords.items() if at.dims and set(at.dims) <= set(extra)},
+        {name: coord for name, coord in table.coords.items() if coord.dims and set(coord.dims) <= set(extra)},
         (*extra, "y", "x"),
         about["name"],
         about["attrs"],
@@ -404,12 +406,12 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     shapes = Shapes(inner, outer, nvert, about["coverage"], grid.radians, closed=grid.closed, frame=grid.frame)
     angle = np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius)
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
-    # A single pixel stands for the raster, in a graph of tasks too.
+    # A single pixel stands for the raster, so that it takes no room in a graph of tasks either.
     pixel = da.isel(y=slice(1), x=slice(1)).chunk()
     return Request(pixel, raster, about["regions"], shapes, craters, cdb)
 
 
 def _whole(path: str | os.PathLike[str]) -> str:
-    """A path that means the same in every process."""
+    """A path that means the same in every process, whatever its working directory."""
     path = os.fspath(path)
     return path if "://" in path or "::" in path else os.path.abspath(path)
