@@ -69,5 +69,40 @@ def deprecated_arguments(
     return decorate
 
 
+def crater_before_region(method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method of a crater's position and a region accept ``(region, crater)`` as before, with a warning.
+
+    Parameters
+    ----------
+    method : callable
+        (object, position, region) -> anything.
+
+    Returns
+    -------
+    callable
+        A method of the same signature, which also takes (object, region, crater).
+
+    Warns
+    -----
+    DeprecationWarning
+        When the region comes first, or the position is called ``crater``.
+    """
+    name = method.__name__
+
+    @functools.wraps(method)
+    def accepting(*args: Any, **kwargs: Any) -> Any:
+        itself, *given = args
+        if given and isinstance(given[0], str):
+            kwargs["region"] = given.pop(0)
+            kwargs["crater"] = given.pop(0) if given else kwargs.get("crater")
+        if "crater" in kwargs:
+            kwargs["position"] = kwargs.pop("crater")
+            shown = ", ".join(repr(kwargs[key]) for key in ("position", "region") if key in kwargs)
+            _warn(f"{name}() takes the crater's position before the region; type {name}({shown})")
+        return method(*[itself, *given], **kwargs)
+
+    return accepting
+
+
 def _warn(message: str) -> None:
     warnings.warn(message, DeprecationWarning, stacklevel=3)

@@ -512,6 +512,12 @@ def test_some_regions_and_some_craters_of_a_container() -> None:
     assert isinstance(some, CraterArrays)
     assert list(some.index) == ["pole", "open"]
     assert some.extent(1, "rim") == some["rim"].extent(1) == arrays.extent(0, "rim")
+    for former in (lambda: arrays.extent("rim", 0), lambda: arrays.extent(region="rim", crater=0)):
+        with pytest.warns(DeprecationWarning, match=r"type extent\(0, 'rim'\)") as caught:
+            assert former() == arrays.extent(0, "rim")
+        assert [w.filename for w in caught] == [__file__]
+    with pytest.raises(RegionError, match=r"received no region; these arrays have .*: arrays.extent\(0, 'floor'\)"):
+        arrays.extent(0)
     whole, found = arrays.compute(), some.compute()
     assert list(found.index) == ["pole", "open"]
     for region in ("floor", "rim"):

@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from xcrater import formatting
+from xcrater._deprecation import crater_before_region
 from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.request import make_request
@@ -234,6 +235,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         """
         return self._region(region, f"to_dataset({label!r}").to_dataset(label)
 
+    @crater_before_region
     def extent(self, position: int, region: str | None = None) -> tuple[float, float, float, float]:
         """Outer edges of one crater's array on the body.
 
@@ -256,11 +258,6 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         RegionError
             These arrays have no such region, or have several and none was named.
         """
-        if isinstance(position, str):
-            raise TypeError(
-                f"received the crater position {position!r}; expected a whole number. The crater comes before the "
-                f"region: arrays.extent({region!r}, {position!r})"
-            )
         return self._region(region, f"extent({position!r}").extent(position)
 
     def to_ragged(self) -> dict[str, Ragged]:
