@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dask
+
+from xcrater.engine.region_set import RegionSet
+from xcrater.table.regions import Annulus
 
 
 class CountingScheduler:
@@ -29,3 +32,10 @@ def raise_if_dask_computes(max_computes: int = 0) -> Iterator[CountingScheduler]
     scheduler = CountingScheduler(max_computes)
     with dask.config.set(scheduler=scheduler):
         yield scheduler
+
+
+def ring_set(
+    bounds: Sequence[tuple[float, float]], coverage: str, grid: tuple[float, float, float], nvert: int | None = None
+) -> RegionSet:
+    """Rings between pairs of crater radii, on a grid with a closed form; true circles unless `nvert` says otherwise."""
+    return RegionSet(tuple(Annulus(inner, outer, nvert) for inner, outer in bounds), coverage, grid)

@@ -12,19 +12,20 @@ import numpy as np
 import pytest
 
 import xcrater
+from tests.helpers import ring_set
 from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import Shapes
 from xcrater.statistics.accumulators import Leaf, check_covered, check_kernels
 
 ANSWER = """
 import numpy as np
 from xcrater.engine.craters import Craters
-from xcrater.engine.region_set import Shapes, region_mask
+from xcrater.engine.region_set import RegionSet, region_mask
+from xcrater.table.regions import Annulus
 from xcrater import kernels
 
-shapes = Shapes((0.5,), (1.0,), (0,), "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
+shapes = RegionSet((Annulus(0.5, 1, None),), "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
 craters = Craters(np.arange(1), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
 mask = region_mask(shapes, 0, craters, 0, (0, 180, 0, 360))
 print(int(mask.sum()), kernels.cache_directory())
@@ -134,7 +135,7 @@ def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
 
     monkeypatch.setattr(kernels, "accumulate", wrong)
     check_kernels.cache_clear()
-    shapes = Shapes((0.0,), (1.0,), (0,), "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
+    shapes = ring_set([(0.0, 1.0)], "center", kernels.Rows(np.radians(90.0), np.radians(-1.0), 360.0))
     craters = Craters(np.arange(1, dtype="i4"), np.array([10.0]), np.radians([5.0]), np.radians([20.0]))
     tile = Tile((0, 0), (0, 180, 0, 360), craters)
     with pytest.raises(RuntimeError, match="delete that directory"):

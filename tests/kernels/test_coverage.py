@@ -22,10 +22,11 @@ from tests.strategies import GridCase
 from xcrater import CraterDatabase, kernels
 from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Tile, make_plan
-from xcrater.engine.region_set import Shapes, covered
+from xcrater.engine.region_set import RegionSet, covered
 from xcrater.geometry.grid import Grid
 from xcrater.kernels import covered_runs
 from xcrater.statistics.accumulators import Leaf, Sums, _add_up, merge
+from xcrater.table.regions import Annulus
 
 Array = NDArray[Any]
 
@@ -38,10 +39,10 @@ def grid_of(case: GridCase, row_edges: tuple[int, ...] = (), col_edges: tuple[in
     return Grid(case.shape, t.c, t.a, t.f, t.e, row_edges or (0, rows), col_edges or (0, cols))
 
 
-def shapes_of(case: GridCase, *regions: tuple[float, float, int]) -> Shapes:
+def shapes_of(case: GridCase, *regions: tuple[float, float, int]) -> RegionSet:
     """Regions (inner, outer, nvert) of exact coverage."""
-    inner, outer, nvert = zip(*regions)
-    return Shapes(inner, outer, nvert, "exact", grid_of(case).radians)
+    rings = tuple(Annulus(inner, outer, nvert or None) for inner, outer, nvert in regions)
+    return RegionSet(rings, "exact", grid_of(case).radians)
 
 
 def craters_of(case: GridCase, lon: Any, lat: Any, radius: Any) -> Craters:
@@ -198,7 +199,9 @@ def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
         column, row = 40_000, math.floor((90 - lat) / step)
         half_rows = math.ceil(size) + 3
         half_cols = math.ceil(size / math.cos(math.radians(abs(lat) + radius))) + 3
-        shapes = Shapes((0.0,), (1.0,), (nvert,), "exact", kernels.Rows(math.pi / 2, -math.radians(step), 360 / step))
+        shapes = RegionSet(
+            (Annulus(0, 1, nvert or None),), "exact", kernels.Rows(math.pi / 2, -math.radians(step), 360 / step)
+        )
         craters = Craters(np.zeros(1, np.int32), np.array([column + 0.37]), np.radians([lat]), np.radians([radius]))
         window = (row - half_rows, row + half_rows, column - half_cols, column + half_cols)
         found = covered(shapes, 0, craters, 0, window).sum() * math.radians(step) ** 2
@@ -290,7 +293,7 @@ def _from_origin(moments: Array) -> Array:
 
 
 def sums_both_ways(
-    case: GridCase, edges: Any, craters: Craters, shapes: Shapes, values: Array, nodata: Any
+    case: GridCase, edges: Any, craters: Craters, shapes: RegionSet, values: Array, nodata: Any
 ) -> tuple[Array, Array]:
     """Accumulators of all craters, by rings and, drawn region by region, by runs."""
     leaf = Leaf(shapes, nodata, higher=True)

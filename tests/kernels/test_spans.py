@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from tests import strategies
+from tests.helpers import ring_set
 from tests.strategies import Cap, GridCase
 from xcrater.engine.craters import place
-from xcrater.engine.region_set import MODES, Shapes, region_mask
+from xcrater.engine.region_set import MODES, region_mask
 from xcrater.geometry.grid import Grid, Window
 from xcrater.kernels.spans import node_scratch, region_spans, region_windows, span_scratch
 
@@ -59,7 +60,7 @@ def spans_of(
 def mask_of(case: GridCase, cap: Cap, inner: float, outer: float, nvert: int, coverage: ref.Coverage) -> Mask:
     grid = grid_of(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
-    shapes = Shapes((inner,), (outer,), (nvert,), coverage, grid.radians)
+    shapes = ring_set([(inner, outer)], coverage, grid.radians, nvert or None)
     return region_mask(shapes, 0, crater, 0, whole(case))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests import reference as ref
+from tests.helpers import ring_set
 from xcrater import kernels
 from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Plan, make_plan
-from xcrater.engine.region_set import Shapes, region_mask
+from xcrater.engine.region_set import RegionSet, region_mask
 from xcrater.errors import GridError
 from xcrater.geometry.grid import Grid
 from xcrater.kernels.lanes import LANES
@@ -31,6 +33,7 @@ from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.search import OrderSearch
 from xcrater.statistics.quantiles.sharing import choose_digits, shared_tiles
+from xcrater.table.regions import Annulus
 
 Array = NDArray[Any]
 
@@ -40,8 +43,10 @@ STATS = (*ref.RASTERSTATS, "percentile_0", "percentile_17.5", "percentile_50", "
 COUNTS = ("count", "unique", "nodata", "nan")
 ROUNDED = ("sum", "mean", "std")
 SHAPE = (12, 24)
-SHAPES = Shapes(
-    (0.0, 0.5, 1.0), (1.0, 1.2, 2.0), (0, 32, 0), "all_touched", kernels.Rows(math.pi / 2, -math.pi / 12, 24.0)
+SHAPES = RegionSet(
+    (Annulus(0, 1, None), Annulus(0.5, 1.2, 32), Annulus(1, 2, None)),
+    "all_touched",
+    kernels.Rows(math.pi / 2, -math.pi / 12, 24.0),
 )
 """A disc, a ring that overlaps it and a ring around it, on a grid of 15° pixels."""
 
@@ -385,7 +390,7 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
     dtype: str, data: st.DataObject, pattern: str, seed: int
 ) -> None:
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
-    plan = make_plan(edges(data), CRATERS, max(SHAPES.outer))
+    plan = make_plan(edges(data), CRATERS, 2.0)
     leaf = leaf_of(parse(STATS), nodata, values.dtype, 0.1, 7.0)
     partials = leaves(plan, values, leaf)
     finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, leaf)
@@ -464,10 +469,10 @@ def craters_on(grid: Grid, rng: np.random.Generator, n: int, largest: float = 50
 
 
 def sums_of(
-    values: Array, shapes: Shapes, craters: Craters, *, summarise: bool | None = None, grid: Grid = WIDE
+    values: Array, shapes: RegionSet, craters: Craters, *, summarise: bool | None = None, grid: Grid = WIDE
 ) -> Array:
     """Merged accumulators of craters in the order of the table, shape (crater, lead, region, 8)."""
-    plan = make_plan(grid, craters, max(shapes.outer))
+    plan = make_plan(grid, craters, float(shapes.bounds[1].max()))
     merged = merge(leaves(plan, values, Leaf(shapes, 0, summarise=summarise)))
     return _add_up(merged.sums, np.arange(len(craters)))
 
@@ -488,7 +493,7 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
     craters = craters_on(WIDE, rng, 200)
     for coverage in ("center", "all_touched"):
         for nvert in (0, 32):
-            shapes = Shapes((0.0, 0.9), (1.0, 2.5), (nvert, nvert), coverage, WIDE.radians)
+            shapes = ring_set([(0.0, 1.0), (0.9, 2.5)], coverage, WIDE.radians, nvert or None)
             without = sums_of(values, shapes, craters, summarise=False)
             for summarise in (True, None):
                 found = sums_of(values, shapes, craters, summarise=summarise)
@@ -513,7 +518,8 @@ def test_pixels_are_those_under_the_mask(
     values = rng.integers(-3, 100, grid.shape).astype(dtype)
     craters = craters_on(grid, rng, 8, largest=180.0)
     bounds = rng.choice([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0], (3, 2))
-    shapes = Shapes(tuple(bounds.min(axis=1)), tuple(bounds.max(axis=1) + 0.1), (nvert,) * 3, coverage, grid.radians)
+    pairs = list(zip(bounds.min(axis=1).tolist(), (bounds.max(axis=1) + 0.1).tolist()))
+    shapes = ring_set(pairs, coverage, grid.radians, nvert or None)
     found = sums_of(values, shapes, craters, summarise=summarise, grid=grid)
     window = (0, grid.shape[0], 0, grid.shape[1])
     for k in range(3):
@@ -550,10 +556,9 @@ def test_regions_put_together_from_rings_are_the_regions_alone(
     dtype = data.draw(st.sampled_from(["i2", "f4"]))
     values = rng.integers(-3, 100, WIDE.shape).astype(dtype)
     craters = craters_on(WIDE, rng, 20)
-    inner, outer = zip(*pairs, strict=True)
-    together = sums_of(values, Shapes(inner, outer, (nvert,) * len(pairs), coverage, WIDE.radians), craters)
+    together = sums_of(values, ring_set(pairs, coverage, WIDE.radians, nvert or None), craters)
     for k, (a, b) in enumerate(pairs):
-        alone = sums_of(values, Shapes((a,), (b,), (nvert,), coverage, WIDE.radians), craters)
+        alone = sums_of(values, ring_set([(a, b)], coverage, WIDE.radians, nvert or None), craters)
         listed = np.unique(make_plan(WIDE, craters, b).member)
         np.testing.assert_allclose(together[listed, :, k], alone[listed, :, 0], rtol=1e-12 if dtype == "f4" else 0)
 
@@ -564,8 +569,8 @@ def test_twenty_rings_visit_each_pixel_once() -> None:
     values = rng.integers(1, 100, WIDE.shape).astype("i2")
     craters = craters_on(WIDE, rng, 50)
     edges = np.linspace(0, 2, 21)
-    rings = Shapes(tuple(edges[:-1]), tuple(edges[1:]), (0,) * 20, "center", WIDE.radians)
-    disc = Shapes((0.0,), (2.0,), (0,), "center", WIDE.radians)
+    rings = ring_set(list(itertools.pairwise(edges.tolist())), "center", WIDE.radians)
+    disc = ring_set([(0.0, 2.0)], "center", WIDE.radians)
     apart, whole = (sums_of(values, shapes, craters) for shapes in (rings, disc))
     for slot in (kernels.COUNT, kernels.TOTAL):
         np.testing.assert_array_equal(apart[..., slot].sum(axis=-1), whole[..., 0, slot])

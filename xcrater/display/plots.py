@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
 from xcrater._optional import require
-from xcrater.geometry.sphere import disc_nodes
 from xcrater.pixels.container import get_arrays
-from xcrater.table.regions import Polygons
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,19 +82,6 @@ def _title(cdb: CraterTable, crater: int) -> str:
 
 def _outline(axes: Any, cdb: CraterTable, name: str, crater: int, near: float, color: str) -> None:
     """Draw a region's outline, in the turn of longitude nearest to the middle of the view."""
-    region = cdb.region(name)
-    if isinstance(region, Polygons):
-        one = region.of(cdb.data).take(np.array([crater]))
-        turn = 360.0 * np.round((near - one.lon.mean()) / 360.0) if one.lon.size else 0.0
-        for begin, end in pairwise(one.ring):
-            ring = np.append(np.arange(begin, end), begin)
-            axes.plot(one.lon[ring] + turn, one.lat[ring], color=color, lw=1.2)
-        return
-    lon = cdb.lon.iloc[crater]
-    lon += 360.0 * round((near - lon) / 360.0)
-    angle = float(np.degrees(cdb.rad.iloc[crater] / cdb.body_radius))
-    for bound in (region.inner, region.outer):
-        if 0 < bound * angle < 180:
-            lat, half = disc_nodes([cdb.lat.iloc[crater]], [bound * angle], region.nvert or 360)
-            x = np.concatenate([lon + half[0], lon - half[0][::-1]])
-            axes.plot(x, np.concatenate([lat[0], lat[0][::-1]]), color=color, lw=1.2)
+    for lon, lat in cdb.region(name).curves(cdb.data.iloc[[crater]], cdb.body_radius):
+        turn = 360.0 * np.round((near - lon.mean()) / 360.0)
+        axes.plot(lon + turn, lat, color=color, lw=1.2)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.geometry.grid import Grid, Window
-from xcrater.geometry.polygon_table import PolygonTable, gather
+from xcrater.geometry.polygon_table import gather
 from xcrater.table.crater_table import CraterTable
+from xcrater.table.regions import CraterShapes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,8 +35,8 @@ class Craters:
         Planetocentric latitude of the centre, radians.
     radius : ndarray, shape (n,)
         Angular radius, radians: metres by the body's radius.
-    polygons : tuple of PolygonTable
-        Regions of one's own, each with one shape per crater.
+    shapes : tuple of CraterShapes
+        Shapes of each region that differs from crater to crater, one per crater in each.
     near : Neighbours or None
         Discs to leave out of each crater's regions, where there are any.
     """
@@ -44,7 +45,7 @@ class Craters:
     u0: Floats
     lat: Floats
     radius: Floats
-    polygons: tuple[PolygonTable, ...] = ()
+    shapes: tuple[CraterShapes, ...] = ()
     near: Neighbours | None = None
 
     def __len__(self) -> int:
@@ -52,9 +53,9 @@ class Craters:
 
     def take(self, index: NDArray[np.integer] | slice) -> Craters:
         """The craters at some positions of this table."""
-        polygons = tuple(table.take(index) for table in self.polygons)
+        shapes = tuple(of_region.take(index) for of_region in self.shapes)
         near = None if self.near is None else self.near.take(index)
-        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], polygons, near)
+        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], shapes, near)
 
     def on(self, window: Window, period: float) -> Craters:
         """The craters without neighbours that do not reach a window of the grid."""

@@ -12,9 +12,9 @@ import shapely
 from numpy.typing import NDArray
 
 from xcrater.engine.craters import Craters, Neighbours, meets, on_grid
-from xcrater.engine.plan import Boxes, disc_boxes
+from xcrater.engine.plan import disc_boxes
 from xcrater.errors import BodyError, RegionError
-from xcrater.geometry.grid import Grid
+from xcrater.geometry.grid import Boxes, Grid
 from xcrater.table.crater_table import CraterTable
 
 Floats = NDArray[np.float64]

@@ -10,13 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.engine.craters import Craters
-from xcrater.geometry.grid import Grid, Window
+from xcrater.geometry.grid import Boxes, Grid, Window
 from xcrater.geometry.outlines import Outlines
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Boxes = tuple[Floats, Floats, Floats, Floats]
-"""First and last row coordinate, first and last column coordinate of every crater's region; NaN for no region."""
 
 
 FAN_IN = 16

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +17,11 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.engine.craters import Craters
+from xcrater.engine.plan import disc_boxes
 from xcrater.geometry import places
-from xcrater.geometry.grid import Grid, Window
+from xcrater.geometry.grid import Boxes, Grid, Window
 from xcrater.geometry.outlines import Frame, Outlines
+from xcrater.table.regions import Circle, Member
 
 if TYPE_CHECKING:
     from xcrater.engine.craters import Neighbours
@@ -43,55 +46,71 @@ OUTLINED, SHAPES = 2**12, 2**10
 
 
 @dataclass(frozen=True)
-class Shapes:
+class RegionSet:
     """The regions of one request, and what places them on a grid.
 
     Parameters
     ----------
-    inner, outer : tuple of float
-        Bounds in crater radii.
-    nvert : tuple of int
-        Vertices of each region's polygons; 0 for true circles.
+    regions : tuple of Member
+        The regions. Those cut from discs about the centre have a closed form where the grid has one; all others are
+        drawn by their outlines.
     coverage : {"all_touched", "center", "exact"}
         Which pixels belong to a region.
     grid : Rows
-        `Grid.radians`.
-    table : tuple of int
-        Which of the craters' tables of polygons each region is, -1 for a disc or ring; empty for none but these.
+        The grid's rows and columns as kernels take them: `Grid.radians`.
     closed : bool
         Whether discs have a closed form on the grid.
     frame : Frame or None
-        What traces the outlines of regions that have none, and of all for areas, and knows where pixels lie.
-    sector : tuple of (tuple of float or None)
-        Azimuths between which each region lies, degrees; None for all of its ring. Empty for none but these.
+        How pixels lie on the body, for outlines, areas and azimuths.
     """
 
-    inner: tuple[float, ...]
-    outer: tuple[float, ...]
-    nvert: tuple[int, ...]
+    regions: tuple[Member, ...]
     coverage: str
     grid: kernels.Rows
-    table: tuple[int, ...] = ()
     closed: bool = True
     frame: Frame | None = None
-    sector: tuple[tuple[float, float] | None, ...] = ()
 
-    def of(self, regions: Sequence[int]) -> Shapes:
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def of(self, positions: Sequence[int]) -> RegionSet:
         """Some of the regions."""
-        return replace(
-            self,
-            inner=tuple(self.inner[k] for k in regions),
-            outer=tuple(self.outer[k] for k in regions),
-            nvert=tuple(self.nvert[k] for k in regions),
-            table=tuple(self.table[k] for k in regions) if self.table else (),
-            sector=tuple(self.sector[k] for k in regions) if self.sector else (),
-        )
+        return replace(self, regions=tuple(self.regions[k] for k in positions))
 
-    def parts(self) -> list[tuple[Array, Shapes]]:
-        """Regions with a closed form, and those drawn by their outlines: their positions, and they alone."""
-        drawn = [not self.closed or (bool(self.table) and self.table[k] >= 0) for k in range(len(self.outer))]
+    def parts(self) -> list[tuple[Array, RegionSet]]:
+        """Regions with a closed form, and those drawn by their outlines: the positions and regions of each kind."""
+        drawn = [not self.closed or region.bounds is None for region in self.regions]
         members = [[k for k, is_drawn in enumerate(drawn) if is_drawn == kind] for kind in (False, True)]
         return [(np.array(some), replace(self.of(some), closed=not kind)) for kind, some in enumerate(members) if some]
+
+    @cached_property
+    def bounds(self) -> Array:
+        """Inner and outer radius of each region in crater radii, shape (2, regions); 0 unless it is cut from discs."""
+        return np.array([region.bounds or (0.0, 0.0) for region in self.regions], dtype=float).reshape(-1, 2).T.copy()
+
+    @cached_property
+    def vertices(self) -> Array:
+        """Vertices of each region's polygons, shape (regions,); 0 for true circles."""
+        return np.array([region.vertices for region in self.regions], dtype=np.int64)
+
+    @cached_property
+    def in_sectors(self) -> bool:
+        """Whether any region lies between two azimuths alone."""
+        return any(region.azimuths for region in self.regions)
+
+    def boxes(self, grid: Grid, craters: Craters) -> list[Boxes]:
+        """Pixel bounds of every crater's regions on a grid, for each kind of outline.
+
+        Discs about the centre are bounded by the largest of them: on a grid with a closed form the true circle's box
+        holds all polygons within it, elsewhere there is one box for each number of vertices.
+        """
+        largest: dict[int, float] = {}
+        for region in self.regions:
+            if region.bounds is not None:
+                kind = 0 if grid.closed else region.vertices
+                largest[kind] = max(largest.get(kind, 0.0), region.bounds[1])
+        boxes = [disc_boxes(grid, craters, outer, vertices) for vertices, outer in largest.items()]
+        return boxes + [shapes.boxes(grid.to_frame(), craters) for shapes in craters.shapes]
 
     @property
     def mode(self) -> int:
@@ -111,7 +130,7 @@ class Shapes:
         All regions have a closed form, or none has: see `parts`. With a surface, fractions covered are those of the
         pixels' true areas.
         """
-        if self.sector:
+        if self.in_sectors:
             return self._draw_sectors(craters, window, surface)
         if self.closed and surface is None:
             drawn = self._draw_discs(craters, window, most)
@@ -123,7 +142,7 @@ class Shapes:
         """What is drawn, without the pixels whose centres lie in the discs of the craters' neighbours."""
         # Regions drawn by their outlines, such as polygons, may lie on a grid where discs have a closed form.
         closed = self.frame is None or (self.frame.sphere and not self.frame.crs)
-        disc = Shapes((0.0,), (1.0,), (0,), "center", self.grid, closed=closed, frame=self.frame)
+        disc = RegionSet((Circle(1.0, None),), "center", self.grid, closed, self.frame)
         begin, depth = np.empty(window[1] - window[0] + 1, np.int64), np.zeros(window[3] - window[2] + 1, np.int64)
         for some in drawn:
             here = near.take(some.craters)
@@ -149,10 +168,14 @@ class Shapes:
                     room *= 4
                 first = stop
 
+    def _whole_rings(self, first: Sequence[int]) -> RegionSet:
+        """The whole rings of which some regions are the first sectors."""
+        return replace(self, regions=tuple(self.regions[k].ring() for k in first))
+
     def _rings(self) -> tuple[list[int], list[tuple[float, float]]]:
         """Which regions begin a ring, the others being more sectors of it; and the azimuths that bound each."""
-        bounds = [sector or (0.0, 360.0) for sector in self.sector or (None,) * len(self.outer)]
-        rings = list(zip(self.inner, self.outer, self.nvert, self.table or (-1,) * len(bounds), strict=True))
+        bounds = [region.azimuths or (0.0, 360.0) for region in self.regions]
+        rings = [(region.bounds or region, region.vertices) for region in self.regions]
         parts = [k > 0 and rings[k] == rings[k - 1] and bounds[k][0] >= bounds[k - 1][1] for k in range(len(rings))]
         return [k for k, part in enumerate(parts) if not part], bounds
 
@@ -160,9 +183,10 @@ class Shapes:
     def layers(self) -> int:
         """At most so many of the regions that one pixel belongs to."""
         first, _ = self._rings()
-        if self.coverage != "center" or len(set(self.nvert)) > 1 or self.table:
-            return len(first)  # pixels on a bound belong to both sides of it, how ever many bounds there are
-        inner, outer = np.array(self.inner)[first], np.array(self.outer)[first]
+        alike = len(set(self.vertices)) == 1 and all(region.bounds for region in self.regions)
+        if self.coverage != "center" or not alike:
+            return len(first)  # pixels on a bound belong to both sides of it, however many bounds there are
+        inner, outer = self.bounds[:, first]
         return int(((inner <= inner[:, None]) & (inner[:, None] < outer)).sum(axis=1).max())
 
     def _draw_sectors(self, craters: Craters, window: Window, surface: Surface | None) -> Iterator[Drawn]:
@@ -170,7 +194,7 @@ class Shapes:
         first, bounds = self._rings()
         edges = np.unique(bounds)
         low, high = np.searchsorted(edges, bounds).T
-        for drawn in replace(self.of(first), sector=()).draw(craters, window, SECTOR_ROOM, surface):
+        for drawn in self._whole_rings(first).draw(craters, window, SECTOR_ROOM, surface):
             drawn = drawn.in_order()
             count = drawn.weight.size
             begin = np.concatenate([[0], np.cumsum(drawn.runs[2] - drawn.runs[1])])
@@ -197,7 +221,7 @@ class Shapes:
             return number
         # As places.seen_from has it; there is no shorter way on any other projection.
         grid = Grid(self.frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), self.frame)
-        craters = replace(craters, polygons=(), near=None)
+        craters = replace(craters, shapes=(), near=None)
         crater = np.repeat(np.arange(len(drawn.offset)), np.diff(drawn.offset, axis=2).sum(axis=(1, 2)))
         cuts = np.unique([*np.searchsorted(begin, np.arange(0, begin[-1], PIXELS)), begin.size - 1])
         for first, stop in itertools.pairwise(cuts.tolist()):
@@ -210,10 +234,11 @@ class Shapes:
         return number
 
     def _draw_discs(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
-        annuli = kernels.Annuli(np.array(self.inner), np.array(self.outer), np.array(self.nvert, dtype=np.int64))
+        annuli = kernels.Annuli(self.bounds[0], self.bounds[1], self.vertices)
         caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
-        scratch = kernels.span_scratch(window, self.grid, max(self.nvert), self.mode)
-        covered = kernels.cover_scratch(window, self.grid, max(self.nvert) if self.exact else 0)
+        most_vertices = int(self.vertices.max())
+        scratch = kernels.span_scratch(window, self.grid, most_vertices, self.mode)
+        covered = kernels.cover_scratch(window, self.grid, most_vertices if self.exact else 0)
         room = min(most, 2**12 * len(craters))
         first = 0
         while first < len(craters):
@@ -230,22 +255,10 @@ class Shapes:
     def outlines(self, craters: Craters, finely: Sequence[Array | None] = ()) -> list[Outlines]:
         """Outlines of every region, one shape per crater in each; some may be drawn more finely."""
         assert self.frame is not None
-        table = self.table or (-1,) * len(self.outer)
         return [
-            self.frame.outlines(craters, inner, outer, nvert, fine)
-            if t < 0
-            else self.frame.polygons(craters.polygons[t], fine)
-            for inner, outer, nvert, t, fine in zip(
-                self.inner, self.outer, self.nvert, table, finely or [None] * len(table), strict=True
-            )
+            region.outlines(self.frame, craters, fine)
+            for region, fine in zip(self.regions, finely or [None] * len(self), strict=True)
         ]
-
-    def shape_of(self, craters: Craters, i: int, k: int) -> Any:
-        """One region of a crater as a geometry in the plane of the frame."""
-        assert self.frame is not None
-        if self.table and self.table[k] >= 0:
-            return self.frame.shape_of_polygon(craters.polygons[self.table[k]], i)
-        return self.frame.shape_of(craters, i, self.inner[k], self.outer[k], self.nvert[k])
 
     def _draw_outlines(self, craters: Craters, window: Window, most: int, surface: Surface | None) -> Iterator[Drawn]:
         bends = None if surface is None or surface[0].shape[1] == 1 else _bends(surface[0])
@@ -304,7 +317,8 @@ class Shapes:
         of, which = np.unique(order[np.searchsorted(begins[order], partly, "right") - 1], return_inverse=True)
         assert self.frame is not None
         for first in range(0, of.size, SHAPES):
-            shapes = [self.shape_of(craters, *divmod(k, offset.shape[1])) for k in of[first : first + SHAPES].tolist()]
+            rois = (divmod(roi, offset.shape[1]) for roi in of[first : first + SHAPES].tolist())
+            shapes = [self.regions[k].shape(self.frame, craters, i) for i, k in rois]
             some = np.flatnonzero((which >= first) & (which < first + SHAPES))
             at = partly[some]
             parts = true_parts(self.frame, shapes, which[some] - first, runs[1, at], runs[0, at])
@@ -318,22 +332,21 @@ class Shapes:
             (kernels.TOUCHED, kernels.CONTAINED) if self.coverage == "all_touched" else (kernels.CENTER, kernels.CENTER)
         )
         groups = []
-        for nvert in dict.fromkeys(self.nvert):
-            members = [k for k, n in enumerate(self.nvert) if n == nvert]
+        inner, outer = self.bounds.tolist()
+        for nvert in dict.fromkeys(self.vertices.tolist()):
+            members = [k for k, n in enumerate(self.vertices) if n == nvert]
             # Of two discs of one radius, the one that takes fewer pixels lies within the other.
             rank = {inner_mode: 0, outer_mode: 1}
-            discs = {(self.outer[k], outer_mode) for k in members}
-            discs |= {(self.inner[k], inner_mode) for k in members if self.inner[k] > 0}
+            discs = {(outer[k], outer_mode) for k in members}
+            discs |= {(inner[k], inner_mode) for k in members if inner[k] > 0}
             order = sorted(discs, key=lambda disc: (disc[0], rank[disc[1]]))
             groups.append(
                 Group(
                     members=np.array(members),
                     edges=np.array([radius for radius, _ in order]),
                     modes=np.array([mode for _, mode in order]),
-                    outer=np.array([order.index((self.outer[k], outer_mode)) for k in members]),
-                    inner=np.array(
-                        [order.index((self.inner[k], inner_mode)) if self.inner[k] > 0 else -1 for k in members]
-                    ),
+                    outer=np.array([order.index((outer[k], outer_mode)) for k in members]),
+                    inner=np.array([order.index((inner[k], inner_mode)) if inner[k] > 0 else -1 for k in members]),
                     nvert=nvert,
                 )
             )
@@ -412,12 +425,12 @@ def compass(azimuth: Array) -> Array:
     return np.asarray(quarter + east / (east + north))
 
 
-def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> Array:
+def covered(shapes: RegionSet, region: int, craters: Craters, crater: int, window: Window) -> Array:
     """How much of each pixel of a window belongs to one crater's region: its weight, 1 for whole pixels.
 
     Parameters
     ----------
-    shapes : Shapes
+    shapes : RegionSet
         The regions.
     region : int
         Which of them.
@@ -435,7 +448,7 @@ def covered(shapes: Shapes, region: int, craters: Craters, crater: int, window: 
     return out
 
 
-def region_mask(shapes: Shapes, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
+def region_mask(shapes: RegionSet, region: int, craters: Craters, crater: int, window: Window) -> NDArray[np.bool_]:
     """Which pixels of a window belong to one crater's region; see `covered`."""
     return covered(shapes, region, craters, crater, window) > 0.0
 

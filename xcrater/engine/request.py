@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +15,15 @@ from numpy.typing import NDArray
 
 from xcrater.engine.craters import Craters, on_grid
 from xcrater.engine.neighbours import Exclude, check_exclude, find_neighbours
-from xcrater.engine.plan import Boxes, Plan, disc_boxes, make_plan, outline_boxes
-from xcrater.engine.region_set import Shapes
+from xcrater.engine.plan import Plan, make_plan
+from xcrater.engine.region_set import RegionSet
 from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.geometry.bodies import get_body
+from xcrater.geometry.grid import Boxes
 from xcrater.options import get_coverage
 from xcrater.raster.mosaic import check_chunks
 from xcrater.raster.reading import Raster, read_raster
-from xcrater.table.regions import Annulus, Polygons, Region, Sector
+from xcrater.table.regions import CraterShapes, Region
 
 if TYPE_CHECKING:
     from xcrater.table.crater_table import CraterTable
@@ -41,7 +41,7 @@ class Request:
         How it lies on the body.
     names : list of str
         The regions.
-    shapes : Shapes
+    shapes : RegionSet
         Their bounds.
     craters : Craters
         The table on the grid.
@@ -52,7 +52,7 @@ class Request:
     da: xr.DataArray
     raster: Raster
     names: list[str]
-    shapes: Shapes
+    shapes: RegionSet
     craters: Craters
     table: CraterTable
 
@@ -71,15 +71,7 @@ class Request:
     @cached_property
     def boxes(self) -> list[Boxes]:
         """Pixel bounds of every crater's regions, for each kind of them."""
-        grid, shapes = self.raster.grid, self.shapes
-        boxes = []
-        for nvert in dict.fromkeys(shapes.nvert) if not grid.closed else (0,):
-            outer = max(o for o, n in zip(shapes.outer, shapes.nvert, strict=True) if grid.closed or n == nvert)
-            if outer > 0.0:
-                boxes.append(disc_boxes(grid, self.craters, outer, nvert))
-        if shapes.frame is not None:
-            boxes += [outline_boxes(shapes.frame.polygons(table)) for table in self.craters.polygons]
-        return boxes
+        return self.shapes.boxes(self.raster.grid, self.craters)
 
     def pixels(self) -> NDArray[np.float64]:
         """At most so many pixels each crater's largest region has, shape (craters,)."""
@@ -169,26 +161,14 @@ def make_request(
     da = da.transpose(..., raster.y_dim, raster.x_dim)
     check_chunks(da, users_level() + 1)
     grid = raster.grid
-    polygons = [region.of(cdb.data) for region in declared if isinstance(region, Polygons)]
-    discs = [region if isinstance(region, Annulus) else None for region in declared]
-    sector = tuple((float(d.start), float(d.stop)) if isinstance(d, Sector) else None for d in discs)
-    numbers = itertools.count()
+    shapes: list[CraterShapes] = []
+    members = tuple(region.enter(cdb.data, shapes) for region in declared)
     request = Request(
         da=da,
         raster=raster,
         names=names,
-        shapes=Shapes(
-            inner=tuple(float(d.inner) if d else 0.0 for d in discs),
-            outer=tuple(float(d.outer) if d else 0.0 for d in discs),
-            nvert=tuple(int(d.nvert or 0) if d else 0 for d in discs),
-            coverage=coverage,
-            grid=grid.radians,
-            table=tuple(-1 if d else next(numbers) for d in discs) if polygons else (),
-            closed=grid.closed,
-            frame=grid.to_frame(),
-            sector=sector if any(sector) else (),
-        ),
-        craters=replace(on_grid(grid, cdb), polygons=tuple(polygons)),
+        shapes=RegionSet(members, coverage, grid.radians, grid.closed, grid.to_frame()),
+        craters=replace(on_grid(grid, cdb), shapes=tuple(shapes)),
         table=cdb,
     )
     if exclude is None:

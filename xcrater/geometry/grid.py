@@ -7,12 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xcrater.geometry.outlines import Frame, linear_frame
 from xcrater.kernels import Rows
 
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
+
+Floats = NDArray[np.float64]
+Boxes = tuple[Floats, Floats, Floats, Floats]
+"""First and last row coordinate, first and last column coordinate of every crater's region; NaN for no region."""
 
 
 @dataclass(frozen=True)

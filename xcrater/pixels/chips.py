@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.engine import graph
 from xcrater.engine.craters import Craters
-from xcrater.engine.plan import Boxes, Tile
+from xcrater.engine.plan import Tile
 from xcrater.engine.request import Request, make_request, users_level
 from xcrater.errors import BlocksWarning, ChipError
-from xcrater.geometry.grid import Grid
+from xcrater.geometry.grid import Boxes, Grid
 from xcrater.geometry.places import centres, reached, seen_from
 from xcrater.options import get_option
 from xcrater.raster.values import sentinel

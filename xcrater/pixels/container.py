@@ -412,10 +412,7 @@ def _overview(arrays: CraterArrays) -> dict[str, str]:
     shapes, sizes = request.shapes, [*request.da.sizes.items()][:-2]
     sizes += zip((raster.y_dim, raster.x_dim), raster.grid.shape, strict=True)
     chunks = " × ".join(str(max(np.diff(e))) for e in (raster.grid.row_edges, raster.grid.col_edges))
-    regions = [
-        f"{name} ({shapes.inner[k]:g} to {shapes.outer[k]:g} radii)" if shapes.outer[k] else f"{name} (polygons)"
-        for k, name in enumerate(arrays.regions)
-    ]
+    regions = [f"{name} ({shapes.regions[k].describe()})" for k, name in enumerate(arrays.regions)]
     rows = {
         "Craters": f"{len(arrays.index):,}",
         "Regions": ", ".join(regions),

@@ -100,7 +100,7 @@ class Cutter:
 
     Parameters
     ----------
-    shapes : Shapes
+    shapes : RegionSet
         The regions.
     raster : Raster
         Grid of the raster, and what its stored numbers mean.
@@ -108,7 +108,7 @@ class Cutter:
         Dtype of the stored numbers.
     """
 
-    shapes: region_set.Shapes
+    shapes: region_set.RegionSet
     raster: Raster
     dtype: str
 
@@ -132,7 +132,7 @@ class Cutter:
         """
         grid = self.raster.grid
         width, period = grid.columns, grid.period
-        out = np.empty((len(self.shapes.outer), len(craters), 4), np.int64)
+        out = np.empty((len(self.shapes), len(craters), 4), np.int64)
         for k, bounds in enumerate(self._bounds(craters)):
             shown = np.asarray(np.isfinite(bounds).all(axis=1))
             top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
@@ -160,13 +160,13 @@ class Cutter:
     def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
         """Bounds of each region of the craters, shape (crater, 4): first and last row coordinate, then column."""
         shapes = self.shapes
-        for k in range(len(shapes.outer)):
+        for k in range(len(shapes)):
             bounds = np.full((len(craters), 4), np.nan)
             _, one = shapes.of([k]).parts()[0]
             if one.closed:
                 kernels.region_windows(
-                    craters.u0, craters.lat, craters.radius, one.outer[0], one.nvert[0], shapes.grid,
-                    kernels.node_scratch(one.nvert[0]), bounds,
+                    craters.u0, craters.lat, craters.radius, one.bounds[1, 0], int(one.vertices[0]), shapes.grid,
+                    kernels.node_scratch(int(one.vertices[0])), bounds,
                 )  # fmt: skip
             else:
                 for start in range(0, len(craters), region_set.OUTLINED):

@@ -90,7 +90,7 @@ class Elements:
             _Assemble(cutter, crater, self.source.lead, fraction),
             shape=(*(() if fraction else self.source.lead), window[1] - window[0], window[3] - window[2]),
             meta=np.empty((0, 0)) if fraction else self._meta,
-            token=(self._token, numbers, crater.polygons, crater.near, fraction),
+            token=(self._token, numbers, crater.shapes, crater.near, fraction),
         )
 
 

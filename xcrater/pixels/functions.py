@@ -395,7 +395,7 @@ class MapFinish:
         """Put results together; images is their number in a block."""
         row, apart = self.craters.row, self.lead is None
         lead = (images,) if self.lead is None else self.lead
-        shape = (images if apart else 1, len(self.cutter.shapes.outer), row.size, self.call.width)
+        shape = (images if apart else 1, len(self.cutter.shapes), row.size, self.call.width)
         out = np.empty(shape, self.call.dtype)
         position = np.zeros(int(row.max(initial=-1)) + 1, np.int64)
         position[row] = np.arange(row.size)

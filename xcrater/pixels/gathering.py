@@ -178,7 +178,7 @@ class GatherFinish:
 
     def __call__(self, gathered: list[RegionBlocks], images: int) -> dict[str, NDArray[Any]]:
         """Masked arrays, shape (1, region, crater); craters on no tile are masked throughout."""
-        cells = np.empty((1, len(self.cutter.shapes.outer), len(self.craters)), object)
+        cells = np.empty((1, len(self.cutter.shapes), len(self.craters)), object)
         missing = np.ones(len(self.craters), bool)
         for of_regions in gathered:
             missing[self.position[of_regions[0].crater]] = False

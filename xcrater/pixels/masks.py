@@ -15,7 +15,7 @@ from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, Tile
-from xcrater.engine.region_set import Shapes
+from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import make_request
 from xcrater.errors import RegionError, XcraterError
 from xcrater.geometry.grid import Grid
@@ -33,7 +33,7 @@ class Marker:
 
     Parameters
     ----------
-    shapes : Shapes
+    shapes : RegionSet
         The one region.
     kind : {"any", "count", "crater"}
         What a pixel says.
@@ -41,7 +41,7 @@ class Marker:
         Columns of the grid in one turn of longitude.
     """
 
-    shapes: Shapes
+    shapes: RegionSet
     kind: str
     columns: int
 

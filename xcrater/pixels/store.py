@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from xcrater._optional import require
 from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Plan, Tile
-from xcrater.engine.region_set import Shapes
+from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import Request
 from xcrater.errors import StoreError
 from xcrater.geometry.bodies import get_body
@@ -38,6 +38,7 @@ from xcrater.pixels.gathering import iter_blocks
 from xcrater.pixels.source import BlockSource, LazyPixels
 from xcrater.raster.reading import crs_wkt, georeferenced, read_raster
 from xcrater.table.crater_table import CraterTable
+from xcrater.table.regions import Varying
 
 Ints = NDArray[np.int64]
 
@@ -128,9 +129,7 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
         "nodata": None if raster.nodata is None else np.asarray(raster.nodata).item(),
         "coverage": shapes.coverage,
         "regions": list(source.regions),
-        "inner": list(shapes.inner),
-        "outer": list(shapes.outer),
-        "nvert": list(shapes.nvert),
+        "drawn": [region.describe() for region in shapes.regions],
     }
     root = zarr.open_group(path, mode="w", attributes={"xcrater": about})
     table = xr.Dataset(coords={**_extra_coords(request), **request.coordinates()})
@@ -402,8 +401,8 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     cdb = CraterTable(frame, body.name, "planetocentric", lat_col="lat", lon_col="lon", rad_col="radius")
     raster = read_raster(da, body=body, nodata=about["nodata"])
     grid = raster.grid
-    inner, outer, nvert = (tuple(about[key]) for key in ("inner", "outer", "nvert"))
-    shapes = Shapes(inner, outer, nvert, about["coverage"], grid.radians, closed=grid.closed, frame=grid.frame)
+    members = tuple(Varying(k, described) for k, described in enumerate(about["drawn"]))  # never drawn again
+    shapes = RegionSet(members, about["coverage"], grid.radians, grid.closed, grid.frame)
     angle = np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius)
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
     # A single pixel stands for the raster, so that it takes no room in a graph of tasks either.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import Drawn, Shapes, Surface
+from xcrater.engine.region_set import Drawn, RegionSet, Surface
 from xcrater.errors import StatisticError
 from xcrater.geometry.areas import areas_around
 from xcrater.geometry.grid import Window
@@ -24,6 +24,7 @@ from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
 from xcrater.statistics.quantiles.sharing import SharedTile
 from xcrater.statistics.quantiles.tile_image import Collect, TileImage
+from xcrater.table.regions import Annulus
 
 Array = NDArray[Any]
 
@@ -38,7 +39,7 @@ class Leaf:
 
     Parameters
     ----------
-    shapes : Shapes
+    shapes : RegionSet
         The regions.
     nodata : float or None
         Stored number that stands for no value.
@@ -54,7 +55,7 @@ class Leaf:
         Whether to sum whole squares of pixels once for all craters; None where it pays.
     """
 
-    shapes: Shapes
+    shapes: RegionSet
     nodata: float | int | None
     order: OrderSearch | None = None
     weights: str | None = None
@@ -85,7 +86,7 @@ class Leaf:
         if self.shapes.exact:
             check_covered(dtype.str)
         start = self.start(dtype)
-        sums = np.empty((len(tile.craters), len(images), len(self.shapes.outer), start.size), start.dtype)
+        sums = np.empty((len(tile.craters), len(images), len(self.shapes), start.size), start.dtype)
         moments = np.zeros((*sums.shape[:-1], MOMENTS)) if self.more else None
         weights, areas = self._factors(tile.window, given)
         surface = self._surface(tile.window, areas) if self.area and self.shapes.exact else None
@@ -102,7 +103,7 @@ class Leaf:
                 at = (shapes, members, stored, codes, clean, tile, weights, areas)
                 if moments is not None and (self.higher or surface is None):
                     self._sum_drawn(*at, _start(moments.dtype, MOMENTS), n, moments)
-                if self.weights is not None or not shapes.closed or shapes.sector:
+                if self.weights is not None or not shapes.closed or shapes.in_sectors:
                     self._sum_drawn(*at, start, n, sums)
                 else:
                     self._sum_closed(*at, start, n, sums)
@@ -145,7 +146,7 @@ class Leaf:
 
     def _collector(self, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array) -> Collect:
         """What gives the values of an image's regions."""
-        regions = len(self.shapes.outer)
+        regions = len(self.shapes)
         top, _, left, right = tile.window
         unweighted = self.weights is None and not self.shapes.exact
 
@@ -211,7 +212,8 @@ class Leaf:
         return around, np.ascontiguousarray(areas)
 
     def _sum_areas(
-        self, shapes: Shapes, members: Array, coded: Sequence[kernels.Pixels], tile: Tile, surface: Surface, out: Array,
+        self, shapes: RegionSet, members: Array, coded: Sequence[kernels.Pixels], tile: Tile, surface: Surface,
+        out: Array,
     ) -> None:  # fmt: skip
         """Areas of all images' regions to ``out``: true areas of the parts of pixels that are covered."""
         for drawn in shapes.draw(tile.craters, tile.window, surface=surface):
@@ -220,7 +222,7 @@ class Leaf:
                 kernels.sum_areas(pixels, drawn.record(), tile.window, surface[1], sums, members, drawn.craters.start)
 
     def _sum_drawn(
-        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
+        self, shapes: RegionSet, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
         areas: Array, start: Array, image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, run by run."""
@@ -236,7 +238,7 @@ class Leaf:
                 )
 
     def _sum_closed(
-        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
+        self, shapes: RegionSet, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, weights: Array,
         areas: Array, start: Array, image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, of regions with a closed form."""
@@ -258,7 +260,7 @@ class Leaf:
             out[some[:, None], image, members] = sums[:, image, members]
 
     def _accumulate_covered(
-        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
+        self, shapes: RegionSet, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
         image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``, pixels by the fraction covered."""
@@ -286,7 +288,7 @@ class Leaf:
                 out[rest[:, None], image, chosen] = rest_sums[:, image, chosen]
 
     def _accumulate(
-        self, shapes: Shapes, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
+        self, shapes: RegionSet, members: Array, stored: Array, codes: Array, clean: bool, tile: Tile, start: Array,
         image: int, out: Array,
     ) -> None:  # fmt: skip
         """Accumulators of an image to ``out[:, image]``."""
@@ -296,7 +298,7 @@ class Leaf:
         caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
         squares = self._squares(pixels, tile, start)
         scratch = kernels.span_scratch(
-            tile.window, shapes.grid, max(shapes.nvert), shapes.mode,
+            tile.window, shapes.grid, int(shapes.vertices.max()), shapes.mode,
             max(g.edges.size for g in groups), max(g.members.size for g in groups),
         )  # fmt: skip
         order = np.argsort(craters.lat * shapes.grid.lat_step, kind="stable")
@@ -311,7 +313,7 @@ class Leaf:
         stored, wanted = pixels.stored, self.summarise
         if wanted is None:
             # It pays once wide regions would visit more pixels than there are.
-            columns = max(self.shapes.outer) * tile.craters.radius * self.shapes.grid.period / np.pi
+            columns = self.shapes.bounds[1].max() * tile.craters.radius * self.shapes.grid.period / np.pi
             wide = columns[columns > 4 * kernels.LANES]
             wanted = bool(np.minimum(wide**2, stored.size).sum() > 2 * stored.size)
         count = (stored.shape[0] // kernels.LANES) * (stored.shape[1] // kernels.LANES) if wanted else 0
@@ -368,9 +370,8 @@ def check_kernels(dtype: str) -> None:
     north, east = np.radians(top - side * (row + 0.5)), np.radians(side * (column + 0.5) - lon)
     up, both = np.sin((north - np.radians(lat)) / 2) ** 2, np.cos(north) * math.cos(math.radians(lat))
     distance = np.degrees(2 * np.arcsin(np.sqrt(up + both * np.sin(east / 2) ** 2))) / angle
-    shapes = Shapes(
-        (0.0, 0.7), (1.0, 1.8), (0, 0), "center", kernels.Rows(math.radians(top), math.radians(-side), 360 / side)
-    )
+    rows = kernels.Rows(math.radians(top), math.radians(-side), 360 / side)
+    shapes = RegionSet((Annulus(0, 1, None), Annulus(0.7, 1.8, None)), "center", rows)
     craters = Craters(np.zeros(1, np.int32), np.array([lon / side]), np.radians([lat]), np.radians([angle]))
     tile = Tile((0, 0), (0, size[0], 0, size[1]), craters)
     start = _start(pixels.dtype)
@@ -378,7 +379,7 @@ def check_kernels(dtype: str) -> None:
     leaf = Leaf(shapes, None, summarise=True)
     leaf._accumulate(shapes, np.arange(2), pixels, np.empty((1, 1), np.uint8), True, tile, start, 0, out)
     for k, held in enumerate(out[0, 0]):
-        inside = pixels[(shapes.inner[k] < distance) & (distance < shapes.outer[k])].astype(np.int64)
+        inside = pixels[(shapes.bounds[0, k] < distance) & (distance < shapes.bounds[1, k])].astype(np.int64)
         wanted = [inside.size, inside.sum(), inside.min(), inside.max(), inside.size * inside.var()]
         found = [held[slot] for slot in (kernels.COUNT, kernels.TOTAL, kernels.LOW, kernels.HIGH)]
         square = held[kernels.SQ_HIGH]
@@ -401,7 +402,8 @@ def check_covered(dtype: str) -> None:
         They do not.
     """
     size, side, top, lat, rho = (160, 256), 0.25, 20.0, math.radians(0.43), math.radians(10.0)
-    shapes = Shapes((0.0,), (1.0,), (0,), "exact", kernels.Rows(math.radians(top), math.radians(-side), 360 / side))
+    rows = kernels.Rows(math.radians(top), math.radians(-side), 360 / side)
+    shapes = RegionSet((Annulus(0, 1, None),), "exact", rows)
     craters = Craters(np.zeros(1, np.int32), np.array([127.64]), np.array([lat]), np.array([rho]))
     leaf = Leaf(shapes, None)
     out = np.empty((1, 1, 1, 8))

@@ -14,7 +14,7 @@ from xcrater import kernels
 from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import Drawn, Shapes
+from xcrater.engine.region_set import Drawn, RegionSet
 from xcrater.engine.request import make_request
 from xcrater.errors import GridError, RegionError, StatisticError, XcraterError
 from xcrater.geometry.areas import pixel_areas
@@ -339,7 +339,7 @@ class PlaneLeaf:
 
     Parameters
     ----------
-    shapes : Shapes
+    shapes : RegionSet
         The zones.
     raster : Raster
         The raster.
@@ -349,7 +349,7 @@ class PlaneLeaf:
         Zones whose pixels are kept one by one.
     """
 
-    shapes: Shapes
+    shapes: RegionSet
     raster: Raster
     by_area: bool
     kept: tuple[int, ...]
@@ -357,7 +357,7 @@ class PlaneLeaf:
     def __call__(self, block: Array, tile: Tile) -> Moments:
         """Collect from one tile."""
         images = block.reshape(-1, *block.shape[-2:])
-        regions = len(self.shapes.outer)
+        regions = len(self.shapes)
         groups = np.zeros((len(tile.craters) * regions, len(images), 11))
         kept: list[Pixels] = []
         areas = np.ones((1, 1))

@@ -13,15 +13,13 @@ import shapely
 from numpy.typing import NDArray
 
 from xcrater.errors import TableError
-from xcrater.geometry.antimeridian import cut_at_antimeridian
 from xcrater.geometry.bodies import Body, get_body, is_projected, to_geodetic
-from xcrater.geometry.lonlat_polygons import region_polygons
 from xcrater.options import OPTION, Vertices, get_nvert
 from xcrater.table import region_names
 from xcrater.table.header import METRES, find_column, find_size_column
 from xcrater.table.polygon_tables import declare_polygons
 from xcrater.table.reading import finite_values, read_table, usable_rows
-from xcrater.table.regions import Annulus, Circle, Polygons, Region
+from xcrater.table.regions import Annulus, Circle, Region
 
 _OWN_COLUMNS = ("_lat", "_lon", "_radius_m")
 
@@ -276,13 +274,7 @@ class CraterTable:
         self.regions[region_names.check_name(name, self.regions, self)] = region
 
     def _polygons(self, name: str) -> pd.Series[Any]:
-        region = self.region(name)
-        lon, lat = self.lon.to_numpy(), self.lat.to_numpy()
-        if isinstance(region, Polygons):
-            polygons = cut_at_antimeridian(region.of(self.data).polygons())
-        else:
-            angle = np.degrees(self.rad.to_numpy() / self.body_radius)
-            polygons = region_polygons(lon, lat, angle, region.inner, region.outer, region.nvert)
+        polygons = self.region(name).polygons(self.data, self.body_radius)
         return pd.Series(polygons, index=self.data.index, name=name, dtype=object)
 
 

@@ -1,20 +1,138 @@
-"""What a region is, before any raster: a shape measured in crater radii, or polygons of one's own."""
+"""What a region is, before any raster: a declaration that knows its own outline.
+
+A region declared in crater radii, such as `Annulus`, has one shape for all craters. A region whose shape differs from
+crater to crater, such as `Polygons`, gives the shapes of the craters asked for as `CraterShapes`. Whoever draws
+regions asks for outlines, disc bounds or a description, and never for the kind of region.
+"""
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from xcrater.errors import RegionError
+from xcrater.geometry.antimeridian import cut_at_antimeridian
+from xcrater.geometry.caps import Caps
+from xcrater.geometry.grid import Boxes
+from xcrater.geometry.lonlat_polygons import region_polygons
+from xcrater.geometry.outlines import Frame, Outlines
 from xcrater.geometry.polygon_table import PolygonTable
+from xcrater.geometry.sphere import disc_nodes
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Index: TypeAlias = NDArray[np.integer] | slice
+
+
+class CraterShapes(Protocol):
+    """Shapes of one region that differ from crater to crater: one per crater, in the craters' order."""
+
+    def take(self, index: Index) -> CraterShapes:
+        """The shapes of the craters at some positions."""
+
+    def boxes(self, frame: Frame, caps: Caps) -> Boxes:
+        """Pixel bounds of every crater's shape, too large rather than too small.
+
+        Parameters
+        ----------
+        frame : Frame
+            How the raster lies on the body.
+        caps : Caps
+            The craters, as many as there are shapes.
+        """
+
+    def outlines(self, frame: Frame, caps: Caps, finely: Bools | None = None) -> Outlines:
+        """Outline of every crater's shape in pixel coordinates.
+
+        Parameters
+        ----------
+        frame, caps
+            As `boxes` takes them.
+        finely : ndarray of bool, shape (n,), optional
+            Craters whose outline is to keep within a thousandth of a pixel of the true boundary.
+        """
+
+    def shape(self, frame: Frame, caps: Caps, position: int) -> Any:
+        """Shape of one crater as a geometry in the plane in which the frame cuts shapes."""
+
+
+class Sited(Caps, Protocol):
+    """Craters on a grid, with the shapes that they carry of regions that differ from crater to crater."""
+
+    @property
+    def shapes(self) -> tuple[CraterShapes, ...]:
+        """Shapes of each such region of the request."""
+
+
+class Member(Protocol):
+    """A region as a member of a request: small, hashable, and the same for whatever craters it is drawn for."""
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Inner and outer radius in crater radii, if the region is cut from discs about the centre; else None."""
+
+    @property
+    def vertices(self) -> int:
+        """Number of vertices of the polygon that stands for each bounding curve; 0 for the true curve."""
+
+    @property
+    def azimuths(self) -> tuple[float, float] | None:
+        """Azimuths between which the region lies, degrees clockwise from north; None for all of it."""
+
+    def ring(self) -> Member:
+        """The region at all azimuths."""
+
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+
+    def outlines(self, frame: Frame, caps: Sited, finely: Bools | None = None) -> Outlines:
+        """Outline of every crater's region in pixel coordinates; see `CraterShapes.outlines`."""
+
+    def shape(self, frame: Frame, caps: Sited, position: int) -> Any:
+        """Region of one crater as a geometry in the plane in which the frame cuts shapes."""
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A region whose shape differs from crater to crater: the craters carry the shapes.
+
+    Parameters
+    ----------
+    number : int
+        Position of the region's shapes among those that the craters carry.
+    description : str
+        The region in a few words.
+    """
+
+    number: int
+    description: str
+
+    bounds: ClassVar[None] = None
+    vertices: ClassVar[int] = 0
+    azimuths: ClassVar[None] = None
+
+    def ring(self) -> Varying:
+        """The region itself, which has no sectors."""
+        return self
+
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+        return self.description
+
+    def outlines(self, frame: Frame, caps: Sited, finely: Bools | None = None) -> Outlines:
+        """Outline of every crater's shape in pixel coordinates."""
+        return caps.shapes[self.number].outlines(frame, caps, finely)
+
+    def shape(self, frame: Frame, caps: Sited, position: int) -> Any:
+        """Shape of one crater in the plane in which the frame cuts shapes."""
+        return caps.shapes[self.number].shape(frame, caps, position)
 
 
 @dataclass(frozen=True)
@@ -59,6 +177,71 @@ class Annulus:
                 f"received nvert={self.nvert!r}; expected an even number from 4 on, or None for a true circle"
             )
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Inner and outer radius of the ring, in crater radii."""
+        return float(self.inner), float(self.outer)
+
+    @property
+    def vertices(self) -> int:
+        """Number of vertices of each bounding polygon; 0 for true circles."""
+        return int(self.nvert or 0)
+
+    @property
+    def azimuths(self) -> tuple[float, float] | None:
+        """Azimuths between which the region lies, degrees; None for all of the ring."""
+        return None
+
+    def ring(self) -> Annulus:
+        """The whole ring that the region is a part of."""
+        return self
+
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+        return f"{self.inner:g} to {self.outer:g} radii"
+
+    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Annulus:
+        """Enter the region into a request; see `Region.enter`. It is the same for all craters."""
+        return self
+
+    def outlines(self, frame: Frame, caps: Sited, finely: Bools | None = None) -> Outlines:
+        """Outline of every crater's region in pixel coordinates; see `CraterShapes.outlines`."""
+        return frame.outlines(caps, *self.bounds, self.vertices, finely)
+
+    def shape(self, frame: Frame, caps: Sited, position: int) -> Any:
+        """Region of one crater as a geometry in the plane in which the frame cuts shapes."""
+        return frame.shape_of(caps, position, *self.bounds, self.vertices)
+
+    def polygons(self, data: pd.DataFrame, body_radius: float) -> NDArray[np.object_]:
+        """Outline of each crater's region in longitude and latitude, for people and GIS files.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame
+            Rows of the crater table.
+        body_radius : float
+            Radius of the body's sphere, metres.
+
+        Returns
+        -------
+        ndarray of shapely geometries, shape (n,)
+            Polygons, cut at the antimeridian and closed over the poles.
+        """
+        angle = np.degrees(data["_radius_m"].to_numpy() / body_radius)
+        return region_polygons(data["_lon"], data["_lat"], angle, self.inner, self.outer, self.nvert)
+
+    def curves(self, data: pd.DataFrame, body_radius: float) -> list[tuple[Floats, Floats]]:
+        """Boundary of the first crater's region as closed curves, for plots; see `Region.curves`."""
+        curves = []
+        lon, lat = (float(data[name].iloc[0]) for name in ("_lon", "_lat"))
+        angle = float(np.degrees(data["_radius_m"].iloc[0] / body_radius))
+        for bound in self.bounds:
+            if 0 < bound * angle < 180:
+                node_lat, half = (nodes[0] for nodes in disc_nodes([lat], [bound * angle], self.vertices or 360))
+                around = np.concatenate([lon + half, lon - half[::-1]])
+                curves.append((around, np.concatenate([node_lat, node_lat[::-1]])))
+        return curves
+
 
 @dataclass(frozen=True)
 class Circle(Annulus):
@@ -102,10 +285,53 @@ class Sector(Annulus):
                 "clockwise from north"
             )
 
+    @property
+    def azimuths(self) -> tuple[float, float]:
+        """Azimuths between which the region lies, degrees."""
+        return float(self.start), float(self.stop)
+
+    def ring(self) -> Annulus:
+        """The whole ring that the region is a sector of."""
+        return Annulus(self.inner, self.outer, self.nvert)
+
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+        return f"{super().describe()}, azimuth {self.start:g} to {self.stop:g}°"
+
+
+@dataclass(frozen=True)
+class PolygonShapes:
+    """Shapes of the region of some craters as polygons.
+
+    Parameters
+    ----------
+    table : PolygonTable
+        One shape, perhaps empty, per crater.
+    """
+
+    table: PolygonTable
+
+    def take(self, index: Index) -> PolygonShapes:
+        """The shapes of the craters at some positions."""
+        return PolygonShapes(self.table.take(index))
+
+    def boxes(self, frame: Frame, caps: Caps) -> Boxes:
+        """Pixel bounds of every crater's shape."""
+        west, east, top, bottom = self.outlines(frame, caps).bounds()
+        return top, bottom, west, east
+
+    def outlines(self, frame: Frame, caps: Caps, finely: Bools | None = None) -> Outlines:
+        """Outline of every crater's shape; the polygons alone say where they lie."""
+        return frame.polygons(self.table, finely)
+
+    def shape(self, frame: Frame, caps: Caps, position: int) -> Any:
+        """Shape of one crater in the plane in which the frame cuts shapes."""
+        return frame.shape_of_polygon(self.table, position)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Polygons:
-    """Polygons of one's own, one or none per crater; see `CraterDatabase.add_polygons`.
+    """User-supplied polygons, one or none per crater; see `CraterDatabase.add_polygons`.
 
     Parameters
     ----------
@@ -134,8 +360,27 @@ class Polygons:
     def __hash__(self) -> int:
         return hash((self.table.lon.tobytes(), self.table.lat.tobytes(), self.table.ring.tobytes()))
 
-    def of(self, data: pd.DataFrame) -> PolygonTable:
-        """The polygons of some of the craters, whatever rows were taken and in which order since they were added.
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+        return "polygons"
+
+    def polygons(self, data: pd.DataFrame, body_radius: float) -> NDArray[np.object_]:
+        """Polygon of each crater in longitude and latitude; see `Annulus.polygons`."""
+        return cut_at_antimeridian(self.of_craters(data).table.polygons())
+
+    def curves(self, data: pd.DataFrame, body_radius: float) -> list[tuple[Floats, Floats]]:
+        """Rings of the first crater's polygon, for plots; see `Region.curves`."""
+        one = self.of_craters(data.iloc[:1]).table
+        rings = [np.append(np.arange(begin, end), begin) for begin, end in itertools.pairwise(one.ring)]
+        return [(one.lon[ring], one.lat[ring]) for ring in rings]
+
+    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Varying:
+        """Enter the region into a request; see `Region.enter`."""
+        shapes.append(self.of_craters(data))
+        return Varying(len(shapes) - 1, self.describe())
+
+    def of_craters(self, data: pd.DataFrame) -> PolygonShapes:
+        """Shapes of some craters, whatever rows were taken and in which order since the polygons were added.
 
         Parameters
         ----------
@@ -145,7 +390,7 @@ class Polygons:
 
         Returns
         -------
-        PolygonTable
+        PolygonShapes
             One shape for each.
 
         Raises
@@ -164,8 +409,47 @@ class Polygons:
                 "the table's rows are not those that the polygons were added to, by their labels and positions; "
                 "type cdb.add_polygons(...) again after changing cdb.data"
             )
-        return self.table if np.array_equal(at, np.arange(len(self.table))) else self.table.take(at)
+        same = np.array_equal(at, np.arange(len(self.table)))
+        return PolygonShapes(self.table if same else self.table.take(at))
 
 
-Region: TypeAlias = Annulus | Polygons
-"""Any declaration of a region."""
+class Region(Protocol):
+    """What every declaration of a region offers."""
+
+    def describe(self) -> str:
+        """Describe the region in a few words."""
+
+    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Member:
+        """Enter the region into a request.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame
+            Rows of the crater table that the request is of.
+        shapes : list of CraterShapes
+            Shapes that the request's craters carry; a region that differs from crater to crater appends its own.
+
+        Returns
+        -------
+        Member
+            The region as a member of the request's `RegionSet`.
+        """
+
+    def polygons(self, data: pd.DataFrame, body_radius: float) -> NDArray[np.object_]:
+        """Outline of each crater's region in longitude and latitude; see `Annulus.polygons`."""
+
+    def curves(self, data: pd.DataFrame, body_radius: float) -> list[tuple[Floats, Floats]]:
+        """Boundary of the region of one crater, the first of the rows, as closed curves.
+
+        Parameters
+        ----------
+        data : pandas.DataFrame
+            Rows of the crater table.
+        body_radius : float
+            Radius of the body's sphere, metres.
+
+        Returns
+        -------
+        list of (longitudes, latitudes)
+            Degrees; longitudes run on across the antimeridian, and the first point is repeated at the end.
+        """
