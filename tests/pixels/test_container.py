@@ -653,3 +653,15 @@ def test_masked_rasters_stay_masked() -> None:
         assert_same(element.compute(), cell)
         assert cell.count() == 0 or cell.max() <= 1200
     assert arrays["rim"].map(np.ma.count).sum() > 20
+
+
+@pytest.mark.parametrize("chunks", [(36, 72), (10, 25)])
+def test_masked_rasters_whose_craters_lie_on_one_tile_each(chunks: tuple[int, int]) -> None:
+    data = dask.array.ma.masked_greater(dask.array.from_array(numbered(GLOBAL), chunks=chunks), 800)
+    da = strategies.data_array(numbered(GLOBAL), GLOBAL).copy(data=data)
+    arrays = da.craters.get_arrays(database(IN_THE_OPEN), "rim")
+    plain = strategies.data_array(numbered(GLOBAL), GLOBAL).craters.get_arrays(database(IN_THE_OPEN), "rim")
+    wanted = np.ma.masked_greater(plain.compute()["rim"].iloc[0], 800)
+    assert 0 < wanted.count() < plain.compute()["rim"].iloc[0].count()
+    for found in (arrays.compute()["rim"].iloc[0], arrays["rim"].iloc[0].compute()):
+        assert_same(found, wanted)

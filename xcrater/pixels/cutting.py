@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +73,27 @@ class Pieces:
         )
         offset = np.concatenate([[0], np.cumsum(sizes)])
         return Pieces(self.crater[which], self.region[which], self.place[which], offset, values, mask, fraction)
+
+
+class Filled(NamedTuple):
+    """Pixels of several windows, laid out flat one window after another.
+
+    Parameters
+    ----------
+    offset : ndarray of int64, shape (n + 1,)
+        Window i has the pixels [offset[i], offset[i + 1]).
+    stored : ndarray, shape (images, pixels)
+        Stored numbers, before scale and offset.
+    mask : ndarray of bool, shape (images, pixels)
+        True where a pixel lies outside the region or holds no value.
+    fraction : ndarray of float64, shape (pixels,), or None
+        Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
+    """
+
+    offset: Ints
+    stored: Array
+    mask: NDArray[np.bool_]
+    fraction: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,10 +216,9 @@ class Cutter:
         piece = np.full((regions, craters, 1), -1)
         piece[:, alone, 0] = np.arange(regions * alone.sum()).reshape(regions, -1)
         window = windows[:, alone].reshape(-1, 4)
-        offset, values, mask, fraction = self._fill(block, tile, piece, window)
-        values = self.raster.decode(values).astype(self.result_dtype, copy=False)
-        flat, crater = (*block.shape[:-2], int(offset[-1])), np.tile(rows[alone], regions)
-        blocks = Blocks(crater, window, offset, values.reshape(flat), mask.reshape(flat), fraction, self.fill_value)
+        blocks = self._blocks(
+            np.tile(rows[alone], regions), window, self._fill(block, tile, piece, window), block.shape[:-2]
+        )
         count = int(alone.sum())
         whole = [blocks.part(n * count, (n + 1) * count) for n in range(regions)]
 
@@ -243,9 +263,21 @@ class Cutter:
         )  # fmt: skip
         return place, nonempty, within
 
-    def _fill(
-        self, block: Array, tile: Tile, piece: Ints, place: Ints
-    ) -> tuple[Ints, Array, NDArray[np.bool_], NDArray[np.float64] | None]:
+    def _blocks(self, crater: Ints, window: Ints, filled: Filled, lead: tuple[int, ...]) -> Blocks:
+        """Blocks of some craters from their stored numbers, to which scale and offset are applied."""
+        values = self.raster.decode(filled.stored).astype(self.result_dtype, copy=False)
+        flat = (*lead, int(filled.offset[-1]))
+        return Blocks(
+            crater=crater,
+            window=window,
+            offset=filled.offset,
+            values=values.reshape(flat),
+            mask=filled.mask.reshape(flat),
+            fraction=filled.fraction,
+            fill_value=self.fill_value,
+        )
+
+    def _fill(self, block: Array, tile: Tile, piece: Ints, place: Ints) -> Filled:
         """Pixels of rectangles of a tile, laid out flat.
 
         Parameters
@@ -258,43 +290,29 @@ class Cutter:
             Positions in `place` of the rectangles that belong to each region of each crater; -1 for none.
         place : ndarray of int64, shape (p, 4)
             Windows of the rectangles.
-
-        Returns
-        -------
-        offset : ndarray of int64, shape (p + 1,)
-            Where each rectangle's pixels begin.
-        values, mask : ndarray, shape (images, pixels)
-            Stored numbers; True where a pixel lies outside the region or holds no value.
-        fraction : ndarray of float64, shape (pixels,), or None
-            Fraction of each pixel that lies inside the region, for exact coverage.
         """
         turn = self.raster.grid.columns if self.raster.grid.wraps else 0
         offset = np.concatenate([[0], np.cumsum((place[:, 1] - place[:, 0]) * (place[:, 3] - place[:, 2]))])
         images, total = math.prod(block.shape[:-2]), int(offset[-1])
-        values = self.blank(images, total)
+        stored = self._blank(images, total)
         outside = np.ones(total, bool)
         fraction = np.zeros(total if self.shapes.exact else 0)
+        hidden = np.zeros((images, total if np.ma.is_masked(block) else 0), np.uint8)
         if total:
-            at = (tile.window, turn, place, offset)
-            kernels.cut_pixels(
-                _raw(np.ma.getdata(block).astype(self.dtype, copy=False), images),
-                *at,
-                values.view(RAW[values.itemsize]),
-            )
+            pixels = _raw(np.ma.getdata(block).astype(self.dtype, copy=False), images)
+            kernels.cut_pixels(pixels, tile.window, turn, place, offset, stored.view(RAW[stored.itemsize]))
+            if hidden.size:
+                kernels.cut_pixels(_raw(np.ma.getmaskarray(block), images), tile.window, turn, place, offset, hidden)
             for members, shapes in self.shapes.parts():
                 for drawn in shapes.draw(tile.craters, tile.window):
                     kernels.cut_regions(
                         drawn.record(), drawn.craters.start, members, piece, turn, place, offset, outside, fraction
                     )
-        mask = missing(values, self.raster.nodata)
+        mask = missing(np.ma.MaskedArray(stored, hidden.view(bool)) if hidden.size else stored, self.raster.nodata)
         mask |= outside
-        if np.ma.is_masked(block):
-            masked = np.zeros((images, total), np.uint8)
-            kernels.cut_pixels(_raw(np.ma.getmaskarray(block), images), *at, masked)
-            mask |= masked.view(bool)
-        return offset, values, mask, fraction if self.shapes.exact else None
+        return Filled(offset, stored, mask, fraction if self.shapes.exact else None)
 
-    def blank(self, images: int, pixels: int) -> Array:
+    def _blank(self, images: int, pixels: int) -> Array:
         """Stored numbers to be overwritten where there are pixels: the fill value, or 0."""
         fill = 0 if self.fill_value is None else self.fill_value
         return np.full((images, pixels), fill, np.dtype(self.dtype))
@@ -320,37 +338,53 @@ class Cutter:
         size = (windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])
         order = np.argsort(craters.row, kind="stable")
         rows = craters.row[order]
-        found = []  # for each of `parts`, the position among `craters` of every piece's crater; -1 for other craters
-        for p in parts:
-            at = np.minimum(np.searchsorted(rows, p.crater), max(rows.size - 1, 0))
-            found.append(np.where(rows[at] == p.crater, order[at], -1) if rows.size else np.full(p.crater.size, -1))
-        images = math.prod(lead)
-        for some in groups(size.sum(axis=0), PIXELS):
-            joined = []
-            for k in range(len(windows)):
-                window = windows[k, some]
-                offset = np.concatenate([[0], np.cumsum(size[k, some])])
-                total = int(offset[-1])
-                stored, mask = self.blank(images, total), np.ones((images, total), bool)
-                fraction = np.zeros((1, total)) if self.shapes.exact else None
-                for p, to in zip(parts, found, strict=True):
-                    which = np.flatnonzero((p.region == k) & (to >= some.start) & (to < some.stop))
-                    piece_at = (which, to[which] - some.start, p.place, p.offset, window, offset)
-                    if which.size:
-                        raw = RAW[stored.itemsize]
-                        kernels.put(p.values.view(raw), *piece_at, stored.view(raw))
-                        kernels.put(p.mask, *piece_at, mask)
-                        if fraction is not None and p.fraction is not None:
-                            kernels.put(p.fraction[None], *piece_at, fraction)
-                values = self.raster.decode(stored).astype(self.result_dtype, copy=False)
-                joined.append(
-                    Blocks(
-                        craters.row[some].astype(np.int64), window, offset,
-                        values.reshape(*lead, total), mask.reshape(*lead, total),
-                        None if fraction is None else fraction[0], self.fill_value,
-                    )
-                )  # fmt: skip
-            yield joined
+        positions = []  # for each of `parts`, the position of every piece's crater; -1 for other craters
+        for pieces in parts:
+            nearest = np.minimum(np.searchsorted(rows, pieces.crater), max(rows.size - 1, 0))
+            if rows.size:
+                positions.append(np.where(rows[nearest] == pieces.crater, order[nearest], -1))
+            else:
+                positions.append(np.full(pieces.crater.size, -1))
+        for run in groups(size.sum(axis=0), PIXELS):
+            within = [
+                (pieces, np.where((position >= run.start) & (position < run.stop), position - run.start, -1))
+                for pieces, position in zip(parts, positions, strict=True)
+            ]
+            row = craters.row[run].astype(np.int64)
+            yield [
+                self._blocks(row, window[run], self._put_together(k, window[run], within, math.prod(lead)), lead)
+                for k, window in enumerate(windows)
+            ]
+
+    def _put_together(self, region: int, window: Ints, within: Sequence[tuple[Pieces, Ints]], images: int) -> Filled:
+        """Put pieces where they belong in the blocks of one region.
+
+        Parameters
+        ----------
+        region : int
+            Position of the region in the request.
+        window : ndarray of int64, shape (n, 4)
+            Windows of the blocks.
+        within : sequence of (Pieces, ndarray of int64)
+            Pieces, and the position among the blocks of the one that each piece belongs to; -1 for none of them.
+        images : int
+            Number of images.
+        """
+        offset = np.concatenate([[0], np.cumsum((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2]))])
+        total = int(offset[-1])
+        stored, mask = self._blank(images, total), np.ones((images, total), bool)
+        fraction = np.zeros((1, total)) if self.shapes.exact else None
+        raw = RAW[stored.itemsize]
+        for pieces, position in within:
+            which = np.flatnonzero((pieces.region == region) & (position >= 0))
+            if not which.size:
+                continue
+            target = (which, position[which], pieces.place, pieces.offset, window, offset)
+            kernels.put(pieces.values.view(raw), *target, stored.view(raw))
+            kernels.put(pieces.mask, *target, mask)
+            if fraction is not None and pieces.fraction is not None:
+                kernels.put(pieces.fraction[None], *target, fraction)
+        return Filled(offset, stored, mask, None if fraction is None else fraction[0])
 
 
 def _raw(block: Array, images: int) -> Array:
