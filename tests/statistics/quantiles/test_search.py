@@ -19,55 +19,24 @@ from numpy.typing import NDArray
 from tests import reference as ref
 from tests import strategies
 from tests.helpers import CountingScheduler
+from tests.statistics.quantiles.patterns import DTYPES, PATTERNS, QUANTILES, patterned
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options, tutorial
-from xcrater.engine.plan import Spread
 from xcrater.errors import StatisticError
-from xcrater.statistics.quantiles.answers import answer_runs
 from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.search import OrderSearch
-from xcrater.statistics.quantiles.sharing import choose_digits
 from xcrater.statistics.quantiles.tile_image import TileImage
 from xcrater.statistics.quantiles.wanted import FREQUENCIES, OrderStatistics
 
 Array = NDArray[Any]
 
-DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "i8", "f2", "f4", "f8")
-STORED = {"i1": "i2", "u4": "i8", "f2": "f4"}
-"""What a tile makes of dtypes that kernels are not compiled for."""
-
-QUANTILES = (0.0, 0.175, 0.25, 0.5, 0.9, 1.0)
 SHARES = (0.1, 1.0, -0.0)
-PATTERNS = ("constant", "few", "wide", "extreme", "ascending", "normal")
+"""Values whose share of the pixels is asked for."""
 
 GRID = GridCase(Affine(20, 0, -180, 0, -20, 90), (9, 18))
 REGIONS = {"disc": (0.0, 1.0), "ring": (0.4, 1.3)}
 """Inner and outer bound of each region, in crater radii."""
-
-
-def patterned(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Array:
-    """Pixels of a pattern. Floating-point numbers may be infinite, or zeros of either sign."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        values = {
-            "constant": lambda: np.full(size, rng.choice([-0.0, 0.0, 2.5])),
-            "few": lambda: rng.choice([-1.0, -0.0, 0.0, 1.0, 0.1], size),
-            "wide": lambda: rng.choice([-1, 1], size) * 10.0 ** rng.uniform(-4, 4, size),
-            "extreme": lambda: rng.choice([-np.inf, float(np.finfo(dtype).max), np.inf, -0.0], size),
-            "ascending": lambda: np.sort(rng.normal(size=size), axis=None).reshape(size),
-            "normal": lambda: rng.normal(0, 300, size),
-        }[pattern]()
-        return values.astype(dtype)
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-    return {
-        "constant": lambda: np.full(size, rng.choice([low, 0, 7, high])),
-        "few": lambda: rng.integers(0, 4, size),
-        "wide": lambda: rng.integers(low, high, size, endpoint=True, dtype=dtype),
-        "extreme": lambda: rng.choice(np.array([low, high], dtype), size),
-        "ascending": lambda: np.sort(rng.integers(0, 100, size), axis=None).reshape(size),
-        "normal": lambda: np.clip(rng.normal(0, 300, size), low, high),
-    }[pattern]().astype(dtype)
 
 
 def database(*places: tuple[float, float, float]) -> CraterDatabase:
@@ -227,65 +196,6 @@ def test_frequencies_and_weights(seed, dtype, pattern, memory, scale, weighted, 
         assert_same(found.compute(scheduler="synchronous"), wanted, rtol=1e-9 if weighted else 0.0)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
-@pytest.mark.parametrize("pattern", PATTERNS)
-def test_runs_of_every_length(dtype, pattern):
-    rng = np.random.default_rng(3)
-    length = np.array([0, 1, 2, 31, 32, 33, 100, 255, 256, 1000, 5000, 0, 70000])
-    values = np.concatenate([patterned(rng, dtype, pattern, n) for n in length])
-    offsets = np.append(0, np.cumsum(length))
-    coding = Coding(values.dtype.str)
-    for wanted in (OrderStatistics(QUANTILES), OrderStatistics(QUANTILES, frequencies=True)):
-        problem = Problem(wanted, coding, 1, 2**29)
-        found = answer_runs(problem, np.arange(length.size), coding.keys(values.copy()), None, offsets).numbers
-        for i in range(length.size):
-            run = values[offsets[i] : offsets[i + 1]]
-            for k, q in enumerate(QUANTILES):
-                np.testing.assert_array_equal(found[i, k], ref.quantile(run, q), err_msg=f"{q} of {length[i]}")
-            if run.size and np.isfinite(run).all():
-                np.testing.assert_array_equal(found[i, : len(QUANTILES)], np.quantile(run.astype("f8"), QUANTILES))
-            if wanted.frequencies and run.size:
-                value, count = np.unique(run, return_counts=True)
-                three = [value[count.argmax()], value[count.argmin()], value.size]
-                np.testing.assert_array_equal(found[i, len(QUANTILES) :], three)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.nojit
-def test_keys_keep_the_order(dtype):
-    rng = np.random.default_rng(0)
-    values = np.concatenate([patterned(rng, dtype, pattern, 20) for pattern in PATTERNS])
-    coding = Coding(values.dtype.str)
-    keys = coding.keys(values.astype(STORED.get(dtype, dtype)))
-    assert keys.dtype.kind == "u"
-    order = np.argsort(keys, kind="stable")
-    np.testing.assert_array_equal(values[order], np.sort(values))
-    np.testing.assert_array_equal(keys[:, None] == keys, values[:, None] == values)
-    np.testing.assert_array_equal(coding.values(keys), values.astype("f8"))
-
-
-def test_weighted_statistics_are_exactextracts():
-    exactextract = pytest.importorskip("exactextract")
-    from exactextract.raster import NumPyRasterSource
-
-    rng = np.random.default_rng(1)
-    stats = ["quantile(q=0.25)", "median", "quantile(q=0.9)", "majority", "minority", "variety"]
-    for n in (1, 2, 3, 10, 40):
-        values = rng.choice([1.0, 2.0, 5.0, 7.5, 8.0, 11.0, 20.0], n)
-        weights = rng.uniform(0.05, 1, n).astype("f4").astype("f8")
-        squares = [[[[i, 0], [i + 1, 0], [i + 1, w], [i, w], [i, 0]]] for i, w in enumerate(weights)]
-        shape = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": squares}}
-        source = NumPyRasterSource(values[None], xmin=0, ymin=0, xmax=n, ymax=1)
-        theirs = exactextract.exact_extract(source, [shape], [*stats, "frac", "unique"])[0]["properties"]
-        wanted = OrderStatistics((0.25, 0.5, 0.9), frequencies=True, shares=tuple(theirs["unique"].tolist()))
-        problem = Problem(wanted, Coding("<f8"), 1, 2**29, weighted=True)
-        keys = problem.coding.keys(values.copy())
-        ours = answer_runs(problem, np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
-        names = ["quantile_25", "median", "quantile_90", "majority", "minority", "variety"]
-        np.testing.assert_allclose(ours[:6], [theirs[name] for name in names], rtol=1e-6)
-        np.testing.assert_allclose(ours[6:], theirs["frac"], rtol=1e-6)
-
-
 LARGE = GridCase(Affine(7.2, 0, -180, 0, -4.5, 90), (40, 50))
 
 
@@ -341,25 +251,6 @@ def test_how_often_tiles_are_read(dtype, reads):
     assert sorted(read) == sorted([(i, j) for i in range(4) for j in range(3)] * reads + [(3, 4)])
     for n in range(reads):
         assert len(set(read[12 * n + (n > 0) : 12 * (n + 1) + 1])) >= 12
-
-
-MEDIAN = OrderStatistics((0.5,))
-
-
-@pytest.mark.nojit
-def test_the_largest_craters_take_digit_passes_until_the_pairs_of_the_rest_fit():
-    # Tile 0 lists the craters 0, 1, 2; tile 1 lists 0, 1, 3; tile 2 lists 0, 4.
-    spread = Spread(np.array([3, 2, 1, 1, 1], np.int32), np.array([0, 0, 0, 1, 2]), np.array([2, 1, 0, 1, 2]))
-    pixels = np.array([1000, 100, 10**6, 5, 10**6])
-
-    def chosen(memory: int, wanted: OrderStatistics = MEDIAN, dtype: str = "<f4") -> list[bool]:
-        return choose_digits(spread, 3, pixels, Problem(wanted, Coding(dtype), 1, memory)).tolist()
-
-    assert chosen(2 * 32 * 1100) == [False] * 5
-    assert chosen(2 * 32 * 1099) == [True, *[False] * 4]
-    assert chosen(1) == [True, True, False, False, False]
-    assert not any(chosen(2 * 32 * 1099, OrderStatistics((0.5,), frequencies=True)))
-    assert not any(chosen(2 * 32 * 1099, dtype="<i2"))
 
 
 def test_craters_are_solved_once_their_last_tile_is_there():

@@ -1,0 +1,58 @@
+"""Order statistics of runs of keys, against numpy and exactextract."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests import reference as ref
+from tests.statistics.quantiles.patterns import PATTERNS, QUANTILES, patterned
+from xcrater.statistics.quantiles.answers import answer_runs
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.wanted import OrderStatistics
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_runs_of_every_length(dtype, pattern):
+    rng = np.random.default_rng(3)
+    length = np.array([0, 1, 2, 31, 32, 33, 100, 255, 256, 1000, 5000, 0, 70000])
+    values = np.concatenate([patterned(rng, dtype, pattern, n) for n in length])
+    offsets = np.append(0, np.cumsum(length))
+    coding = Coding(values.dtype.str)
+    for wanted in (OrderStatistics(QUANTILES), OrderStatistics(QUANTILES, frequencies=True)):
+        problem = Problem(wanted, coding, 1, 2**29)
+        found = answer_runs(problem, np.arange(length.size), coding.keys(values.copy()), None, offsets).numbers
+        for i in range(length.size):
+            run = values[offsets[i] : offsets[i + 1]]
+            for k, q in enumerate(QUANTILES):
+                np.testing.assert_array_equal(found[i, k], ref.quantile(run, q), err_msg=f"{q} of {length[i]}")
+            if run.size and np.isfinite(run).all():
+                np.testing.assert_array_equal(found[i, : len(QUANTILES)], np.quantile(run.astype("f8"), QUANTILES))
+            if wanted.frequencies and run.size:
+                value, count = np.unique(run, return_counts=True)
+                three = [value[count.argmax()], value[count.argmin()], value.size]
+                np.testing.assert_array_equal(found[i, len(QUANTILES) :], three)
+
+
+def test_weighted_statistics_are_exactextracts():
+    exactextract = pytest.importorskip("exactextract")
+    from exactextract.raster import NumPyRasterSource
+
+    rng = np.random.default_rng(1)
+    stats = ["quantile(q=0.25)", "median", "quantile(q=0.9)", "majority", "minority", "variety"]
+    for n in (1, 2, 3, 10, 40):
+        values = rng.choice([1.0, 2.0, 5.0, 7.5, 8.0, 11.0, 20.0], n)
+        weights = rng.uniform(0.05, 1, n).astype("f4").astype("f8")
+        squares = [[[[i, 0], [i + 1, 0], [i + 1, w], [i, w], [i, 0]]] for i, w in enumerate(weights)]
+        shape = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": squares}}
+        source = NumPyRasterSource(values[None], xmin=0, ymin=0, xmax=n, ymax=1)
+        theirs = exactextract.exact_extract(source, [shape], [*stats, "frac", "unique"])[0]["properties"]
+        wanted = OrderStatistics((0.25, 0.5, 0.9), frequencies=True, shares=tuple(theirs["unique"].tolist()))
+        problem = Problem(wanted, Coding("<f8"), 1, 2**29, weighted=True)
+        keys = problem.coding.keys(values.copy())
+        ours = answer_runs(problem, np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
+        names = ["quantile_25", "median", "quantile_90", "majority", "minority", "variety"]
+        np.testing.assert_allclose(ours[:6], [theirs[name] for name in names], rtol=1e-6)
+        np.testing.assert_allclose(ours[6:], theirs["frac"], rtol=1e-6)
