@@ -24,7 +24,8 @@ from xcrater import CraterDatabase
 from xcrater.engine.craters import Craters
 from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, GridError
-from xcrater.geometry.outlines import Frame
+from xcrater.geometry.frame import Frame
+from xcrater.geometry.outlines import ring_outlines
 
 Array = NDArray[Any]
 
@@ -433,7 +434,7 @@ def finer(on: Map, by: int) -> Map:
 
 def shown_whole(on: Map, cdb: CraterDatabase, frame: Frame, placed: Craters) -> Array:
     """Which craters' discs lie within the projection's domain and the raster, of those less than half a body large."""
-    u0, u1, v0, v1 = frame.outlines(placed, 0, 1).bounds()
+    u0, u1, v0, v1 = ring_outlines(frame, placed, 0, 1).bounds()
     reach = np.degrees(cdb.rad / on.axes[0]) * 1.006 + 0.01
     (low, high), (rows, cols) = frame.limits, on.shape
     if frame.kind == "azimuthal":

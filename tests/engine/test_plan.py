@@ -19,6 +19,7 @@ from tests.strategies import GridCase
 from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Plan, disc_boxes, make_plan, outline_boxes
 from xcrater.geometry.grid import Grid
+from xcrater.geometry.outlines import ring_outlines
 
 GRIDS = strategies.grids(max_pixels=2000, overhang=True)
 
@@ -162,7 +163,7 @@ def test_no_tile_is_missed_on_other_grids(data: st.DataObject, name: str, body: 
     edges = [(0, *np.cumsum(lengths).tolist()) for lengths in (rows, cols)]
     grid = Grid(frame.shape, 0.0, 1.0, 0.0, 1.0, *edges, frame=frame)
     craters = place_caps(grid, data.draw(st.lists(strategies.caps(), min_size=1, max_size=3)))
-    outlines = frame.outlines(craters, 0, outer, nvert)
+    outlines = ring_outlines(frame, craters, 0, outer, nvert)
     plan = make_plan(grid, craters, [disc_boxes(grid, craters, outer, nvert)])
     drawn = make_plan(grid, craters, [outline_boxes(outlines), outline_boxes(outlines)])
     listed = [{(tile.index, i) for tile in which for i in tile.craters.row.tolist()} for which in (plan, drawn)]

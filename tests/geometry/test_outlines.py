@@ -23,7 +23,12 @@ from tests import reference as ref
 from xcrater.engine.craters import Craters
 from xcrater.errors import GridError
 from xcrater.geometry.bodies import get_body, to_geodetic
-from xcrater.geometry.outlines import SAGITTA, Frame, Outlines, PolygonTable, linear_frame, make_frame
+from xcrater.geometry.boxes import ring_boxes
+from xcrater.geometry.frame import Frame, linear_frame, make_frame
+from xcrater.geometry.outlines import polygon_outlines, ring_outlines
+from xcrater.geometry.polygon_table import PolygonTable
+from xcrater.geometry.rings import Outlines
+from xcrater.geometry.tracing import SAGITTA, Ellipses
 
 CRATERS = int(os.environ.get("XCRATER_CRATERS", "12"))
 SPHERE = "+R=1737400"
@@ -146,7 +151,7 @@ def test_circles_hold_the_pixels_within_geodesic_distance(name: str, body: str) 
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
     lon, lat, radius = telling_craters(frame, CRATERS, seed=len(name))
     inner, outer = 0.4, 1.0
-    outlines = frame.outlines(craters_of(lon, lat, radius), inner, outer)
+    outlines = ring_outlines(frame, craters_of(lon, lat, radius), inner, outer)
     assert np.isfinite(outlines.u).all()
     assert np.isfinite(outlines.v).all()
     metres = np.radians(radius) * frame.radius
@@ -186,7 +191,7 @@ def test_polygons_of_circles_are_straight_in_longitude_and_latitude(name: str, n
     frame = frame_of(name, SPHERE)
     pixels = Pixels(name, SPHERE, frame)
     craters, shapes = polygonal(frame, CRATERS // 2, 7 * nvert + len(name), nvert)
-    outlines = frame.outlines(craters, 0.4, 1.0, nvert)
+    outlines = ring_outlines(frame, craters, 0.4, 1.0, nvert)
     for i, shape in enumerate(shapes):
         got = ref.winding_mask(rings_of(outlines, i), frame.shape, frame.period)
         assert pixels.wrong(got, lambda at, shape=shape: ref.lonlat_mask(at, shape)) == 0, shape
@@ -197,7 +202,7 @@ def test_polygons_of_the_user(name: str, body: str) -> None:
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     _, shapes = polygonal(frame, CRATERS // 2, len(name), 8)
-    outlines = frame.polygons(table_of(shapes))
+    outlines = polygon_outlines(frame, table_of(shapes))
     assert np.isfinite(outlines.u).all()
     assert len(outlines) == len(shapes)
     for i, shape in enumerate(shapes):
@@ -219,7 +224,7 @@ def test_polygons_with_several_parts_and_islands_in_holes() -> None:
     )
     for name in ("sinusoidal", "Lambert azimuthal", "orthographic", "Mercator", "north polar"):
         frame = frame_of(name, SPHERE)
-        outlines = frame.polygons(table_of([parts]))
+        outlines = polygon_outlines(frame, table_of([parts]))
         got = ref.winding_mask(rings_of(outlines, 0), frame.shape, frame.period)
         assert Pixels(name, SPHERE, frame).wrong(got, lambda at: ref.lonlat_mask(at, parts)) == 0
 
@@ -242,7 +247,7 @@ def test_areas_are_those_of_caps(name: str, columns: int) -> None:
         far = ref.great_circle_distance(*frame.centre, lon, lat) > 175 - radius
         lon, lat, radius = lon[~far], lat[~far], radius[~far]
     pixel = abs(frame.transform[1] * frame.transform[3])
-    outlines = frame.outlines(craters_of(lon, lat, radius), 0, 1)
+    outlines = ring_outlines(frame, craters_of(lon, lat, radius), 0, 1)
     if name == "equirectangular":
         # its scale is 1 / cos(latitude): the integral of sin(latitude) along the ring, by Simpson's rule
         got = []
@@ -263,8 +268,8 @@ def test_areas_on_a_stereographic_map_are_those_of_circles() -> None:
     frame = frame_of("north polar", SPHERE, 5000)
     rng = np.random.default_rng(0)
     lat, radius = rng.uniform(50, 89, 50), np.exp(rng.uniform(-7, 1, 50))
-    outlines = frame.outlines(craters_of(rng.uniform(0, 360, 50), lat, radius), 0.5, 1)
-    assert (areas(frame.outlines(craters_of(0, 89.9, 3), 0, 1)) > 0).all()
+    outlines = ring_outlines(frame, craters_of(rng.uniform(0, 360, 50), lat, radius), 0.5, 1)
+    assert (areas(ring_outlines(frame, craters_of(0, 89.9, 3), 0, 1)) > 0).all()
 
     def disc(radius: np.ndarray) -> np.ndarray:
         near, far = (2 * RADIUS[SPHERE] * np.tan(np.radians(90 - lat + k * radius) / 2) for k in (-1, 1))
@@ -278,7 +283,7 @@ def test_areas_on_the_ellipsoid() -> None:
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
     rng = np.random.default_rng(1)
     lon, lat, radius = rng.uniform(-180, 180, 20), rng.uniform(-80, 80, 20), np.exp(rng.uniform(-4, 2, 20))
-    got = areas(frame.outlines(craters_of(lon, lat, radius), 0, 1)) * abs(frame.transform[1] * frame.transform[3])
+    got = areas(ring_outlines(frame, craters_of(lon, lat, radius), 0, 1)) * abs(frame.transform[1] * frame.transform[3])
 
     def inscribed(i: int, n: int) -> float:
         turns = -360 * np.arange(n) / n
@@ -295,8 +300,8 @@ def test_areas_on_the_ellipsoid() -> None:
 def test_shells_are_positive_whichever_way_rows_run(name: str, south_up: bool) -> None:
     frame = frame_of(name, SPHERE, south_up=south_up)
     lon, lat, radius = [40, 40, 200, 0], [60, 88, 70, 90], [5, 20, 40, 30]
-    outlines = frame.outlines(craters_of(lon, lat, radius), 0, 1)
-    ring = frame.outlines(craters_of(lon, lat, radius), 0.5, 1)
+    outlines = ring_outlines(frame, craters_of(lon, lat, radius), 0, 1)
+    ring = ring_outlines(frame, craters_of(lon, lat, radius), 0.5, 1)
     assert (areas(outlines) > 0).all()
     assert (areas(ring) > 0).all()
     assert (areas(ring) < areas(outlines)).all()
@@ -307,9 +312,9 @@ def test_shells_are_positive_whichever_way_rows_run(name: str, south_up: bool) -
 def test_a_crater_alone_has_the_same_vertices_as_among_others(name: str, nvert: int) -> None:
     frame = frame_of(name, OBLATE, 400)
     craters = craters_of(*telling_craters(frame, 24, 3))
-    together = frame.outlines(craters, 0.5, 1.5, nvert)
+    together = ring_outlines(frame, craters, 0.5, 1.5, nvert)
     for i in range(24):
-        alone = frame.outlines(craters.take(np.array([i])), 0.5, 1.5, nvert)
+        alone = ring_outlines(frame, craters.take(np.array([i])), 0.5, 1.5, nvert)
         both = rings_of(alone, 0), rings_of(together, i)
         assert len(both[0]) == len(both[1])
         for one, other in zip(*both):
@@ -318,18 +323,18 @@ def test_a_crater_alone_has_the_same_vertices_as_among_others(name: str, nvert: 
 
 def test_a_crater_beyond_the_horizon_has_no_outline() -> None:
     frame = frame_of("orthographic", SPHERE)
-    outlines = frame.outlines(craters_of([240, 60], [-30, 30], [20, 20]), 0, 1)
+    outlines = ring_outlines(frame, craters_of([240, 60], [-30, 30], [20, 20]), 0, 1)
     assert np.diff(outlines.shape).tolist() == [0, 1]
     assert np.isnan(outlines.bounds()[0]).tolist() == [True, False]
-    assert np.isnan(frame.boxes(craters_of([240, 60], [-30, 30], [20, 20]), 1)[0]).tolist() == [True, False]
+    assert np.isnan(ring_boxes(frame, craters_of([240, 60], [-30, 30], [20, 20]), 1)[0]).tolist() == [True, False]
 
 
 def test_no_craters() -> None:
     frame = frame_of("orthographic", SPHERE)
     empty = craters_of([], [], [])
-    assert frame.outlines(empty, 0, 1).shape.tolist() == [0]
-    assert frame.outlines(empty, 0, 1, 8).ring.tolist() == [0]
-    assert [box.size for box in frame.boxes(empty, 1)] == [0] * 4
+    assert ring_outlines(frame, empty, 0, 1).shape.tolist() == [0]
+    assert ring_outlines(frame, empty, 0, 1, 8).ring.tolist() == [0]
+    assert [box.size for box in ring_boxes(frame, empty, 1)] == [0] * 4
 
 
 CODES = ["30110", "30115", "30120", "30125", "30130", "30135", "30140", "30150", "30160", "30165", "30175", "30180",
@@ -380,7 +385,7 @@ def test_a_grid_with_a_closed_form_has_a_frame_too() -> None:
     frame = linear_frame((-180.0, 2.0, 90.0, -2.0), (90, 180))
     assert (frame.period, frame.kind) == (180, "cylindrical")
     columns = Craters(np.zeros(1, np.int32), np.array([100.0]), np.radians([10.0]), np.radians([20.0]))
-    west, east, top, bottom = frame.outlines(columns, 0, 1).bounds()
+    west, east, top, bottom = ring_outlines(frame, columns, 0, 1).bounds()
     assert (top[0], bottom[0]) == (pytest.approx(30, abs=SAGITTA), pytest.approx(50, abs=SAGITTA))
     assert (west[0] + east[0]) / 2 == pytest.approx(100, abs=1e-9)
 
@@ -395,7 +400,7 @@ def test_geographic_grids_of_oblate_bodies(ocentric: bool) -> None:
     if ocentric:
         lat = frame.geodetic(lat)
     for at in ((10.0, 45.0, 20.0), (0.0, -80.0, 30.0), (359.0, 2.0, 130.0)):
-        outlines = frame.outlines(craters_of(*at), 0.3, 1)
+        outlines = ring_outlines(frame, craters_of(*at), 0.3, 1)
         got = ref.winding_mask(rings_of(outlines, 0), frame.shape, frame.period)
         metres = np.radians(at[2]) * frame.radius
         wanted = ref.geodesic_mask(
@@ -416,9 +421,9 @@ def test_frames_are_plain_values() -> None:
 def test_threads() -> None:
     frame = frame_of("sinusoidal", OBLATE)
     craters = craters_of(*telling_craters(frame, 12, 5))
-    alone = frame.outlines(craters, 0, 1)
+    alone = ring_outlines(frame, craters, 0, 1)
     with ThreadPoolExecutor(4) as pool:
-        for other in pool.map(lambda _: frame.outlines(craters, 0, 1), range(8)):
+        for other in pool.map(lambda _: ring_outlines(frame, craters, 0, 1), range(8)):
             np.testing.assert_array_equal(other.u, alone.u)
 
 
@@ -448,8 +453,8 @@ def test_boxes_hold_the_outlines(
 ) -> None:
     frame = frame_of(*which, columns)
     craters = craters_of(lon, lat, radius)
-    west, east, top, bottom = (edge[0] for edge in frame.outlines(craters, 0, outer, nvert).bounds())
-    box_top, box_bottom, box_west, box_east = (edge[0] for edge in frame.boxes(craters, outer, nvert))
+    west, east, top, bottom = (edge[0] for edge in ring_outlines(frame, craters, 0, outer, nvert).bounds())
+    box_top, box_bottom, box_west, box_east = (edge[0] for edge in ring_boxes(frame, craters, outer, nvert))
     rows, cols = frame.shape
     # Off the raster the outline is coarse, and it need not lie within the box.
     assume(bottom >= 0 and top <= rows)  # false of an outline that does not exist
@@ -474,3 +479,70 @@ def test_polygon_tables_can_be_cut() -> None:
     assert np.diff(cut.shape).tolist() == [2, 1]
     assert cut.lon[-4:].tolist() == table.lon[:4].tolist()
     assert len(table.take(np.array([False, True, False]))) == 1
+
+
+def ellipse_mask(
+    geod: pyproj.Geod,
+    at: tuple[np.ndarray, np.ndarray],
+    lon: float,
+    lat: float,
+    metres: tuple[float, float],
+    axis: float,
+) -> np.ndarray:
+    """Points nearer to a centre than the ellipse's boundary in their direction, by the polar form of an ellipse."""
+    a, b = metres
+    x, y = at
+    here, out = np.isfinite(x) & np.isfinite(y), np.zeros(x.shape, bool)
+    n = np.count_nonzero(here)
+    azimuth, _, distance = geod.inv(np.full(n, lon), np.full(n, lat), x[here], y[here])
+    t = np.radians(azimuth - axis)
+    out[here] = distance < a * b / np.hypot(b * np.cos(t), a * np.sin(t))
+    return out
+
+
+@pytest.mark.parametrize(("name", "body"), EVERY, ids=IDS)
+def test_ellipses_hold_the_pixels_within_their_polar_form(name: str, body: str) -> None:
+    frame = frame_of(name, body)
+    pixels = Pixels(name, body, frame)
+    geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
+    lon, lat, radius = telling_craters(frame, CRATERS, seed=len(name))
+    radius = np.minimum(radius, 80.0)
+    rng = np.random.default_rng(len(name))
+    ratio, axis = rng.uniform(0.3, 1.0, lon.size), rng.uniform(0, 180, lon.size)
+    ellipses = Ellipses(np.radians(radius), ratio * np.radians(radius), axis)
+    craters = craters_of(lon, lat, 1.0)
+    outlines = ring_outlines(frame, craters, 0.4, 1.0, ellipses=ellipses)
+    west, east, top, bottom = ring_outlines(frame, craters, 0.0, 1.0, ellipses=ellipses).bounds()
+    box_top, box_bottom, box_west, box_east = ring_boxes(frame, craters, 1.0, ellipses=ellipses)
+    metres = np.radians(radius) * frame.radius
+    for i, phi in enumerate(frame.geodetic(lat)):
+        got = ref.winding_mask(rings_of(outlines, i), frame.shape, frame.period)
+
+        def mask(at: tuple[np.ndarray, np.ndarray], i: int = i, phi: float = phi) -> np.ndarray:
+            outer, inner = (
+                ellipse_mask(geod, at, lon[i], phi, (k * metres[i], k * ratio[i] * metres[i]), axis[i])
+                for k in (1.0, 0.4)
+            )
+            return outer & ~inner
+
+        assert pixels.wrong(got, mask) == 0, f"crater {lon[i]}, {lat[i]}, {radius[i]}, {ratio[i]}, {axis[i]}"
+        if got.any():
+            rows, cols = frame.shape
+            assert box_top[i] <= max(top[i], 0)
+            assert box_bottom[i] >= min(bottom[i], rows)
+            if not np.isfinite(frame.period):
+                assert box_west[i] <= max(west[i], 0)
+                assert box_east[i] >= min(east[i], cols)
+
+
+@pytest.mark.parametrize("name", ["sinusoidal", "orthographic", "Mercator"])
+def test_ellipses_with_equal_axes_are_circles(name: str) -> None:
+    frame = frame_of(name, OBLATE, 400)
+    lon, lat, radius = telling_craters(frame, 24, 3)
+    angle = np.radians(radius)
+    ellipses = Ellipses(angle, angle, np.linspace(0, 170, 24))
+    circles, others = (
+        ring_outlines(frame, craters_of(lon, lat, radius), 0.5, 1),
+        ring_outlines(frame, craters_of(lon, lat, 1.0), 0.5, 1, ellipses=ellipses),
+    )
+    np.testing.assert_allclose(areas(others), areas(circles), rtol=1e-5, atol=1e-5)

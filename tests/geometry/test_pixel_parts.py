@@ -19,7 +19,8 @@ from xcrater.engine.craters import Craters
 from xcrater.engine.request import make_request
 from xcrater.geometry import pixel_parts
 from xcrater.geometry.areas import pixel_areas
-from xcrater.geometry.outlines import Frame
+from xcrater.geometry.clipping import ring_shape
+from xcrater.geometry.frame import Frame
 from xcrater.geometry.pixel_parts import true_parts
 
 TORN = ["Robinson, sphere", "Robinson, oblate", "Lambert conic, sphere", "Mollweide, sphere", "sinusoidal, oblate",
@@ -47,7 +48,7 @@ def test_parts_are_all_of_a_region(name: str, lat: float, lon: float, degrees: f
     frame, craters, cdb = placed(on, lat, lon, degrees)
     for inner, outer in ((0.0, 1.0), (0.5, 1.0)):
         wanted = ring_area(on, cdb.lon[0], cdb.lat[0], inner * cdb.rad[0], outer * cdb.rad[0])
-        found = all_parts(frame, frame.shape_of(craters, 0, inner, outer))
+        found = all_parts(frame, ring_shape(frame, craters, 0, inner, outer))
         assert np.nansum(found) == pytest.approx(wanted, rel=3e-8)
 
 
@@ -83,7 +84,7 @@ def test_the_rim_itself_is_an_arc(south_up: bool) -> None:
     frame, craters, _ = placed(on, 30.0, 155.0, 10.0)
     _, _, distance = pyproj.Geod(a=1, b=1).inv(*on.centre, 155.0, 30.0)
     wanted = lens_area(distance, np.radians(10.0)) * on.axes[0] ** 2
-    assert np.nansum(all_parts(frame, frame.shape_of(craters, 0, 0.0, 1.0))) == pytest.approx(wanted, rel=1e-8)
+    assert np.nansum(all_parts(frame, ring_shape(frame, craters, 0, 0.0, 1.0))) == pytest.approx(wanted, rel=1e-8)
 
 
 @pytest.mark.slow
@@ -103,7 +104,7 @@ def test_areas_of_polygons(name: str) -> None:
 
 def test_nothing_where_the_map_shows_nothing() -> None:
     frame, craters, _ = placed(MAPS["orthographic, sphere"], 30.0, 60.0, 5.0)
-    found = true_parts(frame, [frame.shape_of(craters, 0, 0.0, 1.0)], np.zeros(2, np.int64), np.zeros(2, np.int64),
+    found = true_parts(frame, [ring_shape(frame, craters, 0, 0.0, 1.0)], np.zeros(2, np.int64), np.zeros(2, np.int64),
                        np.array([0, frame.shape[0] // 2]))  # fmt: skip
     assert np.isnan(found).all()
     assert true_parts(frame, [], *(np.empty(0, np.int64) for _ in range(3))).size == 0
@@ -111,7 +112,7 @@ def test_nothing_where_the_map_shows_nothing() -> None:
 
 def test_many_pixels_are_placed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, craters, _ = placed(MAPS["Robinson, sphere"], 38.5, 61.0, 9.0)
-    shape = frame.shape_of(craters, 0, 0.5, 1.0)
+    shape = ring_shape(frame, craters, 0, 0.5, 1.0)
     whole = all_parts(frame, shape)
     monkeypatch.setattr(pixel_parts, "_AT_ONCE", 100)
     np.testing.assert_allclose(all_parts(frame, shape), whole, rtol=1e-12)

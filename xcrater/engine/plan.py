@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.engine.craters import Craters
+from xcrater.geometry.boxes import ring_boxes
 from xcrater.geometry.grid import Boxes, Grid, Window
-from xcrater.geometry.outlines import Outlines
+from xcrater.geometry.rings import Outlines
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -183,7 +184,7 @@ def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Bo
         closed form the box holds both.
     """
     if grid.frame is not None:
-        return grid.frame.boxes(craters, outer, nvert)
+        return ring_boxes(grid.frame, craters, outer, nvert)
     top, bottom, half = extents(grid, craters, outer)
     return top, bottom, craters.u0 - half, craters.u0 + half
 

@@ -19,8 +19,9 @@ from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import disc_boxes
 from xcrater.geometry import places
+from xcrater.geometry.frame import Frame
 from xcrater.geometry.grid import Boxes, Grid, Window
-from xcrater.geometry.outlines import Frame, Outlines
+from xcrater.geometry.rings import Outlines
 from xcrater.table.regions import Circle, Member
 
 if TYPE_CHECKING:

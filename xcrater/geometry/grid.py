@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.geometry.outlines import Frame, linear_frame
+from xcrater.geometry.frame import Frame, linear_frame
 from xcrater.kernels import Rows
 
 Window = tuple[int, int, int, int]

@@ -16,7 +16,8 @@ import shapely
 from numpy.typing import NDArray
 
 from xcrater.geometry.areas import enclosed_areas
-from xcrater.geometry.outlines import Frame, valid
+from xcrater.geometry.clipping import valid
+from xcrater.geometry.frame import Frame
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,7 +40,7 @@ def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row:
     frame : Frame
         Of kind "normal" or "azimuthal".
     shapes : sequence of shapely geometries
-        In the frame's plane, see `Frame.shape_of`.
+        In the frame's plane, see `xcrater.geometry.clipping.ring_shape`.
     of : ndarray of int64, shape (n,)
         Which shape.
     column, row : ndarray of int64, shape (n,)
@@ -200,7 +201,7 @@ def _last_on(frame: Frame, column: Ints, row: Ints, at: Any, step: float) -> Flo
         with np.errstate(invalid="ignore"):
             on = np.isfinite(p) & ((np.abs(p - before) <= 180.0) | (frame.kind == "azimuthal"))
         low, high, before = np.where(on, middle, low), np.where(on, high, middle), np.where(on, p, before)
-    return at + low
+    return np.asarray(at + low)
 
 
 def _edge_of_plane(frame: Frame, end: Floats, begin: Floats) -> Floats | None:

@@ -123,6 +123,6 @@ def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) 
     lon0, lat0 = centres(grid, craters)
     distance, azimuth = np.asarray(distance, dtype=float), np.asarray(azimuth, dtype=float)
     angle = distance * craters.radius
-    lon, lat = frame.around(lon0, frame.geodetic(lat0), angle, np.radians(azimuth))
+    lon, lat = frame.destination(lon0, frame.geodetic(lat0), angle, np.radians(azimuth))
     near = angle <= np.pi
     return np.where(near, lon, np.nan), np.where(near, frame.planetocentric(lat), np.nan)

@@ -15,8 +15,8 @@ from rasterio import Affine
 
 from xcrater.errors import BodyError, GridError
 from xcrater.geometry.bodies import Body, horizontal, prime_meridian, same_body
+from xcrater.geometry.frame import Frame, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
-from xcrater.geometry.outlines import Frame, linear_frame, make_frame
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 from xcrater.errors import RegionError
 from xcrater.geometry.antimeridian import cut_at_antimeridian
 from xcrater.geometry.caps import Caps
+from xcrater.geometry.clipping import polygon_shape, ring_shape
+from xcrater.geometry.frame import Frame
 from xcrater.geometry.grid import Boxes
 from xcrater.geometry.lonlat_polygons import region_polygons
-from xcrater.geometry.outlines import Frame, Outlines
+from xcrater.geometry.outlines import polygon_outlines, ring_outlines
 from xcrater.geometry.polygon_table import PolygonTable
+from xcrater.geometry.rings import Outlines
 from xcrater.geometry.sphere import disc_nodes
 
 Floats = NDArray[np.float64]
@@ -206,11 +209,11 @@ class Annulus:
 
     def outlines(self, frame: Frame, caps: Sited, finely: Bools | None = None) -> Outlines:
         """Outline of every crater's region in pixel coordinates; see `CraterShapes.outlines`."""
-        return frame.outlines(caps, *self.bounds, self.vertices, finely)
+        return ring_outlines(frame, caps, *self.bounds, self.vertices, finely)
 
     def shape(self, frame: Frame, caps: Sited, position: int) -> Any:
         """Region of one crater as a geometry in the plane in which the frame cuts shapes."""
-        return frame.shape_of(caps, position, *self.bounds, self.vertices)
+        return ring_shape(frame, caps, position, *self.bounds, self.vertices)
 
     def polygons(self, data: pd.DataFrame, body_radius: float) -> NDArray[np.object_]:
         """Outline of each crater's region in longitude and latitude, for people and GIS files.
@@ -322,11 +325,11 @@ class PolygonShapes:
 
     def outlines(self, frame: Frame, caps: Caps, finely: Bools | None = None) -> Outlines:
         """Outline of every crater's shape; the polygons alone say where they lie."""
-        return frame.polygons(self.table, finely)
+        return polygon_outlines(frame, self.table, finely)
 
     def shape(self, frame: Frame, caps: Caps, position: int) -> Any:
         """Shape of one crater in the plane in which the frame cuts shapes."""
-        return frame.shape_of_polygon(self.table, position)
+        return polygon_shape(frame, self.table, position)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

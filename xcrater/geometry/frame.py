@@ -1,0 +1,464 @@
+"""Frames: how the pixels of one raster lie on its body, whatever the projection.
+
+A `Frame` leads from pixel coordinates to longitude and latitude and back, and to the plane in which regions are
+clipped to the map. Three kinds of projection need three ways to stay clear of the places where the map is torn:
+
+- ``"cylindrical"``: columns are linear in longitude. Rings run on in longitude and are closed over the poles.
+- ``"normal"``: torn along the meridian opposite to the central one (sinusoidal, Mollweide, conic, ...). Regions
+  that cross it are cut there in the plane of longitude and latitude.
+- ``"azimuthal"``: one-to-one within a cap around a centre. Regions that leave the cap are clipped to it in the
+  plane whose polar coordinates are distance from that centre and azimuth.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import pyproj
+from numpy.typing import ArrayLike, NDArray
+from pyproj.exceptions import ProjError
+
+from xcrater.errors import GridError
+from xcrater.geometry.rings import signed_area
+from xcrater.geometry.sphere import (
+    geodesic_direct,
+    geodetic_latitude,
+    great_circle_direct,
+    great_circle_distance,
+    planetocentric_latitude,
+    polar_coordinates,
+)
+
+Floats = NDArray[np.float64]
+
+INSET = 1e-9
+"""How far, in degrees, the plane of a frame stays within the meridian where a map is torn."""
+
+_AZIMUTHAL = frozenset({"stere", "sterea", "ups", "laea", "aeqd", "ortho", "gnom", "airy", "nsper"})
+_LOCAL = frozenset({"tmerc", "etmerc", "utm", "omerc", "cass", "tcc", "tcea", "somerc", "gstmerc", "ob_tran", "geos"})
+_TORN = frozenset({"goode", "igh", "igh_o", "imoll", "imoll_o", "healpix", "rhealpix", "qsc", "s2", "isea", "peirce_q"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """How a raster of any projection lies on a body.
+
+    Plain values only, so that frames can be hashed, pickled and compared. Make one with `make_frame` or
+    `linear_frame`. Latitudes are planetocentric in `pixels` and `lonlat`, geodetic elsewhere.
+
+    Parameters
+    ----------
+    crs : str
+        The raster's CRS as WKT; empty where columns are linear in longitude and rows in latitude.
+    transform : tuple of float
+        Outer edge of the first column, step per column, outer edge of the first row and step per row, in units
+        of the CRS; degrees of east longitude and of latitude where `crs` is empty.
+    shape : tuple of int
+        Rows and columns.
+    axes : tuple of float
+        Semi-major and semi-minor axis of the raster's ellipsoid, metres.
+    radius : float
+        Body radius in metres by which the angular radii of craters become metres.
+    kind : str
+        ``"cylindrical"``, ``"normal"`` or ``"azimuthal"``.
+    centre : tuple of float
+        East longitude and geodetic latitude of the projection's centre, degrees.
+    limits : tuple of float
+        Southernmost and northernmost geodetic latitude of the domain, degrees; for the azimuthal kind 0 and the
+        greatest distance from the centre.
+    columns : tuple of float
+        Of the cylindrical kind: column coordinate of the central meridian, and columns per degree of longitude.
+    hand : float
+        1 where counter-clockwise on the body has a positive area in pixel coordinates, else -1.
+    ocentric : bool
+        Whether rows are linear in planetocentric latitude (where `crs` is empty).
+    """
+
+    crs: str
+    transform: tuple[float, float, float, float]
+    shape: tuple[int, int]
+    axes: tuple[float, float]
+    radius: float
+    kind: str
+    centre: tuple[float, float] = (0.0, 0.0)
+    limits: tuple[float, float] = (-90.0, 90.0)
+    columns: tuple[float, float] = (0.0, 0.0)
+    hand: float = 1.0
+    ocentric: bool = False
+
+    @property
+    def period(self) -> float:
+        """Columns per turn of longitude; infinite where columns do not repeat."""
+        return 360.0 * abs(self.columns[1]) if self.kind == "cylindrical" else np.inf
+
+    @property
+    def sphere(self) -> bool:
+        """Whether the raster's ellipsoid is a sphere."""
+        return self.axes[0] == self.axes[1]
+
+    @property
+    def per_radian(self) -> float:
+        """Pixels per radian of great circle at true scale."""
+        steps = min(abs(self.transform[1]), abs(self.transform[3]))
+        return float(np.degrees(1.0) / steps) if not self.crs else self.axes[0] / (steps * _unit(self.crs))
+
+    # Latitudes and distances on the body
+
+    def geodetic(self, lat: Floats) -> Floats:
+        """Geodetic latitude of a planetocentric one, degrees."""
+        return geodetic_latitude(lat, self.axes)
+
+    def planetocentric(self, lat: Floats) -> Floats:
+        """Planetocentric latitude of a geodetic one, degrees."""
+        return planetocentric_latitude(lat, self.axes)
+
+    def destination(self, lon: Floats, lat: Floats, angle: Floats, azimuth: Floats) -> tuple[Floats, Floats]:
+        """Points at some distance and azimuth from others.
+
+        Parameters
+        ----------
+        lon, lat : ndarray
+            Starting points: longitude and geodetic latitude, degrees.
+        angle : ndarray
+            Distance along the great circle, radians; on an ellipsoid the length of the geodesic in units of `radius`.
+        azimuth : ndarray
+            Azimuth at the start, radians clockwise from north.
+
+        Returns
+        -------
+        lon, lat : ndarray
+            Degrees; longitudes within half a turn of the start's, geodetic latitudes.
+        """
+        if self.sphere:
+            return great_circle_direct(lon, lat, np.degrees(angle), azimuth)
+        return geodesic_direct(lon, lat, angle * self.radius, azimuth, self.axes)
+
+    def cap_radius(self, angle: Floats) -> Floats:
+        """Angular radius, degrees, of a cap in geodetic coordinates that certainly holds a geodesic circle.
+
+        Along a geodesic, normals turn by at most the greatest curvature of the ellipsoid, a / b².
+        """
+        if self.sphere:
+            return np.degrees(angle)
+        return np.degrees(angle * self.radius * self.axes[0] / self.axes[1] ** 2) * (1 + 1e-9)
+
+    # Pixels, longitude and latitude
+
+    def pixels(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
+        """Pixel coordinates of points.
+
+        Parameters
+        ----------
+        lon, lat : array_like, shape (n,)
+            East longitude and planetocentric latitude, degrees.
+
+        Returns
+        -------
+        u, v : ndarray, shape (n,)
+            Along columns and rows; not finite outside of the projection's domain.
+        """
+        return self.project(np.asarray(lon, dtype=float), self.geodetic(np.asarray(lat, dtype=float)))
+
+    def lonlat(self, u: ArrayLike, v: ArrayLike) -> tuple[Floats, Floats]:
+        """East longitude and planetocentric latitude of pixel coordinates, degrees.
+
+        Parameters
+        ----------
+        u, v : array_like, shape (n,)
+            Along columns and rows.
+
+        Returns
+        -------
+        lon, lat : ndarray, shape (n,)
+            NaN where the projection shows no point of the body.
+        """
+        u, v = np.broadcast_arrays(np.asarray(u, dtype=float), np.asarray(v, dtype=float))
+        x_origin, x_step, y_origin, y_step = self.transform
+        if not self.crs:
+            lat = y_origin + y_step * v
+            lat = np.where(np.abs(lat) <= 90.0, lat, np.nan)
+            return x_origin + x_step * u, lat if self.ocentric else self.planetocentric(lat)
+        forward, northing_first = _transformer(self.crs, self.axes, threading.get_ident())
+        x, y = x_origin + x_step * u, y_origin + y_step * v
+        lon, lat = forward.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
+        lon, lat = np.where(np.isfinite(lon), lon, np.nan), np.where(np.isfinite(lat), lat, np.nan)
+        # Beyond the rim PROJ may answer with a point of the other side: only points that project back are on the map.
+        back_u, back_v = self.project(lon, lat)
+        with np.errstate(invalid="ignore"):
+            away = np.abs(back_u - u)
+            if self.kind == "cylindrical":
+                away = np.minimum(np.mod(away, self.period), self.period - np.mod(away, self.period))
+            shown = (away < 1e-3) & (np.abs(back_v - v) < 1e-3)
+        return np.where(shown, lon, np.nan), np.where(shown, self.planetocentric(lat), np.nan)
+
+    def project(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+        """Pixel coordinates of east longitude and geodetic latitude, degrees.
+
+        Not finite outside of the projection's domain. Where columns are linear in longitude, both run on together.
+        """
+        x_origin, x_step, y_origin, y_step = self.transform
+        cylindrical = self.kind == "cylindrical"
+        u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0]) if cylindrical else lon
+        if not self.crs:
+            return u, ((self.planetocentric(lat) if self.ocentric else lat) - y_origin) / y_step
+        forward, northing_first = _transformer(self.crs, self.axes, threading.get_ident())
+        meridian = np.full_like(lat, self.centre[0]) if cylindrical else lon
+        first, second = forward.transform(meridian, lat, errcheck=False)
+        x, y = (np.asarray(a) for a in ((second, first) if northing_first else (first, second)))
+        u = u if cylindrical else np.where(np.isfinite(x), (x - x_origin) / x_step, np.nan)
+        return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
+
+    def shown(self, first: int, stop: int) -> Floats:
+        """Part of the height of rows [first, stop) that is on the body, where latitude depends on rows alone."""
+        if self.kind != "cylindrical":
+            return np.ones(stop - first)
+        poles = self.limit_rows()
+        edges = np.clip(np.arange(first, stop + 1), poles.min(), poles.max())
+        return np.asarray(np.diff(edges))
+
+    def limit_rows(self) -> Floats:
+        """Row coordinates of the southernmost and northernmost latitude of a cylindrical map, shape (2,)."""
+        return self.project(np.full(2, self.centre[0]), np.array(self.limits))[1]
+
+    # The plane in which regions are clipped
+
+    def to_plane(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+        """Points of the plane in which regions are clipped, of east longitude and geodetic latitude, degrees.
+
+        Its coordinates are longitude from the central meridian and latitude, in degrees; for the azimuthal kind the
+        distance from the centre, in degrees, laid off along its azimuth.
+        """
+        if self.kind != "azimuthal":
+            return lon - self.centre[0], lat
+        distance, azimuth = polar_coordinates(self.centre, lon, lat)
+        return distance * np.sin(azimuth), distance * np.cos(azimuth)
+
+    def from_plane(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+        """East longitude and geodetic latitude of points of the plane in which regions are clipped, on the map."""
+        if self.kind != "azimuthal":
+            rim = 180.0 - INSET
+            p = p if self.kind == "cylindrical" else np.clip(p, -rim, rim)
+            return self.centre[0] + p, np.clip(q, *self.limits)
+        return great_circle_direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
+
+    def plane(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
+        """Points of the plane in which regions are clipped, of pixel coordinates; NaN where the map shows none."""
+        lon, lat = self.lonlat(u, v)
+        p, q = self.to_plane(lon, self.geodetic(lat))
+        if self.kind == "normal":
+            p = np.mod(p + 180.0, 360.0) - 180.0
+            # A point on the seam belongs to the side of the map that it is drawn on
+            (middle, beside), _ = self.project(self.centre[0] + np.array([0.0, 1.0]), np.zeros(2))
+            east = (u - middle) * (beside - middle)
+            p = np.where(np.abs(p) > 179.0, np.copysign(p, east), p)
+        return p, q
+
+    def plane_to_pixels(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
+        """Pixel coordinates of points of the plane in which regions are clipped."""
+        return self.project(*self.from_plane(p, q))
+
+
+# Making a frame
+
+
+def linear_frame(
+    transform: tuple[float, float, float, float],
+    shape: tuple[int, int],
+    *,
+    axes: tuple[float, float] = (1.0, 1.0),
+    radius: float = 1.0,
+    ocentric: bool = True,
+) -> Frame:
+    """The frame of a grid with columns linear in longitude and rows in latitude.
+
+    Parameters
+    ----------
+    transform : tuple of float
+        East longitude of the first column's outer edge and per column, latitude of the first row's and per row.
+    shape : tuple of int
+        Rows and columns.
+    axes : tuple of float
+        Semi-major and semi-minor axis, metres; any sphere by default.
+    radius : float
+        Body radius by which angular radii of craters become metres.
+    ocentric : bool
+        Whether latitudes are planetocentric.
+    """
+    lon_origin, lon_step, _, lat_step = transform
+    return Frame(
+        crs="",
+        transform=transform,
+        shape=shape,
+        axes=axes,
+        radius=radius,
+        kind="cylindrical",
+        centre=(lon_origin, 0.0),
+        columns=(0.0, 1.0 / lon_step),
+        hand=float(np.sign(lon_step * lat_step)),
+        ocentric=ocentric,
+    )
+
+
+def make_frame(
+    crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], radius: float
+) -> Frame:
+    """The frame of a raster in a projected CRS.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS
+        Projected.
+    transform : tuple of float
+        x of the first column's outer edge and per column, y of the first row's and per row; units of the CRS.
+    shape : tuple of int
+        Rows and columns.
+    radius : float
+        Body radius in metres by which angular radii of craters become metres.
+
+    Returns
+    -------
+    Frame
+        With its kind, centre and domain found out.
+
+    Raises
+    ------
+    GridError
+        The projection has no inverse, is interrupted, or shows nothing of the body at the raster's pixels.
+    """
+    ellipsoid = crs.ellipsoid
+    assert ellipsoid is not None
+    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
+        terms = crs.to_dict()
+    name = str(terms.get("proj", ""))
+    geodetic = crs.geodetic_crs
+    meridian = geodetic.prime_meridian.longitude if geodetic is not None and geodetic.prime_meridian else 0.0
+    lon_0, lat_0 = meridian + float(terms.get("lon_0", 0.0)), float(terms.get("lat_0", 0.0))
+    if name in _TORN:
+        raise GridError(
+            f"the raster's projection {crs.name!r} is interrupted, so circles on it are torn. Reproject it first: "
+            'da = da.rio.reproject("IAU_2015:...")'
+        )
+    frame = Frame(crs.to_wkt(), transform, shape, axes, radius, "normal", centre=(lon_0, 0.0))
+    try:
+        rows, cols = np.linspace(0, shape[0], 33), np.linspace(0, shape[1], 33)
+        u, v = (a.ravel() for a in np.meshgrid(cols, rows))
+        lon, lat = frame.lonlat(u, v)
+    except ProjError as err:
+        raise GridError(
+            f"PROJ cannot project from and to the raster's CRS {crs.name!r}: {err}. Reproject it: "
+            'da = da.rio.reproject("IAU_2015:...")'
+        ) from err
+    shown = np.isfinite(lon) & np.isfinite(lat)
+    if not shown.any():
+        raise GridError(
+            f"no pixel of the raster lies within the domain of its projection {crs.name!r}, or that has no inverse. "
+            "Its coordinates are probably not in the units of its CRS: check da.rio.transform() and da.rio.crs"
+        )
+    some = np.flatnonzero(shown)
+    middle = some[np.argmin(np.hypot(u[some] - shape[1] / 2, v[some] - shape[0] / 2))]
+    at = float(lon[middle]), float(frame.geodetic(lat[middle]))
+    frame = replace(frame, hand=_hand(frame, *at))
+    columns = _linear_columns(frame)
+    if columns is not None:
+        frame = replace(frame, kind="cylindrical", columns=columns)
+        return replace(frame, limits=_latitudes(frame))
+    if name in _AZIMUTHAL:
+        natural = 90.0 if name in ("ortho", "gnom") else 180.0
+        if name == "aeqd" and abs(lat_0) < 90.0:
+            # Geodesics from a point of an oblate body first meet along a short line around the point opposite.
+            natural -= 360.0 * (1 - axes[1] / axes[0])
+        return _capped(replace(frame, kind="azimuthal", centre=(lon_0, lat_0)), natural)
+    if name in _LOCAL:
+        return _capped(replace(frame, kind="azimuthal", centre=at), 180.0)
+    return replace(frame, limits=_latitudes(frame))
+
+
+def _hand(frame: Frame, lon: float, lat: float) -> float:
+    """Whether the map keeps the sense of rotation around a point of it."""
+    bearing = np.arange(3) * 2 * np.pi / 3
+    x, y = great_circle_direct(np.full(3, lon), np.full(3, lat), np.full(3, 1e-3), -bearing)
+    u, v = frame.project(x, y)
+    return float(np.sign(signed_area(u, v))) or 1.0
+
+
+def _linear_columns(frame: Frame) -> tuple[float, float] | None:
+    """Column of the central meridian and columns per degree, where columns depend on longitude alone, linearly."""
+    lon = np.linspace(-179.0, 179.0, 9)
+    lat = np.array([-70.0, -40.0, 0.0, 40.0, 70.0])
+    u = np.stack([frame.project(frame.centre[0] + lon, np.full(9, y))[0] for y in lat])
+    middle, per_degree = u[2, 4], (u[2, -1] - u[2, 0]) / 358.0
+    if not np.isfinite(u).all() or np.abs(u - (middle + per_degree * lon)).max() > 1e-9 * abs(per_degree) * 360.0:
+        return None
+    return float(middle), float(per_degree)
+
+
+def _latitudes(frame: Frame) -> tuple[float, float]:
+    """Latitudes between which the map is finite and no farther away than it matters."""
+    rows, cols = frame.shape
+    far = 4.0 * (rows + cols) + 8.0 * np.pi * frame.per_radian
+    found = []
+    for pole in (-90.0, 90.0):
+        inward = np.concatenate([[0.0], 10.0 ** np.arange(-9.0, 0.0, 0.5), np.arange(1.0, 90.0)])
+        lat = pole - np.sign(pole) * inward
+        p = np.array([-180.0 + INSET, -120.0, -60.0, 0.0, 60.0, 120.0, 180.0 - INSET])
+        x, y = (a.ravel() for a in np.meshgrid(frame.centre[0] + p, lat))
+        u, v = (a.reshape(lat.size, p.size) for a in frame.project(x, y))
+        with np.errstate(invalid="ignore"):
+            good = (np.isfinite(u) & np.isfinite(v) & (np.abs(v - rows / 2) < far)).all(axis=1)
+            if frame.kind != "cylindrical":
+                good &= (np.abs(u - cols / 2) < far).all(axis=1)
+        found.append(float(lat[np.argmax(good)]))
+    return found[0], found[1]
+
+
+def _capped(frame: Frame, natural: float) -> Frame:
+    """Limit an azimuthal frame to a cap that holds the raster, within the projection's own domain."""
+    rows, cols = frame.shape
+    reach = np.concatenate([np.linspace(0.01, natural, 4000)[:-1], natural - 10.0 ** np.arange(-9.0, 0.5, 0.5)])
+    reach = np.unique(reach[reach > 0])
+    bearing = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    lon, lat = great_circle_direct(frame.centre[0], frame.centre[1], reach[:, None], bearing)
+    u, v = (a.reshape(lon.shape) for a in frame.project(lon.ravel(), lat.ravel()))
+    (u0,), (v0,) = frame.project(np.array([frame.centre[0]]), np.array([frame.centre[1]]))
+    back_lon, back_lat = (a.reshape(lon.shape) for a in frame.lonlat(u, v))
+    needed = max(np.hypot(x - u0, y - v0) for x in (0, cols) for y in (0, rows)) * 1.01 + 2.0
+    with np.errstate(invalid="ignore"):
+        away = great_circle_distance(back_lon, frame.geodetic(back_lat), lon, lat)
+        good = (np.isfinite(u) & np.isfinite(v)).all(axis=1) & ~(away > 1e-6).any(axis=1)
+        if natural > 90.0:
+            good &= np.isfinite(away).all(axis=1) | (reach > 170.0)
+        beyond = (np.hypot(u - u0, v - v0) > needed).all(axis=1)
+    last = int(np.argmin(good)) if not good.all() else good.size  # the first that fails
+    enough = np.flatnonzero(beyond[:last])
+    at = int(enough[0]) if enough.size else last - 1
+    if at < 0:
+        raise GridError(
+            f"PROJ cannot invert the raster's projection around its centre {frame.centre}. Reproject it: "
+            'da = da.rio.reproject("IAU_2015:...")'
+        )
+    return replace(frame, limits=(0.0, float(reach[at])))
+
+
+@lru_cache(maxsize=256)
+def _transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pyproj.Transformer, bool]:
+    """From east longitude and geodetic latitude to x and y, and whether y comes first; one for each thread."""
+    # Neither always_xy nor the CRS's own geodetic frame: axes of IAU codes may point west or be planetocentric.
+    geodetic = pyproj.CRS(f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs")
+    projected = pyproj.CRS(crs)
+    northing_first = "north" in projected.axis_info[0].name.lower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pyproj.Transformer.from_crs(geodetic, projected), northing_first
+
+
+@lru_cache(maxsize=256)
+def _unit(crs: str) -> float:
+    """Metres per unit of a projected CRS."""
+    axis = pyproj.CRS(crs).axis_info
+    return float(axis[0].unit_conversion_factor) if axis else 1.0
