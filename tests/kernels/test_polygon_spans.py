@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from tests import reference as ref
 from tests.reference import PixelWindow
+from xcrater.kernels.half_widths import CENTER, EXACT, TOUCHED
 from xcrater.kernels.polygon_spans import (
     DUST,
     ONE,
@@ -28,7 +29,6 @@ from xcrater.kernels.polygon_spans import (
     polygons_bound,
 )
 from xcrater.kernels.records import Polygons
-from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
 
 Floats = NDArray[np.float64]
 Rings = Sequence[Floats]

@@ -19,7 +19,8 @@ from tests.strategies import Cap, GridCase
 from xcrater.engine.craters import place
 from xcrater.engine.region_set import MODES, region_mask
 from xcrater.geometry.grid import Grid, Window
-from xcrater.kernels.spans import node_scratch, region_spans, region_windows, span_scratch
+from xcrater.kernels.half_widths import node_scratch
+from xcrater.kernels.spans import region_spans, region_windows, span_scratch
 
 Mask = NDArray[np.bool_]
 Spans = list[tuple[int, int, int]]

@@ -24,8 +24,9 @@ from xcrater.engine.plan import Plan, make_plan
 from xcrater.engine.region_set import RegionSet, region_mask
 from xcrater.errors import GridError
 from xcrater.geometry.grid import Grid
+from xcrater.kernels.half_widths import CENTER
 from xcrater.kernels.lanes import LANES
-from xcrater.kernels.spans import CENTER, span_scratch
+from xcrater.kernels.spans import span_scratch
 from xcrater.statistics.accumulators import Leaf, Partial, _add_up, merge
 from xcrater.statistics.aggregations import Aggregation, parse
 from xcrater.statistics.finish import Finish

@@ -33,7 +33,7 @@ Surface = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 MODES = {"center": 0, "all_touched": 1, "exact": 3}
-"""Coverage rules as `xcrater.kernels.spans` numbers them."""
+"""Coverage rules as `xcrater.kernels.half_widths` numbers them."""
 
 ROOM = 2**18
 """Runs that are drawn at once, unless one crater needs more."""

@@ -4,8 +4,8 @@ Longitudes are east longitudes and azimuths run clockwise from north. Longitudes
 other angle says its unit. All functions are vectorised and broadcast their arguments.
 
 Compiled kernels carry their own copies of the few formulas that they evaluate per pixel (`xcrater.kernels.resample`
-the direct problem, `xcrater.kernels.spans` and `xcrater.kernels.disc_areas` half-widths of discs): they cannot call
-numpy code, and they trade generality for speed.
+the direct problem, `xcrater.kernels.half_widths` and `xcrater.kernels.disc_areas` half-widths of discs): they cannot
+call numpy code, and they trade generality for speed.
 
 References
 ----------

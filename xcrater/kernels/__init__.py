@@ -78,6 +78,7 @@ _NAMES = {
         "draw_outlines",
         "outline_rooms",
     ),
+    "half_widths": ("CENTER", "CONTAINED", "TOUCHED", "node_scratch"),
     "histograms": (
         "SIDE",
         "histogram_scratch",
@@ -131,14 +132,7 @@ _NAMES = {
         "to_pairs",
         "weighted_quantiles",
     ),
-    "spans": (
-        "CENTER",
-        "CONTAINED",
-        "TOUCHED",
-        "node_scratch",
-        "region_windows",
-        "span_scratch",
-    ),
+    "spans": ("region_windows", "span_scratch"),
     "sums": (
         "accumulate",
         "summarise",

@@ -10,9 +10,9 @@ from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.crossings import beside_pole, disc_lists, disc_scratch, is_listed, prepare_disc
 from xcrater.kernels.disc_areas import beyond, row_latitudes
 from xcrater.kernels.disc_profiles import KIND, SERIES, SPACE, filled, row_half_widths
+from xcrater.kernels.half_widths import CONTAINED, SLACK, TOUCHED, disc_half_widths, region_rows, row_tables
 from xcrater.kernels.partial_pixels import EMPTY, beyond_listed
 from xcrater.kernels.records import CoverScratch, Disc, Rows
-from xcrater.kernels.spans import CONTAINED, SLACK, TOUCHED, disc_half_widths, region_rows, row_tables
 
 
 @jit

@@ -36,11 +36,11 @@ from xcrater.kernels.crossings import (
 )
 from xcrater.kernels.disc_areas import circle_areas
 from xcrater.kernels.disc_profiles import FILL, KIND, LISTED_CIRCLE, SPACE
+from xcrater.kernels.half_widths import SLACK, region_rows
 from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE
 from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.partial_pixels import EMPTY, cover_box, covered_part, disc_bounds, list_parts, parts_of
 from xcrater.kernels.records import BoxScratch, BoxSums, CoveredScratch, Disc, EdgeScratch
-from xcrater.kernels.spans import SLACK, region_rows
 from xcrater.kernels.sums import TALL, scan_band, scan_lanes
 
 MOST_LANES = OUTSIDE - 4 * LANES

@@ -1,4 +1,4 @@
-"""Where edges of columns cross a disc."""
+"""Where edges of columns cross a disc: the lists from which fractions of pixels follow."""
 
 from __future__ import annotations
 
@@ -33,21 +33,34 @@ from xcrater.kernels.disc_profiles import (
     list_before,
     row_areas,
 )
+from xcrater.kernels.half_widths import NODE_HALF, NODE_INVERSE, NODE_ROW, NODE_SLOPE, node_scratch, polygon_nodes
 from xcrater.kernels.records import Discs
-from xcrater.kernels.spans import NODE_HALF, NODE_INVERSE, NODE_ROW, NODE_SLOPE, node_scratch, polygon_nodes
 
 BEFORE, BEYOND_BEFORE, AFTER, BEYOND_AFTER, PLACE, LISTS = range(6)
-"""A disc's lists: of each edge of columns, the row in which it enters the disc, before the widest place, and the disc's
-area beyond the edge in this row; the row in which it leaves the disc, and the area beyond it there; scratch space."""
+"""Rows of a disc's lists. For each edge of columns: the row in which the edge enters the disc, before the widest place,
+and the area of the disc beyond the edge in this row; the row in which it leaves the disc, and the area beyond the edge
+in that one; scratch space. LISTS is their number."""
 
 
 @jit
 def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left, lists):
-    """Where the edges of columns [first, stop) cross a disc around column u, to ``lists[:, column - left]``.
+    """List where the edges of columns [first, stop) cross a disc.
 
-    An edge that passes the disc by leaves it, in row -inf, before it enters it, in row inf. Of crossings outside of
-    rows [row_start, row_stop) only the side is told. ``areas``, of these rows, are those of the disc on one side of
-    its meridian.
+    An edge that misses the disc leaves it, in row -inf, before it enters it, in row inf. Of a crossing outside of the
+    rows, only the side is right.
+
+    Parameters
+    ----------
+    u : float
+        Column coordinate of the disc's meridian.
+    profile, nodes, areas, lists
+        As of `Disc`; areas begin with ``row_start``.
+    row_start, row_stop : int
+        Rows that the disc may meet.
+    first, stop : int
+        The edges; edge j is between columns j - 1 and j.
+    left : int
+        Edge that the lists begin with.
     """
     away = first - u
     if profile[KIND] == SERIES:
@@ -70,7 +83,7 @@ def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left,
                 list_after(profile, away, at, rows, beyond)
     else:
         _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, stop - first, first - left, lists)
-    # Where an edge enters and leaves within one row, among the outermost.
+    # The outermost edges may enter and leave the disc within one row.
     i, last = first - left, stop - left - 1
     while i <= last and i + left < u and lists[BEFORE, i] >= lists[AFTER, i]:
         _join_crossings(abs(i + left - u), areas, row_start, row_stop, i, lists)
@@ -82,7 +95,7 @@ def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left,
 
 @inlined
 def _join_crossings(d, areas, row_start, row_stop, i, lists):
-    """Areas beyond an edge that enters and leaves the disc within one row: what is beyond both crossings."""
+    """Set the areas of edge i, d columns from the meridian, to what is beyond both crossings if they share a row."""
     row = lists[BEFORE, i]
     if row == lists[AFTER, i] and row_start <= row < row_stop:
         rest = areas[int(row) - row_start] - d
@@ -91,7 +104,7 @@ def _join_crossings(d, areas, row_start, row_stop, i, lists):
 
 @inlined
 def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number, at, lists):
-    """`disc_lists` of a polygon."""
+    """`disc_lists` of a polygon, for a number of edges from position ``at`` of the lists on."""
     widest, last = int(profile[TOP]), int(profile[TERMS]) - 1
     for side in range(2):
         rows, beyond = lists[2 * side], lists[2 * side + 1]
@@ -105,7 +118,7 @@ def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number
             if closed:
                 rows[at + i] = row_start - 1.0 if side == 0 else row_stop
                 continue
-            # The piece from the previous edge of columns on
+            # Search the side of the polygon, beginning with that of the previous edge of columns.
             if side == 0:
                 while nodes[NODE_HALF, j + 1] <= d:
                     j += 1
@@ -127,7 +140,7 @@ def _list_polygon_edges(away, profile, nodes, areas, row_start, row_stop, number
 
 @inlined
 def _polygon_area(nodes, j, start, v, h):
-    """Integral of a polygon's half-width from row coordinate start to v, which is on edge j, where it is h."""
+    """Integral of a polygon's half-width from row coordinate start to v, which is on side j, where it is h; pixels."""
     area = 0.0
     while v > start and j >= 0:
         v1, h1 = nodes[NODE_ROW, j], nodes[NODE_HALF, j]
@@ -141,21 +154,38 @@ def _polygon_area(nodes, j, start, v, h):
 
 @inlined
 def beside_pole(lat0, rho, nvert):
-    """A disc's radius, less by rounding where a circle passes through a pole: longitude jumps there by half a turn."""
+    """Radius of a disc; a little less for a circle through a pole, where longitude jumps by half a turn."""
     away = 0.5 * math.pi - abs(lat0)
     return away - THROUGH if nvert == 0 and abs(rho - away) < THROUGH else rho
 
 
 THROUGH, CLOSE = 2e-14, 1e-8
-"""Radians from a pole within which a circle passes through it; and, over it, within which it is not listed."""
+"""Distances from a pole, radians: a circle that near passes through it; one that little beyond it is not listed."""
 
 
 @jit
 def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, profiles, areas):
-    """Prepare disc e of a crater, which may meet rows [row_start, row_stop).
+    """Prepare disc e of a crater.
 
-    Fills ``profiles[e]`` and, of discs that `disc_lists` is for, the rows' areas on one side of the meridian,
-    ``areas[e, row - first]``. Returns whether it is for this one.
+    Parameters
+    ----------
+    lat0, rho : float
+        Latitude of the centre and angular radius, radians.
+    nvert : int
+        Number of vertices of its polygon; 0 for a true circle.
+    grid : Rows
+        Where rows and columns lie.
+    first : int
+        Row that areas begin with.
+    row_start, row_stop : int
+        Rows that the disc may meet.
+    nodes, profiles, areas : ndarray of float64
+        As of `Discs`; filled for disc e, areas only if the disc can be listed.
+
+    Returns
+    -------
+    bool
+        Whether `disc_lists` applies to the disc.
     """
     profile = profiles[e]
     disc_profile(lat0, rho, nvert, grid, profile)
@@ -171,15 +201,24 @@ def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, p
 
 @inlined
 def is_listed(profile):
-    """Whether `disc_lists` is for a disc."""
+    """Whether `disc_lists` applies to a disc."""
     return profile[KIND] == SERIES or profile[KIND] == LISTED_POLYGON
 
 
 @inlined
 def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, areas):
-    """See whether a polygon grows to one greatest width and shrinks from there, then fill its rows' areas.
+    """Make a polygon one with lists, and set its areas, if it widens to one place and narrows from there.
 
-    ``closes`` is the edge that goes to a pole, along the meridian half a turn away, if there is one.
+    Parameters
+    ----------
+    count : int
+        Number of its nodes.
+    closes : int
+        The side that goes to a pole, along the meridian half a turn away; -1 for none.
+    row_start, row_stop : int
+        Rows that the polygon may meet.
+    to : int
+        Position of the first of these rows in ``areas[e]``.
     """
     widest, last = 0, count - 1
     for j in range(count):
@@ -208,7 +247,7 @@ def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, are
 
 @apart
 def _slopes(rows, half, n, slopes, inverse):
-    """How half-widths change with rows along a polygon's edges, and rows with half-widths."""
+    """Slopes of a polygon's sides: half-width per row, and the inverse (0 for vertical sides)."""
     for j in range(n):
         down, along = rows[j + 1] - rows[j], half[j + 1] - half[j]
         slopes[j], inverse[j] = along / down, down / along if along != 0.0 else 0.0
@@ -216,10 +255,20 @@ def _slopes(rows, half, n, slopes, inverse):
 
 @jit
 def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
-    """Whether a disc close to a pole, not ready by `prepare_disc`, has lists all the same, and prepare it.
+    """Prepare a disc near a pole, which `prepare_disc` did not make ready, for lists all the same if it can be listed.
 
-    A circle has, of a radius below 90°, unless it is over a pole by next to nothing; so has a polygon that closes over
-    one pole, with a node more there.
+    A circle with a radius below 90° can, unless it reaches beyond a pole by next to nothing. So can a polygon that
+    closes over one pole, with one more node there.
+
+    Parameters
+    ----------
+    e, nvert, grid, first, row_start, row_stop, nodes, profiles, areas
+        As `prepare_disc` takes them.
+
+    Returns
+    -------
+    bool
+        Whether the disc can be listed.
     """
     profile, node = profiles[e], nodes[e]
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
@@ -248,15 +297,19 @@ def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, area
 
 
 SMOOTH = 1e-10
-"""Of an integral over a column, how far those of degree 3 and 4 may be apart; the latter is far better then."""
+"""Greatest difference between the integrals over a column by polynomials of degree 3 and 4 for the latter to be used:
+its own error is far smaller then."""
 
 
 @inlined
 def _circle_edge(profile, grid, d):
-    """Where an edge of columns at a distance d enters and leaves a circle that `list_polar` is for.
+    """Where an edge of columns, d columns from the meridian, enters and leaves a circle near a pole.
 
-    Row coordinates and how they change with d: of where the edge enters, then of where it leaves the circle. Not a
-    number where it passes it by. The end over a pole is at infinity.
+    Returns
+    -------
+    tuple of float
+        Row coordinate where the edge enters and its derivative with respect to d, then the same where it leaves the
+        circle. NaN where the edge misses the circle; infinite for the end beyond a pole.
     """
     lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
     down = sign * grid.lat_step < 0.0  # rows lead away from the pole
@@ -265,7 +318,7 @@ def _circle_edge(profile, grid, d):
     y, x = sin0, cos0 * cosine
     across = cos0 * sine
     square = (sin_rho - across) * (sin_rho + across)
-    # It is in the circle where n cos(lat - alpha) > cos rho, the spherical law of cosines, for lat to beyond the pole.
+    # The edge is inside where n cos(lat - alpha) > cos rho (spherical law of cosines), with lat going on past the pole.
     if d >= profile[WIDEST] or not square > 0.0:
         return np.nan, np.nan, np.nan, np.nan
     root = math.sqrt(square)
@@ -281,9 +334,9 @@ def _circle_edge(profile, grid, d):
 
 @inlined
 def _between_edges(y0, slope0, y_middle, y1, slope1):
-    """Integral of a falling function between two edges of columns as far as it is above 0, and about its error.
+    """Integral of the positive part of a decreasing function between two edges of columns, and its estimated error.
 
-    By the polynomial of degree 4 through its values and slopes at the edges and the value between.
+    By the polynomial of degree 4 through the values and slopes at both edges and the value half-way.
     """
     whole = (7.0 * (y0 + y1) + 16.0 * y_middle) / 30.0 + (slope0 - slope1) / 60.0
     error = abs(whole - 0.5 * (y0 + y1) - (slope0 - slope1) / 12.0)
@@ -302,10 +355,11 @@ def _between_edges(y0, slope0, y_middle, y1, slope1):
 
 @jit
 def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
-    """`disc_lists` of a circle that `list_polar` is for.
+    """`disc_lists` of a circle near a pole.
 
-    From the outermost edges inwards, the area beyond an edge in its row is that beyond the next one and what lies
-    between the two: an integral of where the circle is over the columns. It is smooth but where the circle ends.
+    From the outermost edge inwards, the area beyond an edge in its row is that beyond the next edge outwards and what
+    lies between the two: an integral over the column of where the circle is. The integrand is smooth except where the
+    circle ends.
     """
     low, high = row_start - 1.0, row_stop + 0.0
     for side in range(2):
@@ -330,7 +384,7 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                         continue
                     error = 1.0
                     if smooth:
-                        # How much of the row is in the circle at these places
+                        # How much of the row is inside the circle at the edge, at the next one outwards, and half-way.
                         sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
                         y0, slope0 = sign * (here[2 * turn] - zero), sign * here[2 * turn + 1]
                         y1, slope1 = sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1]
@@ -347,16 +401,23 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
 
 @inlined
 def disc_reach(profile, nodes):
-    """Greatest half-width of a disc with lists."""
+    """Greatest half-width of a disc with lists, columns."""
     return nodes[NODE_HALF, int(profile[TOP])] if profile[KIND] == LISTED_POLYGON else profile[WIDEST]
 
 
 @inlined
 def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out):
-    """Edges of columns, among [left, right], that cross a disc with lists in rows [row_start, row_stop).
+    """Edges of columns, from left to right, that cross a disc with lists in rows [row_start, row_stop).
 
-    Fills ``out`` with the first and the last of them west of the meridian, then east of it. Those in between are in
-    the disc.
+    Parameters
+    ----------
+    u, profile, nodes
+        As `disc_lists` takes them.
+    grid : Rows
+        Where rows and columns lie.
+    out : ndarray of int64, shape (4,)
+        Filled with the first and the last of these edges west of the meridian, then east of it. Edges in between are
+        inside the disc throughout.
     """
     west, east, narrowest = math.floor(u), math.floor(u) + 1.0, -1.0
     if profile[KIND] == SERIES:
@@ -382,7 +443,7 @@ def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out)
 
 @jit
 def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, left, lists):
-    """`disc_lists` of the edges that `disc_columns` tells; those beside them have no crossings, in rows NaN."""
+    """List the edges that `disc_columns` found, ``columns``; the edges beside them get no crossings, in rows NaN."""
     a, b, c, d = columns
     if a <= b and c <= d and c == b + 1:
         a, b, c, d = a, d, 1, 0

@@ -7,7 +7,7 @@ from xcrater.kernels.compile import inlined, jit
 
 @inlined
 def _copy(source, target):
-    """Copy pixels, which ranges of arrays make a loop that the vectoriser takes."""
+    """Copy pixels: a loop over slices, which the compiler vectorises."""
     for j in range(target.size):
         target[j] = source[j]
 
@@ -29,12 +29,12 @@ def cut_pixels(block, tile, turn, place, offset, out):
     tile : tuple of int
         Its window.
     turn : int
-        Columns after which the grid's columns repeat, 0 where they do not.
+        Columns after which the grid's columns repeat; 0 where they do not.
     place : ndarray, shape (n, 4)
-        The rectangles as windows, whose columns may run on into the next turn. Pixels that are not the tile's are
-        left alone.
+        The rectangles as windows, whose columns may run on into the next turn. Pixels outside of the tile are left as
+        they are.
     offset : ndarray, shape (n + 1,)
-        Where each one's pixels begin.
+        Position of each one's first pixel.
     out : ndarray, shape (images, pixels)
         Filled.
     """
@@ -98,16 +98,16 @@ def cut_regions(drawn, first, members, piece, turn, place, offset, outside, frac
 
 @jit
 def lay(pixels, offset, begin, out):
-    """Copy blocks to where they begin in a flat array, the images of a block one after another.
+    """Copy blocks to their places in a flat array, the images of each block one after another.
 
     Parameters
     ----------
     pixels : ndarray, shape (images, pixels)
-        Of the blocks, one after another.
+        Pixels of the blocks, one after another.
     offset : ndarray, shape (n + 1,)
-        Where each one's pixels begin.
+        Position of each one's first pixel.
     begin : ndarray, shape (n,)
-        Where each one begins in `out`.
+        Position of each one's first pixel in ``out``.
     out : ndarray, shape (m,)
         Changed.
     """
@@ -121,20 +121,20 @@ def lay(pixels, offset, begin, out):
 
 @jit
 def put(pixels, which, to, place, offset, window, begin, out):
-    """Copy pieces to where they lie in their blocks.
+    """Copy pieces to their places in their blocks.
 
     Parameters
     ----------
     pixels : ndarray, shape (images, pixels)
-        Of all pieces.
+        Pixels of all pieces.
     which, to : ndarray, shape (n,)
-        Pieces, and the block of each.
+        Positions of pieces, and of the block that each belongs to.
     place, offset : ndarray, shape (pieces, 4) and (pieces + 1,)
-        The pieces' windows, and where their pixels begin.
+        Windows of the pieces, and position of each one's first pixel.
     window, begin : ndarray, shape (blocks, 4) and (blocks + 1,)
-        The same of the blocks.
+        The same for the blocks.
     out : ndarray, shape (images, pixels)
-        Of all blocks.
+        Pixels of all blocks; changed.
     """
     for n in range(which.size):
         p, b = which[n], to[n]

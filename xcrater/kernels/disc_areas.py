@@ -1,4 +1,4 @@
-"""Area of a disc beyond a column, by quadrature or of a polygon."""
+"""Area of a disc beyond an edge of columns, by quadrature for circles and by trapezoids for polygons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.disc_profiles import COLUMNS, KIND, LAT0, QUADRATURE, RHO, WHOLE
-from xcrater.kernels.spans import NODE_HALF, NODE_ROW, circle_half_width
+from xcrater.kernels.half_widths import NODE_HALF, NODE_ROW, circle_half_width
 
 _FOUR_AT, _FOUR_WEIGHT = np.polynomial.legendre.leggauss(4)
 
@@ -18,7 +18,10 @@ _EIGHT_AT, _EIGHT_WEIGHT = np.polynomial.legendre.leggauss(8)
 
 @jit
 def _azimuth(a, rho, c):
-    """Azimuth from north at which a circle around colatitude a passes colatitude c (half-angle formulas)."""
+    """Azimuth, from the centre, at which a circle of radius rho around colatitude a meets colatitude c; all in radians.
+
+    By the half-angle formulas of spherical trigonometry.
+    """
     s = 0.5 * (a + rho + c)
     up = max(0.0, math.sin(s - a) * math.sin(s - rho))
     down = max(0.0, math.sin(s) * math.sin(s - c))
@@ -27,7 +30,10 @@ def _azimuth(a, rho, c):
 
 @inlined
 def _arc_area(a, rho, first, stop, nodes, weights):
-    """Integral of the half-width (radians) over colatitude, along a circle's azimuths from first to stop."""
+    """Integral of the half-width over colatitude along the azimuths from first to stop, radians squared.
+
+    The circle has radius rho around colatitude a; nodes and weights are those of a quadrature rule on [-1, 1].
+    """
     sin_a, cos_a = math.sin(a), math.cos(a)
     sin_rho = math.sin(rho)
     gap, far = math.sin(0.5 * (a - rho)), math.cos(0.5 * (a + rho))
@@ -50,11 +56,11 @@ def _arc_area(a, rho, first, stop, nodes, weights):
 
 @jit
 def _cap_area(a, rho, c1, c2):
-    """Integral of a cap's half-width (radians) over colatitudes c1 to c2 within the cap.
+    """Integral of a cap's half-width over colatitudes c1 to c2 within the cap, radians squared.
 
-    By Gauss and Legendre's rule, whose error goes with how far, in half-lengths of the interval, the azimuths are at
-    which the circle would pass through a pole: complex ones, above 0 and pi. Eight nodes are right to the last digits
-    from 4 on, four nodes from 30 on.
+    By Gauss-Legendre quadrature over the azimuth. Its error depends on how far away, in half-lengths of the interval,
+    the azimuths are at which the circle would pass through a pole: complex ones, above 0 and pi. Eight nodes are exact
+    to the last digits from 4 half-lengths on, four nodes from 30 on.
     """
     total = 0.0
     if rho > a:  # beyond the north pole all longitudes are inside
@@ -92,7 +98,7 @@ def _cap_area(a, rho, c1, c2):
 
 @jit
 def _beyond_quadrature(profile, d, lat_a, lat_b):
-    """`beyond` in columns times radians, between two latitudes.
+    """Area of a circle farther than d columns on one side, between two latitudes, in columns times radians.
 
     The half-width is more than d where ``n cos(lat - alpha) > cos rho``, the spherical law of cosines.
     """
@@ -126,7 +132,10 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
 
 @inlined
 def _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b):
-    """`beyond` in columns times rows, between two row coordinates, of a polygon's nodes."""
+    """Area of a polygon farther than d columns on one side, between two row coordinates, in pixels.
+
+    The poles beyond the first and the last of the nodes are at row coordinates pole_first and pole_last.
+    """
     total = 0.0
     begin, end = -1, count - 1
     while begin < end:  # the last node before the first row coordinate
@@ -160,7 +169,7 @@ def _beyond_polygon(nodes, count, half_turn, pole_first, pole_last, d, v_a, v_b)
 
 @inlined
 def row_latitudes(grid, row):
-    """Latitudes of a row's two edges, none beyond a pole."""
+    """Latitudes of the two edges of a row, radians; of an edge beyond a pole, that of the pole."""
     half_pi = 0.5 * math.pi
     a = grid.lat_origin + grid.lat_step * row
     b = grid.lat_origin + grid.lat_step * (row + 1)
@@ -169,7 +178,10 @@ def row_latitudes(grid, row):
 
 @inlined
 def beyond(profile, nodes, count, row, grid, d):
-    """Area in pixels of a disc's part in a row that is farther than d columns to one side: of discs without lists."""
+    """Area, in pixels, of the part of a disc in a row that is farther than d columns on one side.
+
+    For discs without lists of crossings; count is the number of the polygon's nodes.
+    """
     kind = profile[KIND]
     lat_a, lat_b = row_latitudes(grid, row)
     if kind == QUADRATURE:
@@ -191,7 +203,7 @@ _THREE_AT, _THREE_WEIGHT = np.polynomial.legendre.leggauss(3)
 
 @inlined
 def circle_width(profile, grid, row):
-    """Half-width of a circle at the beginning of a row."""
+    """Half-width of a circle, in columns, at the beginning of a row; half a turn at most."""
     lat, lat0 = min(max(grid.lat_origin + grid.lat_step * row, -0.5 * math.pi), 0.5 * math.pi), profile[LAT0]
     square, rise = math.sin(0.5 * profile[RHO]) ** 2, math.sin(0.5 * (lat - lat0)) ** 2
     half = circle_half_width(rise, square, 1.0 / (math.cos(lat) * math.cos(lat0)))
@@ -200,9 +212,9 @@ def circle_width(profile, grid, row):
 
 @jit
 def beyond_circle(profile, grid, d, start, stop):
-    """Integral of the half-width less d over row coordinates, of one row, between which it is more than that.
+    """Integral of the half-width less d between two coordinates within a row where it is positive, in pixels.
 
-    By Gauss and Legendre's rule. Its error goes with how many rows away the half-width has a singularity: where the
+    By Gauss-Legendre quadrature. Its error depends on how many rows away the half-width has a singularity: where the
     circle ends or closes over a pole, and at the poles.
     """
     lat0, rho, half_pi = abs(profile[LAT0]), profile[RHO], 0.5 * math.pi
@@ -225,7 +237,7 @@ def beyond_circle(profile, grid, d, start, stop):
 
 @jit
 def circle_areas(u, profile, grid, first, begin, end, left, right, bounds, areas):
-    """Areas, on one side, of a circle that `list_polar` is for, in those rows that its pixels need."""
+    """Areas of a circle near a pole on one side of its meridian, in the rows where partly covered pixels need them."""
     middle = math.floor(u)
     for i in range(begin, end):
         c, d = bounds[i, 1], bounds[i, 2]

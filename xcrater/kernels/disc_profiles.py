@@ -1,17 +1,18 @@
-"""How much of each pixel a disc covers, on a cylindrical grid: exactly, row by row.
+"""What a disc is on a cylindrical grid, and half-widths and areas that follow from a short polynomial.
 
-As in `spans`, a disc shows in a row as the columns between ``u0 - h`` and ``u0 + h``, where the half-width h changes
-with the latitude. What a row needs is one function of the distance d from the meridian, in columns: the area
+As in `half_widths`, a disc shows in a row as the columns between ``u0 - h`` and ``u0 + h``, where the half-width h
+changes with latitude. All that the fractions covered of a row's pixels need is one function of the distance d from the
+meridian, in columns: the area
 
     beyond(d) = integral over the row of max(h - d, 0)
 
-of the disc's part farther than d on one side. A pixel's covered fraction is a difference of two of its values. For a
-polygon h is piecewise linear, and so the integral is a sum of trapezoids. For a circle, s = (lat - lat0) / rho puts
-it as ``h = sqrt(1 - s²) g(s)`` with g as smooth as the cap is far from the poles, so that a short polynomial stands
-for g and the integral has a closed form. All that a disc's pixels need, then, are the two places where each edge of
-columns crosses it: `disc_lists` makes these in loops without branches. Where a pole is near, crossings have a closed
-form, and the integral goes from one to the next along the circle, which is smooth over a column; or, where that is not
-so, over the azimuth by Gauss and Legendre's rule.
+of the part of the disc that lies farther than d on one side. The fraction of a pixel is a difference of two of its
+values. For a polygon h is piecewise linear, so the integral is a sum of trapezoids. For a circle, with s = (lat -
+lat0) / rho, h = sqrt(1 - s²) g(s), where g is the smoother the farther the poles are: a short polynomial stands for g,
+and the integral has a closed form. What a disc's pixels need, then, are the two places where each edge of columns
+crosses it; `crossings` lists them in loops without branches. Near a pole, crossings have a closed form, and the
+integral goes from one crossing to the next along the circle, which is smooth over a column; where it is not, it goes
+over the azimuth by Gauss-Legendre quadrature (`disc_areas`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ import math
 import numpy as np
 
 from xcrater.kernels.compile import apart, inlined, jit
-from xcrater.kernels.spans import arcsine_ratio
+from xcrater.kernels.half_widths import arcsine_ratio
 
-# The short polynomial's number of coefficients, and how many radii away a pole has to be for an error below 1e-11.
+# Number of coefficients of g, and how many radii away a pole has to be for errors below 1e-11 with so many.
 _SHORT, _MIDDLE, _LONG = 4, 6, 14
 
 
@@ -31,7 +32,7 @@ _FAR_SHORT, _FAR_MIDDLE, _FAR_LONG = 400.0, 40.0, 4.0
 
 
 def _nodes(count):
-    """Chebyshev's nodes, and what turns values there into the coefficients of powers."""
+    """Chebyshev nodes, and the matrix that turns values at them into coefficients of powers."""
     at = np.cos(np.pi * (np.arange(count) + 0.5) / count)
     return at, np.linalg.inv(np.vander(at, increasing=True))
 
@@ -46,7 +47,7 @@ _AT_LONG, _POWERS_LONG = _nodes(_LONG)
 
 
 def _arcsine_polynomial(degree):
-    """Coefficients for the arcsine of sqrt(z) over sqrt(z), z up to 1/4, from its series."""
+    """Coefficients of a polynomial for arcsin(sqrt(z)) / sqrt(z), z from 0 to 1/4, by interpolation of the series."""
 
     def series(z):
         term, total = np.ones_like(z), np.ones_like(z)
@@ -71,28 +72,31 @@ G, P = 10, 10 + _LONG
 
 
 PROFILE = P + _LONG + 1
-"""Length of a disc's profile: its kind; rows in a radius, row coordinate of the centre, columns per radian; where it is
-widest, in radii southward or northward as rows go, and how wide; and of the polynomials g and p, the coefficients."""
+"""Length of a disc's profile. Its entries, numbered above: what kind of disc it is; rows in a radius; row coordinate of
+the centre; columns per radian; latitude of the centre and radius, radians; where it is widest, in radii from the
+centre along the rows, and its half-width there, columns; and the coefficients of g and of its integral. TERMS is the
+number of coefficients of g. Of a polygon with lists, TOP is the position of its widest node, TERMS the number of its
+nodes."""
 
 
 FILL = 8
-"""Elements that loops are over at a time: whole vectors."""
+"""Loops go over a multiple of this many elements: whole vectors."""
 
 
 SPACE = 24
-"""By how many elements scratch arrays are longer than a window: for `FILL`, for two beyond either end, and so that the
-beginnings of a few of them, of a window of a power of two, do not compete for one line of the processor's cache."""
+"""Elements by which scratch arrays are longer than a window: for `FILL`, for two beyond either end, and so that arrays
+for a window of a power of two do not all compete for the same lines of the processor's cache."""
 
 
 @inlined
 def filled(n):
-    """A number of elements, filled up to whole vectors: what is left over would take longer than all the rest."""
+    """A number of elements rounded up to whole vectors: an incomplete one would take longer than all the others."""
     return (n + FILL - 1) // FILL * FILL
 
 
 @inlined
 def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, along):
-    """Coefficients of g, by interpolation."""
+    """Set the coefficients of g by interpolation at Chebyshev nodes ``at``; see `_nodes`."""
     for k in range(count):
         profile[G + k] = 0.0
     for j in range(count):
@@ -122,7 +126,7 @@ def _fit(profile, count, at, powers, lat0, sin0, cos0, rho, columns_per_radian, 
 
 @inlined
 def _integrate(profile, count):
-    """Prepare the integral of the half-width, ``arc * asin(s) + sqrt(1 - s²) p(s)``, from the coefficients of g."""
+    """Set the integral of the half-width, ``arc * asin(s) + sqrt(1 - s²) p(s)``, from the coefficients of g."""
     profile[TERMS] = count
     # Compare the powers of s in the integral's derivative.
     profile[P + count] = profile[G + count - 1] * (1.0 / (count + 1))
@@ -136,9 +140,18 @@ def _integrate(profile, count):
 
 @inlined
 def _expand(profile, rho, slope, scale):
-    """Coefficients of g of a small disc, from the series of the square of the half-width, by orders of the radius.
+    """Set the coefficients of g of a small disc, from the series of its squared half-width in powers of the radius.
 
-    ``slope`` is the tangent of the latitude; the first term left out is of the order of (rho * slope)⁴.
+    The first term left out is of the order of (rho * slope)⁴.
+
+    Parameters
+    ----------
+    rho : float
+        Angular radius, radians; negative where rows run south.
+    slope : float
+        Tangent of the latitude of the centre.
+    scale : float
+        Columns in a radius, along the parallel of the centre.
     """
     rho2, slope2 = rho * rho, slope * slope
     profile[G] = scale * (1.0 + rho2 * slope2 / 24.0)
@@ -149,7 +162,19 @@ def _expand(profile, rho, slope, scale):
 
 @jit
 def disc_profile(lat0, rho, nvert, grid, profile):
-    """Find out what a disc is, and prepare its numbers."""
+    """Decide which kind of disc it is, and set the numbers of its profile.
+
+    Parameters
+    ----------
+    lat0, rho : float
+        Latitude of the centre and angular radius, radians.
+    nvert : int
+        Number of vertices of its polygon; 0 for a true circle.
+    grid : Rows
+        Where rows and columns lie.
+    profile : ndarray of float64, shape (PROFILE,)
+        Filled.
+    """
     columns_per_radian = grid.period / (2.0 * math.pi)
     profile[RADIUS] = rho / abs(grid.lat_step)
     profile[MIDDLE] = (lat0 - grid.lat_origin) / grid.lat_step
@@ -207,7 +232,7 @@ def _arcsine(a):
 
 @inlined
 def half_width(profile, count, s):
-    """Half-width at a distance of s radii from the centre, southward or northward as rows go, in columns."""
+    """Half-width, in columns, at s radii from the centre along the rows; count is the number of coefficients."""
     value = profile[G + count - 1]
     for k in range(count - 2, -1, -1):
         value = value * s + profile[G + k]
@@ -216,9 +241,9 @@ def half_width(profile, count, s):
 
 @inlined
 def _area_between(profile, count, a, b):
-    """Integral of the half-width from a to b, in columns times radii; both from -1 to 1.
+    """Integral of the half-width between a and b, both from -1 to 1, in columns times radii.
 
-    Differences are taken before anything is summed, so that an area has its digits however large the disc is.
+    Differences are taken before anything is summed, so that areas keep their digits however large the disc is.
     """
     x, y = math.sqrt(max(0.0, 1.0 - a * a)), math.sqrt(max(0.0, 1.0 - b * b))
     slope = (a + b) / max(x + y, 1e-300)  # minus the chord's
@@ -236,7 +261,7 @@ def _area_between(profile, count, a, b):
 
 @inlined
 def _newton(profile, count, sign, away, out):
-    """One of Newton's steps on the squares of half-widths. An error e of a crossing makes one of e² in an area."""
+    """One Newton step on the squares of half-widths; an error e of a crossing makes an error of e² in an area."""
     top = profile[TOP]
     low, high = (-1.0, top) if sign < 0.0 else (top, 1.0)
     for i in range(out.size):
@@ -254,9 +279,20 @@ def _newton(profile, count, sign, away, out):
 
 @apart
 def crossings(profile, sign, away, out):
-    """Where the half-width passes the distance of each edge of columns, before (sign -1) or after (1) the widest.
+    """Where the half-width equals the distance of each edge of columns from the meridian.
 
-    ``away`` is how far the first edge is from the meridian, negative to the west. From the parabola through the top.
+    Newton's method, starting from an ellipse through the widest place.
+
+    Parameters
+    ----------
+    profile : ndarray of float64
+        Of a disc of kind `SERIES`.
+    sign : float
+        -1 for crossings before the widest place, 1 for those after it.
+    away : float
+        Distance of the first edge from the meridian, columns; negative to the west.
+    out : ndarray of float64, shape (edges,)
+        Filled, in radii from the centre along the rows.
     """
     top, widest = profile[TOP], profile[WIDEST]
     low, high = (-1.0, top) if sign < 0.0 else (top, 1.0)
@@ -276,9 +312,10 @@ def crossings(profile, sign, away, out):
 
 @inlined
 def _beyonds_of(profile, count, sign, away, at, rows, out):
-    """Rows of crossings, and integrals of the half-width less the edge's distance from there to the row's end.
+    """Rows of crossings, and the disc's area beyond each edge from the crossing to the end of its row.
 
-    To its start, if the sign is 1.
+    To the beginning of the row, for crossings after the widest place. Parameters are those of `crossings`; ``at`` are
+    the crossings.
     """
     radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
     for i in range(out.size):
@@ -338,7 +375,7 @@ def _half_widths_of(profile, count, row_start, contained, touched):
 
 @apart
 def row_areas(profile, row_start, out):
-    """A circle's area on one side in each row from the first on."""
+    """Area of a circle on one side of its meridian, in pixels, in each row from the first on."""
     if profile[TERMS] == _SHORT:
         _areas_of(profile, _SHORT, row_start, out)
     elif profile[TERMS] == _MIDDLE:
@@ -349,7 +386,7 @@ def row_areas(profile, row_start, out):
 
 @apart
 def row_half_widths(profile, row_start, contained, touched):
-    """Half-widths of the pixels that a circle contains and touches in each row from the first on."""
+    """Half-widths, in columns, of the pixels that a circle contains and touches in each row from the first on."""
     if profile[TERMS] == _SHORT:
         _half_widths_of(profile, _SHORT, row_start, contained, touched)
     elif profile[TERMS] == _MIDDLE:

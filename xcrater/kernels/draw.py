@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from xcrater.kernels.compile import jit
 from xcrater.kernels.covered_runs import region_runs
+from xcrater.kernels.half_widths import EXACT
 from xcrater.kernels.polygon_spans import polygon_bound, polygon_runs
-from xcrater.kernels.spans import EXACT, region_spans
+from xcrater.kernels.spans import region_spans
 
 
 @jit

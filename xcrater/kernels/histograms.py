@@ -1,8 +1,8 @@
-"""Order statistics of pixels of 8 or 16 bits, counted where they lie: runs of pixels and a block to counts of keys.
+"""Order statistics of pixels of 8 or 16 bits, from histograms of the pixels where they lie.
 
-A key is a pixel's stored number less the least that its dtype holds. Whole squares of pixels are counted once for all
-regions, so a wide region adds up counts rather than pixels. Kernels never validate; outputs and scratch space are
-given by the caller.
+A key is a pixel's stored number less the least number of its dtype. Whole squares of pixels are counted once for all
+regions, so that a wide region adds up counts rather than pixels. Kernels never validate; the caller allocates outputs
+and scratch space.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SIDE = 64
 """Rows and columns of a square."""
 
 SPREAD = SIDE * SIDE
-"""Keys that a square may range over. Counts of more cost as much to add up as the pixels."""
+"""Greatest range of keys of a square that is counted: more counts would cost as much to add up as the pixels."""
 
 MANY = 4096
-"""Keys from which on counting is faster than sorting buckets."""
+"""Number of keys above which counting is faster than sorting buckets."""
 
 SPARSE = 65536 // DENSE
-"""Keys that are sorted rather than counted, at most."""
+"""Greatest number of keys that are sorted rather than counted."""
 
 
 @jit

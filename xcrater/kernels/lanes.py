@@ -1,10 +1,9 @@
 """Masked sums over a window of pixels, a vector of `LANES` neighbouring pixels at a time.
 
-A crater's ring has a few pixels in each of a few rows. Summing row by row spends its time on starting and ending
-loops; here every lane keeps its own sums from row to row, in registers, and the lanes are put together once at the
-end. No compiler finds that by itself, so the loop is written in LLVM's vector instructions, which it turns into
-those of any processor; each function is first of all plain Python, which says what it does and runs where
-compilation is off.
+A crater's ring has a few pixels in each of a few rows, so summing row by row would spend its time on starting and
+ending loops. Here every lane keeps its own sums from row to row, in registers, and the lanes are combined once at the
+end. No compiler finds that by itself; so the loop is written in LLVM's vector instructions, which LLVM turns into those
+of any processor. Each function is also plain Python, which defines what it does and runs where compilation is off.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pixels that a disc covers partly."""
+"""Pixels that a disc covers partly: found and measured by the disc's lists of crossings alone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def cover_box(u, disc, row_start, row_stop, columns, left, skip, n, out):
 
 @inlined
 def _east_of_edge(area, here, d, before, beyond_before, after, beyond_after):
-    """A disc's area in row ``here`` east of an edge of columns, d from the meridian."""
+    """Area of a disc, in row ``here``, east of an edge that is d columns from the meridian; pixels."""
     beyond = area - abs(d) if (before < here) & (here < after) else 0.0
     beyond = beyond_after if after == here else beyond
     beyond = beyond_before if before == here else beyond
@@ -72,10 +72,26 @@ def _east_of_edge(area, here, d, before, beyond_before, after, beyond_after):
 
 @apart
 def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, tally, bounds):
-    """Columns [a, b) that a disc with lists touches in each row from first to stop, and the edges c to d that it holds.
+    """Columns that a disc with lists touches and contains in each row of a crater.
 
-    They go to ``bounds[row - first]`` as a, c, d, b. The pixels [c, d) are those that it holds. The disc is in rows
-    [begin, end). All by the lists alone: wherever rounding puts a crossing, no pixel is lost and none is there twice.
+    They follow from the lists alone: wherever rounding puts a crossing, no pixel is lost and none is counted twice.
+
+    Parameters
+    ----------
+    lists, columns
+        As of `Disc`, and from `disc_columns`.
+    first, stop : int
+        Rows that are filled.
+    begin, end : int
+        Rows that the disc may meet.
+    left, right : int
+        Columns [left, right) of the window.
+    origin : int
+        Edge that the lists begin with.
+    tally : ndarray of int64, shape (rows, 4)
+        Scratch space.
+    bounds : ndarray of int64, shape (rows, 4)
+        Filled in ``bounds[row - first]`` with a, c, d, b: the disc touches columns [a, b) and contains [c, d).
     """
     n = end - begin
     for i in range(n + 2):
@@ -106,12 +122,14 @@ def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, ta
 
 @inlined
 def _no_bounds(left, right, bounds):
+    """Set the bounds of a row that the disc misses: as a hole or a disc, they hold no pixel."""
     bounds[0] = bounds[1] = right
     bounds[2] = bounds[3] = left
 
 
 @inlined
 def _beyond_edge(u, lists, columns, origin, row, area, edge):
+    """`beyond_listed` of any edge, whether it is listed or not."""
     a, b, c, d = columns
     if edge < a or edge > d:
         return 0.0
@@ -122,7 +140,7 @@ def _beyond_edge(u, lists, columns, origin, row, area, edge):
 
 @inlined
 def covered_part(u, lists, columns, origin, row, area, column):
-    """Covered fraction of a pixel that a disc with lists touches and does not hold."""
+    """Fraction covered of a pixel that a disc with lists touches but does not contain."""
     west = _beyond_edge(u, lists, columns, origin, row, area, column)
     east = _beyond_edge(u, lists, columns, origin, row, area, column + 1)
     return 2.0 * area - west - east if column < u < column + 1 else abs(west - east)
@@ -198,23 +216,26 @@ def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, wind
 
 
 def parts_of(rows, columns):
-    """At most so many pixels that a disc covers partly: two of each edge of columns, and two to a row; one to spare."""
+    """Upper bound of the pixels that a disc covers partly: two for each edge of columns and each row, and one spare."""
     return 2 * (columns + 2) + 2 * rows + 1
 
 
 EMPTY = 1e-13
-"""Fractions of a pixel below this one are rounding."""
+"""Fractions of a pixel below this are rounding; treat as none, and as whole what lacks no more."""
 
 
 @inlined
 def _beyond_outer(lists, at, row):
-    """`beyond_listed` of an edge that does not lie in the disc throughout the row."""
+    """`beyond_listed` of an edge that crosses the disc in the row or misses it there."""
     beyond = lists[BEYOND_AFTER, at] if lists[AFTER, at] == row else 0.0
     return lists[BEYOND_BEFORE, at] if lists[BEFORE, at] == row else beyond
 
 
 @inlined
 def beyond_listed(lists, at, row, area, d):
-    """The same of a disc with lists: of the edge of columns number ``at``, at a distance of d."""
+    """Area, in pixels, of the part of a disc with lists that is beyond an edge of columns in a row.
+
+    The edge is at position ``at`` of the lists, d columns from the meridian; area is that of the whole row on one side.
+    """
     inside = (lists[BEFORE, at] < row) & (row < lists[AFTER, at])
     return max(0.0, area - d if inside else _beyond_outer(lists, at, row))

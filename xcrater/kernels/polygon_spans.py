@@ -1,11 +1,11 @@
 """Polygons in pixel coordinates to weighted runs: the pixels that a shape covers, row by row.
 
-A shape is a set of rings; a point is inside where the rings wind round it. Going east along a row, the winding
-number changes only where an edge is, so every edge is cut at the borders of the rows into *pieces*, the pieces are
-listed by row, and a row's list, put in order, is swept from west to east. Whatever is computed of a piece depends on
-its edge and its row alone, with the edge taken from its smaller to its larger row: so a pixel gets the same answer
-in every window, and an edge that two rings pass in opposite directions cancels to the bit. Shares of true areas, from
-moments summed along the row, do so to rounding.
+A shape is a set of rings; a point is inside where the rings wind round it. Going east along a row, the winding number
+changes only at an edge. So every edge is cut into *pieces* at the borders of rows, pieces are listed by row, and each
+row's list is sorted and swept from west to east. What is computed for a piece depends on its edge and its row alone,
+with the edge taken from its smaller to its larger row. So a pixel gets the same result in every window, and an edge
+that two rings share in opposite directions cancels to the bit; fractions of true areas, from moments summed along the
+row, cancel to rounding.
 
 Pixel coordinates: column ``j`` covers ``[j, j + 1)`` along u and row ``r`` covers ``[r, r + 1)`` along v. Rings with
 ``sum(u[i] * v[i + 1] - u[i + 1] * v[i]) > 0`` are shells.
@@ -18,25 +18,25 @@ import math
 import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.half_widths import CENTER, EXACT, TOUCHED
 from xcrater.kernels.records import Floats, PolygonScratch
-from xcrater.kernels.spans import CENTER, EXACT, TOUCHED
 
 ONE = 1 << 56
-"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their
-order, even where they pass 64 bits on the way."""
+"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their order,
+even where they overflow 64 bits on the way."""
 
 DUST = 1 << 20
-"""Shares (1.5e-11 of a pixel) so near to nothing or to a whole pixel are rounding of the coordinates."""
+"""Fractions this near (1.5e-11 of a pixel) to none or to a whole pixel are rounding of coordinates; treat as such."""
 
 HAIR = 2.0**-33
-"""What does not count as touching (1.2e-10 of a pixel), and how far east of a pixel's centre `CENTER` looks.
+"""Overlaps below this (1.2e-10 of a pixel) do not touch; and `CENTER` tests a point this far east of a pixel's centre.
 
-Seams, and the edges of tidy polygons, often run along the borders or through the centres of pixels. Rounded this way
-or that they would touch one more column, or, where two shapes abut, leave out a column of centres or take it twice.
+Seams and edges of polygons often run along the borders or through the centres of pixels. Depending on rounding they
+would touch one more column, or, where two shapes abut, leave out a column of centres or take it twice.
 """
 
 NEXT, FIRST, STOP, TURN = range(4)
-"""A piece: the next one of its row, its columns, and what it adds to the winding number, or to the area, east of it."""
+"""Entries of a piece: the next piece of its row, its columns, and its change of the winding number or of the area."""
 
 
 @jit
@@ -51,7 +51,7 @@ def _extent(u, v, first, stop):
 
 @inlined
 def _copies(west, east, period, window):
-    """First and last k for which a shape moved by k periods may meet the window."""
+    """First and last k for which a shape displaced by k periods may meet the window."""
     return math.ceil((window[2] - 1.0 - east) / period), math.floor((window[3] + 1.0 - west) / period)
 
 
@@ -97,11 +97,11 @@ def polygons_bound(polygons, window):
 
 
 MARGIN = 2
-"""Pixels around a window whose areas tell how they change within its pixels; see `polygon_scratch`."""
+"""Pixels around a window whose areas tell how area changes within a pixel; see `polygon_scratch`."""
 
 MOMENTS = 5
-"""A part's moments about the middle of its pixel: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; 0 of a whole one.
-Where areas depend on rows alone, the first one is that of y³."""
+"""Number of moments of a part of a pixel about the pixel's middle: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; all
+are 0 for a whole pixel. Where areas depend on rows alone, the first is the moment of y³."""
 
 
 def polygon_scratch(
@@ -140,7 +140,7 @@ def polygon_scratch(
 
 @inlined
 def _list_piece(row, a, b, turn, window, rows, pieces, n):
-    """List a piece in columns [a, b) of a row, or, west of the window, what it adds. Returns the pieces' number."""
+    """List a piece in columns [a, b) of a row; west of the window, count its change. Returns the number of pieces."""
     r = row - window[0]
     if b <= window[2]:
         rows[r, 1] += turn
@@ -154,7 +154,7 @@ def _list_piece(row, a, b, turn, window, rows, pieces, n):
 
 @inlined
 def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
-    """List where an edge, v0 < v1, crosses the middles of rows: the first column whose centre is east of it."""
+    """List where an edge, v0 < v1, crosses the middle of each row: the first column whose centre is east of it."""
     first, stop = _clip(math.ceil(v0 - 0.5), math.ceil(v1 - 0.5), window[0], window[1])
     origin = math.floor(u0)
     x0, x1 = u0 - origin, u1 - origin
@@ -170,7 +170,7 @@ def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
 def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n):
     """List the pieces of an edge, v0 <= v1, between the borders of rows.
 
-    Positions are kept relative to a column near by, so that they lose no digits far from the first column.
+    Positions are counted from a column near by, so that they lose no digits far from column 0.
     """
     hair = HAIR if mode == TOUCHED else 0.0
     top, bottom = math.floor(v0 + hair), math.ceil(v1 - hair)
@@ -194,7 +194,7 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n
         y0 = int((v0 - top) * ONE) if row == top else 0
         y1 = int((v1 - row) * ONE) if row + 1 == bottom else ONE
         if y1 > y0:
-            a += left - a >= 1.0  # a negative number that the difference loses
+            a += left - a >= 1.0  # a tiny negative number that the difference lost
             before, b = n, max(a + 1, math.ceil(right))
             n = _list_piece(row, origin + a, origin + b, turn * (y1 - y0), window, rows, pieces, n)
             if n > before:
@@ -212,7 +212,7 @@ def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n
 
 @inlined
 def _column_moments(y0, y1):
-    """Moments of y, y² - 1/12 and y³ that a piece of an edge leaves in the pixels east of its own."""
+    """Moments of y, y² - 1/12 and y³ that a piece of an edge adds to every pixel east of its columns."""
     low, high = min(y0, y1), max(y0, y1)
     y = 0.5 * (high - low) * (high + low)
     return y, (high**3 - low**3) / 3.0 - (high - low) / 12.0, 0.5 * y * (high * high + low * low)
@@ -220,7 +220,7 @@ def _column_moments(y0, y1):
 
 @inlined
 def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, west, n):
-    """List the pieces of one ring. Returns the pieces' number."""
+    """List the pieces of one ring, displaced by some columns. Returns the number of pieces."""
     u1, v1 = u[stop - 1] + shift, v[stop - 1]
     for i in range(first, stop):
         u0, v0, u1, v1 = u1, v1, u[i] + shift, v[i]
@@ -240,9 +240,9 @@ def _ring_pieces(u, v, first, stop, shift, mode, window, rows, pieces, ends, wes
 
 @inlined
 def _in_order(piece, pieces, order):
-    """A row's pieces, from west to east: columns and turn, to ``order``. Returns how many.
+    """Sort a row's pieces from west to east into ``order``: columns and change. Returns their number.
 
-    Neighbours in the list that touch (a ring's way through the row) become one.
+    Neighbours in the list that touch, which follow a ring through the row, become one.
     """
     count = 0
     while piece >= 0:
@@ -256,7 +256,7 @@ def _in_order(piece, pieces, order):
             count += 1
         piece = pieces[piece, NEXT]
     gap = 1
-    while gap < count // 8:  # Shell's sort: plain insertion for the few pieces that a row nearly always has
+    while gap < count // 8:  # Shellsort: plain insertion for the few pieces that a row nearly always has
         gap = 3 * gap + 1
     while gap > 0:
         for i in range(gap, count):
@@ -279,7 +279,7 @@ def _write(row, start, stop, share, runs, weight, n):
 
 @inlined
 def _row_runs(row, winding, count, order, window, runs, weight, n):
-    """Runs of one row from its pieces in order: wherever a piece is, and wherever rings wind round."""
+    """Append the runs of one row, from its sorted pieces: where a piece is, and where the winding number is not 0."""
     start = stop = window[2]
     for i in range(count):
         a, b = max(order[i, 0], window[2]), min(order[i, 1], window[3])
@@ -300,10 +300,10 @@ def _row_runs(row, winding, count, order, window, runs, weight, n):
 
 @inlined
 def _add_area(piece, pieces, ends, window, area):
-    """Add what a piece leaves of the pixels east of it: summed along the row, ``area`` is the covered share.
+    """Add a piece's change of the area covered: summed along the row, ``area`` is the fraction covered of each pixel.
 
-    A piece of height h at mean distance x from a pixel's west border leaves h (1 - x) of that pixel and h of every
-    pixel further east, so h x more of the next.
+    A piece of height h at mean distance x from a pixel's west border covers h (1 - x) of that pixel and h of every
+    pixel further east: h x more of the next one.
     """
     a, b = pieces[piece, FIRST], pieces[piece, STOP]
     left, right = ends[piece, 0], ends[piece, 1]
@@ -334,12 +334,12 @@ def _add_area(piece, pieces, ends, window, area):
 
 
 _AT, _WEIGHT = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), (5 / 18, 8 / 18, 5 / 18)
-"""Gauss and Legendre's rule of three points between 0 and 1: exact to the fifth degree."""
+"""Nodes and weights of the Gauss-Legendre rule of three points on [0, 1]: exact to degree 5."""
 
 
 @inlined
 def _add_moments(piece, pieces, ends, window, by_rows, moments):
-    """Add what a piece leaves of the moments of the pixels east of it, as `_add_area` does of their areas."""
+    """Add a piece's change of the moments of pixels, as `_add_area` does for their areas."""
     a, b = pieces[piece, FIRST], pieces[piece, STOP]
     left, right, y_left, y_right = ends[piece, 0], ends[piece, 1], ends[piece, 2], ends[piece, 3]
     turn = 1.0 if pieces[piece, TURN] > 0 else -1.0
@@ -360,7 +360,7 @@ def _add_moments(piece, pieces, ends, window, by_rows, moments):
         for k in range(3):
             x, y = x0 + _AT[k] * (x1 - x0) - middle, y0 + _AT[k] * (y1 - y0)
             w = height * _WEIGHT[k]
-            # Those further east, at + 1, have all of the column
+            # Pixels further east, from at + 1 on, get the whole of it.
             moments[1, at] += w * (0.5 - x) * y
             moments[1, at + 1] += w * (0.5 + x) * y
             moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
@@ -380,10 +380,10 @@ def _add_moments(piece, pieces, ends, window, by_rows, moments):
 
 @inlined
 def _true_share(share, sign, so_far, row, column, window, around, areas):
-    """The share of a pixel's true area that a part with some moments has.
+    """Fraction of a pixel's true area that a part of it has, from the part's moments.
 
-    By the parabola of which the integrals over this pixel and those around are their areas; or by a cubic one, where
-    they depend on rows alone.
+    Area density is taken to be the quadratic polynomial whose integrals over this pixel and its neighbours are their
+    areas; a cubic one, where areas depend on rows alone.
     """
     i, j = row - window[0] + MARGIN, column - window[2] + MARGIN if around.shape[1] > 1 else 0
     here, above, below = around[i, j], around[i - 1, j], around[i + 1, j]
@@ -423,7 +423,7 @@ def _row_shares(row, level, count, window, scratch, runs, weight, n):
         As `polygon_runs` takes them; areas and moments of columns are zeros afterwards.
     """
     _, area, _, _, order, moments, so_far, _, around, areas = scratch
-    whole = window[3]  # where the whole pixels begin that are not written yet; window[3]: there are none
+    whole = window[3]  # first whole pixel not written yet; window[3] if there is none
     done = window[2]
     for i in range(count + 1):
         a, b = window[3], window[3]
@@ -473,11 +473,11 @@ def polygon_runs(polygons, shape, mode, window, scratch, runs, weight):
     shape : int
         Position of the shape among them.
     mode : int
-        `CENTER`: pixels whose centre has a winding number other than 0. `TOUCHED`: pixels whose open square holds
-        a stretch of an edge, or inside points, by more than a `HAIR`. `EXACT`: pixels of which a share, more than
-        `DUST`, is inside; no point is wound round more than once, then. Shares are right to some 1e-15 and 3e-16 of
-        the length of the edges in pixels. With a surface in the scratch they are those of true areas, as far as
-        a parabola through those of the pixels around tells.
+        `CENTER` takes pixels whose centre has a winding number other than 0. `TOUCHED` takes pixels whose open square
+        contains part of an edge, or points inside, by more than `HAIR`. `EXACT` takes pixels of which a fraction above
+        `DUST` is inside; rings may wind round no point more than once then. Fractions are right to some 1e-15, plus
+        3e-16 times the length of the edges in pixels. With a surface in the scratch they are fractions of true areas,
+        to the accuracy of a quadratic density through the areas of neighbouring pixels.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop).
     scratch : PolygonScratch
@@ -486,7 +486,7 @@ def polygon_runs(polygons, shape, mode, window, scratch, runs, weight):
         Filled with row, start and stop: rows ascending, columns ascending within a row, disjoint; n at least the
         runs of `polygon_bound`.
     weight : ndarray of float64, shape (n,)
-        Filled with 1.0, or with the covered share of a pixel: those are runs of one pixel each.
+        Filled with 1.0, or with the fraction covered of a pixel: those are runs of one pixel each.
 
     Returns
     -------

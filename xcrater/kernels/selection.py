@@ -1,8 +1,8 @@
 """Order statistics of runs of keys: pixel values as unsigned integers of the same order.
 
-A *run* is what one region holds: ``keys[offsets[i]:offsets[i + 1]]``. Its *pairs* are its distinct keys, ascending,
-and with each the number of its pixels (int64) or their weight (float64). Kernels never validate; outputs and scratch
-space are given by the caller, and a run's order is not kept.
+A *run* is what one region contains: ``keys[offsets[i]:offsets[i + 1]]``; its order is not preserved. Its *pairs* are
+its distinct keys, ascending, each with the number of its pixels (int64) or their weight (float64). Kernels never
+validate; the caller allocates outputs and scratch space.
 """
 
 from __future__ import annotations
@@ -12,21 +12,29 @@ import numpy as np
 from xcrater.kernels.compile import apart, inlined, jit
 
 FEW = 32
-"""Keys that are sorted by insertion."""
+"""Runs of up to this many keys are sorted by insertion."""
 
 BUCKETS = 65536
 """Length of the scratch space for counts."""
 
 STRIDE = 64
-"""Buckets that are passed over at a time."""
+"""Buckets that are skipped at a time in the search for a rank."""
 
 DENSE = 4
-"""Keys are counted rather than sorted where their range is at most so many times their number."""
+"""Keys are counted rather than sorted if their range is at most this many times their number."""
 
 
 @jit
 def encode_floats(bits, sign, every):
-    """Bits of floats to keys, in place; -0.0 becomes 0.0. ``sign`` is the sign bit, ``every`` all bits."""
+    """Turn bits of floats into keys, in place; -0.0 becomes 0.0.
+
+    Parameters
+    ----------
+    bits : ndarray of uint, shape (n,)
+        Changed.
+    sign, every : scalar of the same dtype
+        The sign bit, and all bits.
+    """
     for i in range(bits.size):
         b = bits[i]
         if b & sign and b != sign:
@@ -37,7 +45,7 @@ def encode_floats(bits, sign, every):
 
 @inlined
 def _insertion(keys, weights, a, b):
-    """Sort few keys, and their weights unless these are None."""
+    """Sort a few keys by insertion, and their weights along with them unless these are None."""
     for i in range(a + 1, b):
         key = keys[i]
         if weights is not None:
@@ -73,7 +81,7 @@ def _ascending(keys, a, b):
 
 @inlined
 def _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts):
-    """Sort keys a byte at a time from the lowest, and their weights unless these are None."""
+    """Sort keys byte by byte from the lowest (radix sort), and their weights along with them unless these are None."""
     n = b - a
     differ = low ^ high
     top = np.uint64(0)
@@ -107,7 +115,7 @@ def _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts):
 
 @inlined
 def _bucket_shift(low, high, buckets):
-    """By how many bits a key's distance from the lowest is cut to number so many buckets."""
+    """Bits by which distances from the lowest key are shifted right to be numbers of so many buckets."""
     shift = np.uint64(0)
     while (high - low) >> shift >= np.uint64(buckets):
         shift += np.uint64(1)
@@ -116,25 +124,25 @@ def _bucket_shift(low, high, buckets):
 
 @inlined
 def _fill(keys, a, b, low, shift, counts):
-    """Count the keys of each bucket."""
+    """Count the keys [a, b) in each bucket."""
     for i in range(a, b):
         counts[np.int64((np.uint64(keys[i]) - low) >> shift)] += 1
 
 
 @inlined
 def _keep(keys, a, b, low, shift, wanted, out):
-    """Copy a bucket's keys to the front of ``out``, which may be the keys; returns their number."""
+    """Copy the keys of one bucket to the front of ``out``, which may be ``keys`` itself; returns their number."""
     m = np.int64(0)
     for i in range(a, b):
         key = keys[i]
         out[m] = key
-        m += np.int64(((np.uint64(key) - low) >> shift) == wanted)  # rather than a branch that cannot be foreseen
+        m += np.int64(((np.uint64(key) - low) >> shift) == wanted)  # branch-free: cannot be predicted
     return m
 
 
 @inlined
 def _next(keys, a, b, low, shift, counts, bucket):
-    """The smallest key beyond a bucket that is not the last."""
+    """Smallest key beyond a bucket that is not the last one with keys."""
     bucket += 1
     while counts[bucket] == 0:
         bucket += 1
@@ -149,7 +157,7 @@ def _next(keys, a, b, low, shift, counts, bucket):
 
 @inlined
 def _find(counts, rank, bucket, before):
-    """The bucket that holds a rank, and the rank of its first key; a bucket that is not beyond it, to start from."""
+    """The bucket that contains a rank, and the rank of its first key; the search starts from a bucket not beyond it."""
     while bucket + STRIDE <= counts.size:
         held = np.int64(0)
         for j in range(bucket, bucket + STRIDE):
@@ -166,10 +174,10 @@ def _find(counts, rank, bucket, before):
 
 @inlined
 def _pick(keys, n, rank, after, counts):
-    """The keys of a rank and of the next; ``after`` is the next of the last one. Keys are shuffled.
+    """Keys of a rank and of the next rank among n keys, whose order is not preserved.
 
-    Every round keeps one bucket of a range that it cuts by as many bits as a bucket's number has, so ties and order
-    cost nothing.
+    ``after`` is the key that follows the last of them. Every round keeps one bucket, which narrows the range by as many
+    bits as a bucket's number has; so neither ties nor the order of keys cost anything.
     """
     while n > FEW:
         low, high = _range(keys, 0, n)
@@ -192,7 +200,7 @@ def _pick(keys, n, rank, after, counts):
 
 @inlined
 def _ranks(q, n, mirrored):
-    """Ranks of the keys below and above a quantile of the values, whose order may be that of the keys reversed."""
+    """Ranks of the keys on both sides of a quantile of n values; mirrored if the largest key is the smallest value."""
     below = np.int64(q * (n - 1))
     above = min(below + 1, n - 1)
     return (n - 1 - above, n - 1 - below) if mirrored else (below, above)
@@ -200,7 +208,7 @@ def _ranks(q, n, mirrored):
 
 @inlined
 def select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
-    """`select` of one run that is not empty."""
+    """Do what `select` does, for one run that is not empty."""
     n = b - a
     if n <= FEW:
         _insertion(keys, None, a, b)
@@ -229,14 +237,14 @@ def select_run(keys, a, b, q, mirrored, spare, counts, run, low_key, high_key):
         after = low
         if upper == before + counts[bucket]:
             after = _next(keys, a, b, low, shift, counts, bucket)
-        # The counts are in use: rounds further on take those behind them.
+        # These counts are still needed: further rounds use those beyond them.
         low_key[run, k], above = _pick(spare, m, rank - before, after, counts[4096:])
         high_key[run, k] = above if upper > rank else low_key[run, k]
 
 
 @inlined
 def select_counted(counts, n, low, q, mirrored, run, low_key, high_key):
-    """Keys of the ranks on both sides of each quantile of n keys, of which ``counts[j]`` are ``low + j``."""
+    """Keys of the ranks on both sides of each quantile of n keys, of which ``counts[j]`` equal ``low + j``."""
     bucket = before = 0
     for k in range(q.size):
         rank, upper = _ranks(q[k], n, mirrored)
@@ -269,7 +277,8 @@ def select(keys, offsets, q, mirrored, spare, counts, low_key, high_key):
     counts : ndarray of int64, shape (`BUCKETS`,)
         Scratch space.
     low_key, high_key : ndarray of uint64, shape (runs, k)
-        Those of ranks ``floor(q (n - 1))`` and the next; mirrored, counted from the end, and the smaller key first.
+        Filled with the keys of rank ``floor(q (n - 1))`` and of the next one, counted from the end if mirrored; the
+        smaller key first.
     """
     for run in range(offsets.size - 1):
         if offsets[run] < offsets[run + 1]:
@@ -278,7 +287,7 @@ def select(keys, offsets, q, mirrored, spare, counts, low_key, high_key):
 
 @inlined
 def pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, out, tally, at):
-    """`to_pairs` of one run that is not empty, to ``out`` and ``tally`` from ``at`` on; returns where they end."""
+    """Write the pairs of one run that is not empty from position ``at`` on; returns the position past the last."""
     n = b - a
     low, high = _range(keys, a, b)
     if n > FEW and high - low < np.uint64(min(BUCKETS, DENSE * n)):
@@ -313,7 +322,7 @@ def pairs_run(keys, weights, a, b, spare_keys, spare_weights, counts, dense, out
 
 @inlined
 def pairs_counted(counts, buckets, low, out, tally, at):
-    """Pairs of keys of which ``counts[j]`` are ``low + j``, from ``at`` on; returns where they end."""
+    """Write the pairs of keys, ``counts[j]`` of which equal ``low + j``; as `pairs_run`."""
     for j in range(buckets):
         if counts[j] > 0:
             out[at] = low + np.uint64(j)
@@ -324,14 +333,14 @@ def pairs_counted(counts, buckets, low, out, tally, at):
 
 @jit
 def to_pairs(keys, weights, offsets, spare_keys, spare_weights, counts, dense, tally, ends):
-    """Runs to pairs, in place: pairs of all runs lie one after the other at the front.
+    """Turn runs into pairs, in place: the pairs of all runs follow one another from the front.
 
     Parameters
     ----------
     keys, offsets
         The runs.
     weights : ndarray of float64 or None
-        Of each key; what weighs nothing takes no part. None gives each pixel 1.
+        Weight of each key; those of weight 0 are left out. None gives each pixel weight 1.
     spare_keys, spare_weights
         Scratch space as long as the longest run, of the keys' dtype and float64 (None without weights).
     counts : ndarray of int64, shape (`BUCKETS`,)
@@ -339,9 +348,9 @@ def to_pairs(keys, weights, offsets, spare_keys, spare_weights, counts, dense, t
     dense : ndarray of int64 or float64, shape (`BUCKETS`,)
         Scratch space.
     tally : ndarray of int64 or float64
-        For the second half of the pairs: as long as the keys. It may be the weights.
+        Filled with the number or weight of each pair; as long as the keys. It may be the array of weights.
     ends : ndarray of int64, shape (runs + 1,)
-        Where each run's pairs begin, and the end.
+        Filled with the position of each run's first pair, and the number of all pairs.
     """
     at = 0
     for run in range(offsets.size - 1):
@@ -354,9 +363,16 @@ def to_pairs(keys, weights, offsets, spare_keys, spare_weights, counts, dense, t
 
 @jit
 def merge_pairs(keys1, tally1, start1, stop1, keys2, tally2, start2, stop2, keys, tally, offsets):
-    """Merge two sets of runs of pairs: run i of either is ``keys[start[i]:stop[i]]``, and may be empty.
+    """Merge two sets of runs of pairs.
 
-    ``offsets``, one longer, tells afterwards where merged runs begin and end.
+    Parameters
+    ----------
+    keys1, tally1, start1, stop1, keys2, tally2, start2, stop2 : ndarray
+        Run i of either set is ``keys[start[i]:stop[i]]``, and may be empty.
+    keys, tally : ndarray
+        Filled with the merged pairs, one run after another.
+    offsets : ndarray of int64, shape (runs + 1,)
+        Filled with the position of each merged run's first pair, and the number of all pairs.
     """
     at = 0
     for run in range(start1.size):
@@ -388,7 +404,7 @@ def merge_pairs(keys1, tally1, start1, stop1, keys2, tally2, start2, stop2, keys
 
 @apart
 def pack(keys, tally, start, stop, packed_keys, packed_tally):
-    """Put runs of pairs, ``keys[start[i]:stop[i]]``, one after the other."""
+    """Copy runs of pairs, ``keys[start[i]:stop[i]]``, one after another, to the packed arrays."""
     at = 0
     for run in range(start.size):
         a, b = start[run], stop[run]
@@ -402,7 +418,7 @@ def pack(keys, tally, start, stop, packed_keys, packed_tally):
 
 @jit
 def select_pairs(keys, count, start, stop, q, mirrored, low_key, high_key, number):
-    """`select` of runs that are given as pairs, ``keys[start[i]:stop[i]]``; how many pixels each has, to ``number``."""
+    """Do what `select` does, for runs as pairs, ``keys[start[i]:stop[i]]``; ``number`` gets the pixels of each."""
     for run in range(start.size):
         a, b = start[run], stop[run]
         n = 0
@@ -425,7 +441,7 @@ def select_pairs(keys, count, start, stop, q, mirrored, low_key, high_key, numbe
 
 @jit
 def weighted_quantiles(values, weight, offsets, q, out):
-    """Quantiles of runs of distinct values, ascending, and their weights, as exactextract's (WeightedQuantiles).
+    """Quantiles of runs of ascending distinct values and their weights, as of exactextract (WeightedQuantiles).
 
     With n values of weights w, value i stands at ``i w[i] + (n - 1) (w[0] + ... + w[i - 1])``, the quantile at
     ``q (n - 1) sum(w)``, and it is linear in between.
@@ -457,20 +473,20 @@ def weighted_quantiles(values, weight, offsets, q, out):
 
 @jit
 def frequencies(values, tally, offsets, wanted, majority, minority, unique, share):
-    """Frequencies of runs of ascending values, equal ones side by side, and how often each is there.
+    """Frequencies of runs of ascending values, each with a number or weight; equal values are neighbours.
 
     Parameters
     ----------
     values : ndarray of float64
-        Run after run.
+        The values, run after run.
     tally : ndarray of int64 or float64
-        Number or weight of the pixels of each.
+        Number or weight of the pixels of each value.
     offsets
         The runs.
     wanted : ndarray of float64, shape (k,)
         Values whose share is asked for.
     majority, minority : ndarray of float64, shape (runs,)
-        The value that most and the one that fewest pixels have, the smallest of several.
+        Filled with the most and the least frequent value; of several, the smallest.
     unique : ndarray of float64, shape (runs,)
         Number of distinct values.
     share : ndarray of float64, shape (runs, k)
@@ -506,9 +522,18 @@ def frequencies(values, tally, offsets, wanted, majority, minority, unique, shar
 
 @jit
 def count_digits(keys, shift, prefixes, counts):
-    """Count the 16 bits from ``shift`` on of those keys whose bits above are each of some prefixes.
+    """Histogram 16 bits of the keys, for each of some prefixes: the bits above them.
 
-    ``prefixes`` is a uint64 array of shape (k,) and ``counts`` an int64 array of shape (k, 65536).
+    Parameters
+    ----------
+    keys : ndarray of uint, shape (n,)
+        The keys.
+    shift : uint64
+        Number of bits below the 16.
+    prefixes : ndarray of uint64, shape (k,)
+        The prefixes, ascending.
+    counts : ndarray of int64, shape (k, 65536)
+        The numbers of keys are added.
     """
     last = prefixes.size - 1
     for i in range(keys.size):

@@ -23,9 +23,10 @@ from xcrater.kernels.accumulators import (
     merge_float,
 )
 from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.half_widths import CENTER, edge_half_widths
 from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 from xcrater.kernels.missing import NODATA, VALID
-from xcrater.kernels.spans import CENTER, disc_lanes, edge_half_widths, nested_lanes, row_columns, row_spans
+from xcrater.kernels.spans import disc_lanes, nested_lanes, row_columns, row_spans
 
 # Whether ``pixels.exact`` is None is known when a kernel is compiled, so the branch that does not apply costs nothing.
 

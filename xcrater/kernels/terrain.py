@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from xcrater.kernels.compile import jit
-from xcrater.kernels.spans import CENTER, region_spans
+from xcrater.kernels.half_widths import CENTER
+from xcrater.kernels.spans import region_spans
 
 
 @jit
