@@ -68,14 +68,14 @@ CRATERS = place(
 def masks() -> Array:
     """Which pixels belong to each region of each crater: (region, crater, row, column)."""
     window = (0, SHAPE[0], 0, SHAPE[1])
-    regions, craters = range(len(SHAPES.outer)), range(len(CRATERS))
+    regions, craters = range(len(SHAPES)), range(len(CRATERS))
     return np.array([[region_mask(SHAPES, k, CRATERS, i, window) for i in craters] for k in regions])
 
 
 def leaves(plan: Plan, values: Array, leaf: Leaf) -> list[Partial]:
     tiles = list(plan)
     if leaf.order is not None:
-        most = np.full(len(plan.craters), SHAPE[0] * SHAPE[1] * len(SHAPES.outer))
+        most = np.full(len(plan.craters), SHAPE[0] * SHAPE[1] * len(SHAPES))
         tiles = list(shared_tiles(plan, choose_digits(plan.spread, len(plan), most, leaf.order.problem)))
     return [leaf(values[..., t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in tiles]
 
@@ -89,7 +89,7 @@ def leaf_of(
 ) -> Leaf:
     """What collects what these statistics need."""
     wanted = reduce(or_, (a.order for a in aggregations))
-    order = OrderSearch(Problem(wanted, Coding(dtype.str, scale, offset), len(SHAPES.outer), 2**29)) if wanted else None
+    order = OrderSearch(Problem(wanted, Coding(dtype.str, scale, offset), len(SHAPES), 2**29)) if wanted else None
     return Leaf(SHAPES, nodata, order=order, higher=any("moments" in a.needs for a in aggregations))
 
 
@@ -105,11 +105,11 @@ def statistics(
 ) -> dict[str, Array]:
     """Statistics by name, each of shape (image, region, crater), in a tree of two levels."""
     aggregations = parse(stats)
-    plan = make_plan(grid or grid_of(), craters, max(SHAPES.outer))
+    plan = make_plan(grid or grid_of(), craters, 2.0)
     leaf = leaf_of(aggregations, nodata, values.dtype, scale, offset)
     partials = leaves(plan, values, leaf)
     pairs = [merge(partials[i : i + 2], leaf.order) for i in range(0, len(partials), 2)]
-    finish = Finish(aggregations, len(craters), len(SHAPES.outer), values.dtype.str, scale, offset, leaf)
+    finish = Finish(aggregations, len(craters), len(SHAPES), values.dtype.str, scale, offset, leaf)
     return finish(merge(pairs, leaf.order), math.prod(values.shape[:-2]))
 
 
@@ -132,7 +132,7 @@ def expected(
             if found["count"] == 0:
                 found = {name: found[name] if name in ("count", "nodata", "nan") else math.nan for name in found}
             cells.append(found)
-    shape = (len(images), len(SHAPES.outer), len(CRATERS))
+    shape = (len(images), len(SHAPES), len(CRATERS))
     return {name: np.array([cell[name] for cell in cells]).reshape(shape) for name in stats}
 
 
@@ -394,7 +394,7 @@ def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
     plan = make_plan(edges(data), CRATERS, 2.0)
     leaf = leaf_of(parse(STATS), nodata, values.dtype, 0.1, 7.0)
     partials = leaves(plan, values, leaf)
-    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES.outer), values.dtype.str, 0.1, 7.0, leaf)
+    finish = Finish(parse(STATS), len(CRATERS), len(SHAPES), values.dtype.str, 0.1, 7.0, leaf)
     one_by_one = partials[0]
     for partial in data.draw(st.permutations(partials[1:])):
         one_by_one = merge([partial, one_by_one], leaf.order)
