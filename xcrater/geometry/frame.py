@@ -13,9 +13,7 @@ clipped to the map. Three kinds of projection need three ways to stay clear of t
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import pyproj
@@ -23,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj.exceptions import ProjError
 
 from xcrater.errors import GridError
+from xcrater.geometry.projection import classify, metres_per_unit, transformer
 from xcrater.geometry.rings import signed_area
 from xcrater.geometry.sphere import (
     geodesic_direct,
@@ -37,10 +36,6 @@ Floats = NDArray[np.float64]
 
 INSET = 1e-9
 """How far, in degrees, the plane of a frame stays within the meridian where a map is torn."""
-
-_AZIMUTHAL = frozenset({"stere", "sterea", "ups", "laea", "aeqd", "ortho", "gnom", "airy", "nsper"})
-_LOCAL = frozenset({"tmerc", "etmerc", "utm", "omerc", "cass", "tcc", "tcea", "somerc", "gstmerc", "ob_tran", "geos"})
-_TORN = frozenset({"goode", "igh", "igh_o", "imoll", "imoll_o", "healpix", "rhealpix", "qsc", "s2", "isea", "peirce_q"})
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ class Frame:
     def per_radian(self) -> float:
         """Pixels per radian of great circle at true scale."""
         steps = min(abs(self.transform[1]), abs(self.transform[3]))
-        return float(np.degrees(1.0) / steps) if not self.crs else self.axes[0] / (steps * _unit(self.crs))
+        return float(np.degrees(1.0) / steps) if not self.crs else self.axes[0] / (steps * metres_per_unit(self.crs))
 
     # Latitudes and distances on the body
 
@@ -182,7 +177,7 @@ class Frame:
             lat = y_origin + y_step * v
             lat = np.where(np.abs(lat) <= 90.0, lat, np.nan)
             return x_origin + x_step * u, lat if self.ocentric else self.planetocentric(lat)
-        forward, northing_first = _transformer(self.crs, self.axes, threading.get_ident())
+        forward, northing_first = transformer(self.crs, self.axes, threading.get_ident())
         x, y = x_origin + x_step * u, y_origin + y_step * v
         lon, lat = forward.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
         lon, lat = np.where(np.isfinite(lon), lon, np.nan), np.where(np.isfinite(lat), lat, np.nan)
@@ -205,7 +200,7 @@ class Frame:
         u: Floats = self.columns[0] + self.columns[1] * (lon - self.centre[0]) if cylindrical else lon
         if not self.crs:
             return u, ((self.planetocentric(lat) if self.ocentric else lat) - y_origin) / y_step
-        forward, northing_first = _transformer(self.crs, self.axes, threading.get_ident())
+        forward, northing_first = transformer(self.crs, self.axes, threading.get_ident())
         meridian = np.full_like(lat, self.centre[0]) if cylindrical else lon
         first, second = forward.transform(meridian, lat, errcheck=False)
         x, y = (np.asarray(a) for a in ((second, first) if northing_first else (first, second)))
@@ -329,17 +324,9 @@ def make_frame(
     GridError
         The projection has no inverse, is interrupted, or shows nothing of the body at the raster's pixels.
     """
-    ellipsoid = crs.ellipsoid
-    assert ellipsoid is not None
-    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
-        terms = crs.to_dict()
-    name = str(terms.get("proj", ""))
-    geodetic = crs.geodetic_crs
-    meridian = geodetic.prime_meridian.longitude if geodetic is not None and geodetic.prime_meridian else 0.0
-    lon_0, lat_0 = meridian + float(terms.get("lon_0", 0.0)), float(terms.get("lat_0", 0.0))
-    if name in _TORN:
+    projection = classify(crs)
+    axes, (lon_0, lat_0), name = projection.axes, projection.origin, projection.method
+    if projection.family == "interrupted":
         raise GridError(
             f"the raster's projection {crs.name!r} is interrupted, so circles on it are torn. Reproject it first: "
             'da = da.rio.reproject("IAU_2015:...")'
@@ -368,13 +355,13 @@ def make_frame(
     if columns is not None:
         frame = replace(frame, kind="cylindrical", columns=columns)
         return replace(frame, limits=_latitudes(frame))
-    if name in _AZIMUTHAL:
+    if projection.family == "azimuthal":
         natural = 90.0 if name in ("ortho", "gnom") else 180.0
         if name == "aeqd" and abs(lat_0) < 90.0:
             # Geodesics from a point of an oblate body first meet along a short line around the point opposite.
             natural -= 360.0 * (1 - axes[1] / axes[0])
         return _capped(replace(frame, kind="azimuthal", centre=(lon_0, lat_0)), natural)
-    if name in _LOCAL:
+    if projection.family == "local":
         return _capped(replace(frame, kind="azimuthal", centre=at), 180.0)
     return replace(frame, limits=_latitudes(frame))
 
@@ -443,22 +430,3 @@ def _capped(frame: Frame, natural: float) -> Frame:
             'da = da.rio.reproject("IAU_2015:...")'
         )
     return replace(frame, limits=(0.0, float(reach[at])))
-
-
-@lru_cache(maxsize=256)
-def _transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pyproj.Transformer, bool]:
-    """From east longitude and geodetic latitude to x and y, and whether y comes first; one for each thread."""
-    # Neither always_xy nor the CRS's own geodetic frame: axes of IAU codes may point west or be planetocentric.
-    geodetic = pyproj.CRS(f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs")
-    projected = pyproj.CRS(crs)
-    northing_first = "north" in projected.axis_info[0].name.lower()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pyproj.Transformer.from_crs(geodetic, projected), northing_first
-
-
-@lru_cache(maxsize=256)
-def _unit(crs: str) -> float:
-    """Metres per unit of a projected CRS."""
-    axis = pyproj.CRS(crs).axis_info
-    return float(axis[0].unit_conversion_factor) if axis else 1.0

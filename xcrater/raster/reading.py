@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,9 +13,10 @@ import xarray as xr
 from rasterio import Affine
 
 from xcrater.errors import BodyError, GridError
-from xcrater.geometry.bodies import Body, horizontal, prime_meridian, same_body
+from xcrater.geometry.bodies import Body, horizontal, same_body
 from xcrater.geometry.frame import Frame, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
+from xcrater.geometry.projection import classify
 
 
 @dataclass(frozen=True)
@@ -229,57 +229,19 @@ def _placed(
     crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], body: Body | None
 ) -> tuple[tuple[float, float, float, float] | None, Frame | None]:
     """Longitude origin and step, latitude origin and step, where linear; a frame where they are no closed form."""
-    ellipsoid = crs.ellipsoid
-    crs = horizontal(crs)
-    if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
-        raise GridError(
-            f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
-            "Set the right one: da = da.rio.write_crs(...)"
-        )
-    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
-    radius = axes[0] if body is None else body.radius
-    lines = _linear(crs)
-    if lines is None:
-        return None, make_frame(crs, transform, shape, radius)
-    (lon_offset, lon_scale), (lat_offset, lat_scale) = lines
+    projection = classify(crs)
+    radius = projection.axes[0] if body is None else body.radius
+    linear = projection.linear
+    if linear is None:
+        return None, make_frame(horizontal(crs), transform, shape, radius)
     x_origin, x_step, y_origin, y_step = transform
     placed = (
-        lon_offset + lon_scale * x_origin,
-        lon_scale * x_step,
-        lat_offset + lat_scale * y_origin,
-        lat_scale * y_step,
+        linear.lon + linear.lon_per_x * x_origin,
+        linear.lon_per_x * x_step,
+        linear.lat + linear.lat_per_y * y_origin,
+        linear.lat_per_y * y_step,
     )
-    if axes[0] == axes[1]:
+    if projection.sphere:
         return placed, None
-    return placed, linear_frame(placed, shape, axes=axes, radius=radius, ocentric=_ocentric(crs))
-
-
-def _ocentric(crs: pyproj.CRS) -> bool:
-    return any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
-
-
-def _linear(crs: pyproj.CRS) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """(offset, degrees per unit) of east longitude along x and of latitude along y; None if not linear."""
-    if crs.is_geographic:
-        axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
-        to_degrees = float(np.degrees(axis.unit_conversion_factor))
-        sign = -1.0 if axis.direction.lower() == "west" else 1.0
-        return (prime_meridian(crs), sign * to_degrees), (0.0, to_degrees)
-    ellipsoid = crs.ellipsoid
-    assert ellipsoid is not None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
-        terms = crs.to_dict()
-    if terms.get("proj") != "eqc" or ellipsoid.semi_major_metre != ellipsoid.semi_minor_metre:
-        return None
-    metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-    degrees = float(np.degrees(metres / ellipsoid.semi_major_metre))
-    per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
-    meridian = (
-        crs.geodetic_crs.prime_meridian.longitude if crs.geodetic_crs and crs.geodetic_crs.prime_meridian else 0.0
-    )
-    lon = meridian + float(terms.get("lon_0", 0.0)) - per_x * float(terms.get("x_0", 0.0)) / metres
-    lat = float(terms.get("lat_0", 0.0)) - degrees * float(terms.get("y_0", 0.0)) / metres
-    # Coordinates may be counted westward, as in the IAU's planetographic systems.
-    sign = -1.0 if crs.axis_info and "west" in crs.axis_info[0].direction.lower() else 1.0
-    return (lon, sign * per_x), (lat, degrees)
+    axes, ocentric = projection.axes, projection.planetocentric
+    return placed, linear_frame(placed, shape, axes=axes, radius=radius, ocentric=ocentric)

@@ -1,0 +1,169 @@
+"""What a CRS is: ellipsoid, family of projections, origin, and whether it is linear in longitude and latitude.
+
+Whoever asks such a question of a CRS asks `classify`. What depends on one raster's pixels beyond that is found out by
+`xcrater.geometry.frame.make_frame`; what true areas depend on, by `xcrater.geometry.areas`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import pyproj
+
+from xcrater.errors import GridError
+from xcrater.geometry.bodies import horizontal, prime_meridian
+
+Family = Literal["geographic", "azimuthal", "local", "interrupted", "other"]
+
+_AZIMUTHAL = frozenset({"stere", "sterea", "ups", "laea", "aeqd", "ortho", "gnom", "airy", "nsper"})
+_LOCAL = frozenset({"tmerc", "etmerc", "utm", "omerc", "cass", "tcc", "tcea", "somerc", "gstmerc", "ob_tran", "geos"})
+_INTERRUPTED = frozenset(
+    {"goode", "igh", "igh_o", "imoll", "imoll_o", "healpix", "rhealpix", "qsc", "s2", "isea", "peirce_q"}
+)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """East longitude as a linear function of x, and latitude of y, degrees.
+
+    Parameters
+    ----------
+    lon, lat : float
+        Longitude where x is 0 and latitude where y is 0.
+    lon_per_x, lat_per_y : float
+        Degrees per unit of the CRS; negative where longitudes are counted westward.
+    """
+
+    lon: float
+    lon_per_x: float
+    lat: float
+    lat_per_y: float
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A CRS, classified.
+
+    Parameters
+    ----------
+    method : str
+        PROJ's name of the projection, such as ``"stere"``; empty where PROJ has none.
+    family : str
+        ``"geographic"``; ``"azimuthal"``, one-to-one around the projection's origin; ``"local"``, one-to-one around
+        the raster; ``"interrupted"``, torn in several places; ``"other"``, torn at most along one meridian.
+    axes : tuple of float
+        Semi-major and semi-minor axis of the ellipsoid, metres.
+    origin : tuple of float
+        East longitude and latitude of the projection's origin, degrees.
+    planetocentric : bool
+        Whether latitudes of the CRS's axes are planetocentric.
+    linear : Linear or None
+        Longitude and latitude, where x and y are linear in them on any grid of this CRS: those of geographic CRSs,
+        and of the equidistant cylindrical projection of a sphere.
+    """
+
+    method: str
+    family: Family
+    axes: tuple[float, float]
+    origin: tuple[float, float]
+    planetocentric: bool
+    linear: Linear | None
+
+    @property
+    def sphere(self) -> bool:
+        """Whether the ellipsoid is a sphere."""
+        return self.axes[0] == self.axes[1]
+
+
+def classify(crs: pyproj.CRS) -> Projection:
+    """Classify a CRS.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS
+        Geographic or projected; a vertical part, or a transformation to another datum, plays no part.
+
+    Returns
+    -------
+    Projection
+        What the CRS is.
+
+    Raises
+    ------
+    GridError
+        The CRS is neither geographic nor projected, or has no ellipsoid.
+
+    Examples
+    --------
+    >>> polar = classify(pyproj.CRS("+proj=stere +lat_0=90 +R=1737400 +units=m"))
+    >>> polar.family, polar.origin, polar.linear
+    ('azimuthal', (0.0, 90.0), None)
+    """
+    ellipsoid = crs.ellipsoid
+    crs = horizontal(crs)
+    if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
+        raise GridError(
+            f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
+            "Set the right one: da = da.rio.write_crs(...)"
+        )
+    axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
+    planetocentric = any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
+    if crs.is_geographic:
+        axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
+        degrees = float(np.degrees(axis.unit_conversion_factor))
+        sign = -1.0 if axis.direction.lower() == "west" else 1.0
+        linear = Linear(prime_meridian(crs), sign * degrees, 0.0, degrees)
+        return Projection("longlat", "geographic", axes, (linear.lon, 0.0), planetocentric, linear)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
+        terms = crs.to_dict()
+    method = str(terms.get("proj", ""))
+    geodetic = crs.geodetic_crs
+    meridian = geodetic.prime_meridian.longitude if geodetic is not None and geodetic.prime_meridian else 0.0
+    origin = (meridian + float(terms.get("lon_0", 0.0)), float(terms.get("lat_0", 0.0)))
+    is_linear = method == "eqc" and axes[0] == axes[1]
+    linear_axes = _equidistant(crs, terms, axes[0], origin) if is_linear else None
+    return Projection(method, _family(method), axes, origin, planetocentric, linear_axes)
+
+
+def _family(method: str) -> Family:
+    if method in _AZIMUTHAL:
+        return "azimuthal"
+    if method in _LOCAL:
+        return "local"
+    return "interrupted" if method in _INTERRUPTED else "other"
+
+
+def _equidistant(crs: pyproj.CRS, terms: dict[str, str], radius: float, origin: tuple[float, float]) -> Linear:
+    """Longitude and latitude of the equidistant cylindrical projection of a sphere (Snyder 1987, eq. 12-1 and 12-2)."""
+    metres = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    degrees = float(np.degrees(metres / radius))
+    per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
+    lon = origin[0] - per_x * float(terms.get("x_0", 0.0)) / metres
+    lat = origin[1] - degrees * float(terms.get("y_0", 0.0)) / metres
+    # Coordinates may be counted westward, as in the IAU's planetographic systems.
+    sign = -1.0 if crs.axis_info and "west" in crs.axis_info[0].direction.lower() else 1.0
+    return Linear(lon, sign * per_x, lat, degrees)
+
+
+@lru_cache(maxsize=256)
+def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pyproj.Transformer, bool]:
+    """From east longitude and geodetic latitude to x and y, and whether y comes first; one for each thread."""
+    # Neither always_xy nor the CRS's own geodetic frame: axes of IAU codes may point west or be planetocentric.
+    geodetic = pyproj.CRS(f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs")
+    projected = pyproj.CRS(crs)
+    northing_first = "north" in projected.axis_info[0].name.lower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pyproj.Transformer.from_crs(geodetic, projected), northing_first
+
+
+@lru_cache(maxsize=256)
+def metres_per_unit(crs: str) -> float:
+    """Metres per unit of a projected CRS, given as WKT."""
+    axis = pyproj.CRS(crs).axis_info
+    return float(axis[0].unit_conversion_factor) if axis else 1.0
