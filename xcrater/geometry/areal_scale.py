@@ -1,4 +1,4 @@
-"""A CRS as far as true areas need it: what areas depend on, and area on the body per area on the plane."""
+"""The areal scale of a CRS: what true areas depend on, and area on the body per area on the plane."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ROUND_TRIP = 1e-7
 
 @dataclass(frozen=True)
 class Plane:
-    """A CRS as far as areas need it.
+    """What true areas depend on in a CRS.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def central(plane: Plane) -> float:
 
 
 def inverse(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Longitude and latitude of points on the plane, and which of them are of the map: those that PROJ takes back."""
+    """Longitude and latitude of points on the plane, and which of them are on the map: those that project back to where they were."""
     assert plane.proj is not None
     lon, lat = plane.proj(x, y, inverse=True)
     good = np.isfinite(lon) & np.isfinite(lat)

@@ -17,7 +17,7 @@ Transform = tuple[float, float, float, float, float, float]
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
 
-_BENT = 3e-6
+_BENT = 3e-6  # third differences of areas above this part of them are not smooth
 
 
 def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool = False) -> Floats:

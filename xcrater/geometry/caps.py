@@ -1,4 +1,4 @@
-"""What geometry needs to know of craters."""
+"""The attributes of craters that geometry asks for, as a protocol: geometry knows no class of the layers above."""
 
 from __future__ import annotations
 

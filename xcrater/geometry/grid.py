@@ -1,4 +1,4 @@
-"""Grid: how a raster's rows and columns lie on the body. The only module that asks rioxarray."""
+"""Grid: how a raster's rows and columns, and its chunks, lie on the body."""
 
 from __future__ import annotations
 

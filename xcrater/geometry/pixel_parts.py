@@ -1,8 +1,8 @@
-"""True areas of what regions have of single pixels, where areas on the map are anything but smooth.
+"""True areas of the intersections of regions and single pixels, where the areal scale of the map is not smooth.
 
-Maps are torn and folded at their edges, and bend where tables of numbers do. The plane in which regions are cut, of
-longitude and latitude or of distance and azimuth (see `outlines`), does none of it, and edges of maps are
-straight lines or circles there. Pixels are brought there instead of regions being brought onto the map.
+Maps are torn and folded at their edges, and projections that are tabulated have kinks. The plane in which regions are
+clipped (`Frame.to_plane`) has none of this, and edges of maps are straight lines or circles there. So the outlines of
+pixels are brought into that plane, instead of regions being brought onto the map.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BESIDE = 1e-3  # degrees; how far from the edge of the plane a map may end and 
 
 
 def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row: Ints) -> Floats:
-    """True area of what a shape has of a pixel.
+    """True area of the intersection of a shape and a pixel.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row:
     shapes : sequence of shapely geometries
         In the frame's plane, see `xcrater.geometry.clipping.ring_shape`.
     of : ndarray of int64, shape (n,)
-        Which shape.
+        Index of the shape in `shapes`.
     column, row : ndarray of int64, shape (n,)
-        Which pixel.
+        Position of the pixel on the grid.
 
     Returns
     -------
     ndarray, shape (n,)
-        Areas in m²; NaN where a shape has nothing of a pixel, or the edge of the map there is not that of the plane.
+        Areas in m²; NaN where a shape and a pixel do not meet, or the edge of the map there is not that of the plane.
 
     Notes
     -----
