@@ -160,7 +160,7 @@ def central(plane: Plane) -> float:
 
 
 def inverse(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Longitude and latitude of points on the plane, and which of them are on the map: those that project back to where they were."""
+    """Longitude and latitude of points on the plane, and which of them are on the map: those that project back."""
     assert plane.proj is not None
     lon, lat = plane.proj(x, y, inverse=True)
     good = np.isfinite(lon) & np.isfinite(lat)
