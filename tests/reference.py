@@ -484,3 +484,41 @@ def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: float) -> float:
     n, w = len(total), list(total.values())
     position = [i * w[i] + (n - 1) * math.fsum(w[:i]) for i in range(n)]
     return float(np.interp(q * (n - 1) * math.fsum(w), position, list(total)))
+
+
+def distance_and_azimuth(
+    geod: pyproj.Geod, lon: Floats, lat: Floats, centre: tuple[float, float]
+) -> tuple[Floats, Floats]:
+    """Metres from a centre, and radians clockwise from north there, of points; all latitudes are geodetic."""
+    lon0, lat0 = (np.full(np.shape(lon), at) for at in centre)
+    azimuth, _, distance = geod.inv(lon0, lat0, lon, lat)
+    return np.asarray(distance), np.radians(azimuth)
+
+
+def in_ellipse(distance: Floats, azimuth: Floats, semi_major: ArrayLike, semi_minor: ArrayLike, turn: float) -> Mask:
+    """Points, by their place in the azimuthal equidistant frame, within an ellipse whose major axis lies at an azimuth.
+
+    Distances and semi-axes are metres, `azimuth` and `turn` radians clockwise from north. An axis of 0 or less makes an
+    ellipse without a point.
+    """
+    major, minor = np.maximum(semi_major, 1e-300), np.maximum(semi_minor, 1e-300)
+    along, across = distance * np.cos(azimuth - turn), distance * np.sin(azimuth - turn)
+    return np.asarray(np.hypot(along / major, across / minor) <= 1.0)
+
+
+def ellipse_outline(
+    geod: pyproj.Geod, centre: tuple[float, float], semi_major: float, semi_minor: float, turn: float, n: int
+) -> tuple[Floats, Floats]:
+    """Longitude and geodetic latitude of n points of an ellipse, clockwise from the end of the major axis."""
+    t = 2 * np.pi * np.arange(n) / n
+    along, across = semi_major * np.cos(t), semi_minor * np.sin(t)
+    lon0, lat0 = (np.full(n, at) for at in centre)
+    lon, lat, _ = geod.fwd(lon0, lat0, np.degrees(turn + np.arctan2(across, along)), np.hypot(along, across))
+    return np.asarray(lon), np.asarray(lat)
+
+
+def ellipse_area(semi_major: float, semi_minor: float, radius: float) -> float:
+    """Area on a sphere of an ellipse in the azimuthal equidistant frame of its centre: R² ∫ (1 - cos(r / R)) dt."""
+    t = 2 * np.pi * (np.arange(20_000) + 0.5) / 20_000
+    reach = semi_major * semi_minor / np.hypot(semi_minor * np.cos(t), semi_major * np.sin(t))
+    return float(radius**2 * 2 * np.pi * np.mean(2 * np.sin(reach / radius / 2) ** 2))

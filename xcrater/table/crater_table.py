@@ -16,7 +16,8 @@ from xcrater.errors import TableError
 from xcrater.geometry.bodies import Body, get_body, is_projected, to_geodetic
 from xcrater.options import OPTION, Vertices, get_nvert
 from xcrater.table import region_names
-from xcrater.table.header import METRES, find_column, find_size_column
+from xcrater.table.ellipses import Ellipses
+from xcrater.table.header import METRES, find_column, find_ellipse_columns, find_size_column
 from xcrater.table.polygon_tables import declare_polygons
 from xcrater.table.reading import finite_values, read_table, usable_rows
 from xcrater.table.regions import Annulus, Circle, Region
@@ -48,6 +49,7 @@ class CraterTable:
         errors: Literal["raise", "drop"] = "raise",
     ) -> None:
         self._body = get_body(body)
+        self._units = units
         columns = {"lat_col": lat_col, "lon_col": lon_col, "rad_col": rad_col, "diam_col": diam_col}
         self.data, self.orig_cols = _read_craters(dataset, self._body, input_crs, units, errors, **columns)
         self.regions = {}
@@ -196,6 +198,53 @@ class CraterTable:
         {'rim': Annulus(inner=1, outer=1.5, nvert=None)}
         """
         self._declare(name or f"annulus_{inner}_{outer}", Annulus(inner, outer, get_nvert(nvert)))
+
+    def add_ellipses(
+        self,
+        name: str,
+        inner: float = 0.0,
+        outer: float = 1.0,
+        *,
+        major_col: str | None = None,
+        minor_col: str | None = None,
+        angle_col: str | None = None,
+        angle_from: Literal["east", "north"] = "east",
+        nvert: int | None = None,
+    ) -> None:
+        """Declare a region that is a ring of ellipses around each crater, from the table's fits to the rims.
+
+        Parameters
+        ----------
+        name : str
+            Name of the region, ``ellipse_{inner}_{outer}`` if empty.
+        inner, outer : float, default 0 and 1
+            Bounds in units of the fitted ellipse, ``0 <= inner < outer``.
+        major_col, minor_col, angle_col : str, optional
+            Columns of the axes, in the table's units, and of the major axis' angle, degrees; found by words of the
+            header if not given. Axes are full ones, unless the header says "semi" or "radius".
+        angle_from : {"east", "north"}, default "east"
+            Counter-clockwise from east (`xcrater.table.ellipses.Ellipses` says why), or clockwise from north.
+        nvert : int or None, optional
+            Number of vertices, even, of the polygon that stands for each ellipse; None means the true curve.
+
+        Raises
+        ------
+        RegionError, TableError
+            A name, bound, column or ellipse cannot be used. Craters without axes and angle have no region.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [0.0], "lon": [0.0], "diam": [20.0], "major": [24.0], "minor": [16.0]})
+        >>> cdb = CraterDatabase(table.assign(angle=30.0), "moon", units="km")
+        >>> cdb.add_ellipses("floor", 0, 0.8)
+        >>> cdb.regions
+        {'floor': Ellipses(inner=0, outer=0.8, nvert=None)}
+        """
+        columns = find_ellipse_columns(self.data, major_col, minor_col, angle_col, self._units)
+        region = Ellipses(inner, outer, columns, self.body_radius, angle_from, nvert)
+        region.check(self.data)
+        self._declare(name or f"ellipse_{inner}_{outer}", region)
 
     def add_polygons(self, name: str, geometries: Any, crs: Any = None) -> None:
         """Declare a region of user-supplied polygons, such as mapped ejecta, one or none per crater.

@@ -38,6 +38,9 @@ _ANGLES = _set("deg degs degree degrees")
 _NEUTRAL = _ANGLES | _LENGTHS.keys() | _set("e east n north")
 _CIRCLE = _set("circ circle circular c img image im center centre")
 _ELLIPSE = _set("elli ell ellipse elliptical el major minor semimajor semiminor")
+_FULL_AXIS = _set("major minor")
+_HALF_AXIS = _set("semimajor semiminor semi radius radii rad")
+_TILT = _set("angle orientation")
 # A column with any of these words describes the quantity (its error, its rank, a bound) and does not hold it.
 _NEVER = _set(
     """
@@ -60,6 +63,19 @@ class SizeColumn(NamedTuple):
     name: Hashable
     radii: Literal[1, 2]
     """How many radii its numbers are: 1 for a radius, 2 for a diameter."""
+
+
+class EllipseColumns(NamedTuple):
+    """The columns of ellipses that are fitted to crater rims."""
+
+    major: Hashable
+    minor: Hashable
+    angle: Hashable
+    """Orientation of the major axis, degrees."""
+    major_scale: float
+    """Metres of the semi-major axis for each unit of its column: half as many where the column holds full axes."""
+    minor_scale: float
+    """The same of the semi-minor axis."""
 
 
 def find_column(table: pd.DataFrame, quantity: str, name: str | None, *, projected: bool = False) -> Hashable:
@@ -145,6 +161,76 @@ def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | N
     if radii:
         return SizeColumn(_in_units(radii[0], units), 1)
     return SizeColumn(_in_units(diameters[0], units), 2)
+
+
+def find_ellipse_columns(
+    table: pd.DataFrame, major_col: str | None, minor_col: str | None, angle_col: str | None, units: str
+) -> EllipseColumns:
+    """Find the columns of ellipses' axes and orientation.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The crater table.
+    major_col, minor_col, angle_col : str or None
+        Names of the columns, as the user gave them; None to go by the header.
+    units : {"m", "km"}
+        Unit that the user says the table's lengths are in. Among columns that differ in their unit alone, it decides.
+
+    Returns
+    -------
+    EllipseColumns
+        The columns. Axes are full ones, as diameters are, unless the header says "semi" or "radius".
+
+    Raises
+    ------
+    TableError
+        There is no such column, several are equally good, the header names another unit, or it does not say whether a
+        column that the user named holds full or half axes.
+    """
+    major = _ellipse_column(table, "major axis", _set("major semimajor"), "major_col", major_col, units)
+    minor = _ellipse_column(table, "minor axis", _set("minor semiminor"), "minor_col", minor_col, units)
+    angle = _ellipse_column(table, "angle of the major axis", _TILT, "angle_col", angle_col, None)
+    if not {"rad", "radian", "radians"}.isdisjoint(_words(angle)):
+        raise TableError(f"column {angle!r} says radians; expected degrees. Convert it, and rename it to say so")
+    return EllipseColumns(major, minor, angle, *(_axis_scale(column) * METRES[units] for column in (major, minor)))
+
+
+def _ellipse_column(
+    table: pd.DataFrame, quantity: str, nouns: frozenset[str], keyword: str, name: str | None, units: str | None
+) -> Hashable:
+    if name is not None:
+        column: Hashable = _named_column(table, keyword, name)
+    else:
+        never = _NEVER - _TILT - {"axis"} if nouns == _TILT else _NEVER - {"axis"}
+        words = {column: set(_words(column)) for column in table.columns if not str(column).startswith("_")}
+        candidates = [column for column, has in words.items() if has & nouns and never.isdisjoint(has)]
+        for better in (
+            [column for column in candidates if words[column] & _ELLIPSE],
+            [column for column in candidates if _header_unit(column) == units],
+        ):
+            candidates = better if len(candidates) > 1 and better else candidates
+        if not candidates:
+            raise TableError(
+                f"found no column of the ellipses' {quantity} among {_listed(table.columns)}; name it: {keyword}='...'"
+            )
+        if len(candidates) > 1:
+            raise TableError(_ambiguous(quantity, candidates, keyword))
+        column = candidates[0]
+    return column if units is None else _in_units(column, units)
+
+
+def _axis_scale(column: Hashable) -> float:
+    """Semi-axes to a unit of a column of axes: 1, or a half where it holds full axes."""
+    words = set(_words(column))
+    if words & _HALF_AXIS:
+        return 1.0
+    if words & _FULL_AXIS or any(_QUANTITY.get(word) == "diameter" for word in words):
+        return 0.5
+    raise TableError(
+        f"column {column!r} does not say whether it holds full or half axes; rename it to say so, "
+        f"such as {f'major_axis_{column}'!r} or {f'semimajor_{column}'!r}"
+    )
 
 
 def _words(column: Hashable) -> list[str]:
