@@ -220,7 +220,6 @@ LARGER: dict[str, str] = {
 }
 # What is larger and still to be cut; never add to it.
 DEBTS = {
-    "xcrater.engine.region_set:RegionSet",
     "xcrater.statistics.depths:depths",
 }
 

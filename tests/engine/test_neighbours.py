@@ -24,7 +24,7 @@ from tests.statistics.test_zonal import CRATERS, GLOBAL, database, raster, table
 from tests.strategies import MOON_RADIUS_M
 from tests.test_everywhere import MAPS, oracle, telling_craters
 from xcrater import CraterDatabase, Exclude
-from xcrater.engine import neighbours, region_set
+from xcrater.engine import exclusion, neighbours, region_set
 from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, RegionError, XcraterError
 from xcrater.statistics.aggregations import Aggregation
@@ -472,7 +472,7 @@ def test_tables_of_pandas_take_it_too() -> None:
 def test_regions_that_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     cdb = database(*CRATERS, (20.1, 30.2, 3.3))
     wanted = strategies.data_array(raster(), GLOBAL).craters.get_stats(cdb, "ejecta", "count median", exclude=1.0)
-    monkeypatch.setattr(region_set, "ROOM", 2)
+    monkeypatch.setattr(exclusion, "ROOM", 2)
     found = strategies.data_array(raster(), GLOBAL).craters.get_stats(cdb, "ejecta", "count median", exclude=1.0)
     xr.testing.assert_identical(found, wanted)
 

@@ -16,8 +16,9 @@ from tests import reference as ref
 from tests import strategies
 from tests.helpers import ring_set
 from tests.strategies import Cap, GridCase
+from xcrater.engine.coverage import RULES
 from xcrater.engine.craters import place
-from xcrater.engine.region_set import MODES, region_mask
+from xcrater.engine.region_set import region_mask
 from xcrater.geometry.grid import Grid, Window
 from xcrater.kernels.half_widths import node_scratch
 from xcrater.kernels.spans import region_spans, region_windows, span_scratch
@@ -52,7 +53,7 @@ def spans_of(
     window = window or whole(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
     at = (crater.u0[0], crater.lat[0], crater.radius[0])
-    mode = MODES[coverage]
+    mode = RULES[coverage].mode
     buffers = span_scratch(window, grid.radians, nvert, mode)
     n = region_spans(*at, inner, outer, nvert, mode, grid.radians, window, buffers)
     return [tuple(span) for span in buffers[-1][:3, :n].T.tolist()]

@@ -21,7 +21,7 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options
-from xcrater.engine import region_set
+from xcrater.engine import region_set, sectors
 from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, RegionError, StatisticError, XcraterError
 from xcrater.geometry import places
@@ -240,9 +240,9 @@ def test_numbers_of_compass_points_grow_with_azimuth() -> None:
 
     azimuth = np.sort(np.append(np.random.default_rng(0).uniform(0, 360, 200), [0, 90, 180, 270, 360 - 1e-14]))
     numbers = [kernels.compass(np.sin(np.radians(a)), np.cos(np.radians(a))) for a in azimuth]
-    np.testing.assert_allclose(numbers, region_set.compass(azimuth), rtol=0, atol=1e-15)
-    assert (np.diff(region_set.compass(azimuth)) > 0).all()
-    assert region_set.compass(np.array([0.0, 90.0, 180.0, 270.0, 360.0])).tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose(numbers, sectors.compass(azimuth), rtol=0, atol=1e-15)
+    assert (np.diff(sectors.compass(azimuth)) > 0).all()
+    assert sectors.compass(np.array([0.0, 90.0, 180.0, 270.0, 360.0])).tolist() == [0, 1, 2, 3, 4]
     assert kernels.compass(-1e-300, 1.0) < 4.0
 
 

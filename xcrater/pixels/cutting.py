@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-from xcrater.engine import region_set
 from xcrater.engine.craters import Craters
+from xcrater.engine.outlined import OUTLINED
 from xcrater.engine.plan import Tile
+from xcrater.engine.region_set import RegionSet
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import RAW, Blocks, groups
 from xcrater.raster.reading import Raster
@@ -129,7 +130,7 @@ class Cutter:
         Dtype of the stored numbers.
     """
 
-    shapes: region_set.RegionSet
+    shapes: RegionSet
     raster: Raster
     dtype: str
 
@@ -190,9 +191,10 @@ class Cutter:
                     kernels.node_scratch(int(one.vertices[0])), bounds,
                 )  # fmt: skip
             else:
-                for start in range(0, len(craters), region_set.OUTLINED):
-                    run = np.arange(start, min(start + region_set.OUTLINED, len(craters)))
-                    west, east, top, bottom = one.outlines(craters.take(run))[0].bounds()
+                assert one.frame is not None
+                for start in range(0, len(craters), OUTLINED):
+                    run = np.arange(start, min(start + OUTLINED, len(craters)))
+                    west, east, top, bottom = one.regions[0].outlines(one.frame, craters.take(run)).bounds()
                     bounds[run] = np.stack([top, bottom, west, east], axis=1)
             yield bounds
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.engine.craters import Craters
+from xcrater.engine.drawn import Drawn, Surface
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import Drawn, RegionSet, Surface
+from xcrater.engine.region_set import RegionSet
 from xcrater.errors import StatisticError
 from xcrater.geometry.areas import areas_around
 from xcrater.geometry.grid import Window

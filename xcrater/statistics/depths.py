@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.engine import graph
+from xcrater.engine.drawn import Drawn
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import Drawn, RegionSet
+from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import make_request
 from xcrater.errors import GridError, RegionError, StatisticError, XcraterError
 from xcrater.geometry.areas import pixel_areas

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xcrater.engine.region_set import Drawn
+from xcrater.engine.drawn import Drawn
 from xcrater.kernels import Pixels, Squares, histograms
 from xcrater.raster.values import classify
 from xcrater.statistics.quantiles.counting import Counting

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-from xcrater.engine.region_set import Drawn
+from xcrater.engine.drawn import Drawn
 from xcrater.geometry.grid import Window
 
 Array = NDArray[Any]

@@ -1,0 +1,136 @@
+"""Sectors of rings: the runs of a ring are shared out by the azimuths at which pixels are seen from the centre."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine.craters import Craters
+from xcrater.engine.drawn import Drawn
+from xcrater.geometry import places
+from xcrater.geometry.frame import Frame
+from xcrater.geometry.grid import Grid, Window
+
+Array = NDArray[Any]
+
+ROOM, PIXELS = 2**14, 2**18
+"""Runs of rings that are drawn at once, and pixels whose azimuths are computed at once."""
+
+
+class Placement(NamedTuple):
+    """How pixels lie on the body.
+
+    Parameters
+    ----------
+    closed : bool
+        Whether rows are equally spaced in latitude and columns in longitude, on a sphere.
+    rows : Rows
+        The grid's rows and columns as kernels take them, where they are.
+    frame : Frame
+        How pixels of any projection lie on the body.
+    """
+
+    closed: bool
+    rows: kernels.Rows
+    frame: Frame
+
+
+def share_out(
+    rings: Iterable[Drawn],
+    first: Sequence[int],
+    bounds: Sequence[tuple[float, float]],
+    craters: Craters,
+    window: Window,
+    place: Placement,
+) -> Iterator[Drawn]:
+    """Share the runs of whole rings out among their sectors.
+
+    Parameters
+    ----------
+    rings : iterable of Drawn
+        Whole rings of the craters.
+    first : sequence of int
+        Region with which each ring begins; the regions up to the next ring's are sectors of it.
+    bounds : sequence of (float, float)
+        Azimuths between which each region lies, degrees clockwise from north.
+    craters : Craters
+        The craters that were drawn.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) on the whole grid.
+    place : Placement
+        How pixels lie on the body.
+    """
+    edges = np.unique(bounds)
+    low, high = np.searchsorted(edges, bounds).T
+    for ring in rings:
+        drawn = ring.in_order()
+        count = drawn.weight.size
+        begin = np.concatenate([[0], np.cumsum(drawn.runs[2] - drawn.runs[1])])
+        number = azimuth_bins(drawn, craters.take(drawn.craters), begin, edges, window, place)
+        room = count + np.count_nonzero(number[1:] != number[:-1])
+        runs, weight, pieces = np.empty((3, room), np.int64), np.empty(room), np.empty((4, room), np.int64)
+        offset = np.empty((len(drawn.offset), len(bounds), 2), np.int64)
+        regions, out = np.array([*first, len(bounds)]), kernels.Runs(runs, weight, offset)
+        kernels.split_runs(drawn.record(), begin, number, regions, low, high, pieces, out)
+        yield Drawn(drawn.craters, runs, weight, offset)
+
+
+def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, window: Window, place: Placement) -> Array:
+    """Index of the azimuth bin of each pixel centre.
+
+    Parameters
+    ----------
+    drawn : Drawn
+        Runs, crater by crater.
+    craters : Craters
+        The craters that were drawn.
+    begin : ndarray of int64, shape (runs + 1,)
+        Position of the first pixel of each run.
+    edges : ndarray, shape (edges,)
+        Edges of the bins, degrees clockwise from north, ascending.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) on the whole grid.
+    place : Placement
+        How pixels lie on the body.
+
+    Returns
+    -------
+    ndarray of int16, shape (pixels,)
+        The last edge that is not beyond the azimuth at which the pixel's centre is seen from the crater's centre;
+        -1 before the first edge. Centres that are not on the body get the last edge, so that they are in no bin.
+    """
+    closed, grid_rows, frame = place
+    number = np.empty(begin[-1], np.int16)
+    if closed:
+        east = math.copysign(2 * math.pi / grid_rows.period, frame.columns[1])
+        across = np.empty((2, window[3] - window[2]))
+        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        kernels.number_sectors(drawn.record(), caps, grid_rows, east, window, compass(edges), across, number)
+        return number
+    # No projection but the closed form has a shorter way than asking for each pixel.
+    grid = Grid(frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), frame)
+    craters = replace(craters, shapes=(), near=None)
+    crater = np.repeat(np.arange(len(drawn.offset)), np.diff(drawn.offset, axis=2).sum(axis=(1, 2)))
+    cuts = np.unique([*np.searchsorted(begin, np.arange(0, begin[-1], PIXELS)), begin.size - 1])
+    for first, stop in itertools.pairwise(cuts.tolist()):
+        length = np.diff(begin[first : stop + 1])
+        nth = np.arange(begin[first], begin[stop]) - np.repeat(begin[first:stop], length)
+        u, v = np.repeat(drawn.runs[1, first:stop], length) + nth, np.repeat(drawn.runs[0, first:stop], length)
+        seen = craters.take(np.repeat(crater[first:stop], length))
+        _, azimuth = places.seen_from(grid, seen, *places.lonlat(grid, u + 0.5, v + 0.5))
+        number[begin[first] : begin[stop]] = np.searchsorted(edges, azimuth, "right") - 1
+    return number
+
+
+def compass(azimuth: Array) -> Array:
+    """Azimuths of 0 to 360 degrees as numbers from 0 to 4 that need no arctangent; see `kernels.compass`."""
+    quarter, rest = np.divmod(azimuth, 90.0)
+    east, north = np.sin(np.radians(rest)), np.cos(np.radians(rest))
+    return np.asarray(quarter + east / (east + north))
