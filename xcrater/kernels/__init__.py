@@ -78,7 +78,7 @@ _NAMES = {
         "draw_outlines",
         "outline_rooms",
     ),
-    "half_widths": ("CENTER", "CONTAINED", "TOUCHED", "node_scratch"),
+    "half_widths": ("CENTER", "CONTAINED", "EXACT", "TOUCHED", "node_scratch"),
     "histograms": (
         "SIDE",
         "histogram_scratch",
