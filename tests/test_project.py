@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 import xcrater
+from xcrater import CraterDatabase, tutorial
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "xcrater"
@@ -255,3 +259,84 @@ def test_no_piece_is_larger_than_wanted():
     assert found - set(LARGER) - DEBTS == set()
     assert (set(LARGER) | DEBTS) - found == set(), "these are within the limits now: take them off the list"
     assert all(len(reason.split()) > 3 for reason in LARGER.values())
+
+
+GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
+
+
+def fenced(language: str) -> list[str]:
+    """Code blocks of the contributors' guide in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
+
+
+def in_checkout(name: str) -> Path:
+    """A path that the guide gives, from the package or from the top of the checkout."""
+    return PACKAGE / name if (PACKAGE / name).exists() else ROOT / name
+
+
+def defined_in(path: Path) -> set[str]:
+    """Names that a module defines, those of its classes' members among them."""
+
+    def visit(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield prefix + node.name
+            if isinstance(node, ast.ClassDef):
+                yield from visit(node.body, f"{prefix}{node.name}.")
+            for target in getattr(node, "targets", [getattr(node, "target", None)]):
+                for part in ast.walk(target) if target is not None else ():
+                    yield prefix + getattr(part, "id", "")
+
+    return set(visit(ast.parse(path.read_text()).body, ""))
+
+
+def test_the_guide_shows_the_layers():
+    (picture,) = fenced("layers")
+    shown = [line.split() for line in picture.splitlines()]
+    assert shown == [[entry.removeprefix("xcrater.") for entry in entries] for entries in LAYERS]
+
+
+@pytest.mark.parametrize("mention", sorted(set(re.findall(r"`([\w/.]+\.py(?::[\w.]+)?)`", GUIDE))))
+def test_what_the_guide_mentions_exists(mention):
+    module, _, name = mention.partition(":")
+    path = in_checkout(module)
+    assert path.is_file()
+    assert not name or name in defined_in(path)
+
+
+def test_every_package_has_its_line_in_the_guide():
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert packages - set(re.findall(r"`(\w+)/`", GUIDE)) == set()
+
+
+def test_the_guide_walks_through_fewer_than_ten_modules():
+    stops = re.findall(r"^\d\. `([\w/]+\.py):", GUIDE, re.MULTILINE)
+    assert stops[0] == "accessor/statistics.py"
+    assert 5 < len(set(stops)) < 10
+
+
+def test_examples_of_changes_in_the_guide_apply():
+    changes = fenced("diff")
+    assert changes
+    for change in changes:
+        header, *lines = change.splitlines()
+        text = (ROOT / header.removeprefix("--- ")).read_text()
+        there = "\n".join(line for line in lines if not line.startswith("+")).split("\n...\n")
+        for part in there:
+            assert "\n".join(line.removeprefix(" ") for line in part.splitlines()) in text
+
+
+def test_the_region_type_in_the_guide_works():
+    (example,) = fenced("python")
+    defined: dict = {"__name__": "guide"}
+    sys.modules.setdefault("guide", type(sys)("guide"))  # where dataclasses look their module up
+    exec(example, defined)
+    craters = pd.DataFrame({"lat": [10.0, -88.0, 40.0], "lon": [20.0, 50.0, 179.9], "radius": [50e3, 80e3, 20e3]})
+    cdb, alike = CraterDatabase(craters, "moon"), CraterDatabase(craters.assign(radius=70e3), "moon")
+    cdb.regions["near"] = defined["GroundDisc"](70e3, cdb.body_radius)
+    alike.add_circles("near", nvert=None)
+    dem = tutorial.synthetic_mosaic("moon", ppd=2)
+    found, wanted = (dem.craters.get_stats(table, "near", "count mean", coverage="center") for table in (cdb, alike))
+    np.testing.assert_array_equal(found["count"], wanted["count"])
+    np.testing.assert_allclose(found["mean"], wanted["mean"], rtol=1e-12)
+    assert [shape.bounds for shape in cdb.near] == [shape.bounds for shape in alike.near]
