@@ -187,7 +187,8 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     import dask
 
     from xcrater import kernels
-    from xcrater.engine import graph, request, shapes
+    from xcrater.engine import graph, request
+    from xcrater.statistics import finish, leaf
 
     parts = {}
 
@@ -205,16 +206,17 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
 
     watch(kernels, "accumulate", "spans and accumulate")
     watch(kernels, "summarise", "summarise squares")
-    watch(shapes.Leaf, "__call__", "leaf")
-    watch(shapes.Finish, "__call__", "merge and finalise")
+    watch(leaf.Leaf, "__call__", "leaf")
+    watch(finish.Finish, "__call__", "merge and finalise")
     watch(graph, "reduce_tiles", "graph")
     watch(request, "make_plan", "plan")
     start = time.perf_counter()
     with dask.config.set(scheduler="synchronous"):
         run_xcrater(raster, craters, nvert, coverage)
     whole = time.perf_counter() - start
-    leaf = parts.pop("leaf")
-    parts["rest of the leaves"] = leaf - parts["spans and accumulate"] - parts.get("summarise squares", 0.0)
+    parts["rest of the leaves"] = (
+        parts.pop("leaf") - parts["spans and accumulate"] - parts.get("summarise squares", 0.0)
+    )
     parts["read, decode and everything else"] = whole - sum(parts.values())
     return {"parts": parts}
 

@@ -16,7 +16,8 @@ from tests.helpers import ring_set
 from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
-from xcrater.statistics.accumulators import Leaf, check_covered, check_kernels
+from xcrater.statistics.leaf import Leaf
+from xcrater.statistics.selftest import check_covered, check_kernels
 
 ANSWER = """
 import numpy as np

@@ -25,7 +25,8 @@ from xcrater.engine.plan import Tile, make_plan
 from xcrater.engine.region_set import RegionSet, covered
 from xcrater.geometry.grid import Grid
 from xcrater.kernels import covered_runs
-from xcrater.statistics.accumulators import Leaf, Sums, _add_up, merge
+from xcrater.statistics.accumulators import Sums, add_up, merge
+from xcrater.statistics.leaf import Leaf
 from xcrater.table.regions import Annulus
 
 Array = NDArray[Any]
@@ -281,7 +282,7 @@ def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, 
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
     row = np.arange(len(CRATERS), dtype=np.int32)
     pieces = [Sums(one.row, np.ascontiguousarray(one.sums[..., :8])) for one in merged.sums]
-    return _add_up(pieces, row)[:, 0]
+    return add_up(pieces, row)[:, 0]
 
 
 def _from_origin(moments: Array) -> Array:
@@ -300,7 +301,7 @@ def sums_both_ways(
     plan = make_plan(grid_of(case, *edges), craters, 2.0)
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
     row = np.arange(len(craters), dtype=np.int32)
-    by_rings, by_runs = _add_up(merged.sums, row)[:, 0], _add_up(merged.moments, row)[:, 0]
+    by_rings, by_runs = add_up(merged.sums, row)[:, 0], add_up(merged.moments, row)[:, 0]
     return by_rings, _from_origin(by_runs)
 
 

@@ -27,9 +27,10 @@ from xcrater.geometry.grid import Grid
 from xcrater.kernels.half_widths import CENTER
 from xcrater.kernels.lanes import LANES
 from xcrater.kernels.spans import span_scratch
-from xcrater.statistics.accumulators import Leaf, Partial, _add_up, merge
+from xcrater.statistics.accumulators import Partial, add_up, merge
 from xcrater.statistics.aggregations import Aggregation, parse
 from xcrater.statistics.finish import Finish
+from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.search import OrderSearch
@@ -475,7 +476,7 @@ def sums_of(
     """Merged accumulators of craters in the order of the table, shape (crater, lead, region, 8)."""
     plan = make_plan(grid, craters, float(shapes.bounds[1].max()))
     merged = merge(leaves(plan, values, Leaf(shapes, 0, summarise=summarise)))
-    return _add_up(merged.sums, np.arange(len(craters)))
+    return add_up(merged.sums, np.arange(len(craters)))
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-from xcrater.statistics.accumulators import MOMENTS, Leaf, Partial, Sums, _add_up, _start
+from xcrater.statistics.accumulators import MOMENT_NAMES, MOMENTS, Partial, Sums, add_up, empty_accumulator, slots_of
 from xcrater.statistics.aggregations import Aggregation
+from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.table import OrderTable
 
 Array = NDArray[Any]
@@ -34,26 +35,14 @@ class State(dict[str, Any]):
 
     def __init__(self, sums: Array, *, weighted: bool = False, whole: bool = True) -> None:
         self._sums, self._whole = sums, whole
-        self._slots = {
-            "count": kernels.PIXELS if weighted else kernels.COUNT,
-            "weight": kernels.COUNT,
-            "total": kernels.TOTAL,
-            "low": kernels.LOW,
-            "high": kernels.HIGH,
-            "nodata": kernels.MISSING,
-            "nan": kernels.NANS,
-        }
-        if sums.dtype.kind == "f":
-            self._slots |= {"m2": kernels.SQ_HIGH}
-        else:
-            self._slots |= {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
+        self._slots = slots_of(sums.dtype, weighted=weighted)
 
     def add_moments(self, sums: Array) -> None:
         """Add areas and higher moments, which have accumulators of their own."""
         craters, lead, regions, slots = sums.shape
-        for name, slot in (("area", kernels.AREA), ("m3", kernels.CUBES), ("m4", kernels.FOURTHS)):
+        for name, slot in MOMENT_NAMES.items():
             out = np.empty((lead * regions, craters))
-            kernels.lay_out(sums.reshape(craters, lead * regions, slots), slot, out)
+            kernels.lay_out(sums.reshape(craters, lead * regions, slots), getattr(kernels, slot), out)
             self[name] = out.reshape(lead, regions, craters)
 
     def __missing__(self, name: str) -> Array:
@@ -106,7 +95,7 @@ class Finish:
         table = None if order is None else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
         edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
-            {"moments": _start(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}
+            {"moments": empty_accumulator(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}
         )
         cuts = {
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
@@ -121,7 +110,7 @@ class Finish:
                     if at[n] < at[n + 1]
                 ]
                 nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
-                whole[name] = _add_up(pieces or [nothing], row)
+                whole[name] = add_up(pieces or [nothing], row)
             state = State(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
             if self.leaf.more:
                 state.add_moments(whole["moments"])

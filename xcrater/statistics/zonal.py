@@ -22,6 +22,7 @@ from xcrater.pixels import functions
 from xcrater.statistics import accumulators
 from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
 from xcrater.statistics.finish import Finish
+from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.search import OrderSearch
@@ -72,7 +73,7 @@ def get_stats(
         raster = request.raster
         needs = {need for a in wanted for need in a.needs}
         order = reduce(or_, (a.order for a in wanted))
-        leaf = accumulators.Leaf(
+        leaf = Leaf(
             request.shapes,
             raster.nodata,
             order=_order(request, order, weighted=request.shapes.exact or weights is not None) if order else None,
@@ -114,7 +115,7 @@ def _order(request: Request, wanted: OrderStatistics, *, weighted: bool) -> Orde
     return OrderSearch(Problem(wanted, coding, len(request.names), get_option("memory"), weighted))
 
 
-def _looks(request: Request, plan: Plan, leaf: accumulators.Leaf) -> tuple[Sequence[Tile], graph.Looks]:
+def _looks(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], graph.Looks]:
     """Tiles that know how they share craters, and more passes over those of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None

@@ -1,0 +1,197 @@
+"""What is collected from the pixels of one tile: sums, areas and moments, and what order statistics need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine.drawn import Drawn, Surface
+from xcrater.engine.plan import Tile
+from xcrater.engine.region_set import RegionSet
+from xcrater.geometry.areas import areas_around, pixel_areas
+from xcrater.geometry.grid import Window
+from xcrater.raster.values import classify, kernel_block
+from xcrater.statistics.accumulators import MOMENTS, Partial, Sums, empty_accumulator
+from xcrater.statistics.collecting import Collector
+from xcrater.statistics.paths import Image, RunByRun, choose_way, sum_true_areas
+from xcrater.statistics.quantiles.counting import Counting
+from xcrater.statistics.quantiles.passes import Targets
+from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
+from xcrater.statistics.quantiles.sharing import SharedTile
+from xcrater.statistics.quantiles.tile_image import TileImage
+from xcrater.statistics.selftest import check_covered, check_kernels
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One request's leaf: regions over a tile's pixels to a `Partial`.
+
+    Parameters
+    ----------
+    shapes : RegionSet
+        The regions.
+    nodata : float or None
+        Stored number that stands for no value.
+    order : OrderSearch or None
+        The search for the order statistics that are wanted, besides the sums.
+    weights : str or None
+        "area", "given" (then the leaf takes a block of them), or None.
+    area, higher : bool
+        Whether areas and higher moments are wanted, besides the sums.
+    surface : tuple or None
+        What `xcrater.geometry.areas.pixel_areas` takes besides a window, where areas are wanted.
+    summarise : bool or None
+        Whether to sum whole squares of pixels once for all craters; None where it pays.
+    """
+
+    shapes: RegionSet
+    nodata: float | int | None
+    order: OrderSearch | None = None
+    weights: str | None = None
+    area: bool = False
+    higher: bool = False
+    surface: tuple[str, tuple[float, float, float, float, float, float]] | None = None
+    summarise: bool | None = None
+
+    @property
+    def more(self) -> bool:
+        """Whether there are accumulators with areas and higher moments."""
+        return self.area or self.higher
+
+    @property
+    def weighted(self) -> bool:
+        """Whether accumulators are of weighted pixels."""
+        return self.shapes.exact or self.weights is not None
+
+    def start(self, dtype: np.dtype[Any]) -> Array:
+        """An accumulator before any pixel."""
+        return empty_accumulator(np.dtype("f8") if self.weighted else dtype)
+
+    def __call__(self, block: Array, tile: Tile, given: Array | None = None) -> Partial:
+        """Accumulate one tile, whose blocks of pixels have shape (..., rows, columns)."""
+        weights, areas = self._factors(tile.window, given)
+        narrow = list(self._images(block, tile.window, weights, areas))
+        dtype = narrow[0].pixels.stored.dtype if narrow else block.dtype
+        check_kernels(dtype.str)
+        if self.shapes.exact:
+            check_covered(dtype.str)
+        start = self.start(dtype)
+        shape = (len(tile.craters), len(narrow), len(self.shapes))
+        sums = np.empty((*shape, start.size), start.dtype)
+        moments = np.zeros((*shape, MOMENTS)) if self.more else None
+        surface = self._surface(tile.window, areas) if self.area and self.shapes.exact else None
+        parts = self.shapes.parts()
+        ways = [choose_way(*part, weights=self.weights is not None, summarise=self.summarise) for part in parts]
+        found = []
+        for n, image in enumerate(map(_in_lanes, narrow)):
+            if moments is not None and (self.higher or surface is None):
+                for part in parts:
+                    into = kernels.Sums(empty_accumulator(moments.dtype, MOMENTS), n, moments)
+                    RunByRun(*part, weighted=True)(image, tile.craters, into)
+            for way in ways:
+                way(image, tile.craters, kernels.Sums(start, n, sums))
+            if self.order is not None:
+                assert isinstance(tile, SharedTile)
+                found.append(self._first_pass(image, tile, n, sums))
+        if moments is not None and surface is not None:
+            for part in parts:
+                sum_true_areas(*part, narrow, tile.craters, surface, moments)
+        row = tile.craters.row
+        return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
+
+    def _first_pass(self, image: Image, tile: SharedTile, number: int, sums: Array) -> OrderPartial:
+        """Search one image for order statistics, its accumulators being known."""
+        assert self.order is not None
+        sought = self._sought(image, tile, number, sums.shape[1])
+        counting = self._counting(image, tile, sums[:, number])
+        if counting is not None:
+            return self.order.counting_pass(counting, sought.rois, tile.spread.count)
+        return self.order.first_pass(sought, self._most(sums[:, number]), tile.spread.count, tile.by_digits)
+
+    def next_pass(self, block: Array, tile: Tile, targets: Targets, number: int) -> OrderPartial:
+        """Take a tile in a later pass, for order statistics of craters that are too large to ship."""
+        assert self.order is not None
+        images, alike, found = math.prod(block.shape[:-2]), np.ones((1, 1)), []
+        for n, image in enumerate(self._images(block, tile.window, alike, alike)):
+            found.append(self.order.next_pass(self._sought(image, tile, n, images), targets, number))
+        return self.order.merge(found, targets)
+
+    def _images(self, block: Array, window: Window, weights: Array, areas: Array) -> Iterator[Image]:
+        """Images of a block, as kernels take them."""
+        for pixels in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:]):
+            native = kernel_block(pixels)
+            codes, clean = classify(native, self.nodata)
+            stored = np.ascontiguousarray(np.ma.getdata(native))
+            exact = None if stored.dtype.kind == "f" else True
+            yield Image(kernels.Pixels(stored, codes, clean, exact), window, weights, areas)
+
+    def _sought(self, image: Image, tile: Tile, number: int, images: int) -> TileImage:
+        """One image as the search for order statistics sees it."""
+        assert self.order is not None
+        weighted = self.weights is not None or self.shapes.exact
+        collect = Collector(self.shapes, image, tile.craters, weighted)
+        return TileImage(self.order.problem, collect, tile.craters.row, tile.window, number, images)
+
+    def _most(self, sums: Array) -> Array:
+        """About how many pixels with values each region has, of its accumulators, shape (craters, regions, slots)."""
+        if not self.shapes.exact:
+            return sums[..., kernels.PIXELS if self.weighted else kernels.COUNT].astype(np.int64)
+        # Pixels all along the edge are partly covered and count less than one each.
+        pixels = sums[..., kernels.PIXELS]
+        return (pixels + 8.0 * np.sqrt(pixels) + 16.0).astype(np.int64)
+
+    def _counting(self, image: Image, tile: Tile, sums: Array) -> Counting | None:
+        """What counts the keys of an image's regions, where these are narrow and without weights."""
+        stored, codes, clean, _ = image.pixels
+        if self.weighted or stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
+            return None
+
+        def draw(index: Array) -> Iterator[tuple[Array, Drawn]]:
+            craters = tile.craters.take(index)
+            for members, shapes in self.shapes.parts():
+                for drawn in shapes.draw(craters, tile.window):
+                    yield members, drawn
+
+        held = (sums[..., slot] for slot in (kernels.COUNT, kernels.LOW, kernels.HIGH))
+        return Counting(draw, stored, codes, clean, tile.window, tile.craters.lat, *held)
+
+    def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
+        """Weight and area of each pixel of a window, of one row or column where they are all alike."""
+        areas = np.ones((1, 1))
+        if self.surface is not None:
+            areas = np.ascontiguousarray(pixel_areas(*self.surface, window, whole=True))
+        if self.weights == "area":
+            return areas, areas
+        if given is not None:
+            return np.ascontiguousarray(np.ma.filled(given.astype(np.float64), np.nan)), areas
+        return np.ones((1, 1)), areas
+
+    def _surface(self, window: Window, areas: Array) -> Surface | None:
+        """True areas of a window's pixels and of those around it; None where they do not differ or are not wanted."""
+        if self.surface is None:
+            return None
+        around = areas_around(*self.surface, window, kernels.MARGIN)
+        if around.size == 1:
+            return None
+        if around.shape[1] > 1:
+            known = areas[areas > 0.0]
+            areas = np.where(areas > 0.0, areas, known.mean() if known.size else 1.0)  # of slivers, to tell parts by
+        return around, np.ascontiguousarray(areas)
+
+
+def _in_lanes(image: Image) -> Image:
+    """The image widened to a multiple of `kernels.LANES` columns, as the closed forms take it."""
+    stored, codes, clean, _ = image.pixels
+    beside = ((0, 0), (0, -stored.shape[1] % kernels.LANES))
+    if not beside[1][1]:
+        return image
+    wide = image.pixels._replace(stored=np.pad(stored, beside), codes=codes if clean else np.pad(codes, beside))
+    return replace(image, pixels=wide)

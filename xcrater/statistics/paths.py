@@ -1,0 +1,256 @@
+"""The ways in which pixels of one image accumulate: one for each kind of regions and weights.
+
+Regions cut from discs have a closed form on some grids, and their pixels accumulate disc by disc: `WholePixels`, where
+each pixel counts one, and `Fractions`, where it counts by the fraction covered. All other regions and all weighted
+pixels accumulate `RunByRun`, which knows nothing of shapes. A way is chosen once for each part of a request's regions
+(`RegionSet.parts`) and then takes every image of every tile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater import kernels
+from xcrater.engine.craters import Craters
+from xcrater.engine.drawn import Surface
+from xcrater.engine.region_set import RegionSet
+from xcrater.errors import StatisticError
+from xcrater.geometry.grid import Window
+from xcrater.statistics.accumulators import empty_accumulator
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image of a tile, with what each pixel weighs and the area that it shows.
+
+    Parameters
+    ----------
+    pixels : Pixels
+        Stored numbers and which of them are values; for the closed forms, a multiple of `kernels.LANES` wide, which
+        may be wider than the window.
+    window : tuple of int
+        (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
+    weights, areas : ndarray of float64, shape (rows or 1, columns or 1)
+        Weight and area in m² of each pixel; of one row or column where these are all alike, and 1 where not wanted.
+    """
+
+    pixels: kernels.Pixels
+    window: Window
+    weights: Array
+    areas: Array
+
+
+Way = Callable[[Image, Craters, kernels.Sums], None]
+"""(image, craters on its tile, accumulators): overwrites the accumulators of these craters' regions in that image."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunByRun:
+    """Regions of any shape, drawn as runs of pixels.
+
+    Parameters
+    ----------
+    members : ndarray of int64, shape (regions,)
+        Position of each region among those of the request.
+    regions : RegionSet
+        The regions: all with a closed form, or none.
+    weighted : bool
+        Whether accumulators are of weighted pixels.
+    """
+
+    members: Array
+    regions: RegionSet
+    weighted: bool
+
+    def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
+        """Accumulate the image's pixels, as `Way` says.
+
+        Raises
+        ------
+        StatisticError
+            A pixel inside a region has a value and a weight that is negative, infinite or not a number.
+        """
+        for drawn in self.regions.draw(craters, image.window):
+            if not kernels.sum_runs(
+                image.pixels, self.weighted, drawn.record(), image.window, image.weights, image.areas, sums,
+                self.members, drawn.craters.start,
+            ):  # fmt: skip
+                raise StatisticError(
+                    "received weights that are negative, infinite or not numbers, on pixels with values inside a "
+                    "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0)"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class WholePixels:
+    """Regions with a closed form whose pixels count one each, by their centres or because they are touched.
+
+    Parameters
+    ----------
+    members, regions
+        As `RunByRun` takes them.
+    summarise : bool or None
+        Whether to sum whole squares of pixels once for all craters; None where that pays.
+    """
+
+    members: Array
+    regions: RegionSet
+    summarise: bool | None = None
+
+    def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
+        """Accumulate the image's pixels, as `Way` says."""
+        grid, start = self.regions.grid, sums.start
+        groups = self.regions.groups()
+        squares = _whole_squares(image.pixels, start, self.regions, craters, self.summarise)
+        scratch = kernels.span_scratch(
+            image.window, grid, int(self.regions.vertices.max()), self.regions.mode,
+            max(g.edges.size for g in groups), max(g.members.size for g in groups),
+        )  # fmt: skip
+        caps, order = _caps(craters), _by_rows(craters, grid)
+        for group in groups:
+            held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
+            chosen = self.members[group.members]
+            nest = kernels.Nest(group.edges, group.modes, group.outer, group.inner, chosen, group.nvert)
+            kernels.accumulate(image.pixels, squares, order, caps, nest, grid, image.window, scratch, held, sums)
+
+
+@dataclass(frozen=True, eq=False)
+class Fractions:
+    """Regions with a closed form whose pixels count by the fraction covered; parameters as of `WholePixels`."""
+
+    members: Array
+    regions: RegionSet
+    summarise: bool | None = None
+
+    def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
+        """Accumulate the image's pixels, as `Way` says; craters that the closed form leaves out go run by run."""
+        grid, pixels, window = self.regions.grid, image.pixels, image.window
+        plain = empty_accumulator(pixels.stored.dtype)
+        squares = _whole_squares(pixels, plain, self.regions, craters, self.summarise)
+        caps, order = _caps(craters), _by_rows(craters, grid)
+        run_by_run = RunByRun(self.members, self.regions, weighted=True)
+        for group in self.regions.groups():
+            chosen = self.members[group.members]
+            scratch = kernels.covered_scratch(window, group.nvert, group.edges.size, plain.dtype)
+            nest = kernels.Nest(group.edges, group.modes, group.outer, group.inner, chosen, group.nvert)
+            left_out = np.empty(order.size, np.int64)
+            number = kernels.accumulate_covered(
+                pixels, squares, order, caps, nest, grid, window, scratch, plain, sums, left_out
+            )
+            if number:
+                _replace(run_by_run, np.sort(left_out[:number]), chosen, image, craters, sums)
+
+
+@dataclass(frozen=True, eq=False)
+class LoneCratersClosed:
+    """Regions with a closed form, some of which lose the pixels of neighbouring craters.
+
+    Parameters
+    ----------
+    closed_form : WholePixels or Fractions
+        The way of craters without neighbours.
+    run_by_run : RunByRun
+        The way of the others, whose regions are discs no more.
+    """
+
+    closed_form: WholePixels | Fractions
+    run_by_run: RunByRun
+
+    def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
+        """Accumulate the image's pixels, as `Way` says."""
+        if craters.near is None:
+            self.closed_form(image, craters, sums)
+            return
+        alone = np.diff(craters.near.offset) == 0
+        for index in (np.flatnonzero(alone), np.flatnonzero(~alone)):
+            if index.size:
+                way: Way = self.closed_form if craters.take(index).near is None else self.run_by_run
+                _replace(way, index, self.run_by_run.members, image, craters, sums)
+
+
+def choose_way(members: Array, regions: RegionSet, *, weights: bool, summarise: bool | None) -> Way:
+    """The way to accumulate one part of a request's regions.
+
+    Parameters
+    ----------
+    members, regions
+        As `RunByRun` takes them.
+    weights : bool
+        Whether pixels have weights besides the fraction covered.
+    summarise : bool or None
+        As `WholePixels` takes it.
+    """
+    run_by_run = RunByRun(members, regions, weighted=weights or regions.exact)
+    if weights or not regions.closed or regions.in_sectors:
+        return run_by_run
+    closed_form = Fractions if regions.exact else WholePixels
+    return LoneCratersClosed(closed_form(members, regions, summarise), run_by_run)
+
+
+def sum_true_areas(
+    members: Array, regions: RegionSet, images: Sequence[Image], craters: Craters, surface: Surface, out: Array
+) -> None:
+    """Set the areas of all images' regions to true areas of the parts of pixels that are covered.
+
+    Parameters
+    ----------
+    members, regions
+        As `RunByRun` takes them.
+    images : sequence of Image
+        All images of the tile, which share the runs.
+    craters : Craters
+        Those on the tile.
+    surface : tuple of ndarray
+        True areas of the tile's pixels; see `Surface`.
+    out : ndarray of float64, shape (craters, images, regions, slots)
+        Accumulators with areas, of which slot AREA is overwritten.
+    """
+    if not images:
+        return
+    window = images[0].window
+    for drawn in regions.draw(craters, window, surface=surface):
+        for n, image in enumerate(images):
+            sums = kernels.Sums(out[0, 0, 0], n, out)
+            kernels.sum_areas(image.pixels, drawn.record(), window, surface[1], sums, members, drawn.craters.start)
+
+
+def _replace(
+    way: Way, index: Array, members: Array, image: Image, craters: Craters, sums: kernels.Sums
+) -> None:  # fmt: skip
+    """Overwrite the accumulators of the craters at ``index`` and of the regions ``members`` by another way."""
+    out = np.empty((index.size, *sums.out.shape[1:]), sums.out.dtype)
+    way(image, craters.take(index), sums._replace(out=out))
+    sums.out[index[:, None], sums.image, members] = out[:, sums.image, members]
+
+
+def _caps(craters: Craters) -> kernels.Caps:
+    return kernels.Caps(craters.u0, craters.lat, craters.radius)
+
+
+def _by_rows(craters: Craters, grid: kernels.Rows) -> Array:
+    """Order of the craters by row, so that neighbours find each other's pixels in the processor's cache."""
+    return np.argsort(craters.lat * grid.lat_step, kind="stable")
+
+
+def _whole_squares(
+    pixels: kernels.Pixels, start: Array, regions: RegionSet, craters: Craters, summarise: bool | None
+) -> Array:
+    """Accumulators of whole squares of pixels, shape (squares, slots); none where they would not pay."""
+    stored = pixels.stored
+    if summarise is None:
+        # It pays once wide regions would visit more pixels than there are.
+        columns = regions.bounds[1].max() * craters.radius * regions.grid.period / np.pi
+        wide = columns[columns > 4 * kernels.LANES]
+        summarise = bool(np.minimum(wide**2, stored.size).sum() > 2 * stored.size)
+    count = (stored.shape[0] // kernels.LANES) * (stored.shape[1] // kernels.LANES) if summarise else 0
+    squares = np.empty((count, start.size), start.dtype)
+    if count:
+        kernels.summarise(pixels, start, np.empty((2, 2, kernels.LANES), np.int16), squares)
+    return squares
