@@ -50,8 +50,8 @@ class State(dict[str, Any]):
         whole = self._whole and name in ("count", "nodata", "nan")
         out = np.empty((lead * regions, craters), np.int64 if whole else self._sums.dtype)
         kernels.lay_out(self._sums.reshape(craters, lead * regions, slots), self._slots[name], out)
-        self[name] = out.reshape(lead, regions, craters)
-        return self[name]
+        array = self[name] = out.reshape(lead, regions, craters)
+        return array
 
 
 BLOCK = 2**15
