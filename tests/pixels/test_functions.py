@@ -37,7 +37,7 @@ from tests.strategies import MOON_RADIUS_M
 from tests.test_everywhere import MAPS, table_of, telling_craters
 from xcrater import CraterDatabase
 from xcrater.errors import FunctionError, NoOverlapWarning
-from xcrater.pixels.functions import WANTS
+from xcrater.pixels.calls import WANTS
 
 Array = NDArray[Any]
 
@@ -164,7 +164,7 @@ def test_craters_on_one_tile_are_finished_in_its_task() -> None:
     graph = dict(lazy.data.dask)
     found = [dask.get(graph, key) for key in graph if "-tile" in str(key)]  # type: ignore[attr-defined]
     assert sorted(row for parts in found for one in parts[None] for row in one.row) == [0, 1]
-    assert sum(left.pieces.values.size for parts in found for tile, left in parts.items() if tile is not None) == 0
+    assert sum(handed.values.pieces.values.size for parts in found for n, handed in parts.items() if n is not None) == 0
 
 
 def test_craters_on_several_tiles_are_finished_with_the_last_of_them() -> None:
@@ -174,7 +174,7 @@ def test_craters_on_several_tiles_are_finished_with_the_last_of_them() -> None:
     graph = dict(lazy.data.dask)
     rows = {}
     for key in graph:
-        if "-later" in str(key):
+        if "-complete" in str(key):
             rows[key[-1]] = [row for one in dask.get(graph, key) for row in one.row]  # type: ignore[attr-defined]
     assert {tile: of for tile, of in rows.items() if of} == {3: [0], 5: [1]}
 

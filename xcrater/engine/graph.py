@@ -1,7 +1,7 @@
-"""Plan to tasks to tree merge: the only module that imports dask.
+"""Runs reductions, eagerly or as dask graphs: the only module that imports dask.
 
-One leaf task per touched tile, a tree of merges in a fixed order, one task that finishes. A raster held in
-memory takes the same three functions without a graph.
+A dask graph has one leaf task for each touched tile, a tree of merges in a fixed order, and one task that finishes. A
+raster in memory runs through the same three functions without a graph.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import operator
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import dask.array
@@ -24,61 +23,35 @@ import xarray as xr
 from dask.array import Array
 from dask.base import compute as dask_compute
 from dask.base import tokenize
-from dask.delayed import Delayed
+from dask.delayed import Delayed, delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
 from xcrater.engine.plan import FAN_IN, Tile
+from xcrater.engine.reduction import Finish, Handover, Leaf, Merge, Passes, Reduction
 from xcrater.geometry.grid import Grid, Window
 
-Leaf = Callable[..., Any]
-Merge = Callable[[Sequence[Any]], Any]
-Finish = Callable[[Any, int], Mapping[str, np.ndarray]]
+Tasks = dict[Any, Any]
+"""Tasks of a graph by key."""
+
+Position = tuple[int, ...]
+"""Chunk numbers along the raster's extra dimensions, and the number of the group."""
 
 
-@dataclass(frozen=True, eq=False)
-class Looks:
-    """More looks at some tiles, each of which depends on what the one before found.
+class Group(NamedTuple):
+    """Craters that are finished together.
 
     Parameters
     ----------
     tiles : sequence of Tile
-        Which.
-    count : int
-        How many looks.
-    leaf : callable
-        (block, tile, before, number of the look, from 1 on) -> partial result.
-    merge : callable
-        (list of partial results, before) -> one partial result; takes an empty list.
-    between : callable
-        Partial result of all tiles -> what the next look needs of it, as little as possible: ``before``.
-    finish : callable
-        (partial result of the first look, what the last one found) -> partial result.
+        The tiles that they lie on, each with the craters of this group alone.
+    start, stop : int
+        Position of the first crater along the dimension of craters, and the position past the last.
     """
 
     tiles: Sequence[Tile]
-    count: int
-    leaf: Callable[[np.ndarray, Tile, Any, int], Any]
-    merge: Callable[[Sequence[Any], Any], Any]
-    between: Callable[[Any], Any]
-    finish: Callable[[Any, Any], Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Later:
-    """What tiles leave to the last of several that share it, so that it need not wait for all tiles.
-
-    Parameters
-    ----------
-    to : sequence of sequence of int
-        For every tile, the tiles to which it leaves something: none before itself. The leaf then gives a dict: of None,
-        its partial result; of each of these tiles, what it leaves to it.
-    leaf : callable
-        (list of all that was left to one tile, in the order of tiles) -> partial result.
-    """
-
-    to: Sequence[Sequence[int]]
-    leaf: Callable[[Sequence[Any]], Any]
+    start: int
+    stop: int
 
 
 def is_lazy(da: xr.DataArray) -> bool:
@@ -86,213 +59,257 @@ def is_lazy(da: xr.DataArray) -> bool:
     return isinstance(da.data, Array)
 
 
-def reduce_tiles(
-    da: xr.DataArray,
-    plan: Iterable[Tile],
-    leaf: Leaf,
-    merge: Merge,
-    finish: Finish,
-    *,
-    shape: tuple[int, ...],
-    dtypes: Mapping[str, str],
-    token: Any,
-    keep_images: bool = True,
-    beside: xr.DataArray | None = None,
-    looks: Looks | None = None,
-    later: Later | None = None,
-) -> dict[str, Any]:
-    """Reduce the tiles of a raster to arrays, one for each name.
+def reduce_tiles(da: xr.DataArray, tiles: Iterable[Tile], reduction: Reduction, *, token: Any) -> dict[str, Any]:
+    """Reduce the tiles of a raster to arrays of all craters.
 
     Parameters
     ----------
     da : xarray.DataArray
-        With rows and columns last.
-    plan : iterable of Tile
-        The touched tiles.
-    leaf : callable
-        (block, tile) -> partial result; the block has the raster's dtype and dimensions.
-    merge : callable
-        List of partial results -> one partial result; takes an empty list.
-    finish : callable
-        (partial result, number of images in the block) -> arrays by name, each of shape (images, *shape).
-    shape : tuple of int
-        Shape of each result after the raster's extra dimensions.
-    dtypes : mapping
-        Name and dtype of each result.
+        The raster, rows and columns last.
+    tiles : iterable of Tile
+        The tiles to read, in order.
+    reduction : Reduction
+        The operation.
     token : object
-        Everything besides the raster that the result depends on.
-    keep_images : bool
-        Whether results have the raster's extra dimensions before `shape`. If not, these must be one chunk.
-    beside : xarray.DataArray, optional
-        An array of the raster's rows and columns, whose block the leaf takes as its third argument.
-    looks : Looks, optional
-        More looks at tiles before the end.
-    later : Later, optional
-        What tiles leave to later ones.
+        Everything besides the raster and the declared outputs that the results depend on.
 
     Returns
     -------
     dict of array
-        dask arrays for a raster backed by dask, else numpy arrays.
+        Each output, shape (extra dimensions of the raster if images are kept, *shape of the output); dask arrays for a
+        raster backed by dask, else numpy arrays.
 
     Notes
     -----
-    Another look reads its tiles again: blocks that stayed since the first would be in memory all at once. So the
-    source's tasks are copied under other names, and the copies start once the look before is over.
+    A further pass reads its tiles again: blocks kept since the first pass would be in memory all at once. To that end
+    the tasks of the source are copied under other names, and the copies start once the pass before is over.
     """
-    if looks is not None and not looks.tiles:
-        looks = None
-    if not is_lazy(da):
-        block = da.data
-        whole = (0, block.shape[-2], 0, block.shape[-1])
-        others = [] if beside is None else [np.asarray(beside.data)]
-        found = (
-            leaf(_cut(block, whole, tile.window), tile, *(_cut(o, whole, tile.window) for o in others)) for tile in plan
-        )
-        partials = list(found) if later is None else list(in_turn(found, later))
-        if looks is not None:
-            partials = [merge(partials)]
-            before = looks.between(partials[0])
-            for look in range(1, looks.count + 1):
-                seen = [looks.leaf(_cut(block, whole, t.window), t, before, look) for t in looks.tiles]
-                before = looks.between(looks.merge(seen, before))
-            partials = [looks.finish(partials[0], before)]
-        lead_shape = block.shape[:-2]
-        return _finish_all(finish, merge, partials, lead_shape, (*lead_shape, *shape) if keep_images else shape)
+    whole = Group(list(tiles), 0, 0)
+    if is_lazy(da):
+        return _reduce_lazily(da.data, [whole], reduction, token, grouped=False)
+    block: np.ndarray = da.data
+    cut = [block] if reduction.beside is None else [block, np.asarray(reduction.beside.data)]
+    found = (reduction.leaf(*_arguments(cut, tile)) for tile in whole.tiles)
+    partials = list(found) if reduction.handover is None else list(reduction.handover.in_turn(found))
+    if reduction.passes is not None and reduction.passes.tiles:
+        partials = [_pass_in_memory(block, reduction.merge(partials), reduction.passes)]
+    images = block.shape[:-2]
+    shapes = _shapes(reduction, images)
+    return _finish_all(reduction.finish, reduction.merge, partials, math.prod(images), (), shapes)
 
-    source: Array = da.data
-    other = [] if beside is None else [dask.array.asarray(beside.data).rechunk(source.chunks[-2:])]
-    name = f"craters-{tokenize(source.name, [o.name for o in other], token, shape, dict(dtypes))}"
-    lead_chunks = source.chunks[:-2]
-    leads = list(itertools.product(*(range(len(c)) for c in lead_chunks)))
-    layer: dict[Any, Any] = {}
-    parts: dict[Any, list[Any]] = {}
-    tiles = list(plan)
-    for lead in leads:
-        keys: list[Any] = [(f"{name}-tile", *lead, n) for n in range(len(tiles))]
-        for key, tile in zip(keys, tiles, strict=True):
-            layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in other))
-        if later is not None:
-            keys = _leave(layer, name, lead, later, keys)
-        parts[lead] = _merge_tree(layer, f"{name}-merge", lead, merge, keys)
-    base = _layer(f"{name}-tile", layer, [source, *other])
-    if looks is not None:
-        base, parts = _look_again(base, name, source, looks, merge, parts)
-    layer = {}
-    outputs: dict[str, dict[Any, Any]] = {key: {} for key in dtypes}
-    for lead in leads:
-        block_shape = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
-        out_shape = (*block_shape, *shape) if keep_images else shape
-        layer[(name, *lead)] = (_finish_all, finish, merge, parts[lead], block_shape, out_shape)
-        position = (*(lead if keep_images else ()), *(0 for _ in shape))
-        for out in dtypes:
-            outputs[out][(f"{name}-{out}", *position)] = (operator.getitem, (name, *lead), out)
-    base = _after(base, name, layer, f"{name}-tile" if looks is None else f"{name}-last")
 
-    results = {}
-    for out, dtype in dtypes.items():
-        key_name = f"{name}-{out}"
-        layers = {**base.layers, key_name: outputs[out]}
-        dependencies = {**base.dependencies, key_name: {name}}
-        chunks = (*(lead_chunks if keep_images else ()), *((n,) for n in shape))
-        results[out] = Array(HighLevelGraph(layers, dependencies), key_name, chunks, dtype=np.dtype(dtype))
+def reduce_groups(da: xr.DataArray, groups: Sequence[Group], reduction: Reduction, *, token: Any) -> dict[str, Any]:
+    """Reduce the tiles of a raster to arrays of one chunk for each group of craters.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster, rows and columns last.
+    groups : sequence of Group
+        Consecutive craters each, all craters together.
+    reduction : Reduction
+        The operation, of one pass and without a handover: all tiles of a group come to the same task.
+    token : object
+        Everything besides the raster, the groups' bounds and the declared outputs that the results depend on, the
+        groups' tiles included.
+
+    Returns
+    -------
+    dict of array
+        Each output, shape (extra dimensions of the raster, craters, *shape of the output); dask arrays for a raster
+        backed by dask, else numpy arrays.
+    """
+    if is_lazy(da):
+        return _reduce_lazily(da.data, groups, reduction, token, grouped=True)
+    block: np.ndarray = da.data
+    lead, total = block.shape[:-2], groups[-1].stop if groups else 0
+    results = {name: np.empty((*lead, total, *out.shape), out.dtype) for name, out in reduction.outputs.items()}
+    for group in groups:
+        partials = [reduction.leaf(*_arguments([block], tile, copy=False)) for tile in group.tiles]
+        bounds = (group.start, group.stop)
+        shapes = _shapes(reduction, lead, group.stop - group.start)
+        found = _finish_all(reduction.finish, reduction.merge, partials, math.prod(lead), bounds, shapes)
+        for name, array in found.items():
+            results[name][(*(slice(None) for _ in lead), slice(*bounds))] = array
     return results
 
 
-def in_turn(found: Iterable[Mapping[Any, Any]], later: Later) -> Iterator[Any]:
-    """Partial results of tiles that leave something to later ones."""
-    left: dict[int, list[Any]] = {}
-    for n, (parts, to) in enumerate(zip(found, later.to, strict=True)):
-        yield parts[None]
-        for tile in to:
-            left.setdefault(tile, []).append(parts[tile])
-        del parts
-        if n in left:
-            yield later.leaf(left.pop(n))
+def _reduce_lazily(
+    source: Array, groups: Sequence[Group], reduction: Reduction, token: Any, *, grouped: bool
+) -> dict[str, Any]:
+    """Build the graph of a reduction: a dask array for each output."""
+    sources = [source]
+    if reduction.beside is not None:
+        sources.append(dask.array.asarray(reduction.beside.data).rechunk(source.chunks[-2:]))
+    edges = [(group.start, group.stop) for group in groups]
+    outputs = reduction.outputs
+    declared = {name: (out.shape, out.dtype) for name, out in outputs.items()}
+    name = f"craters-{tokenize([each.name for each in sources], edges, token, declared)}"
+    lead_chunks = source.chunks[:-2]
+    leads = list(itertools.product(*(range(len(c)) for c in lead_chunks)))
+
+    layer: Tasks = {}
+    partials: dict[Position, list[Any]] = {}
+    for lead, (n, group) in itertools.product(leads, enumerate(groups)):
+        keys = _add_leaves(layer, (f"{name}-tile", *lead, n), lead, group.tiles, reduction.leaf, sources)
+        if reduction.handover is not None:
+            keys = _add_handover(layer, name, (*lead, n), reduction.handover, keys)
+        partials[*lead, n] = _add_merges(layer, f"{name}-merge", (*lead, n), reduction.merge, keys)
+    graph, last = _layer(f"{name}-tile", layer, sources), f"{name}-tile"
+    if reduction.passes is not None and reduction.passes.tiles:
+        graph, last = _add_passes(graph, name, source, reduction.passes, reduction.merge, partials)
+
+    # With a single output the task that finishes gives the array itself, else a dict that one more task looks it up in.
+    only = next(iter(outputs)) if len(outputs) == 1 else None
+    layer = {}
+    chosen: dict[str, Tasks] = {out: {} for out in outputs}
+    for lead, (n, group) in itertools.product(leads, enumerate(groups)):
+        images = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
+        shapes = _shapes(reduction, images, group.stop - group.start if grouped else None)
+        bounds = (group.start, group.stop) if grouped else ()
+        task = (reduction.finish, reduction.merge, partials[*lead, n], math.prod(images), bounds, shapes)
+        if only is None:
+            layer[(name, *lead, n)] = (_finish_all, *task)
+        for out, tasks in chosen.items():
+            zeros = (0 for _ in outputs[out].shape)
+            key = (f"{name}-{out}", *(lead if reduction.keep_images else ()), *((n,) if grouped else ()), *zeros)
+            tasks[key] = (_finish_only, *task) if only else (operator.getitem, (name, *lead, n), out)
+    if only is None:
+        graph, last = _after(graph, name, layer, last), name
+    along = (tuple(group.stop - group.start for group in groups),) if grouped else ()
+    return {
+        out: Array(
+            _after(graph, f"{name}-{out}", tasks, last),
+            f"{name}-{out}",
+            (*(lead_chunks if reduction.keep_images else ()), *along, *((n,) for n in outputs[out].shape)),
+            dtype=np.dtype(outputs[out].dtype),
+        )
+        for out, tasks in chosen.items()
+    }
 
 
-def _leave(layer: dict[Any, Any], name: str, lead: tuple[int, ...], later: Later, keys: list[Any]) -> list[Any]:
-    """Add tasks that pass on what tiles leave to later ones: keys of all partial results."""
-    own: list[Any] = []
-    left: dict[int, list[Any]] = {}
-    for n, (key, to) in enumerate(zip(keys, later.to, strict=True)):
-        layer[(f"{name}-own", *lead, n)] = (operator.getitem, key, None)
-        own.append((f"{name}-own", *lead, n))
-        for tile in to:
-            layer[(f"{name}-left", *lead, n, tile)] = (operator.getitem, key, tile)
-            left.setdefault(tile, []).append((f"{name}-left", *lead, n, tile))
-    for tile, parts in left.items():
-        layer[(f"{name}-later", *lead, tile)] = (later.leaf, parts)
-    return [*own, *((f"{name}-later", *lead, tile) for tile in left)]
+def _shapes(reduction: Reduction, images: tuple[int, ...], craters: int | None = None) -> dict[str, tuple[int, ...]]:
+    """Shape of each output of a block with these lengths along the extra dimensions, and of a group's craters."""
+    first = (*(images if reduction.keep_images else ()), *(() if craters is None else (craters,)))
+    return {name: (*first, *out.shape) for name, out in reduction.outputs.items()}
 
 
-def _merge_tree(
-    layer: dict[Any, Any], name: str, lead: tuple[int, ...], merge: Callable[..., Any], keys: list[Any], *more: Any
+def _add_leaves(
+    layer: Tasks, prefix: tuple[Any, ...], lead: Position, tiles: Sequence[Tile], leaf: Leaf, sources: Sequence[Array]
 ) -> list[Any]:
-    """Add tasks that merge partial results to a layer, until few are left: their keys."""
+    """Add a leaf task for each tile; its arguments are the sources' blocks, of which the first has extra dimensions."""
+    source, *beside = sources
+    keys = [(*prefix, n) for n in range(len(tiles))]
+    for key, tile in zip(keys, tiles, strict=True):
+        layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in beside))
+    return keys
+
+
+def _add_handover(layer: Tasks, name: str, position: Position, handover: Handover, keys: list[Any]) -> list[Any]:
+    """Add tasks that hand over what tiles leave to later ones: keys of all partial results."""
+    own: list[Any] = []
+    handed: dict[int, list[Any]] = {}
+    for n, (key, receivers) in enumerate(zip(keys, handover.receivers, strict=True)):
+        layer[(f"{name}-own", *position, n)] = (operator.getitem, key, None)
+        own.append((f"{name}-own", *position, n))
+        for receiver in receivers:
+            layer[(f"{name}-handed", *position, n, receiver)] = (operator.getitem, key, receiver)
+            handed.setdefault(receiver, []).append((f"{name}-handed", *position, n, receiver))
+    for receiver, parts in handed.items():
+        layer[(f"{name}-complete", *position, receiver)] = (handover.complete, parts)
+    return [*own, *((f"{name}-complete", *position, receiver) for receiver in handed)]
+
+
+def _add_merges(
+    layer: Tasks, name: str, position: Position, merge: Callable[..., Any], keys: list[Any], *state: Any
+) -> list[Any]:
+    """Add tasks that merge partial results until at most `FAN_IN` are left: their keys."""
     level = 0
     while len(keys) > FAN_IN:
         merged = []
         for n, start in enumerate(range(0, len(keys), FAN_IN)):
-            layer[(name, *lead, level, n)] = (merge, keys[start : start + FAN_IN], *more)
-            merged.append((name, *lead, level, n))
+            layer[(name, *position, level, n)] = (merge, keys[start : start + FAN_IN], *state)
+            merged.append((name, *position, level, n))
         keys, level = merged, level + 1
     return keys
 
 
-def _look_again(
-    graph: HighLevelGraph, name: str, source: Array, looks: Looks, merge: Merge, partials: Mapping[Any, list[Any]]
-) -> tuple[HighLevelGraph, dict[Any, list[Any]]]:
-    """Add more looks at tiles to a graph; and the keys of each block's partial result then."""
-    layer: dict[Any, Any] = {}
-    for lead, keys in partials.items():
-        layer[(f"{name}-first", *lead)] = (merge, keys)
-        layer[(f"{name}-before", *lead)] = (looks.between, (f"{name}-first", *lead))
+def _pass_in_memory(block: np.ndarray, first: Any, passes: Passes) -> Any:
+    """All further passes over a raster in memory: the partial result after them."""
+    state = passes.between(first)
+    for number in range(1, passes.count + 1):
+        found = [passes.leaf(_arguments([block], tile)[0], tile, state, number) for tile in passes.tiles]
+        state = passes.between(passes.merge(found, state))
+    return passes.finish(first, state)
+
+
+def _add_passes(
+    graph: HighLevelGraph, name: str, source: Array, passes: Passes, merge: Merge, partials: dict[Position, list[Any]]
+) -> tuple[HighLevelGraph, str]:
+    """Add further passes to a graph, whose results replace the partials: the graph, and the name of its last layer."""
+    layer: Tasks = {}
+    for position, keys in partials.items():
+        layer[(f"{name}-first", *position)] = (merge, keys)
+        layer[(f"{name}-state", *position)] = (passes.between, (f"{name}-first", *position))
     graph = _after(graph, f"{name}-first", layer, f"{name}-tile")
-    before, there = f"{name}-before", f"{name}-first"  # and the layer that has it
-    for look in range(1, looks.count + 1):
-        gate = f"{name}-gate-{look}"
-        graph = _after(graph, gate, {gate: (_nothing, [(before, *lead) for lead in partials])})
+    state, last = f"{name}-state", f"{name}-first"  # keys of the state, and the layer that has them
+    for number in range(1, passes.count + 1):
+        gate = f"{name}-gate-{number}"
+        graph = _after(graph, gate, {gate: (_nothing, [(state, *position) for position in partials])})
         again = bind(source, Delayed(gate, graph), seed=gate)
         layer = {}
-        for lead in partials:
-            for n, tile in enumerate(looks.tiles):
-                block = (again.name, *lead, *tile.index)
-                layer[(f"{name}-look-{look}", *lead, n)] = (looks.leaf, block, tile, (before, *lead), look)
-            keys = [(f"{name}-look-{look}", *lead, n) for n in range(len(looks.tiles))]
-            keys = _merge_tree(layer, f"{name}-merge-{look}", lead, looks.merge, keys, (before, *lead))
-            layer[(f"{name}-found-{look}", *lead)] = (_between, looks.between, looks.merge, keys, (before, *lead))
+        for position in partials:
+            for n, tile in enumerate(passes.tiles):
+                block = (again.name, *position[:-1], *tile.index)
+                layer[(f"{name}-pass-{number}", *position, n)] = (passes.leaf, block, tile, (state, *position), number)
+            keys = [(f"{name}-pass-{number}", *position, n) for n in range(len(passes.tiles))]
+            keys = _add_merges(layer, f"{name}-merge-{number}", position, passes.merge, keys, (state, *position))
+            layer[(f"{name}-state-{number}", *position)] = (
+                _next_state, passes.between, passes.merge, keys, (state, *position),
+            )  # fmt: skip
         graph = HighLevelGraph.merge(graph, again.dask)
-        graph = _after(graph, f"{name}-look-{look}", layer, again.name, there)
-        before, there = f"{name}-found-{look}", f"{name}-look-{look}"
-    layer = {(f"{name}-last", *lead): (looks.finish, (f"{name}-first", *lead), (before, *lead)) for lead in partials}
-    return _after(graph, f"{name}-last", layer, f"{name}-first", there), {
-        lead: [(f"{name}-last", *lead)] for lead in partials
-    }
+        graph = _after(graph, f"{name}-pass-{number}", layer, again.name, last)
+        state, last = f"{name}-state-{number}", f"{name}-pass-{number}"
+    layer = {}
+    for position in partials:
+        layer[(f"{name}-last", *position)] = (passes.finish, (f"{name}-first", *position), (state, *position))
+        partials[position] = [(f"{name}-last", *position)]
+    return _after(graph, f"{name}-last", layer, f"{name}-first", last), f"{name}-last"
 
 
 def _nothing(*_: Any) -> None:
-    """What a task that is only waited for gives."""
+    """Result of a task that others only wait for."""
 
 
-def _between(between: Callable[[Any], Any], merge: Callable[..., Any], partials: Sequence[Any], before: Any) -> Any:
-    return between(merge(partials, before))
+def _next_state(between: Callable[[Any], Any], merge: Callable[..., Any], partials: Sequence[Any], state: Any) -> Any:
+    return between(merge(partials, state))
 
 
-def _after(graph: HighLevelGraph, name: str, layer: dict[Any, Any], *others: str) -> HighLevelGraph:
-    """A graph with one more layer, which needs some that are there."""
+def _after(graph: HighLevelGraph, name: str, layer: Tasks, *others: str) -> HighLevelGraph:
+    """A graph with one more layer, which depends on some that it has."""
     return HighLevelGraph({**graph.layers, name: layer}, {**graph.dependencies, name: set(others)})
 
 
-def _layer(name: str, layer: dict[Any, Any], sources: list[Any]) -> HighLevelGraph:
+def _layer(name: str, layer: Tasks, sources: Sequence[Any]) -> HighLevelGraph:
     return HighLevelGraph.from_collections(name, layer, dependencies=sources)
 
 
 def _finish_all(
-    finish: Finish, merge: Merge, partials: Sequence[Any], lead: tuple[int, ...], shape: tuple[int, ...]
+    finish: Finish,
+    merge: Merge,
+    partials: Sequence[Any],
+    images: int,
+    bounds: tuple[int, ...],
+    shapes: Mapping[str, tuple[int, ...]],
 ) -> dict[str, np.ndarray]:
-    arrays = finish(merge(partials), math.prod(lead))
-    return {name: array.reshape(shape) for name, array in arrays.items()}
+    arrays = finish(merge(partials), images, *bounds)
+    return {name: array.reshape(shapes[name]) for name, array in arrays.items()}
+
+
+def _finish_only(*arguments: Any) -> np.ndarray:
+    """The array of a reduction's single output."""
+    (array,) = _finish_all(*arguments).values()
+    return array
 
 
 def from_tiles(
@@ -305,11 +322,11 @@ def from_tiles(
     grid : Grid
         Shape and chunk edges.
     tiles : iterable of Tile
-        Every chunk.
+        A tile for every chunk.
     fill : callable
         Tile -> block.
     dtype : dtype
-        Of the blocks.
+        Data type of the blocks.
     token : object
         Everything that the blocks depend on.
     """
@@ -320,12 +337,12 @@ def from_tiles(
 
 
 def to_dask(da: xr.DataArray) -> Array:
-    """The pixels of a raster as a dask array; those in memory as one chunk."""
+    """The pixels of a raster as a dask array; pixels in memory become one chunk."""
     return da.data if is_lazy(da) else dask.array.from_array(da.data, chunks=-1)
 
 
 def token(*parts: Any) -> str:
-    """A short name of everything that a result depends on."""
+    """A hash of everything that a result depends on."""
     return str(tokenize(*parts))
 
 
@@ -339,63 +356,58 @@ def gather(
     meta: np.ndarray,
     token: Any,
 ) -> Array:
-    """A lazy array of one block, made of what some tiles of a raster have of it.
+    """A lazy array of one block, assembled from some tiles of a raster.
 
     Parameters
     ----------
     source : dask.array.Array
-        With rows and columns last; extra dimensions in one chunk.
+        The raster's pixels, rows and columns last; extra dimensions in one chunk.
     tiles : sequence of Tile
-        Which.
+        The tiles to read.
     leaf : callable
         (block, tile) -> partial result.
     assemble : callable
         List of partial results -> the block.
     shape : tuple of int
-        Of the block.
+        Shape of the block.
     meta : ndarray
         An empty array of the block's type and dtype.
     token : object
         Everything that the block depends on.
     """
     name = f"crater-{tokenize(token)}"
-    lead = (0,) * (source.ndim - 2)
-    layer: dict[Any, Any] = {
-        (f"{name}-tile", n): (leaf, (source.name, *lead, *tile.index), tile) for n, tile in enumerate(tiles)
-    }
-    layer[(name, *(0 for _ in shape))] = (assemble, [(f"{name}-tile", n) for n in range(len(tiles))])
+    layer: Tasks = {}
+    keys = _add_leaves(layer, (f"{name}-tile",), (0,) * (source.ndim - 2), tiles, leaf, [source])
+    layer[(name, *(0 for _ in shape))] = (assemble, keys)
     return Array(_layer(name, layer, [source]), name, tuple((n,) for n in shape), meta=meta)
 
 
-def each_tile(source: Array | np.ndarray, tiles: Sequence[Tile], leaf: Leaf, *, ahead: int) -> Iterator[list[Any]]:
-    """Partial results of tiles in order, some at a time, the next ones computed meanwhile.
+def each_tile(source: Array | np.ndarray, tiles: Sequence[Tile], leaf: Leaf, *, ahead: int) -> Iterator[Any]:
+    """Partial results of tiles in order, computed some at a time while the caller uses those before.
 
     Parameters
     ----------
     source : dask.array.Array or ndarray
         The raster's pixels, rows and columns last; extra dimensions in one chunk.
     tiles : sequence of Tile
-        Which.
+        The tiles to read.
     leaf : callable
         (block, tile) -> partial result.
     ahead : int
-        How many tiles are computed at once.
+        Number of tiles that are computed at once.
     """
     if not isinstance(source, Array):
-        whole = (0, source.shape[-2], 0, source.shape[-1])
         for tile in tiles:
-            yield [leaf(_cut(source, whole, tile.window), tile)]
+            yield leaf(*_arguments([source], tile))
         return
     lead = (0,) * (source.ndim - 2)
     name = f"craters-{uuid.uuid4().hex}"
 
-    def group(start: int) -> list[Any]:
-        numbers = range(start, min(start + ahead, len(tiles)))
-        layer: dict[Any, Any] = {
-            (f"{name}-tile", n): (leaf, (source.name, *lead, *tiles[n].index), tiles[n]) for n in numbers
-        }
+    def read(start: int) -> list[Any]:
+        layer: Tasks = {}
         key = f"{name}-{start}"
-        layer[key] = (list, [(f"{name}-tile", n) for n in numbers])
+        keys = _add_leaves(layer, (f"{key}-tile",), lead, tiles[start : start + ahead], leaf, [source])
+        layer[key] = (list, keys)
         (results,) = dask_compute(Delayed(key, _layer(key, layer, [source])))
         return list(results)
 
@@ -404,85 +416,12 @@ def each_tile(source: Array | np.ndarray, tiles: Sequence[Tile], leaf: Leaf, *, 
         for start in range(0, len(tiles), ahead):
             # The thread sees the scheduler that is set here and now.
             context = contextvars.copy_context()
-            following = thread.submit(context.run, group, start)
+            following = thread.submit(context.run, read, start)
             if coming is not None:
-                yield coming.result()
+                yield from coming.result()
             coming = following
         if coming is not None:
-            yield coming.result()
-
-
-def stack_groups(
-    da: xr.DataArray,
-    groups: Sequence[Sequence[Tile]],
-    edges: Sequence[int],
-    leaf: Leaf,
-    finish: Callable[[Sequence[Any], int, int, int], np.ndarray],
-    *,
-    shape: tuple[int, ...],
-    dtype: Any,
-    token: Any,
-) -> Any:
-    """An array with one chunk for each group of craters, made of the tiles that the group meets.
-
-    Parameters
-    ----------
-    da : xarray.DataArray
-        With rows and columns last.
-    groups : sequence of sequence of Tile
-        The tiles that each group meets, each with the craters of that group alone.
-    edges : sequence of int
-        Where groups begin and end along the dimension of craters, from 0 on.
-    leaf : callable
-        (block, tile) -> partial result.
-    finish : callable
-        (list of partial results, first crater of the group, crater past its last, number of images in the block) ->
-        array of shape (images, craters, *shape).
-    shape : tuple of int
-        Of what one crater has.
-    dtype : dtype
-        Of the result.
-    token : object
-        Everything besides the raster and `edges` that the result depends on, the groups' tiles included.
-
-    Returns
-    -------
-    array
-        Shape (extra dimensions of the raster, craters, *shape); a dask array for a raster backed by dask.
-    """
-    if not is_lazy(da):
-        block = da.data
-        lead, whole = block.shape[:-2], (0, block.shape[-2], 0, block.shape[-1])
-        out = np.empty((*lead, edges[-1], *shape), dtype)
-        for tiles, start, stop in zip(groups, edges, edges[1:], strict=False):
-            partials = [leaf(_view(block, whole, tile.window), tile) for tile in tiles]
-            where = (*(slice(None) for _ in lead), slice(start, stop))
-            out[where] = _group(finish, partials, start, stop, lead, shape)
-        return out
-    source: Array = da.data
-    name = f"chips-{tokenize(source.name, list(edges), token, shape, str(dtype))}"
-    lead_chunks = source.chunks[:-2]
-    layer: dict[Any, Any] = {}
-    for at in itertools.product(*(range(len(c)) for c in lead_chunks)):
-        lead = tuple(c[i] for c, i in zip(lead_chunks, at, strict=True))
-        for n, (tiles, start, stop) in enumerate(zip(groups, edges, edges[1:], strict=False)):
-            keys: list[Any] = [(f"{name}-tile", *at, n, t) for t in range(len(tiles))]
-            for key, tile in zip(keys, tiles, strict=True):
-                layer[key] = (leaf, (source.name, *at, *tile.index), tile)
-            layer[(name, *at, n, *(0 for _ in shape))] = (_group, finish, keys, start, stop, lead, shape)
-    chunks = (*lead_chunks, tuple(np.diff(edges).tolist()), *((n,) for n in shape))
-    return Array(_layer(name, layer, [source]), name, chunks, dtype=np.dtype(dtype))
-
-
-def _group(
-    finish: Callable[..., np.ndarray],
-    partials: Sequence[Any],
-    start: int,
-    stop: int,
-    lead: tuple[int, ...],
-    shape: tuple[int, ...],
-) -> np.ndarray:
-    return finish(partials, start, stop, math.prod(lead)).reshape(*lead, stop - start, *shape)
+            yield from coming.result()
 
 
 def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.ndarray, token: Any) -> Array:
@@ -491,26 +430,29 @@ def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.n
     Parameters
     ----------
     make : callable
-        Nothing -> the block.
+        No argument -> the block.
     shape : tuple of int
-        Of the block.
+        Shape of the block.
     meta : ndarray
         An empty array of the block's type and dtype.
     token : object
         Everything that the block depends on.
     """
     name = f"single-{tokenize(token)}"
-    chunks = tuple((n,) for n in shape)
-    return Array(_layer(name, {(name, *(0 for _ in shape)): (make,)}, []), name, chunks, meta=meta)
+    value = delayed(make, name=f"{name}-maker", traverse=False)(dask_key_name=f"{name}-value")
+    return dask.array.from_delayed(value, shape, meta=meta, name=name)
+
+
+def _arguments(arrays: Sequence[np.ndarray], tile: Tile, *, copy: bool = True) -> tuple[Any, ...]:
+    """What a leaf takes of arrays in memory: the tile's block of the first, the tile, and its blocks of the others."""
+    blocks = [_view(array, (0, array.shape[-2], 0, array.shape[-1]), tile.window) for array in arrays]
+    first, *others = [block.copy() for block in blocks] if copy else blocks
+    return first, tile, *others
 
 
 def _view(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
     top, left = tile[0], tile[2]
     return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left]
-
-
-def _cut(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
-    return _view(block, tile, part).copy()
 
 
 def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
@@ -519,7 +461,7 @@ def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
     Parameters
     ----------
     *collections : object
-        Lazy xarray or dask objects; anything else comes back as it is.
+        Lazy xarray or dask objects; anything else is returned as it is.
     workers : int, optional
         Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
     """

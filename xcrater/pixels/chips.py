@@ -17,6 +17,7 @@ from xcrater import kernels
 from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
+from xcrater.engine.reduction import Output, Reduction, chained
 from xcrater.engine.request import Request, make_request, users_level
 from xcrater.errors import BlocksWarning, ChipError
 from xcrater.geometry.grid import Boxes, Grid
@@ -117,16 +118,12 @@ def chips(
     leaf = Leaf(grid, shape, extent, METHODS[method], north_up, antialias and method != "nearest", raster.nodata)
     small = not raster.decodes and (dtype.itemsize <= 2 or dtype == np.float32)
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
-    data = graph.stack_groups(
+    data = graph.reduce_groups(
         request.da,
-        groups,
-        edges,
-        leaf,
-        finish,
-        shape=shape,
-        dtype=finish.dtype,
+        [graph.Group(*group) for group in zip(groups, edges, edges[1:], strict=False)],
+        Reduction(leaf, chained, finish, {"chips": Output(shape, finish.dtype)}),
         token=(request.craters, at, leaf, finish),
-    )
+    )["chips"]
     result = _labelled(request, data, shape, extent, at)
     result.attrs |= {
         "body": cdb.body,
@@ -247,7 +244,7 @@ class Leaf:
     antialias: bool
     nodata: float | int | None
 
-    def __call__(self, block: NDArray[Any], tile: Tile) -> Partial:
+    def __call__(self, block: NDArray[Any], tile: Tile) -> list[Partial]:
         """Sums of one tile, each of shape (images, craters, rows, columns)."""
         craters, grid = tile.craters, self.grid
         block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
@@ -265,7 +262,7 @@ class Leaf:
         else:
             for chip, row, samples, u, v in self._places(craters, turn, fine):
                 self._sample(source, u, v, chip, row, samples, chips)
-        return craters.row, total, weight
+        return [(craters.row, total, weight)]
 
     def _sample(self, source: Any, u: Floats, v: Floats, *more: Any) -> None:
         kernels.sample_points(source, u, v, *more)
@@ -362,7 +359,7 @@ class Finish:
     offset: float
     dtype: str
 
-    def __call__(self, partials: Sequence[Partial], start: int, stop: int, images: int) -> NDArray[Any]:
+    def __call__(self, partials: Sequence[Partial], images: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
         """Chips of one group of craters, shape (images, craters, rows, columns)."""
         if len(partials) == 1 and partials[0][0].size == stop - start:
             total, weight = partials[0][1:]
@@ -373,4 +370,4 @@ class Finish:
                 weight[:, row - start] += weights
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             values = np.where(weight >= HALF, total / weight, np.nan)
-            return (values * self.scale + self.offset).astype(self.dtype)
+            return {"chips": (values * self.scale + self.offset).astype(self.dtype)}

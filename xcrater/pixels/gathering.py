@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import SpreadTile
+from xcrater.engine.reduction import Handover, Output, Reduction, chained
 from xcrater.pixels import blocks as _blocks
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.cutting import Cut, Cutter, Pieces
@@ -190,10 +191,6 @@ class GatherFinish:
         return {"cells": cells}
 
 
-def _chained(partials: Sequence[list[RegionBlocks]]) -> list[RegionBlocks]:
-    return list(itertools.chain.from_iterable(partials))
-
-
 def gather(source: BlockSource) -> Any:
     """Every block as a masked array, dtype object, shape (region, crater).
 
@@ -212,23 +209,23 @@ def gather(source: BlockSource) -> Any:
     return graph.reduce_tiles(
         request.da,
         tiles,
-        leaf,
-        _chained,
-        GatherFinish(source.cutter, request.craters, source.position, source.lead),
-        shape=(len(source.regions), len(request.craters)),
-        dtypes={"cells": "O"},
+        Reduction(
+            leaf,
+            chained,
+            GatherFinish(source.cutter, request.craters, source.position, source.lead),
+            {"cells": Output((len(source.regions), len(request.craters)), "O")},
+            keep_images=False,
+            handover=Handover.to_last(tiles, leaf.complete),
+        ),
         token=("gather", request.craters, source.cutter),
-        keep_images=False,
-        later=graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete),
     )["cells"]
 
 
 def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end."""
     leaf, tiles = GatherLeaf(source.cutter), list(source.plan.spread_tiles())
-    read = itertools.chain.from_iterable(graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD))
-    later = graph.Later([tile.receivers.tolist() for tile in tiles], leaf.complete)
-    for completed in graph.in_turn(read, later):
+    read = graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD)
+    for completed in Handover.to_last(tiles, leaf.complete).in_turn(read):
         yield from (of_regions for of_regions in completed if len(of_regions[0]))
     nowhere = np.flatnonzero(source.plan.spread.count == 0)
     yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from xcrater.engine import graph
 from xcrater.pixels import functions, gathering, labelled, ragged
 from xcrater.pixels.blocks import Masked
+from xcrater.pixels.calls import make_call
 from xcrater.pixels.elements import Elements
 from xcrater.pixels.ragged import Ragged
 from xcrater.pixels.source import BlockSource
@@ -215,7 +216,7 @@ class RegionArrays(CraterSequence[Any]):
         FunctionError
             When computed: the function fails, or returns anything but a number of that dtype.
         """
-        call = functions.make_call(func, dtype, None, None, "raise")
+        call = make_call(func, dtype, None, None, "raise")
         (cells,) = functions.map_craters(self._source, call, apart=False)
         return xr.DataArray(cells[0], dims="crater", coords=self._source.request.coordinates(), name=self.name)
 

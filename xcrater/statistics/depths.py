@@ -15,6 +15,7 @@ from xcrater.engine import graph
 from xcrater.engine.drawn import Drawn
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Tile
+from xcrater.engine.reduction import Output, Reduction
 from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import make_request
 from xcrater.errors import GridError, RegionError, StatisticError, XcraterError
@@ -270,14 +271,11 @@ def _above_planes(
     raster, names = request.raster, request.names
     leaf = PlaneLeaf(request.shapes, raster, options["weights"] is not None, tuple(names.index(name) for name in ranks))
     finish = PlaneFinish(len(request.craters), len(names), names.index("plane"), tuple(_wanted(ranks)))
+    made = Output((len(names), len(request.craters)), "float64")
     results = graph.reduce_tiles(
         request.da,
         request.plan(),
-        leaf,
-        merge,
-        finish,
-        shape=(len(names), len(request.craters)),
-        dtypes=dict.fromkeys(("mean", "std", "count", *finish.percentiles), "float64"),
+        Reduction(leaf, merge, finish, dict.fromkeys(("mean", "std", "count", *finish.percentiles), made)),
         token=(request.craters, leaf, finish),
     )
     dims = (*raster.extra_dims, "region", "crater")

@@ -15,7 +15,9 @@ import xarray as xr
 from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.reduction import Output, Passes, Reduction
 from xcrater.engine.request import Request, make_request
+from xcrater.engine.weights import check_weights
 from xcrater.errors import StatisticError
 from xcrater.options import get_option
 from xcrater.pixels import functions
@@ -83,18 +85,19 @@ def get_stats(
             surface=raster.surface if "area" in needs or (weights is not None and given is None) else None,
         )
         finish = Finish(wanted, shape[1], shape[0], da.dtype.str, raster.scale, raster.offset, leaf)
-        shared, looks = (plan, None) if leaf.order is None else _looks(request, plan, leaf)
+        tiles, passes = (plan, None) if leaf.order is None else _passes(request, plan, leaf)
         results = graph.reduce_tiles(
             request.da,
-            shared,
-            leaf,
-            partial(accumulators.merge, order=leaf.order),
-            finish,
-            shape=shape,
-            dtypes={a.name: a.dtype for a in wanted},
+            tiles,
+            Reduction(
+                leaf,
+                partial(accumulators.merge, order=leaf.order),
+                finish,
+                {a.name: Output(shape, a.dtype) for a in wanted},
+                beside=given,
+                passes=passes,
+            ),
             token=(request.craters, leaf, finish),
-            beside=given,
-            looks=looks,
         )
     if added:
         results |= functions.map_blocks(request, plan, added)
@@ -115,7 +118,7 @@ def _order(request: Request, wanted: OrderStatistics, *, weighted: bool) -> Orde
     return OrderSearch(Problem(wanted, coding, len(request.names), get_option("memory"), weighted))
 
 
-def _looks(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], graph.Looks]:
+def _passes(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], Passes]:
     """Tiles that know how they share craters, and more passes over those of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None
@@ -125,47 +128,4 @@ def _looks(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], gr
     all_tiles = list(shared_tiles(plan, by_digits))
     again = [large for tile in all_tiles if (large := tile.revisited()) is not None]
     between, finish = partial(accumulators.targets, order), partial(accumulators.with_targets, order)
-    return all_tiles, graph.Looks(again, order.passes - 1, leaf.next_pass, order.merge, between, finish)
-
-
-def check_weights(request: Request, weights: object) -> xr.DataArray | None:
-    """The array of weights, its rows and columns last, where there is one.
-
-    Raises
-    ------
-    StatisticError
-        The weights are neither "area" nor an array on the raster's own grid.
-    """
-    if weights is None or (isinstance(weights, str) and weights == "area"):
-        return None
-    if not isinstance(weights, xr.DataArray):
-        raise StatisticError(
-            f"received weights={weights!r}; expected None, 'area' for each pixel's true area, or an xarray.DataArray "
-            "on the raster's grid"
-        )
-    da, raster = request.da, request.raster
-    dims = (raster.y_dim, raster.x_dim)
-    if set(weights.dims) != set(dims):
-        raise StatisticError(
-            f"received weights with dimensions {tuple(weights.dims)}; expected those of the raster's rows and columns, "
-            f"{dims}. Take one image: weights.isel(...)"
-        )
-    weights = weights.transpose(*dims)
-    for dim in dims:
-        same = weights.sizes[dim] == da.sizes[dim] and (
-            (dim in weights.coords) == (dim in da.coords)
-            and (dim not in da.coords or np.array_equal(weights[dim].to_numpy(), da[dim].to_numpy()))
-        )
-        if not same:
-            raise StatisticError(
-                f"received weights whose {dim!r} is not the raster's ({weights.sizes[dim]} against {da.sizes[dim]} "
-                "pixels, or other coordinates); expected the same grid: weights = weights.rio.reproject_match(da)"
-            )
-    if weights.rio.crs is not None and weights.rio.crs != da.rio.crs:
-        raise StatisticError(
-            "received weights whose CRS is not the raster's; expected the same grid: "
-            "weights = weights.rio.reproject_match(da)"
-        )
-    if weights.dtype.kind not in "biuf":
-        raise StatisticError(f"received weights of dtype {weights.dtype}; expected numbers")
-    return weights
+    return all_tiles, Passes(again, order.passes - 1, leaf.next_pass, order.merge, between, finish)
