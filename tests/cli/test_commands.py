@@ -101,6 +101,19 @@ def test_stats_as_csv_of_true_circles(raster, table, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(out), expected)
 
 
+def test_stats_of_ellipses(raster, table, tmp_path):
+    frame = pd.read_csv(table)
+    size = frame["Diameter (km)"]
+    frame = frame.assign(DIAM_ELLI_MAJOR_IMG=1.2 * size, DIAM_ELLI_MINOR_IMG=0.8 * size, DIAM_ELLI_ANGLE_IMG=30.0)
+    frame.to_csv(tmp_path / "fits.csv", index=False)
+    out = tmp_path / "stats.csv"
+    result = run("stats", raster, tmp_path / "fits.csv", *ARGS, "--ellipse", "rim=1:1.5", "--out", out, "--quiet")
+    assert (result.returncode, result.stderr) == (0, "")
+    cdb = CraterDatabase(frame, "moon", units="km")
+    cdb.add_ellipses("rim", 1, 1.5)
+    pd.testing.assert_frame_equal(pd.read_csv(out), cdb.get_stats(raster, "rim"))
+
+
 def test_stats_on_a_cluster(raster, table, tmp_path):
     from distributed import LocalCluster
 

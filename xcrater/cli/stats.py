@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -13,18 +14,35 @@ from xcrater.cli.shared import RunOptions, TableOptions, check_directory, run_op
 from xcrater.options import COVERAGES, get_option
 
 
-def _region(text: str) -> tuple[str, float, float]:
-    """Name, inner and outer bound in crater radii of NAME=OUTER or NAME=INNER:OUTER."""
+class Ring(NamedTuple):
+    """A region as the command line declares it: bounds in crater radii, or in units of the fitted ellipse."""
+
+    name: str
+    inner: float
+    outer: float
+    ellipse: bool = False
+
+
+def _ring(text: str, option: str) -> Ring:
+    """The region that NAME=OUTER or NAME=INNER:OUTER declares."""
     number = r"([-+0-9.eE]+)"
     match = re.fullmatch(rf"([^=]+)=(?:{number}:)?{number}", text)
     try:
         if match is None:
             raise ValueError
-        return match[1], float(match[2] or 0.0), float(match[3])
+        return Ring(match[1], float(match[2] or 0.0), float(match[3]), option == "--ellipse")
     except ValueError as err:
         raise click.BadParameter(
-            f"received --region {text!r}; expected NAME=INNER:OUTER in crater radii, such as rim=1:1.5"
+            f"received {option} {text!r}; expected NAME=INNER:OUTER in crater radii, such as rim=1:1.5"
         ) from err
+
+
+def _region(text: str) -> Ring:
+    return _ring(text, "--region")
+
+
+def _ellipse(text: str) -> Ring:
+    return _ring(text, "--ellipse")
 
 
 @click.command("stats")
@@ -37,8 +55,15 @@ def _region(text: str) -> tuple[str, float, float]:
     type=_region,
     metavar="NAME=INNER:OUTER",
     multiple=True,
-    required=True,
     help="A ring by its bounds in crater radii, such as rim=1:1.5, or a disc, such as floor=0.8; may be repeated.",
+)
+@click.option(
+    "--ellipse",
+    "ellipses",
+    type=_ellipse,
+    metavar="NAME=INNER:OUTER",
+    multiple=True,
+    help="The same in units of the ellipse that the table fits to each rim; always true curves; may be repeated.",
 )
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
@@ -63,7 +88,8 @@ def command(
     raster: str,
     craters: str,
     table: TableOptions,
-    regions: tuple[tuple[str, float, float], ...],
+    regions: tuple[Ring, ...],
+    ellipses: tuple[Ring, ...],
     stats: str,
     out: Path,
     coverage: str,
@@ -79,15 +105,21 @@ def command(
     if out.suffix not in (".parquet", ".csv"):
         raise click.UsageError(f"received --out {str(out)!r}; expected a name ending in .parquet or .csv")
     check_directory(out, "--out")
+    rings = (*regions, *ellipses)
+    if not rings:
+        raise click.UsageError("received no region; expected --region or --ellipse, such as --region rim=1:1.5")
     if out.suffix == ".parquet":
         require("pyarrow", extra="parquet")
     cdb = table.open(craters)
-    for name, inner, outer in regions:
-        cdb.add_annuli(name, inner, outer, nvert=nvert or None)
+    for ring in rings:
+        if ring.ellipse:
+            cdb.add_ellipses(ring.name, ring.inner, ring.outer)
+        else:
+            cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=nvert or None)
     with run.running():
         result = cdb.get_stats(
             raster,
-            [name for name, _, _ in regions],
+            [ring.name for ring in rings],
             [name.strip() for name in stats.split(",")],
             nodata=nodata,
             coverage=coverage,
