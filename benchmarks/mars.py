@@ -68,7 +68,7 @@ def oracle(block: np.ndarray, tile: Tile, height: int, crater: int) -> list[tupl
     step = math.pi / height
     top, bottom, left, right = tile.window
     craters = tile.craters
-    radius, lat0, lon0 = craters.radius[crater], craters.lat[crater], craters.u0[crater] * step
+    radius, lat0, lon0 = craters.radius[crater], craters.lat[crater], craters.column[crater] * step
     lat = math.pi / 2 - step * (np.arange(top, bottom) + 0.5)
     lon = step * (np.arange(left, right) + 0.5)
     found = []

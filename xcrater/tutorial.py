@@ -222,7 +222,7 @@ class _Terrain:
         kernels.plane_waves(lon, lat, self._waves(), out)
         craters: Craters = tile.craters
         depth, rim = _shape(craters.radius * self.body_radius)
-        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        caps = craters.caps()
         scratch = kernels.span_scratch(tile.window, grid.radians, 0, kernels.CENTER)
         kernels.stamp_craters(caps, depth, rim, EXTENT, grid.radians, tile.window, scratch, out)
         if np.dtype(self.dtype).kind in "iu":

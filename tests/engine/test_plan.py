@@ -81,7 +81,7 @@ def test_tiles_ascend_and_members_ascend_without_duplicates(
         (r0, r1, c0, c1), (i, j) = tile.window, tile.index
         assert (r0, r1) == grid.row_edges[i : i + 2]
         assert (c0, c1) == grid.col_edges[j : j + 2]
-        np.testing.assert_array_equal(tile.craters.u0, plan.craters.u0[tile.craters.row])
+        np.testing.assert_array_equal(tile.craters.column, plan.craters.column[tile.craters.row])
     assert [tile.index for tile in plan] == sorted(tile.index for tile in plan)
 
 

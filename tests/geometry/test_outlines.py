@@ -384,7 +384,9 @@ def test_prime_meridians_and_units(terms: str) -> None:
 def test_a_grid_with_a_closed_form_has_a_frame_too() -> None:
     frame = linear_frame((-180.0, 2.0, 90.0, -2.0), (90, 180))
     assert (frame.period, frame.kind) == (180, "cylindrical")
-    columns = Craters(np.zeros(1, np.int32), np.array([100.0]), np.radians([10.0]), np.radians([20.0]))
+    columns = Craters(
+        np.zeros(1, np.int32), np.array([100.0]), np.radians([10.0]), np.radians([20.0]), meridians=(-180.0, 2.0)
+    )
     west, east, top, bottom = ring_outlines(frame, columns, 0, 1).bounds()
     assert (top[0], bottom[0]) == (pytest.approx(30, abs=SAGITTA), pytest.approx(50, abs=SAGITTA))
     assert (west[0] + east[0]) / 2 == pytest.approx(100, abs=1e-9)

@@ -226,7 +226,7 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
     craters = craters_of(case, *disc)
     runs, weight = np.empty((3, 200), np.int64), np.empty(200)
     scratch = covered_runs.cover_scratch(window, grid, nvert)
-    at = (craters.u0[0], craters.lat[0], craters.radius[0])
+    at = (craters.column[0], craters.lat[0], craters.radius[0])
     n = covered_runs.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, runs, weight)
     found = np.zeros(case.shape)
     for row, start, stop, w in zip(*runs[:, :n].tolist(), weight[:n].tolist()):

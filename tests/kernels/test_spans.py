@@ -52,7 +52,7 @@ def spans_of(
     grid = grid_of(case)
     window = window or whole(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
-    at = (crater.u0[0], crater.lat[0], crater.radius[0])
+    at = (crater.column[0], crater.lat[0], crater.radius[0])
     mode = RULES[coverage].mode
     buffers = span_scratch(window, grid.radians, nvert, mode)
     n = region_spans(*at, inner, outer, nvert, mode, grid.radians, window, buffers)
@@ -163,7 +163,7 @@ def test_bounds_hold_every_touched_pixel(
     grid, cap = grid_of(case), data.draw(strategies.caps(case))
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
     out = np.empty((1, 4))
-    region_windows(crater.u0, crater.lat, crater.radius, bounds[1], nvert, grid.radians, node_scratch(nvert), out)
+    region_windows(crater.column, crater.lat, crater.radius, bounds[1], nvert, grid.radians, node_scratch(nvert), out)
     top, bottom, left, right = out[0]
     for row, start, stop in spans_of(case, cap, 0.0, bounds[1], nvert, coverage):
         assert top - 1e-6 < row + 1

@@ -444,7 +444,7 @@ def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> Non
     lon, lat, radius, depth, rim, extent = 170.0, 60.0, 35.0, 3.0, 0.5, 2.0
     crater = place(grid, np.array([lon]), np.array([lat]), np.array([radius]))
     out = np.full(SHAPE, 10.0)
-    placed = kernels.Caps(crater.u0, crater.lat, crater.radius)
+    placed = crater.caps()
     kernels.stamp_craters(placed, np.array([depth]), np.array([rim]), extent, grid.radians, window, scratch, out)
     rows, cols = np.indices(SHAPE)
     distance = ref.great_circle_distance(lon, lat, -180 + 15 * (cols + 0.5), 90 - 15 * (rows + 0.5)) / radius

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xcrater import kernels
 from xcrater.geometry.grid import Grid, Window
 from xcrater.geometry.polygon_table import gather
 from xcrater.table.crater_table import CraterTable
@@ -28,9 +29,8 @@ class Craters:
     ----------
     row : ndarray of int32, shape (n,)
         Position in the table.
-    u0 : ndarray, shape (n,)
-        Column coordinate of the crater's meridian, within one turn of the grid's first column; on a grid without
-        closed form the east longitude, degrees.
+    column : ndarray, shape (n,)
+        Column coordinate of the crater's meridian on the grid's line of meridians, within one turn of its first column.
     lat : ndarray, shape (n,)
         Planetocentric latitude of the centre, radians.
     radius : ndarray, shape (n,)
@@ -39,23 +39,39 @@ class Craters:
         Shapes of each region that differs from crater to crater, one per crater in each.
     near : Neighbours or None
         Discs to leave out of each crater's regions, where there are any.
+    meridians : tuple of float
+        Longitude of column coordinate 0 and longitude per column, degrees: those of the grid where it has a closed
+        form, else 0 and 1.
     """
 
     row: NDArray[np.int32]
-    u0: Floats
+    column: Floats
     lat: Floats
     radius: Floats
     shapes: tuple[CraterShapes, ...] = ()
     near: Neighbours | None = None
+    meridians: tuple[float, float] = (0.0, 1.0)
 
     def __len__(self) -> int:
         return self.row.size
+
+    @property
+    def lon(self) -> Floats:
+        """East longitude of each centre, degrees, within one turn of the grid's first column."""
+        origin, step = self.meridians
+        return np.asarray(origin + step * self.column)
+
+    def caps(self) -> kernels.Caps:
+        """The craters as kernels take them, for grids with a closed form."""
+        return kernels.Caps(self.column, self.lat, self.radius)
 
     def take(self, index: NDArray[np.integer] | slice) -> Craters:
         """The craters at some positions of this table."""
         shapes = tuple(of_region.take(index) for of_region in self.shapes)
         near = None if self.near is None else self.near.take(index)
-        return Craters(self.row[index], self.u0[index], self.lat[index], self.radius[index], shapes, near)
+        return Craters(
+            self.row[index], self.column[index], self.lat[index], self.radius[index], shapes, near, self.meridians
+        )
 
     def on(self, window: Window, period: float) -> Craters:
         """The craters without neighbours that do not reach a window of the grid."""
@@ -74,9 +90,10 @@ def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any])
     """
     return Craters(
         row=np.arange(lon.size, dtype=np.int32),
-        u0=np.mod((lon - grid.lon_origin) / grid.lon_step, 360.0 / abs(grid.lon_step)),
+        column=np.mod((lon - grid.lon_origin) / grid.lon_step, 360.0 / abs(grid.lon_step)),
         lat=np.radians(lat),
         radius=np.radians(angle),
+        meridians=(grid.lon_origin, grid.lon_step),
     )
 
 

@@ -186,7 +186,7 @@ def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Bo
     if grid.frame is not None:
         return ring_boxes(grid.frame, craters, outer, nvert)
     top, bottom, half = extents(grid, craters, outer)
-    return top, bottom, craters.u0 - half, craters.u0 + half
+    return top, bottom, craters.column - half, craters.column + half
 
 
 def outline_boxes(outlines: Outlines) -> Boxes:

@@ -158,7 +158,7 @@ class RegionSet:
 
     def _draw_discs(self, craters: Craters, window: Window, most: int) -> Iterator[Drawn]:
         annuli = kernels.Annuli(self.bounds[0], self.bounds[1], self.vertices)
-        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        caps = craters.caps()
         most_vertices = int(self.vertices.max())
         scratch = kernels.span_scratch(window, self.grid, most_vertices, self.mode)
         covered = kernels.cover_scratch(window, self.grid, most_vertices if self.exact else 0)

@@ -111,7 +111,7 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
     if closed:
         east = math.copysign(2 * math.pi / grid_rows.period, frame.columns[1])
         across = np.empty((2, window[3] - window[2]))
-        caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+        caps = craters.caps()
         kernels.number_sectors(drawn.record(), caps, grid_rows, east, window, compass(edges), across, number)
         return number
     # No projection but the closed form has a shorter way than asking for each pixel.

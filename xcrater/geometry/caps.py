@@ -12,8 +12,8 @@ class Caps(Protocol):
     """Spherical caps placed on a grid, such as craters."""
 
     @property
-    def u0(self) -> NDArray[np.float64]:
-        """Column coordinate of the centre's meridian; on a grid without closed form the east longitude, degrees."""
+    def lon(self) -> NDArray[np.float64]:
+        """East longitude of the centre, degrees."""
 
     @property
     def lat(self) -> NDArray[np.float64]:

@@ -37,10 +37,9 @@ def lonlat(grid: Grid, u: ArrayLike, v: ArrayLike) -> tuple[Floats, Floats]:
     return grid.to_frame().lonlat(u, v)
 
 
-def centres(grid: Grid, craters: Caps) -> tuple[Floats, Floats]:
-    """East longitude and planetocentric latitude of craters that are placed on a grid, degrees."""
-    lon = grid.lon_origin + grid.lon_step * craters.u0  # 0 and 1 where they are placed by longitude
-    return np.asarray(lon), np.degrees(craters.lat)
+def centres(craters: Caps) -> tuple[Floats, Floats]:
+    """East longitude and planetocentric latitude of the craters' centres, degrees."""
+    return craters.lon, np.degrees(craters.lat)
 
 
 def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
@@ -77,7 +76,7 @@ def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tupl
     ([0.5], [90.0])
     """
     lon, lat = np.asarray(lon, dtype=float), np.asarray(lat, dtype=float)
-    lon0, lat0 = centres(grid, craters)
+    lon0, lat0 = centres(craters)
     frame = grid.frame
     if frame is not None and not frame.sphere:
         metres, azimuth = geodesic_inverse(lon0, frame.geodetic(lat0), lon, frame.geodetic(lat), frame.axes)
@@ -120,7 +119,7 @@ def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) 
     ([180.0], [0.0])
     """
     frame = grid.to_frame()
-    lon0, lat0 = centres(grid, craters)
+    lon0, lat0 = centres(craters)
     distance, azimuth = np.asarray(distance, dtype=float), np.asarray(azimuth, dtype=float)
     angle = distance * craters.radius
     lon, lat = frame.destination(lon0, frame.geodetic(lat0), angle, np.radians(azimuth))

@@ -156,9 +156,7 @@ def curves_about(frame: Frame, craters: Caps, ellipses: Ellipses | None = None) 
     ellipses : Ellipses, optional
         One per crater, instead of the circles of the craters' radii.
     """
-    lon = np.asarray(craters.u0, dtype=float)
-    if not frame.crs and frame.sphere:
-        lon = frame.transform[0] + frame.transform[1] * lon
+    lon = np.asarray(craters.lon, dtype=float)
     lat = frame.geodetic(np.degrees(np.asarray(craters.lat, dtype=float)))
     if ellipses is None:
         return Curves(lon, lat, np.asarray(craters.radius, dtype=float))

@@ -260,6 +260,6 @@ def _places(blocks: Blocks, pixels: Array, craters: Craters, raster: Raster, wan
     if wanted & {"distance", "azimuth", "lon", "lat"}:
         out["lon"], out["lat"] = places.lonlat(raster.grid, u, v)
     if wanted & {"distance", "azimuth"}:
-        each = Craters(craters.row[block], craters.u0[block], craters.lat[block], craters.radius[block])
+        each = replace(craters, shapes=(), near=None).take(block)
         out["distance"], out["azimuth"] = places.seen_from(raster.grid, each, out["lon"], out["lat"])
     return out

@@ -175,7 +175,7 @@ def around(grid: Grid) -> tuple[int, int, float, float, int, int]:
 
 def _home(grid: Grid, craters: Craters) -> Ints:
     """Number of the tile that each crater's centre lies in, or is nearest to."""
-    u, v = grid.to_frame().pixels(*centres(grid, craters))
+    u, v = grid.to_frame().pixels(*centres(craters))
     if math.isfinite(grid.period):
         u = u - grid.period * np.floor((u - grid.columns / 2) / grid.period + 0.5)
     numbers = [
@@ -257,7 +257,7 @@ class Leaf:
         chips = kernels.Chips(total, weight)
         if grid.closed:
             steps = tuple(np.radians([grid.lat_origin, grid.lat_step, grid.lon_step]).tolist())
-            caps = kernels.Caps(craters.u0, craters.lat, craters.radius)
+            caps = craters.caps()
             kernels.sample_sphere(source, steps, caps, turn, fine, self.extent, chips)
         else:
             for chip, row, samples, u, v in self._places(craters, turn, fine):
@@ -296,7 +296,7 @@ class Leaf:
         if grid.closed:
             return np.full(len(craters), 0.0 if grid.lat_step < 0 else np.pi)
         frame = grid.to_frame()
-        u, v = frame.pixels(*centres(grid, craters))
+        u, v = frame.pixels(*centres(craters))
         azimuth = [seen_from(grid, craters, *frame.lonlat(u, v + step))[1] for step in (-0.01, 0.01)]
         # Half a step off the map is as good as another: look down and turn back
         return np.asarray(np.radians(np.where(np.isnan(azimuth[0]), azimuth[1] + 180.0, azimuth[0])))
@@ -311,7 +311,7 @@ class Leaf:
     def _density(self, craters: Craters) -> Floats:
         """Pixels of the raster per radian at each crater, the root of how many a square has; 0 off the map."""
         frame = self.grid.to_frame()
-        lon, lat = centres(self.grid, craters)
+        lon, lat = centres(craters)
         if self.grid.closed or frame.kind == "cylindrical":
             south, north = np.clip(lat - 0.01, -90.0, 90.0), np.clip(lat + 0.01, -90.0, 90.0)
             v = [frame.pixels(lon, at)[1] for at in (south, north)]

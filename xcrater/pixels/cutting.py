@@ -187,7 +187,7 @@ class Cutter:
             _, one = shapes.of([k]).parts()[0]
             if one.closed:
                 kernels.region_windows(
-                    craters.u0, craters.lat, craters.radius, one.bounds[1, 0], int(one.vertices[0]), shapes.grid,
+                    craters.column, craters.lat, craters.radius, one.bounds[1, 0], int(one.vertices[0]), shapes.grid,
                     kernels.node_scratch(int(one.vertices[0])), bounds,
                 )  # fmt: skip
             else:

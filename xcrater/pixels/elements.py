@@ -82,7 +82,7 @@ class Elements:
             Tile(index, (*tile[:3], min(tile[3], grid.columns)), crater)
             for index, tile in grid.tiles(cutter.portions(window))
         ]
-        numbers = (int(crater.row[0]), float(crater.u0[0]), float(crater.lat[0]), float(crater.radius[0]))
+        numbers = (int(crater.row[0]), float(crater.column[0]), float(crater.lat[0]), float(crater.radius[0]))
         return graph.gather(
             self.source.pixels.array,
             tiles,

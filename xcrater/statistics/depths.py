@@ -402,7 +402,7 @@ class PlaneLeaf:
         ]
         for drawn in shapes.draw(craters, tile.window):
             some = drawn.craters
-            caps = kernels.Caps(craters.u0[some], craters.lat[some], craters.radius[some])
+            caps = craters.take(some).caps()
             at = (drawn.record(), caps, shapes.grid, east, tile.window, areas, across)
             for n, image in enumerate(coded):
                 kernels.place_moments(image, *at, out[some, :, n])

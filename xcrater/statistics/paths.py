@@ -113,7 +113,7 @@ class WholePixels:
             image.window, grid, int(self.regions.vertices.max()), self.regions.mode,
             max(g.edges.size for g in groups), max(g.members.size for g in groups),
         )  # fmt: skip
-        caps, order = _caps(craters), _by_rows(craters, grid)
+        caps, order = craters.caps(), _by_rows(craters, grid)
         for group in groups:
             held = np.empty((group.edges.size + group.members.size, start.size), start.dtype)
             chosen = self.members[group.members]
@@ -134,7 +134,7 @@ class Fractions:
         grid, pixels, window = self.regions.grid, image.pixels, image.window
         plain = empty_accumulator(pixels.stored.dtype)
         squares = _whole_squares(pixels, plain, self.regions, craters, self.summarise)
-        caps, order = _caps(craters), _by_rows(craters, grid)
+        caps, order = craters.caps(), _by_rows(craters, grid)
         run_by_run = RunByRun(self.members, self.regions, weighted=True)
         for group in self.regions.groups():
             chosen = self.members[group.members]
@@ -228,10 +228,6 @@ def _replace(
     out = np.empty((index.size, *sums.out.shape[1:]), sums.out.dtype)
     way(image, craters.take(index), sums._replace(out=out))
     sums.out[index[:, None], sums.image, members] = out[:, sums.image, members]
-
-
-def _caps(craters: Craters) -> kernels.Caps:
-    return kernels.Caps(craters.u0, craters.lat, craters.radius)
 
 
 def _by_rows(craters: Craters, grid: kernels.Rows) -> Array:
