@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -284,7 +283,7 @@ def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, ">i2", ">f4"])
 def test_no_tile_at_all_counts_nothing_and_is_nan(dtype: str) -> None:
     aggregations = parse(STATS)
-    shapes = replace(SHAPES, inner=(0.0, 0.5), outer=(1.0, 1.2), nvert=(0, 0))
+    shapes = ring_set([(0.0, 1.0), (0.5, 1.2)], "all_touched", SHAPES.grid)
     problem = Problem(reduce(or_, (a.order for a in aggregations)), Coding(np.dtype(dtype).str), 2, 2**29)
     leaf = Leaf(shapes, None, order=OrderSearch(problem))
     actual = Finish(aggregations, 3, 2, np.dtype(dtype).str, 1.0, 0.0, leaf)(merge([], leaf.order), 4)
