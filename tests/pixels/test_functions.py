@@ -211,6 +211,39 @@ def test_what_a_function_may_return(chunks: Any) -> None:
     assert da.craters.map(cdb, "floor", lambda v: v.size > 20, dtype=bool).dtype == bool
 
 
+@pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}])
+@pytest.mark.parametrize("coverage", ["center", "exact"])
+def test_a_function_receives_the_weights_of_its_pixels(chunks: Any, coverage: str) -> None:
+    cdb, regions = database(*CRATERS), ["floor", "rim"]
+    da = strategies.data_array(np.stack([numbered(GLOBAL, "f8")] * 2), GLOBAL, chunks=chunks)
+    on_grid = strategies.data_array(1.0 + numbered(GLOBAL, "f8") % 7, GLOBAL, chunks=chunks)
+
+    def totals(values: Array, coverage: Array, weights: Array) -> list[float]:
+        return [(values * coverage * weights).sum(), (weights == 1 + values % 7).all()]
+
+    for weights in ("area", on_grid):
+        stats = da.craters.get_stats(cdb, regions, "sum count", coverage=coverage, weights=weights)
+        with raise_if_dask_computes():
+            found = da.craters.map(
+                cdb,
+                regions,
+                totals,
+                coverage=coverage,
+                weights=weights,
+                wants=("values", "coverage", "weights"),
+                returns=2,
+            )
+        np.testing.assert_allclose(found[..., 0], stats["sum"].where(stats["count"] > 0, 0), rtol=1e-9)
+        if weights is on_grid:
+            assert found[..., 1].all()
+
+
+def test_weights_that_a_function_does_not_receive_are_an_error() -> None:
+    da = strategies.data_array(numbered(GLOBAL), GLOBAL)
+    with pytest.raises(FunctionError, match=r"wants=\('values', 'weights'\)"):
+        da.craters.map(database(*CRATERS), "floor", np.sum, weights="area")
+
+
 def test_scale_and_offset_are_applied() -> None:
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL, chunks={"y": 10})
     plain = da.craters.map(database(*CRATERS), "floor", np.max)

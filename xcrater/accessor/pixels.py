@@ -73,6 +73,7 @@ class PixelMethods:
         wants: str | Iterable[str] | None = None,
         returns: int | Mapping[str, int | None] | None = None,
         coverage: str | None = None,
+        weights: str | xr.DataArray | None = None,
         nodata: float | int | None = None,
         exclude: Exclude | float | None = None,
         errors: str = "raise",
@@ -96,6 +97,7 @@ class PixelMethods:
 
             - ``values``: the raster's values, scale and offset applied;
             - ``coverage``: fraction of the pixel inside the region, 1 unless ``coverage="exact"``;
+            - ``weights``: weight of the pixel, 1 without `weights`;
             - ``distance``: from the crater's centre to the pixel's, in crater radii along the great circle (on an
               ellipsoid the geodesic);
             - ``azimuth``: direction of the pixel's centre at the crater's centre, degrees clockwise from north;
@@ -109,6 +111,9 @@ class PixelMethods:
             either for a dict.
         coverage, nodata, exclude
             As in `get_stats`; with ``coverage="exact"`` every pixel of which any part lies inside belongs to a region.
+        weights : {"area"} or xarray.DataArray, optional
+            Weight of each pixel: its true area on the body in m², or an array on the raster's own grid. The function
+            receives them as they are, under the name ``weights``, which `wants` must hold.
         errors : {"raise", "nan"}
             Whether an exception that the function raises is an error, or gives NaN.
 
@@ -158,6 +163,7 @@ class PixelMethods:
             wants=wants,
             returns=returns,
             coverage=coverage,
+            weights=weights,
             nodata=nodata,
             exclude=exclude,
             errors=errors,
