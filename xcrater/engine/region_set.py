@@ -26,10 +26,6 @@ from xcrater.table.regions import Circle, Member
 Array = NDArray[Any]
 
 
-MODES = {"center": 0, "all_touched": 1, "exact": 3}
-"""Coverage rules as `xcrater.kernels.half_widths` numbers them."""
-
-
 @dataclass(frozen=True)
 class RegionSet:
     """The regions of one request, and what places them on a grid.
