@@ -17,14 +17,17 @@ class CraterDatabase(CraterTable):
     Parameters
     ----------
     dataset : str, os.PathLike or pandas.DataFrame
-        Path of a table (.csv; .tsv, .tab or .txt with tabs; .parquet), or the table itself, which is copied.
+        Path of a table (.csv; .tsv, .tab or .txt; .parquet), or the table itself, which is copied. Text files may be in
+        UTF-8, UTF-16 or Latin-1, with comments, semicolons, decimal commas or names of rows; see
+        `xcrater.table.text_files.read_text`. Levels of column labels are joined by underscores. A table without rows
+        makes an empty database, which is false.
     body : str
         Planetary body in any case, such as ``"moon"`` or ``"Mars"``; any body of PROJ's IAU_2015 authority.
     input_crs : str or pyproj.CRS, default "default"
         CRS of the table's coordinates: ``"planetocentric"``, ``"planetographic"``, one of Vesta's systems, or a
         CRS of the body; see `xcrater.geometry.bodies.to_geodetic`. The columns of a projected CRS are its x and y.
     units : {"m", "km"}, default "m"
-        Unit of the radius or diameter column.
+        Unit of the radius or diameter column. Centimetres, millimetres and feet in its header are converted.
     lat_col, lon_col : str, optional
         Names of the latitude and longitude columns; by default found by the words in the header. Longitudes may be in
         any range.
@@ -46,8 +49,8 @@ class CraterDatabase(CraterTable):
     Raises
     ------
     TableError
-        The table cannot be read, a column is missing or ambiguous, its header contradicts `units`, or rows cannot be
-        used.
+        The table cannot be read, a column is missing or ambiguous, its header contradicts `units` or `input_crs`, its
+        cells can be read in two ways, or rows cannot be used.
     BodyError
         The body is unknown, or `input_crs` is unknown or belongs to another body.
 
@@ -61,6 +64,14 @@ class CraterDatabase(CraterTable):
     Headers are read by whole words: ``DIAM_CIRC_IMG`` holds a diameter, ``DEGRADATION_STATE`` no radius. Plain names
     take precedence over circle fits (``CIRC``, ``IMG``), these over other qualified names, and these over ellipse fits
     (``ELLI``, ``MAJOR``). Standard deviations, shapes, bounds and the like are never used.
+
+    Headers also tell conventions. Longitudes under ``Lon_W`` or ``West Longitude`` count westward, and under ``Lon_E``
+    eastward, whatever is usual on the body; latitudes under ``Lat_S`` southward, and under ``Co-Latitude`` from the
+    north pole; ``(radians)`` are converted. Latitudes are planetocentric unless the header says ``planetographic`` or
+    `input_crs` does: those are converted with the flattening of the body's IAU ellipsoid, and remain as they are where
+    that is a sphere. Cells such as ``12.5 W`` and ``45.0S`` are read likewise. What remains open is an error that says
+    what to type. Angles in degrees, minutes and seconds are refused; `xcrater.table.cells.decimal_degrees` converts
+    them.
 
     Each region is also an attribute: ``cdb.rim`` is a pandas.Series of shapely polygons in longitude and latitude,
     cut at the antimeridian and closed over the poles. It is computed on each access, so keep it in a variable.

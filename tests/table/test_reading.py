@@ -38,7 +38,6 @@ class TestFiles:
             ("empty.csv", b"", "cannot be read as a comma-separated table: No columns"),
             ("ragged.tsv", b"lat\tlon\n1\t2\n1\t2\t3\t4\n1\t2\t3\t4\t5\n", "cannot be read as a tab-separated table"),
             ("bad.parquet", b"PAR?", "cannot be read as a Parquet table"),
-            ("header.csv", b"lat,lon,r\n", "header.csv' has no rows; expected one row per crater"),
         ],
     )
     def test_unreadable_files(self, tmp_path, name, content, message):
@@ -55,8 +54,16 @@ class TestFiles:
     def test_other_datasets(self):
         with pytest.raises(TableError, match=r"dataset of type list; expected a pandas.DataFrame or the path"):
             CraterDatabase([1, 2], "moon")
-        with pytest.raises(TableError, match="the DataFrame has no rows"):
-            CraterDatabase(table().iloc[:0], "moon")
+        with pytest.raises(TableError, match="the DataFrame has no columns; expected one row per crater, and a header"):
+            CraterDatabase(pd.DataFrame(), "moon")
+
+    def test_a_table_that_a_filter_left_empty_is_a_falsy_database(self, tmp_path):
+        """As in craterpy; per-class and per-tile loops make such tables, and write them to files."""
+        frame, path = table().iloc[:0], tmp_path / "none.csv"
+        frame.to_csv(path, index=False)
+        for dataset in (frame, path):
+            cdb = CraterDatabase(dataset, "moon")
+            assert (len(cdb), bool(cdb), cdb.lat.tolist()) == (0, False, [])
 
     def test_parquet_without_pyarrow_names_the_extra(self, tmp_path, monkeypatch):
         (tmp_path / "craters.parquet").touch()

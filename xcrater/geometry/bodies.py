@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyproj
@@ -59,6 +59,27 @@ class Body:
     naif: int
     crs: pyproj.CRS = field(repr=False)
     radius: float
+
+
+class Convention(NamedTuple):
+    """How an `input_crs` of `to_geodetic` counts longitude and latitude."""
+
+    west: bool
+    """Whether positive longitudes lie in the west."""
+    latitude: Literal["planetocentric", "planetographic"]
+    stated: bool
+    """Whether the user states it; False for what is taken by default."""
+
+
+def body_names() -> list[str]:
+    """Names of all bodies that `get_body` knows, in alphabetical order.
+
+    Examples
+    --------
+    >>> "moon" in body_names()
+    True
+    """
+    return sorted(_catalogue())
 
 
 def get_body(name: str) -> Body:
@@ -242,6 +263,49 @@ def to_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, input_crs: Any = "de
             raise BodyError(f"received input_crs={input_crs!r} for {body.name}; that longitude system is Vesta's")
         return _wrap(x + _VESTA_OFFSETS[system]), y.copy()
     return _from_crs(x, y, _input_crs(input_crs, body))
+
+
+def convention_of(body: Body, input_crs: Any = "default") -> Convention:
+    """Tell how an `input_crs` of `to_geodetic` that is not projected counts longitude and latitude.
+
+    Parameters
+    ----------
+    body : Body
+        The body that the coordinates are on.
+    input_crs : str or pyproj.CRS, default "default"
+        As for `to_geodetic`.
+
+    Returns
+    -------
+    Convention
+        Direction of longitudes and kind of latitude.
+
+    Raises
+    ------
+    BodyError
+        As for `to_geodetic`.
+
+    Examples
+    --------
+    >>> convention_of(get_body("mars"), "planetographic")
+    Convention(west=True, latitude='planetographic', stated=True)
+    """
+    system = input_crs.strip().lower() if isinstance(input_crs, str) else None
+    if system == "default":
+        return Convention(body.name in _WEST_BY_DEFAULT, "planetocentric", stated=False)
+    if system == "planetocentric" or system in _VESTA_OFFSETS:
+        return Convention(False, "planetocentric", stated=True)
+    if system == "planetographic":
+        ographic = _ographic(body.naif)
+        if ographic is None:
+            return Convention(body.name in _WEST_PLANETOGRAPHIC, "planetographic", stated=True)
+        crs = ographic
+    else:
+        crs = _input_crs(input_crs, body)
+    axes = {axis.name.lower(): axis for axis in (crs.geodetic_crs or crs).axis_info}
+    west = any("lon" in name and axis.direction.lower() == "west" for name, axis in axes.items())
+    ocentric = any("planetocentric" in name for name in axes)
+    return Convention(west, "planetocentric" if ocentric else "planetographic", stated=True)
 
 
 def is_projected(input_crs: Any) -> bool:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import pyproj
 import shapely
-from numpy.typing import NDArray
 
-from xcrater.errors import TableError
-from xcrater.geometry.bodies import Body, get_body, is_projected, to_geodetic
+from xcrater.geometry.bodies import get_body
 from xcrater.options import OPTION, Vertices, get_nvert
 from xcrater.table import region_names
 from xcrater.table.ellipses import Ellipses
-from xcrater.table.header import METRES, find_column, find_ellipse_columns, find_size_column
+from xcrater.table.header import find_ellipse_columns
 from xcrater.table.polygon_tables import declare_polygons
-from xcrater.table.reading import finite_values, read_table, usable_rows
+from xcrater.table.positions import Names, read_craters
 from xcrater.table.regions import Annulus, Circle, Region
-
-_OWN_COLUMNS = ("_lat", "_lon", "_radius_m")
 
 
 class CraterTable:
@@ -50,8 +44,8 @@ class CraterTable:
     ) -> None:
         self._body = get_body(body)
         self._units = units
-        columns = {"lat_col": lat_col, "lon_col": lon_col, "rad_col": rad_col, "diam_col": diam_col}
-        self.data, self.orig_cols = _read_craters(dataset, self._body, input_crs, units, errors, **columns)
+        names = Names(lat_col, lon_col, rad_col, diam_col)
+        self.data, self.orig_cols = read_craters(dataset, self._body, input_crs, units, errors, names)
         self.regions = {}
 
     def __repr__(self) -> str:
@@ -325,49 +319,3 @@ class CraterTable:
     def _polygons(self, name: str) -> pd.Series[Any]:
         polygons = self.region(name).polygons(self.data, self.body_radius)
         return pd.Series(polygons, index=self.data.index, name=name, dtype=object)
-
-
-def _read_craters(
-    dataset: str | os.PathLike[str] | pd.DataFrame,
-    body: Body,
-    input_crs: Any,
-    units: str,
-    errors: Literal["raise", "drop"],
-    *,
-    lat_col: str | None,
-    lon_col: str | None,
-    rad_col: str | None,
-    diam_col: str | None,
-) -> tuple[pd.DataFrame, pd.Index[Any]]:
-    """The table with positions and radii as columns of its own, without unusable rows; and its original columns."""
-    if units not in ("m", "km"):
-        raise TableError(f"received units={units!r}; expected 'm' or 'km', the unit of the radius or diameter column")
-    if errors not in ("raise", "drop"):
-        raise TableError(f"received errors={errors!r}; expected 'raise' or 'drop'")
-    if rad_col is not None and diam_col is not None:
-        raise TableError(f"received rad_col={rad_col!r} and diam_col={diam_col!r}; expected only one of them")
-    table = read_table(dataset)
-    projected = is_projected(input_crs)
-    y_name = find_column(table, "latitude", lat_col, projected=projected)
-    x_name = find_column(table, "longitude", lon_col, projected=projected)
-    size = find_size_column(table, rad_col, diam_col, units)
-
-    faults: dict[str, NDArray[np.bool_]] = {}
-    y = finite_values(table, y_name, faults)
-    x = finite_values(table, x_name, faults)
-    radius = finite_values(table, size.name, faults) * (METRES[units] / size.radii)
-    if not projected:
-        faults[f"{y_name!r} is beyond ±90°"] = np.abs(y) > 90
-    lon, lat = to_geodetic(x, y, body, input_crs)
-    faults["the position is outside the projection"] = np.isfinite(x) & np.isfinite(y) & np.isnan(lon)
-    half_circumference = math.pi * body.radius
-    faults[f"{size.name!r} is 0 or less"] = radius <= 0
-    faults[
-        f"{size.name!r} in {units} makes a radius of more than half the circumference of {body.name}, "
-        f"{half_circumference / 1000:.6g} km"
-    ] = radius > half_circumference
-
-    good = usable_rows(table.index, faults, errors)
-    original = table.columns[~table.columns.isin(_OWN_COLUMNS)]
-    data = table.assign(_lat=lat, _lon=lon, _radius_m=radius)
-    return data if good.all() else data.loc[good], original

@@ -27,7 +27,7 @@ from xcrater.geometry.polygon_table import PolygonTable, gather, offsets
 from xcrater.geometry.rings import Outlines
 from xcrater.geometry.sphere import great_circle_direct
 from xcrater.table.header import EllipseColumns
-from xcrater.table.reading import finite_values
+from xcrater.table.reading import finite_numbers
 from xcrater.table.regions import Annulus, CraterShapes, Varying
 
 Floats = NDArray[np.float64]
@@ -136,7 +136,7 @@ class Ellipses:
                 "declare the ellipses anew with cdb.add_ellipses(...)"
             )
         faults: dict[str, Bools] = {}
-        major, minor, angle = (finite_values(data, name, faults) for name in columns[:3])
+        major, minor, angle = (finite_numbers(data, name, faults) for name in columns[:3])
         missing = [data[name].isna().to_numpy(dtype=bool) for name in columns[:3]]
         unfitted = np.logical_and.reduce(missing)
         for name, rows in zip(columns[:3], missing, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
@@ -12,49 +11,41 @@ import pandas as pd
 
 from xcrater.errors import TableError
 from xcrater.table.reading import values
-
-METRES = {"m": 1.0, "km": 1000.0}
-"""Metres in each unit of length that a table may use."""
-
-_KEYWORDS = {"latitude": "lat_col", "longitude": "lon_col", "radius": "rad_col", "diameter": "diam_col"}
-_NOUNS = {
-    "latitude": "latitude latitudes lat lats",
-    "longitude": "longitude longitudes lon lons long lng",
-    "radius": "radius radii rad",
-    "diameter": "diameter diameters diam diams dia",
-}
-_QUANTITY = {word: quantity for quantity, words in _NOUNS.items() for word in words.split()}
-_AXES = {"x": "longitude", "easting": "longitude", "y": "latitude", "northing": "latitude"}
-_INITIALS = {"r": "radius", "d": "diameter"}
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_LENGTHS = dict.fromkeys(_set("m meter meters metre metres"), "m")
-_LENGTHS |= dict.fromkeys(_set("km kms kilometer kilometers kilometre kilometres"), "km")
-_ANGLES = _set("deg degs degree degrees")
-_NEUTRAL = _ANGLES | _LENGTHS.keys() | _set("e east n north")
-_CIRCLE = _set("circ circle circular c img image im center centre")
-_ELLIPSE = _set("elli ell ellipse elliptical el major minor semimajor semiminor")
-_FULL_AXIS = _set("major minor")
-_HALF_AXIS = _set("semimajor semiminor semi radius radii rad")
-_TILT = _set("angle orientation")
-# A column with any of these words describes the quantity (its error, its rank, a bound) and does not hold it.
-_NEVER = _set(
-    """
-    sd std stdev stddev dev deviation err error errors sigma unc uncert uncertainty var variance rms rmse ci precision
-    eccen eccentricity ecc ellip ellipticity angle azimuth orientation tilt axis aspect ratio frac fraction
-    depth height elevation area perimeter volume slope count number num rank order bin flag quality class type state
-    confidence score id name source method reference note notes comment
-    min max minimum maximum range lower upper low high bound bounds limit
-    northmost southmost eastmost westmost northernmost southernmost easternmost westernmost
-    log ln delta diff difference offset radian radians px pix pixel pixels mile miles mi ft feet
-    """
+from xcrater.table.wording import (
+    ELLIPSE,
+    METRES,
+    NEVER,
+    NOUNS,
+    UNIT_NAMES,
+    UNUSABLE,
+    Quantity,
+    Wording,
+    read_wording,
+    unit_of,
+    word_set,
+    words_of,
 )
-# A word ends where its letters end, and where the case changes: "DiamKm", "DIAMkm" and "LonE" are two words each.
-_WORD = re.compile(r"[A-Z]{2,}(?=(?:km|m|deg)(?![a-z]))|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+UNITS = ("m", "km")
+"""Units of length that the user may say a table is in."""
+
+_KEYWORDS: dict[str, str] = {
+    "latitude": "lat_col",
+    "longitude": "lon_col",
+    "radius": "rad_col",
+    "diameter": "diam_col",
+}
+_FULL_AXIS = word_set("major minor")
+_HALF_AXIS = word_set("semimajor semiminor semi radius radii rad")
+_TILT = word_set("angle orientation")
+_SAME = 1e-5  # degrees: columns that agree to this are the same coordinate written twice
+
+
+class Column(NamedTuple):
+    """A column that holds a quantity, and what its header says of the numbers."""
+
+    name: Hashable
+    wording: Wording
 
 
 class SizeColumn(NamedTuple):
@@ -63,6 +54,13 @@ class SizeColumn(NamedTuple):
     name: Hashable
     radii: Literal[1, 2]
     """How many radii its numbers are: 1 for a radius, 2 for a diameter."""
+    unit: str
+    """Unit of its numbers, a key of `METRES`."""
+
+    @property
+    def metres(self) -> float:
+        """Metres in the unit of its numbers."""
+        return METRES[self.unit]
 
 
 class EllipseColumns(NamedTuple):
@@ -78,7 +76,9 @@ class EllipseColumns(NamedTuple):
     """The same of the semi-minor axis."""
 
 
-def find_column(table: pd.DataFrame, quantity: str, name: str | None, *, projected: bool = False) -> Hashable:
+def find_column(
+    table: pd.DataFrame, quantity: Literal["latitude", "longitude"], name: str | None, *, projected: bool = False
+) -> Column:
     """Find the column of a coordinate.
 
     Parameters
@@ -94,26 +94,30 @@ def find_column(table: pd.DataFrame, quantity: str, name: str | None, *, project
 
     Returns
     -------
-    hashable
-        Label of the column.
+    Column
+        Label of the column, and what its header says.
 
     Raises
     ------
     TableError
-        There is no such column, or several are equally good.
+        There is no such column, several are equally good and differ, or it is in a unit that is not converted.
     """
     keyword = _KEYWORDS[quantity]
     if name is not None:
-        return _named_column(table, keyword, name)
+        wording = read_wording(_named_column(table, keyword, name), projected=projected, as_quantity=quantity)
+        assert wording is not None
+        return _usable(Column(name, wording))
     candidates = _best_columns(table, quantity, projected=projected)
     if not candidates:
         raise TableError(
             f"found no {quantity} column among {_listed(table.columns)}; "
             f"name it: {keyword}='...'{_separator_hint(table)}"
         )
-    if len(candidates) > 1:
+    if len(candidates) > 1 and not _same_coordinate(table, candidates):
         raise TableError(_ambiguous(quantity, candidates, keyword))
-    return candidates[0]
+    # Of the same longitudes counted both ways, those that count eastward, as results do
+    candidates.sort(key=lambda candidate: candidate.wording.direction in ("west", "south"))
+    return _usable(candidates[0])
 
 
 def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | None, units: str) -> SizeColumn:
@@ -131,7 +135,8 @@ def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | N
     Returns
     -------
     SizeColumn
-        The column, and whether it holds radii or diameters.
+        The column, whether it holds radii or diameters, and its unit. Where a table has both and they agree, it is the
+        one whose header names `units`, or else the radius.
 
     Raises
     ------
@@ -140,14 +145,18 @@ def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | N
         another unit than `units`.
     """
     if rad_col is not None:
-        return SizeColumn(_in_units(_named_column(table, "rad_col", rad_col), units), 1)
+        return _size(_named_column(table, "rad_col", rad_col), "radius", units)
     if diam_col is not None:
-        return SizeColumn(_in_units(_named_column(table, "diam_col", diam_col), units), 2)
+        return _size(_named_column(table, "diam_col", diam_col), "diameter", units)
     radii, diameters = (_best_size_columns(table, quantity, units) for quantity in ("radius", "diameter"))
     if not radii and not diameters:
         raise TableError(
             f"found no radius or diameter column among {_listed(table.columns)}; "
             f"name it: rad_col='...' or diam_col='...'{_separator_hint(table)}"
+        )
+    if any(found.wording.rank < UNUSABLE for found in (*radii, *diameters)):
+        radii, diameters = (
+            [found for found in candidates if found.wording.rank < UNUSABLE] for candidates in (radii, diameters)
         )
     for quantity, candidates in (("radius", radii), ("diameter", diameters)):
         if len(candidates) > 1:
@@ -155,12 +164,11 @@ def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | N
             raise TableError(_ambiguous(quantity, candidates, keywords))
     if radii and diameters and not _agree(table, radii[0], diameters[0], units):
         raise TableError(
-            f"found both a radius column {radii[0]!r} and a diameter column {diameters[0]!r}, and one is not twice the "
-            f"other; say which: rad_col={radii[0]!r} or diam_col={diameters[0]!r}"
+            f"found both a radius column {radii[0].name!r} and a diameter column {diameters[0].name!r}, and one is not "
+            f"twice the other; say which: rad_col={radii[0].name!r} or diam_col={diameters[0].name!r}"
         )
-    if radii:
-        return SizeColumn(_in_units(radii[0], units), 1)
-    return SizeColumn(_in_units(diameters[0], units), 2)
+    best = min((*radii, *diameters), key=lambda found: _distance(found.wording.unit, units))
+    return _size(best.name, best.wording.quantity, units)
 
 
 def find_ellipse_columns(
@@ -188,44 +196,45 @@ def find_ellipse_columns(
         There is no such column, several are equally good, the header names another unit, or it does not say whether a
         column that the user named holds full or half axes.
     """
-    major = _ellipse_column(table, "major axis", _set("major semimajor"), "major_col", major_col, units)
-    minor = _ellipse_column(table, "minor axis", _set("minor semiminor"), "minor_col", minor_col, units)
+    major = _ellipse_column(table, "major axis", word_set("major semimajor"), "major_col", major_col, units)
+    minor = _ellipse_column(table, "minor axis", word_set("minor semiminor"), "minor_col", minor_col, units)
     angle = _ellipse_column(table, "angle of the major axis", _TILT, "angle_col", angle_col, None)
-    if not {"rad", "radian", "radians"}.isdisjoint(_words(angle)):
+    if not {"rad", "radian", "radians"}.isdisjoint(words_of(angle)):
         raise TableError(f"column {angle!r} says radians; expected degrees. Convert it, and rename it to say so")
-    return EllipseColumns(major, minor, angle, *(_axis_scale(column) * METRES[units] for column in (major, minor)))
+    return EllipseColumns(
+        major, minor, angle, *(_axis_scale(column) * METRES[_length_unit(column, units)] for column in (major, minor))
+    )
 
 
 def _ellipse_column(
     table: pd.DataFrame, quantity: str, nouns: frozenset[str], keyword: str, name: str | None, units: str | None
 ) -> Hashable:
     if name is not None:
-        column: Hashable = _named_column(table, keyword, name)
-    else:
-        never = _NEVER - _TILT - {"axis"} if nouns == _TILT else _NEVER - {"axis"}
-        words = {column: set(_words(column)) for column in table.columns if not str(column).startswith("_")}
-        candidates = [column for column, has in words.items() if has & nouns and never.isdisjoint(has)]
-        for better in (
-            [column for column in candidates if words[column] & _ELLIPSE],
-            [column for column in candidates if _header_unit(column) == units],
-        ):
-            candidates = better if len(candidates) > 1 and better else candidates
-        if not candidates:
-            raise TableError(
-                f"found no column of the ellipses' {quantity} among {_listed(table.columns)}; name it: {keyword}='...'"
-            )
-        if len(candidates) > 1:
-            raise TableError(_ambiguous(quantity, candidates, keyword))
-        column = candidates[0]
-    return column if units is None else _in_units(column, units)
+        return _named_column(table, keyword, name)
+    never = NEVER - _TILT - {"axis"} if nouns == _TILT else NEVER - {"axis"}
+    words = {column: set(words_of(column)) for column in table.columns if not str(column).startswith("_")}
+    candidates = [column for column, has in words.items() if has & nouns and never.isdisjoint(has)]
+    for better in (
+        [column for column in candidates if words[column] & ELLIPSE],
+        [column for column in candidates if units is None or unit_of(column) is None or unit_of(column) in METRES],
+        [column for column in candidates if unit_of(column) == units],
+    ):
+        candidates = better if len(candidates) > 1 and better else candidates
+    if not candidates:
+        raise TableError(
+            f"found no column of the ellipses' {quantity} among {_listed(table.columns)}; name it: {keyword}='...'"
+        )
+    if len(candidates) > 1:
+        raise TableError(_several(quantity, candidates, keyword))
+    return candidates[0]
 
 
 def _axis_scale(column: Hashable) -> float:
     """Semi-axes to a unit of a column of axes: 1, or a half where it holds full axes."""
-    words = set(_words(column))
+    words = set(words_of(column))
     if words & _HALF_AXIS:
         return 1.0
-    if words & _FULL_AXIS or any(_QUANTITY.get(word) == "diameter" for word in words):
+    if words & _FULL_AXIS or any(NOUNS.get(word) == "diameter" for word in words):
         return 0.5
     raise TableError(
         f"column {column!r} does not say whether it holds full or half axes; rename it to say so, "
@@ -233,49 +242,21 @@ def _axis_scale(column: Hashable) -> float:
     )
 
 
-def _words(column: Hashable) -> list[str]:
-    return [word.lower() for word in _WORD.findall(str(column))]
-
-
-def _meaning(column: Hashable, *, projected: bool) -> tuple[str, int] | None:
-    """The quantity that a header names and the rank of its wording, 0 the best; None if it names no quantity."""
-    if str(column).startswith("_"):
-        return None
-    words = _words(column)
-    without_units = [word for word in words if word not in _LENGTHS]
-    if len(without_units) == 1 and without_units[0] in _INITIALS:
-        return _INITIALS[without_units[0]], 2
-    if projected and len(without_units) == 1 and without_units[0] in _AXES:
-        return _AXES[without_units[0]], 0
-    nouns = [word for word in words if word in _QUANTITY]
-    if len(nouns) != 1 or not _NEVER.isdisjoint(words):
-        return None
-    quantity = _QUANTITY[nouns[0]]
-    if quantity in ("radius", "diameter") and not _ANGLES.isdisjoint(words):
-        return None
-    qualifiers = {*words} - {*nouns} - _NEUTRAL
-    if not qualifiers:
-        return quantity, 0
-    if qualifiers <= _CIRCLE:
-        return quantity, 1
-    return quantity, 2 if qualifiers.isdisjoint(_ELLIPSE) else 3
-
-
-def _best_columns(table: pd.DataFrame, quantity: str, *, projected: bool = False) -> list[Hashable]:
+def _best_columns(table: pd.DataFrame, quantity: Quantity, *, projected: bool = False) -> list[Column]:
     """The columns whose headers name a quantity with the best rank; several if they are equally good."""
-    ranks = [
-        (meaning[1], column)
+    found = [
+        Column(column, wording)
         for column in table.columns
-        if (meaning := _meaning(column, projected=projected)) is not None and meaning[0] == quantity
+        if (wording := read_wording(column, projected=projected)) is not None and wording.quantity == quantity
     ]
-    best = min((rank for rank, _ in ranks), default=0)
-    return [column for rank, column in ranks if rank == best]
+    best = min((candidate.wording.rank for candidate in found), default=0)
+    return [candidate for candidate in found if candidate.wording.rank == best]
 
 
-def _best_size_columns(table: pd.DataFrame, quantity: str, units: str) -> list[Hashable]:
+def _best_size_columns(table: pd.DataFrame, quantity: Quantity, units: str) -> list[Column]:
     candidates = _best_columns(table, quantity)
     # A table may give the same quantity in several units
-    matching = [column for column in candidates if _header_unit(column) == units]
+    matching = [candidate for candidate in candidates if candidate.wording.unit == units]
     return matching if len(matching) == 1 else candidates
 
 
@@ -291,32 +272,89 @@ def _named_column(table: pd.DataFrame, keyword: str, name: str) -> str:
     raise TableError(f"received {keyword}={name!r}, which is not a column; {hint}")
 
 
-def _header_unit(column: Hashable) -> str | None:
-    """The unit of length that a header names, "m" or "km"; None if it names none, or both."""
-    units = {_LENGTHS[word] for word in _words(column) if word in _LENGTHS}
-    return units.pop() if len(units) == 1 else None
+def _usable(found: Column) -> Column:
+    """The column of a coordinate, unless it is in a unit that is no angle."""
+    name, wording = found
+    if wording.rank < UNUSABLE:
+        return Column(name, wording)
+    unit, keyword = str(wording.unit), _KEYWORDS[wording.quantity]
+    advice = (
+        "pass the input_crs that they are in, such as input_crs='IAU_2015:30110'"
+        if unit in METRES
+        else f"convert it into a column of another name, and pass {keyword}='...'"
+    )
+    raise TableError(
+        f"column {name!r} says {UNIT_NAMES.get(unit, unit)}; expected a {wording.quantity} in degrees or radians. If "
+        f"it is right, {advice}; otherwise rename the column"
+    )
 
 
-def _in_units(column: Hashable, units: str) -> Hashable:
-    """The column itself, unless its header contradicts `units`."""
-    header = _header_unit(column)
-    if header is not None and header != units:
+def _size(column: Hashable, quantity: Quantity, units: str) -> SizeColumn:
+    return SizeColumn(column, 2 if quantity == "diameter" else 1, _length_unit(column, units, _KEYWORDS[quantity]))
+
+
+def _distance(unit: str | None, units: str) -> int:
+    """How far a header's unit is from the wanted one: 0 if it is that one, 1 if the header names none."""
+    return 0 if unit == units else 1 if unit is None else 2
+
+
+def _length_unit(column: Hashable, units: str, keyword: str = "major_col or minor_col") -> str:
+    """The unit of a column of lengths, whose header may name its unit but not contradict `units`.
+
+    Units that `units` cannot name are converted. The default of `units` does not contradict them; "km" does.
+    """
+    unit = unit_of(column)
+    if unit is None or unit == units:
+        return units
+    if unit in UNITS:
         raise TableError(
-            f"column {column!r} says {header}, but units={units!r}; pass units={header!r}, or rename the column "
+            f"column {column!r} says {unit}, but units={units!r}; pass units={unit!r}, or rename the column "
             "if its header is wrong"
         )
-    return column
+    if unit not in METRES:
+        raise TableError(
+            f"column {column!r} says {UNIT_NAMES.get(unit, unit)}, which are not converted; expected a length. Convert "
+            f"it into a column of another name, such as 'size_{units}', and pass {keyword}='size_{units}'"
+        )
+    if units != "m":
+        raise TableError(
+            f"column {column!r} says {unit}, but units={units!r}; leave units away, and {unit} are converted, or "
+            "rename the column if its header is wrong"
+        )
+    return unit
 
 
-def _agree(table: pd.DataFrame, rad_col: Hashable, diam_col: Hashable, units: str) -> bool:
+def _agree(table: pd.DataFrame, radius: Column, diameter: Column, units: str) -> bool:
     """Whether the diameters are twice the radii, to a thousandth."""
-    radius, diameter = (values(table, column) * METRES[_header_unit(column) or units] for column in (rad_col, diam_col))
-    both = np.isfinite(radius) & np.isfinite(diameter)
-    return bool(np.all(np.abs(diameter - 2 * radius)[both] <= 1e-3 * np.abs(2 * radius)[both]))
+    r, d = (values(table, found.name) * METRES.get(found.wording.unit or units, np.nan) for found in (radius, diameter))
+    both = np.isfinite(r) & np.isfinite(d)
+    return bool(np.all(np.abs(d - 2 * r)[both] <= 1e-3 * np.abs(2 * r)[both]))
 
 
-def _ambiguous(quantity: str, candidates: Iterable[Hashable], keyword: str) -> str:
-    return f"found several {quantity} columns, {_listed(candidates)}; say which with {keyword}='...'"
+def _same_coordinate(table: pd.DataFrame, candidates: list[Column]) -> bool:
+    """Whether equally good columns hold the same coordinate, perhaps in other ranges or directions of longitude."""
+    if any(c.wording.rank == UNUSABLE or c.wording.from_pole or c.wording.unit == "rad" for c in candidates):
+        return False
+    if len({candidate.name for candidate in candidates}) < len(candidates):
+        return False  # several columns of one name
+    signed = [values(table, c.name) * (-1.0 if c.wording.direction in ("west", "south") else 1.0) for c in candidates]
+    if any(np.isnan(numbers[table[c.name].notna()]).any() for c, numbers in zip(candidates, signed, strict=True)):
+        return False  # text, which may say more than its header
+    turn = 360.0 if candidates[0].wording.quantity == "longitude" else np.inf
+    for other in signed[1:]:
+        apart = np.abs(other - signed[0])
+        apart = np.minimum(apart % turn, turn - apart % turn) if np.isfinite(turn) else apart
+        if not np.all((apart < _SAME) | (np.isnan(other) & np.isnan(signed[0]))):
+            return False
+    return len(table) > 0
+
+
+def _ambiguous(quantity: str, candidates: Iterable[Column], keyword: str) -> str:
+    return _several(quantity, [candidate.name for candidate in candidates], keyword)
+
+
+def _several(quantity: str, names: Iterable[Hashable], keyword: str) -> str:
+    return f"found several {quantity} columns, {_listed(names)}; say which with {keyword}='...'"
 
 
 def _separator_hint(table: pd.DataFrame) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,52 +16,72 @@ from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.errors import DroppedRowsWarning, TableError
+from xcrater.table.cells import Mark, read_cells
+from xcrater.table.text_files import SEPARATORS, read_text
 
-_SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 _VECTOR = frozenset({".shp", ".geojson", ".json", ".gpkg", ".kml", ".gml", ".fgb"})
 
 
-def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> pd.DataFrame:
+class Table(NamedTuple):
+    """A crater table as it was read."""
+
+    data: pd.DataFrame
+    mark: Mark | None
+    """Decimal mark of the file's text, as far as its other numbers prove it."""
+
+
+def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> Table:
     """Read a crater table from a file, or copy it.
 
     Parameters
     ----------
     dataset : str, os.PathLike or pandas.DataFrame
-        Path of a file whose suffix says its format (.csv; .tsv, .tab or .txt with tabs; .parquet), or the table.
+        Path of a file whose suffix says its format (.csv, .tsv, .tab or .txt, as `xcrater.table.text_files` reads them;
+        .parquet), or the table. Levels of column labels are joined by underscores.
 
     Returns
     -------
-    pandas.DataFrame
-        A plain DataFrame of at least one row that the caller may keep.
+    Table
+        A plain DataFrame that the caller may keep; it may have no rows, as after a filter that no crater passes.
 
     Raises
     ------
     TableError
-        The file does not exist or cannot be read, its format is unknown, or the table has no rows.
+        The file does not exist or cannot be read, its format is unknown, or the table has no columns.
     ImportError
         The file is Parquet and pyarrow is not installed.
     """
+    mark: Mark | None = None
     if isinstance(dataset, pd.DataFrame):
         # pd.DataFrame also makes a plain table of a subclass such as geopandas'
         table, origin = pd.DataFrame(dataset.copy()), "the DataFrame"
+        table.attrs = dict(dataset.attrs)
     elif isinstance(dataset, (str, os.PathLike)):
-        table, origin = _read_file(Path(dataset).expanduser()), f"{os.fspath(dataset)!r}"
+        (table, mark), origin = _read_file(Path(dataset).expanduser()), f"{os.fspath(dataset)!r}"
     else:
         raise TableError(
             f"received a dataset of type {type(dataset).__name__}; expected a pandas.DataFrame or the path of a table"
         )
-    if table.empty:
-        raise TableError(f"{origin} has no rows; expected one row per crater")
-    return table
+    if not len(table.columns):
+        raise TableError(f"{origin} has no columns; expected one row per crater, and a header")
+    if table.columns.nlevels > 1:
+        table.columns = pd.Index([_joined(label) for label in table.columns.to_list()])
+    return Table(table, mark)
 
 
 def values(table: pd.DataFrame, column: Hashable) -> NDArray[np.float64]:
-    """A column as floats, with NaN for whatever is no number."""
+    """A column as floats, with NaN for whatever is no plain number."""
     numbers = pd.to_numeric(table[column], errors="coerce")
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
 
 
-def finite_values(table: pd.DataFrame, column: Hashable, faults: dict[str, NDArray[np.bool_]]) -> NDArray[np.float64]:
+def finite_numbers(
+    table: pd.DataFrame,
+    column: Hashable,
+    faults: dict[str, NDArray[np.bool_]],
+    mark: Mark | None = None,
+    numbers: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
     """A column as floats, with NaN for whatever is no finite number.
 
     Parameters
@@ -72,13 +92,23 @@ def finite_values(table: pd.DataFrame, column: Hashable, faults: dict[str, NDArr
         Label of the column.
     faults : dict of str to ndarray of bool
         Receives, for each reason why a number cannot be used, the rows that it applies to; see `usable_rows`.
+    mark : {".", ","}, optional
+        Decimal mark of the table's text; see `xcrater.table.cells.read_cells`.
+    numbers : ndarray, shape (rows,), optional
+        The column's numbers where they have been read already.
 
     Returns
     -------
     ndarray, shape (rows,)
         The numbers.
+
+    Raises
+    ------
+    TableError
+        Numbers in text can be read in two ways.
     """
-    numbers = values(table, column)
+    if numbers is None:
+        numbers = read_cells(table[column], mark).numbers
     missing = table[column].isna().to_numpy(dtype=bool)
     faults[f"{column!r} is missing"] = missing
     faults[f"{column!r} is not a number"] = np.isnan(numbers) & ~missing
@@ -130,16 +160,16 @@ def usable_rows(
     return ~bad
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read_file(path: Path) -> Table:
     suffix = path.suffix.lower()
     if suffix in _VECTOR:
         raise TableError(
             f"received {str(path)!r}; vector files are not read yet. Read it with geopandas and pass the table: "
             f"CraterDatabase(geopandas.read_file({str(path)!r}), ...)"
         )
-    if suffix not in _SEPARATORS and suffix != ".parquet":
+    if suffix not in SEPARATORS and suffix != ".parquet":
         raise TableError(
-            f"received {str(path)!r}; expected a file that ends in {', '.join(_SEPARATORS)} or .parquet. "
+            f"received {str(path)!r}; expected a file that ends in {', '.join(SEPARATORS)} or .parquet. "
             "Read any other with pandas and pass the DataFrame"
         )
     if not path.is_file():
@@ -148,7 +178,9 @@ def _read_file(path: Path) -> pd.DataFrame:
     if suffix == ".parquet":
         require("pyarrow", extra="parquet")
     try:
-        return pd.read_parquet(path) if suffix == ".parquet" else _read_text(path, _SEPARATORS[suffix])
+        if suffix == ".parquet":
+            return Table(pd.read_parquet(path), None)
+        return Table(*read_text(path, SEPARATORS[suffix]))
     except (OSError, ValueError) as err:
         kind = {".csv": "comma-separated", ".parquet": "Parquet"}.get(suffix, "tab-separated")
         raise TableError(
@@ -156,16 +188,10 @@ def _read_file(path: Path) -> pd.DataFrame:
         ) from err
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    for encoding in ("utf-8-sig", "latin-1"):
-        try:
-            # Without index_col=False, a separator at the end of lines would shift all columns by one
-            return pd.read_csv(
-                path, sep=separator, encoding=encoding, index_col=False, skipinitialspace=True, low_memory=False
-            )
-        except UnicodeDecodeError:
-            continue
-    raise AssertionError("latin-1 decodes anything")
+def _joined(label: Iterable[Hashable]) -> str:
+    """One label of several levels, without those that pandas makes up for empty cells of a header."""
+    parts = [str(part).strip() for part in label]
+    return "_".join(part for part in parts if part and not part.startswith("Unnamed: ")) or "_".join(parts)
 
 
 def _rows(labels: pd.Index[Any]) -> str:

@@ -1,0 +1,322 @@
+"""Headers and cells that state another convention than east longitude, planetocentric latitude and metres.
+
+Their right values stand here as numbers, and every remedy that an error names is typed and leads to them.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xcrater.database import CraterDatabase
+from xcrater.errors import TableError
+from xcrater.table.cells import decimal_degrees
+from xcrater.table.wording import read_wording
+
+LAT, LON, DIAM = [10.5, -45.0, 0.0], [20.0, -170.25, 130.0], [30.0, 25.0, 4.0]
+"""East longitudes, planetocentric latitudes and diameters in km of three craters."""
+
+
+def told(**columns):
+    """The three craters with other columns; None leaves one out."""
+    every = {"lat": LAT, "lon": LON, "diam_km": DIAM} | columns
+    return pd.DataFrame({name: values for name, values in every.items() if values is not None})
+
+
+def under(header, values, instead_of):
+    """The three craters with values under a header instead of a column of theirs."""
+    return told(**{instead_of: None, header: values})
+
+
+def assert_right(cdb, lat=LAT, lon=LON, diam=DIAM):
+    np.testing.assert_allclose(cdb.lat, lat, atol=1e-9)
+    np.testing.assert_allclose((cdb.lon - np.array(lon) + 180) % 360, 180, atol=1e-9)
+    np.testing.assert_allclose(cdb.rad, np.array(diam) * 500, rtol=1e-12)
+
+
+def read(frame, body="moon", units="km", **options):
+    return CraterDatabase(frame, body, units=units, **options)
+
+
+def refuse(message, frame, *args, **options):
+    with pytest.raises(TableError, match=re.escape(message)) as caught:
+        read(frame, *args, **options)
+    return str(caught.value)
+
+
+def typed(error, frame, which=0):
+    """The table after the assignment that an error names has been typed."""
+    line = re.findall(r"(?:from [\w.]+ import \w+; )?table\[.*?\] = .*?(?= if | for | or |, or|, and|; |$)", error)[
+        which
+    ]
+    names = {"table": frame.copy()}
+    exec(line, names)
+    return names["table"]
+
+
+WEST = [340.0, 170.25, 230.0]
+
+
+class TestDirections:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "Lon_W", "lonW", "LON_W", "WLon", "Longitude (°W)", "Longitude (deg W)", "West Longitude", "Longitude_West",
+            "Center Longitude (+West)", "LONGITUDE_WEST_DEG", "Positive West Longitude", "lon360W", "Western longitude",
+            "Longitude [West positive]", "lon w",
+        ],
+    )  # fmt: skip
+    def test_longitudes_counted_westward_become_east_longitudes(self, header):
+        assert_right(read(under(header, WEST, "lon")))
+
+    @pytest.mark.parametrize("header", ["Lon_E", "East Longitude", "Longitude (° E)", "lon_positive_east"])
+    @pytest.mark.parametrize("body", ["moon", "mercury", "ganymede"])
+    def test_longitudes_counted_eastward_stay_also_where_the_default_is_west(self, body, header):
+        assert_right(read(under(header, LON, "lon"), body))
+
+    def test_west_is_counted_once_where_the_default_is_west_too(self):
+        assert_right(read(under("Lon_W", WEST, "lon"), "mercury"))
+        assert_right(read(under("lon", WEST, "lon"), "mercury"))
+
+    def test_west_longitudes_from_minus_180(self):
+        assert_right(read(under("Lon_W", [-20.0, 170.25, -130.0], "lon")))
+
+    @pytest.mark.parametrize("header", ["Lat_S", "LatS", "South Latitude", "Latitude (°S)", "lat_south"])
+    def test_latitudes_counted_southward(self, header):
+        assert_right(read(under(header, [-10.5, 45.0, 0.0], "lat")))
+
+    def test_a_column_that_the_user_names_keeps_the_convention_of_its_header(self):
+        assert_right(read(under("Lon_W", WEST, "lon"), lon_col="Lon_W"))
+        assert_right(read(under("pos_west", WEST, "lon"), lon_col="pos_west"))
+        assert_right(read(under("x_w", LON, "lon"), lon_col="x_w"))  # one letter may stand for anything
+
+    def test_longitudes_given_both_ways_are_the_same(self):
+        frame = told(**{"lon": None, "West Longitude": WEST, "East Longitude": np.mod(LON, 360)})
+        assert_right(read(frame))
+        assert_right(read(told(lon=None, lon_180=LON, lon_360=np.mod(LON, 360))))
+
+    def test_edges_of_a_bounding_box_are_no_longitudes_of_centres(self):
+        edges = {"West Longitude": np.mod(LON, 360) - 0.5, "East Longitude": np.mod(LON, 360) + 0.5}
+        refuse("several longitude columns, 'West Longitude', 'East Longitude'", told(lon=None, **edges))
+
+    @pytest.mark.parametrize(
+        ("header", "new", "instead_of"), [("Lon_W", "lon_east", "lon"), ("Lat_S", "lat_north", "lat")]
+    )
+    def test_negative_numbers_under_a_negative_direction_are_refused(self, header, new, instead_of):
+        """A minus sign for the west below "W" may be meant twice: 20 W or 20 E?"""
+        frame = under(header, [-20.0, -30.0, -5.0], instead_of)
+        error = refuse("all of its numbers are negative", frame)
+        keyword = {f"{instead_of}_col": new}
+        assert getattr(read(typed(error, frame, 0), **keyword), instead_of).tolist() == [-20.0, -30.0, -5.0]
+        assert getattr(read(typed(error, frame, 1), **keyword), instead_of).tolist() == [20.0, 30.0, 5.0]
+
+    def test_a_header_that_contradicts_input_crs(self):
+        for crs in ("planetocentric", "IAU_2015:30100", "+proj=longlat +R=1737400"):
+            error = refuse(
+                "'Lon_W' counts westward, but longitudes of input_crs count eastward",
+                frame := under("Lon_W", WEST, "lon"),
+                input_crs=crs,
+            )
+            assert_right(read(typed(error, frame), input_crs=crs))
+        error = refuse(
+            "'Lon_E' counts eastward, but longitudes of input_crs count westward",
+            frame := under("Lon_E", LON, "lon"),
+            "mars",
+            input_crs="planetographic",
+        )
+        assert_right(read(typed(error, frame), "mars", input_crs="planetographic"), lat=CENTRIC)
+        assert_right(read(under("Lon_W", WEST, "lon"), "mars", input_crs="planetographic"), lat=CENTRIC)
+
+    def test_conventions_of_angles_mean_nothing_in_a_projection(self):
+        refuse("input_crs is projected", under("Lon_W", WEST, "lon"), input_crs="+proj=eqc +R=1737400")
+
+
+CENTRIC = np.degrees(np.arctan((3376200 / 3396190) ** 2 * np.tan(np.radians(LAT))))
+"""Planetocentric latitudes of craters whose planetographic ones are `LAT` on Mars."""
+
+
+class TestLatitudes:
+    @pytest.mark.parametrize(
+        "header", ["Planetographic Latitude", "lat_planetographic", "AREOGRAPHIC_LATITUDE", "Latitude (ographic)"]
+    )
+    def test_planetographic_latitudes_become_planetocentric(self, header):
+        frame = under(header, LAT, "lat").rename(columns={"lon": "East Longitude"})
+        assert_right(read(frame, "mars"), lat=CENTRIC)
+        assert read(pd.DataFrame({header: [45.0], "lon_east": 0.0, "r": 1e3}), "mars", "m").lat[0] == pytest.approx(
+            44.6618, abs=1e-4
+        )
+
+    def test_planetocentric_latitudes_stay_and_come_first(self):
+        assert_right(read(under("Planetocentric Latitude", LAT, "lat"), "mars"))
+        both = told(**{"lat": None, "Planetographic Latitude": [1.0, 2.0, 3.0], "Planetocentric Latitude": LAT})
+        assert_right(read(both, "mars"))
+
+    def test_on_a_sphere_both_are_the_same(self):
+        assert_right(read(under("Planetographic Latitude", LAT, "lat")))
+
+    def test_planetographic_longitudes_count_westward_on_mars_so_the_header_must_say(self):
+        frame = under("Planetographic Latitude", LAT, "lat")
+        refuse("'lon' does not say whether its do; pass input_crs='planetographic'", frame, "mars")
+        assert_right(read(frame.assign(lon=WEST), "mars", input_crs="planetographic"), lat=CENTRIC)
+        assert_right(read(frame.rename(columns={"lon": "lon_east"}), "mars"), lat=CENTRIC)
+        refuse("'lat' does not say which latitude it is", told(lon=None, planetographic_lon=WEST), "mars")
+
+    def test_a_latitude_that_contradicts_input_crs(self):
+        frame = under("Planetographic Latitude", LAT, "lat").rename(columns={"lon": "lon_east"})
+        refuse(
+            "says planetographic, but latitudes of input_crs are planetocentric; leave input_crs away",
+            frame,
+            "mars",
+            input_crs="planetocentric",
+        )
+        assert_right(read(frame, "mars"), lat=CENTRIC)
+
+    @pytest.mark.parametrize("header", ["Co-Latitude", "colatitude", "CoLat", "colat_deg", "COLATITUDE (DEG)"])
+    def test_colatitudes_count_from_the_north_pole(self, header):
+        assert_right(read(under(header, 90 - np.array(LAT), "lat")))
+        assert_right(read(told(**{header: 90 - np.array(LAT)})))
+        refuse("is no co-latitude from 0 to 180°: 1 row (1)", under(header, [10.0, -5.0, 20.0], "lat"))
+
+
+class TestUnits:
+    def test_radians_become_degrees(self):
+        assert_right(
+            read(told(lat=None, lon=None, lat_rad=np.radians(LAT), **{"Longitude (radians)": np.radians(LON)}))
+        )
+        assert_right(read(told(lat_rad=[9.0] * 3, lon_rad=[9.0] * 3)))
+        refuse("'lat_rad' is beyond ±90°", under("lat_rad", [0.1, 0.2, 1.6], "lat"))
+
+    @pytest.mark.parametrize(
+        ("header", "per_km"),
+        [
+            ("Diameter (cm)", 1e5),
+            ("diam_mm", 1e6),
+            ("DIAMcm", 1e5),
+            ("Diameter [ft]", 1000 / 0.3048),
+            ("diam in feet", 1000 / 0.3048),
+        ],
+    )
+    def test_units_that_the_argument_cannot_name_are_converted(self, header, per_km):
+        frame = under(header, np.array(DIAM) * per_km, "diam_km")
+        assert_right(read(frame, units="m"))
+        unit = read_wording(header).unit
+        refuse(f"says {unit}, but units='km'; leave units away, and {unit} are converted", frame)
+
+    @pytest.mark.parametrize(
+        "header",
+        ["Diameter (px)", "diam_pixels", "Diam_miles", "Diameter (10^3 km)", "diam_deg", "radius_rad", "R_deg"],
+    )
+    def test_what_is_no_known_length_is_refused_by_name(self, header):
+        error = refuse(f"column {header!r} says ", frame := under(header, DIAM, "diam_km"))
+        keyword, name = re.search(r"pass (\w+)='(\w+)'", error).groups()
+        size = np.array(DIAM) / (1 if keyword == "diam_col" else 2)
+        assert_right(read(frame.assign(**{name: size}), **{keyword: name}))
+        assert_right(read(told(**{header: 7.0})))
+
+    def test_coordinates_in_metres_need_their_crs(self):
+        refuse(
+            "'lat_m' says m; expected a latitude in degrees or radians. If it is right, pass the input_crs",
+            under("lat_m", LAT, "lat"),
+        )
+
+    def test_a_diameter_in_the_wanted_unit_beats_a_radius_in_another(self):
+        frame = told(radius_m=np.array(DIAM) * 500)
+        assert_right(read(frame))
+        assert_right(read(frame, units="m"))
+        assert_right(read(told(diam_km=None, radius_km=np.array(DIAM) / 2, diam_m=np.array(DIAM) * 1000), units="m"))
+
+    def test_a_letter_beside_a_size_is_no_direction(self):
+        frame = told(diam_km=None, Diameter_h=DIAM, Diameter_w=DIAM)
+        refuse("several diameter columns, 'Diameter_h', 'Diameter_w'", frame)
+
+
+class TestCells:
+    @pytest.mark.parametrize(
+        "lon",
+        [
+            ["20 E", "170.25 W", "130E"],
+            ["E 20", "W170.25", "E130"],
+            ["20 east", "170.25 West", "130 East"],
+            ["20e", "170.25w", "130.0e"],
+            ["20,0 E", "170,25 W", "130,0 E"],
+        ],
+    )
+    @pytest.mark.parametrize("body", ["moon", "mercury"])
+    def test_letters_of_hemispheres(self, lon, body):
+        frame = told(lat=["10.5N", "45.0S", "0"], lon=lon)
+        assert_right(read(frame, body))
+        assert_right(read(frame.rename(columns={"lon": "Lon_W"}), body))  # a cell's letter says more than the header
+
+    @pytest.mark.parametrize(
+        ("lat", "fault"),
+        [
+            (["10.5 N", "-45 S", "0 N"], "'lat' has both a sign and a hemisphere: 1 row (1)"),
+            (["10.5 N", "45 W", "0 N"], "'lat' names a hemisphere of the other coordinate: 1 row (1)"),
+            (["10.5 N", "45", "3 N"], "'lat' names no hemisphere, but others do: 1 row (1)"),
+            (["10.5", "45 S", "3"], "'lat' is not a number: 1 row (1)"),
+            (["10.5 N", "45 N S", "0 N"], "'lat' is not a number: 1 row (1)"),
+        ],
+    )
+    def test_letters_that_leave_a_doubt(self, lat, fault):
+        refuse(fault, told(lat=lat))
+
+    @pytest.mark.parametrize(
+        "lat",
+        [
+            ["10.5°", "-45°", "0°"],
+            ["10.5° N", "45° S", "0° N"],
+            ["10.5 deg", "-45 deg", "0 deg"],
+            ["10:30:00", "-45:00:00", "0:0:0"],
+            ["10°30'00\"N", "45°00'00\"S", "0°0'0\"N"],
+            ["10° 30′", "-45° 0′", "0° 0′"],
+            ["10 30 00", "-45 00 00", "0 0 0"],
+            ["N10:30", "S45:00", "N0:00"],
+        ],
+    )
+    def test_degree_signs_and_minutes_are_refused_by_name_with_the_line_to_type(self, lat):
+        error = refuse("column 'lat' holds deg", frame := told(lat=lat))
+        assert_right(read(typed(error, frame)))
+
+    def test_decimal_degrees_keep_signs_and_missing_cells(self):
+        column = pd.Series(["-0:30:00", None, "0°30'W", 7.25, "12,5°"])
+        assert decimal_degrees(column).tolist()[0] == -0.5
+        assert decimal_degrees(column).tolist()[2:] == ["0.5 W", 7.25, 12.5]
+        assert decimal_degrees(column).isna().tolist() == [False, True, False, False, False]
+        for wrong in ("12:75:00", "12h30m", "12:30:30:30", "1.5:30", "twelve", "12-30-36"):
+            with pytest.raises(TableError, match="expected degrees, or degrees, minutes and seconds"):
+                decimal_degrees(pd.Series([wrong], name="lat"))
+
+    @pytest.mark.parametrize(
+        "diam",
+        [
+            ["1,234.5", "2,500.0", "25"],
+            ["1.234,5", "2.500,0", "25"],
+            ["1 234,5", "2 500", "25"],
+            ["1'234.5", "2'500", "25"],
+            ["1234,5", "2500", "25"],
+            ["1 234.5", "2 500", "25"],
+        ],
+    )
+    def test_thousands_and_decimal_commas(self, diam):
+        assert_right(read(told(diam_km=diam)), diam=[1234.5, 2500, 25])
+
+    def test_a_comma_that_can_be_read_in_two_ways_is_settled_by_the_table_or_refused(self):
+        frame = told(diam_km=["1,234", "2,500", "25"])
+        error = refuse("column 'diam_km' holds '1,234', whose comma may stand before decimals or between", frame)
+        assert_right(read(typed(error, frame, 0)), diam=[1.234, 2.5, 25])
+        assert_right(read(typed(error, frame, 1)), diam=[1234, 2500, 25])
+        assert_right(read(frame.assign(lat=["10,5", "-45", "0"])), diam=[1.234, 2.5, 25])
+        assert_right(
+            read(frame.assign(lat=["10.5", "-45", "0"], diam_km=["1,234", "2,500.0", "25"])), diam=[1234, 2500, 25]
+        )
+        assert_right(read(told(lat=["10,500", "-45,000", "0"])))  # no latitude has thousands
+        refuse("mixes decimal commas and points", told(diam_km=["1,5", "2.25", "3"]))
+
+    def test_numbers_of_other_kinds_are_none(self):
+        for lat in ([True, False, True], pd.to_datetime(["2020"] * 3), [1j, 2j, 3j], [[1], [2], [3]]):
+            refuse("'lat' is not a number: 3 rows", told(lat=lat))
+        assert_right(read(told(lat=pd.Categorical(["10.5", "-45", "0"]))))
+        assert_right(read(told(lat=["10.5", "\N{MINUS SIGN}45", " 0 "])))

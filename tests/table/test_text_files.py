@@ -1,0 +1,180 @@
+"""Text files of craters as people and programs save them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from xcrater.database import CraterDatabase
+from xcrater.errors import TableError
+
+PLAIN = "lat,lon,diam_km\n10.5,20.25,30\n-4.5,130.5,25\n"
+
+
+def read(tmp_path, text, name="craters.csv", encoding="utf-8"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return CraterDatabase(path, "moon", units="km")
+
+
+def assert_read(cdb, diam=(30, 25)):
+    assert (cdb.lat.tolist(), cdb.lon.tolist()) == ([10.5, -4.5], [20.25, 130.5])
+    np.testing.assert_allclose(cdb.rad, np.array(diam) * 500.0, rtol=1e-12)
+
+
+class TestNamesOfRows:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '"lat","lon","diam_km"\n"1",10.5,20.25,30\n"2",-4.5,130.5,25\n',  # R: write.table(sep=",")
+            '"","lat","lon","diam_km"\n"1",10.5,20.25,30\n"2",-4.5,130.5,25\n',  # R: write.csv
+            ",lat,lon,diam_km\n1,10.5,20.25,30\n2,-4.5,130.5,25\n",  # pandas
+            "lat;lon;diam_km\nTycho;10,5;20,25;30\nPlato;-4,5;130,5;25\n",  # R: write.csv2 in part
+            "lat lon diam_km\n1 10.5 20.25 30\n2 -4.5 130.5 25\n",  # R: write.table
+        ],
+    )
+    def test_rows_with_one_cell_more_than_the_header(self, tmp_path, text):
+        cdb = read(tmp_path, text)
+        assert_read(cdb)
+        assert list(cdb.orig_cols) == ["Unnamed: 0", "lat", "lon", "diam_km"]
+
+    def test_tabs(self, tmp_path):
+        assert_read(read(tmp_path, "lat\tlon\tdiam_km\n1\t10.5\t20.25\t30\n2\t-4.5\t130.5\t25\n", "craters.tsv"))
+
+    @pytest.mark.parametrize(
+        ("text", "row"),
+        [
+            ("lat,lon,diam_km\n10.5,20.25,30\n1,-4.5,130.5,25\n", 1),
+            ("lat,lon,diam_km\n1,2,10.5,20.25,30\n1,2,-4.5,130.5,25\n", 0),
+            ("lat,lon,diam_km\n10,5,20,25,30\n-4,5,130,5,25\n", 0),
+        ],
+    )
+    def test_other_cells_without_a_header_are_refused(self, tmp_path, text, row):
+        with pytest.raises(TableError, match=f"row {row} has more cells than the 3 of the header"):
+            read(tmp_path, text)
+
+    def test_rows_that_grow_after_a_thousand_lines(self, tmp_path):
+        text = PLAIN + "1,2,3\n" * 30000 + "1,2,3,4\n"
+        with pytest.raises(TableError, match="Expected 3 fields in line 30004, saw 4"):
+            read(tmp_path, text)
+
+
+class TestSeparators:
+    @pytest.mark.parametrize(
+        "text",
+        [
+            PLAIN.replace(",", ",  "),
+            "lat,lon,diam_km\n10.5,20.25,30,\n-4.5,130.5,25,\n",
+            "lat,lon,diam_km,,,\n10.5,20.25,30,,,\n-4.5,130.5,25,,,\n",  # Excel's
+            "lat,lon,diam_km\n10.5,20.25,30,,,\n-4.5,130.5,25,,,\n",
+            PLAIN.replace(",", ";"),
+            PLAIN.replace(",", "\t"),
+            PLAIN.replace(",", "|"),
+            "lat    lon diam_km\n10.5 20.25      30\n-4.5 130.5      25\n",
+            "lat;lon;diam_km\n10,5;20,25;30\n-4,5;130,5;25\n",
+            "sep=;\nlat;lon;diam_km\n10,5;20,25;30,0\n-4,5;130,5;25,0\n",  # Excel's hint
+            "sep=,\n" + PLAIN,
+            "name;lat;lon;diam_km\na, b;10,5;20,25;30\nc, d, e;-4,5;130,5;25\n",
+            'name,lat,lon,diam_km\n"a, b",10.5,20.25,30\n"c ""d"", e",-4.5,130.5,25\n',
+            'lat,lon,diam_km\n"10,5","20,25",30\n"-4,5","130,5",25\n',
+        ],
+    )
+    def test_whatever_separates_cells(self, tmp_path, text):
+        assert_read(read(tmp_path, text))
+
+    def test_thousands(self, tmp_path):
+        english = 'lat,lon,diam_km\n10.5,20.25,"1,234"\n-4.5,130.5,"2,500"\n'
+        assert_read(read(tmp_path, english), diam=(1234, 2500))
+        german = "lat;lon;diam_km\n10,5;20,25;1.234\n-4,5;130,5;2.500,0\n"
+        assert_read(read(tmp_path, german), diam=(1234, 2500))
+        whole = "lat;lon;diam_km\n10,5;20,25;1.234\n-4,5;130,5;2.500\n"
+        assert_read(read(tmp_path, whole), diam=(1234, 2500))
+
+    def test_semicolons_with_commas_that_tell_nothing(self, tmp_path):
+        text = "lat;lon;diam_km\n10;20;1,234\n-4;130;2,500\n"
+        with pytest.raises(
+            TableError, match="column 'diam_km' holds '1,234', whose comma may stand before decimals or"
+        ):
+            read(tmp_path, text)
+
+    def test_axes_of_ellipses_have_decimal_commas_too(self, tmp_path):
+        text = "lat;lon;diam_km;major;minor;angle\n10,5;20,25;30;31,5;28,25;45,5\n-4,5;130,5;25;26;24;0\n"
+        cdb = read(tmp_path, text)
+        cdb.add_ellipses("rim", 1, 1.5)
+        assert cdb.data["major"].tolist() == [31.5, 26.0]
+
+
+class TestEncodingsAndLines:
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_encodings_and_ends_of_lines(self, tmp_path, encoding, end):
+        text = "Latitude (°),lon,diam_km,name\n10.5,20.25,30,Fabricius é\n-4.5,130.5,25,Tycho\n".replace("\n", end)
+        cdb = read(tmp_path, text, encoding=encoding)
+        assert_read(cdb)
+        assert cdb.data["name"].tolist() == ["Fabricius é", "Tycho"]
+        assert list(cdb.orig_cols) == ["Latitude (°)", "lon", "diam_km", "name"]
+
+    def test_a_letter_of_another_encoding_far_down(self, tmp_path):
+        rows = "10.5,20.25,30,a\n" * 40000
+        cdb = read(tmp_path, f"lat,lon,diam_km,name\n{rows}-4.5,130.5,25,Fabricius é\n", encoding="latin-1")
+        assert (len(cdb), cdb.data["name"].iloc[-1]) == (40001, "Fabricius é")
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "# Lunar craters\n# after Robbins\n" + PLAIN,
+            "\n\n% made by hand\n\n" + PLAIN,
+            "// x\n" + PLAIN.replace("30\n", "30\n# the next one is uncertain\n") + "# end\n",
+            PLAIN.replace("30\n", "30\n#11,12,13\n"),
+            "# lat,lon,diam_km\n10.5,20.25,30\n-4.5,130.5,25\n",  # numpy.savetxt
+            "# a list of craters\n# lat lon diam_km\n1.05e+01 2.025e+01 3e+01\n-4.5e+00 1.305e+02 2.5e+01\n",
+            "name,lat,lon,diam_km\n#1,10.5,20.25,30\n#2,-4.5,130.5,25\n",  # all named with a number sign: no comments
+            "#,lat,lon,diam_km\n1,10.5,20.25,30\n2,-4.5,130.5,25\n",
+        ],
+    )
+    def test_comments(self, tmp_path, text):
+        assert_read(read(tmp_path, text))
+        assert_read(read(tmp_path, text.replace("\n", "\r"), encoding="utf-16"))
+
+    def test_a_comment_far_down(self, tmp_path):
+        cdb = read(tmp_path, PLAIN + "1,2,3\n" * 60000 + "# end\n4,5,6\n")
+        assert (len(cdb), cdb.lat.iloc[-1]) == (60003, 4.0)
+
+    @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
+    def test_no_table(self, tmp_path, text):
+        with pytest.raises(TableError):
+            read(tmp_path, text)
+
+
+def test_plain_files_are_what_pandas_reads(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "CRATER_ID": ["00-1-000000", "00-1-000001", "NA"],
+            "lat": [10.5, -4.5, 3.0],
+            "lon": [20.25, 130.5, 0.0],
+            "diam_km": [30, 25, 3],
+            "note": ["a, b", None, 'the "big" one'],
+            "good": [True, False, True],
+            "arc": [0.98, np.nan, 1.0],
+        }
+    )
+    frame.to_csv(tmp_path / "craters.csv", index=False)
+    cdb = CraterDatabase(tmp_path / "craters.csv", "moon", units="km")
+    pd.testing.assert_frame_equal(cdb.data[cdb.orig_cols], pd.read_csv(tmp_path / "craters.csv"))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        [("position", "lat"), ("position", "lon"), ("size", "diam_km")],
+        [("lat", "deg"), ("lon", "deg"), ("diam", "km")],
+        [("lat", ""), ("lon", ""), ("diam_km", "")],
+        [("lat", "Unnamed: 0_level_1"), ("lon", "mean"), ("diam", "km")],
+    ],
+)
+def test_levels_of_labels_are_joined(columns):
+    frame = pd.DataFrame([[10.5, 20.25, 30], [-4.5, 130.5, 25]], columns=pd.MultiIndex.from_tuples(columns))
+    cdb = CraterDatabase(frame, "moon", units="km")
+    assert_read(cdb)
+    assert cdb.orig_cols.nlevels == 1

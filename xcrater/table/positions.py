@@ -1,0 +1,221 @@
+"""Positions and radii of the craters of a table, in the one convention that everything else counts in."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xcrater.errors import TableError
+from xcrater.geometry.bodies import Body, Convention, convention_of, ellipsoids, is_projected, to_geodetic
+from xcrater.geometry.sphere import planetocentric_latitude
+from xcrater.table.cells import Mark, read_cells, shared_mark
+from xcrater.table.header import UNITS, Column, SizeColumn, find_column, find_size_column
+from xcrater.table.reading import finite_numbers, read_table, usable_rows
+from xcrater.table.wording import Direction
+
+Floats = NDArray[np.float64]
+Faults = dict[str, NDArray[np.bool_]]
+
+OWN_COLUMNS = ("_lat", "_lon", "_radius_m")
+"""Columns that positions and radii are stored in, beside those of the table."""
+
+_NEGATIVE: dict[Direction, Direction] = {"west": "east", "south": "north"}
+
+
+class Names(NamedTuple):
+    """Columns that the user names; None for those that their headers are to tell."""
+
+    latitude: str | None = None
+    longitude: str | None = None
+    radius: str | None = None
+    diameter: str | None = None
+
+
+def read_craters(
+    dataset: str | os.PathLike[str] | pd.DataFrame,
+    body: Body,
+    input_crs: Any,
+    units: str,
+    errors: Literal["raise", "drop"],
+    names: Names,
+) -> tuple[pd.DataFrame, pd.Index[Any]]:
+    """Read a crater table and find its positions and radii.
+
+    Parameters
+    ----------
+    dataset, body, input_crs, units, errors
+        As `CraterDatabase` takes them, the body looked up.
+    names : Names
+        Columns that the user names.
+
+    Returns
+    -------
+    data : pandas.DataFrame
+        The table without the rows that cannot be used, with the columns `OWN_COLUMNS`.
+    original : pandas.Index
+        The table's own columns.
+
+    Raises
+    ------
+    TableError
+        The table, its columns or its rows cannot be used.
+    BodyError
+        `input_crs` cannot be used.
+    """
+    if units not in UNITS:
+        raise TableError(f"received units={units!r}; expected 'm' or 'km', the unit of the radius or diameter column")
+    if errors not in ("raise", "drop"):
+        raise TableError(f"received errors={errors!r}; expected 'raise' or 'drop'")
+    if names.radius is not None and names.diameter is not None:
+        raise TableError(
+            f"received rad_col={names.radius!r} and diam_col={names.diameter!r}; expected only one of them"
+        )
+    table, mark = read_table(dataset)
+    projected = is_projected(input_crs)
+    lat_column = find_column(table, "latitude", names.latitude, projected=projected)
+    lon_column = find_column(table, "longitude", names.longitude, projected=projected)
+    size = find_size_column(table, names.radius, names.diameter, units)
+    mark = mark or shared_mark(table[name] for name in (lat_column.name, lon_column.name, size.name))
+
+    faults: Faults = {}
+    if projected:
+        _refuse_conventions(lat_column, lon_column)
+        x, y = (finite_numbers(table, column.name, faults, mark) for column in (lon_column, lat_column))
+    else:
+        x, y = _angles(table, lon_column, lat_column, faults, mark, body, input_crs)
+    lon, lat = to_geodetic(x, y, body, input_crs)
+    faults["the position is outside the projection"] = np.isfinite(x) & np.isfinite(y) & np.isnan(lon)
+    radius = _radii(table, size, units, faults, mark, body)
+
+    good = usable_rows(table.index, faults, errors)
+    original = table.columns[~table.columns.isin(OWN_COLUMNS)]
+    data = table.assign(_lat=lat, _lon=lon, _radius_m=radius)
+    return data if good.all() else data.loc[good], original
+
+
+def _radii(table: pd.DataFrame, size: SizeColumn, units: str, faults: Faults, mark: Mark | None, body: Body) -> Floats:
+    """Radius of each crater, metres."""
+    radius = finite_numbers(table, size.name, faults, mark) * (size.metres / size.radii)
+    half_circumference = math.pi * body.radius
+    faults[f"{size.name!r} is 0 or less"] = radius <= 0
+    faults[
+        f"{size.name!r} in {size.unit} makes a radius of more than half the circumference of {body.name}, "
+        f"{half_circumference / 1000:.6g} km"
+    ] = radius > half_circumference
+    return radius
+
+
+def _angles(
+    table: pd.DataFrame,
+    lon_column: Column,
+    lat_column: Column,
+    faults: Faults,
+    mark: Mark | None,
+    body: Body,
+    input_crs: Any,
+) -> tuple[Floats, Floats]:
+    """Longitude and latitude, degrees, in the convention of `input_crs`, which headers and cells may specify."""
+    convention = convention_of(body, input_crs)
+    west = convention.west
+    y = _degrees(table, lat_column, faults, mark, west=False)
+    faults[f"{lat_column.name!r} is beyond ±90°"] = np.abs(y) > 90
+    _check_directions(lon_column, lat_column, convention, body)
+    x = _degrees(table, lon_column, faults, mark, west=west)
+    if not convention.stated and lat_column.wording.kind == "planetographic":
+        y = planetocentric_latitude(y, ellipsoids(body)[-1])
+    return x, y
+
+
+def _degrees(table: pd.DataFrame, column: Column, faults: Faults, mark: Mark | None, *, west: bool) -> Floats:
+    """A coordinate in degrees: latitudes northward; longitudes eastward, or westward if `west`."""
+    name, wording = column
+    cells = read_cells(table[name], mark, angle=True)
+    lettered = cells.hemisphere != 0
+    bare = ~lettered & np.isfinite(cells.numbers) & ~np.isin(np.abs(cells.numbers), (0.0, 180.0))  # which lie in both
+    if bare.sum() >= lettered.sum():  # a column of signed numbers, in which letters are out of place
+        cells.numbers[lettered], lettered = np.nan, np.zeros_like(lettered)
+    numbers = finite_numbers(table, name, faults, mark, cells.numbers)
+    if wording.unit == "rad":
+        numbers = np.degrees(numbers)
+    if wording.from_pole:
+        faults[f"{name!r} is no co-latitude from 0 to 180°"] = (numbers < 0) | (numbers > 180)
+        numbers = 90.0 - numbers
+    direction = wording.direction
+    if direction is None and wording.quantity == "longitude" and wording.kind == "planetocentric":
+        direction = "east"  # by definition
+    if direction in _NEGATIVE and not lettered.any():
+        _refuse_negative(table, column, numbers)
+    if lettered.any():
+        axis = "NS" if wording.quantity == "latitude" else "EW"
+        faults[f"{name!r} names a hemisphere of the other coordinate"] = lettered & ~np.isin(cells.letters, list(axis))
+        faults[f"{name!r} has both a sign and a hemisphere"] = lettered & (cells.numbers < 0)
+        faults[f"{name!r} names no hemisphere, but others do"] = bare
+    towards_west = direction == "west" if direction in ("east", "west") else west
+    unlettered = -numbers if direction == "south" or towards_west else numbers
+    numbers = np.where(lettered, numbers * cells.hemisphere, unlettered)
+    return np.asarray(-numbers if west else numbers)
+
+
+def _check_directions(lon: Column, lat: Column, convention: Convention, body: Body) -> None:
+    """Refuse headers that contradict `input_crs`, or leave the direction of longitudes open."""
+    direction = lon.wording.direction
+    counted = "west" if convention.west else "east"
+    if convention.stated:
+        if direction is not None and direction != counted:
+            raise TableError(
+                f"column {lon.name!r} counts {direction}ward, but longitudes of input_crs count {counted}ward; in a "
+                f"pandas table, type table['lon'] = -table.pop({lon.name!r}), or rename the column if its header is "
+                "wrong"
+            )
+        if lat.wording.kind is not None and lat.wording.kind != convention.latitude and len(ellipsoids(body)) > 1:
+            raise TableError(
+                f"column {lat.name!r} says {lat.wording.kind}, but latitudes of input_crs are {convention.latitude}; "
+                f"leave input_crs away, so that headers count, or rename the column if its header is wrong"
+            )
+        return
+    oblate = len(ellipsoids(body)) > 1
+    if oblate and lon.wording.kind == "planetographic" and lat.wording.kind is None:
+        raise TableError(
+            f"column {lon.name!r} says planetographic, and column {lat.name!r} does not say which latitude it is; "
+            "rename it to 'planetographic_lat' or 'planetocentric_lat', or pass input_crs"
+        )
+    if not oblate or "planetographic" not in (lat.wording.kind, lon.wording.kind) or direction is not None:
+        return
+    theirs = convention_of(body, "planetographic")
+    if theirs.west != convention.west and lon.wording.kind != "planetocentric":
+        raise TableError(
+            f"planetographic longitudes of {body.name} count westward, and column {lon.name!r} does not say whether "
+            "its do; pass input_crs='planetographic' if they do, or rename the column to 'lon_east' if they count "
+            "eastward"
+        )
+
+
+def _refuse_negative(table: pd.DataFrame, column: Column, numbers: Floats) -> None:
+    """Refuse negative numbers alone below a header of the negative direction: one of both may be meant twice."""
+    finite = numbers[np.isfinite(numbers)]
+    if column.wording.from_pole or not finite.size or finite.max() > 0 or finite.min() >= 0:
+        return
+    direction = column.wording.direction
+    assert direction is not None
+    keyword, new = ("lon_col", "lon_east") if direction == "west" else ("lat_col", "lat_north")
+    raise TableError(
+        f"column {column.name!r} counts {direction}ward, yet all of its numbers are negative; in a pandas table, type "
+        f"table[{new!r}] = table.pop({column.name!r}) if negative numbers lie in the {direction}, or "
+        f"table[{new!r}] = -table.pop({column.name!r}) if they lie in the {_NEGATIVE[direction]}, and pass "
+        f"{keyword}={new!r}"
+    )
+
+
+def _refuse_conventions(*columns: Column) -> None:
+    """Refuse conventions of longitude and latitude in headers of a projected CRS' x and y."""
+    for column in columns:
+        if column.wording.direction in _NEGATIVE or column.wording.from_pole or column.wording.kind is not None:
+            raise TableError(
+                f"column {column.name!r} is one of longitudes and latitudes, but input_crs is projected; name the "
+                "columns of x and y: lon_col='...', lat_col='...', or pass a geographic input_crs"
+            )
