@@ -24,7 +24,7 @@ from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Tile, make_plan
 from xcrater.engine.region_set import RegionSet, covered
 from xcrater.geometry.grid import Grid
-from xcrater.kernels import covered_runs
+from xcrater.kernels import covered_runs, slots
 from xcrater.statistics.accumulators import Sums, add_up, merge
 from xcrater.statistics.leaf import Leaf
 from xcrater.table.regions import Annulus
@@ -287,9 +287,9 @@ def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, 
 
 def _from_origin(moments: Array) -> Array:
     """Accumulators with moments, whose totals count from one of the values, as those without."""
-    total = moments[..., kernels.TOTAL]
-    some = moments[..., kernels.COUNT] > 0
-    total[some] += moments[some, kernels.COUNT] * moments[some, kernels.ORIGIN]
+    total = moments[..., slots.TOTAL]
+    some = moments[..., slots.COUNT] > 0
+    total[some] += moments[some, slots.COUNT] * moments[some, slots.ORIGIN]
     return moments[..., :8]
 
 
@@ -306,10 +306,10 @@ def sums_both_ways(
 
 
 def assert_sums_agree(found: Array, wanted: Array) -> None:
-    for slot in (kernels.COUNT, kernels.TOTAL, kernels.MISSING, kernels.NANS):
+    for slot in (slots.COUNT, slots.TOTAL, slots.MISSING, slots.NANS):
         np.testing.assert_allclose(found[..., slot], wanted[..., slot], rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(found[..., kernels.SQ_HIGH], wanted[..., kernels.SQ_HIGH], rtol=1e-9, atol=1e-9)
-    for slot in (kernels.LOW, kernels.HIGH):
+    np.testing.assert_allclose(found[..., slots.SQ_HIGH], wanted[..., slots.SQ_HIGH], rtol=1e-9, atol=1e-9)
+    for slot in (slots.LOW, slots.HIGH):
         np.testing.assert_array_equal(found[..., slot], wanted[..., slot])
 
 
@@ -342,7 +342,7 @@ def test_discs_anywhere_sum_alike_by_rings_and_by_runs(nvert: int, nodata: int |
     shapes = shapes_of(case, (0.0, 1.0, 0), (1.0, 1.2, 0), (0.97, 2.0, 0), (0.0, 1.0, nvert), (1.0, 2.0, nvert))
     for edges in (((), ()), ((0, 11, 50, 90), (0, 64, 65, 180))):
         by_rings, by_runs = sums_both_ways(case, edges, craters, shapes, values, nodata)
-        assert np.all(by_runs[:, 0, kernels.COUNT] + by_runs[:, 0, kernels.MISSING] > 0)
+        assert np.all(by_runs[:, 0, slots.COUNT] + by_runs[:, 0, slots.MISSING] > 0)
         assert_sums_agree(by_rings, by_runs)
 
 
@@ -355,9 +355,9 @@ def test_circles_close_to_a_pole_of_a_fine_grid_sum_alike() -> None:
     values = np.random.default_rng(3).integers(0, 250, case.shape).astype("i2")
     shapes = shapes_of(case, (0.0, 1.0, 0), (0.9, 1.2, 0))
     by_rings, by_runs = sums_both_ways(case, ((), (0, 3000, 11520)), craters, shapes, values, None)
-    np.testing.assert_allclose(by_rings[..., kernels.COUNT], by_runs[..., kernels.COUNT], rtol=1e-10)
-    np.testing.assert_allclose(by_rings[..., kernels.TOTAL], by_runs[..., kernels.TOTAL], rtol=1e-10)
-    np.testing.assert_allclose(by_rings[..., kernels.SQ_HIGH], by_runs[..., kernels.SQ_HIGH], rtol=1e-9)
+    np.testing.assert_allclose(by_rings[..., slots.COUNT], by_runs[..., slots.COUNT], rtol=1e-10)
+    np.testing.assert_allclose(by_rings[..., slots.TOTAL], by_runs[..., slots.TOTAL], rtol=1e-10)
+    np.testing.assert_allclose(by_rings[..., slots.SQ_HIGH], by_runs[..., slots.SQ_HIGH], rtol=1e-9)
 
 
 @pytest.mark.parametrize("south_up", [False, True])
@@ -374,10 +374,10 @@ def test_circles_through_a_pole_or_wide_beyond_it(pixel: float, south_up: bool) 
         craters = craters_of(case, np.full(len(lat), lon), lat, radius)
         shapes = shapes_of(case, (0.0, 1.0, 0), (0.9, 1.1, 0))
         by_rings, by_runs = sums_both_ways(case, ((), ()), craters, shapes, values, None)
-        for slot in (kernels.COUNT, kernels.TOTAL):
+        for slot in (slots.COUNT, slots.TOTAL):
             np.testing.assert_allclose(by_rings[..., slot], by_runs[..., slot], rtol=1e-9)
     wanted = [2 * half_widths_integral(abs(a), r) / pixel**2 for a, r in zip(lat, radius, strict=True)]
-    np.testing.assert_allclose(by_rings[:, 0, kernels.COUNT], wanted, rtol=1e-6)
+    np.testing.assert_allclose(by_rings[:, 0, slots.COUNT], wanted, rtol=1e-6)
 
 
 def half_widths_integral(lat: float, radius: float) -> float:
@@ -402,7 +402,7 @@ def test_an_infinity_is_in_those_small_discs_alone_that_cover_it() -> None:
     shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 2.0, 0))
     by_rings, by_runs = sums_both_ways(FIELD, ((), ()), craters, shapes, values, None)
     assert_sums_agree(by_rings, by_runs)
-    total = by_runs[..., kernels.TOTAL]
+    total = by_runs[..., slots.TOTAL]
     assert all(np.any(total == value) for value in (np.inf, -np.inf))
     assert np.isnan(total).any()
     assert np.isfinite(total).sum() > total.size / 2
@@ -415,9 +415,9 @@ def test_deviations_in_small_discs_keep_their_digits() -> None:
     craters = craters_of(FIELD, [1.0, 1.0, 40.0], [1.0, 1.0, 1.0], [2.0, 9.0, 9.0])
     shapes = shapes_of(FIELD, (0.0, 1.0, 0), (1.0, 2.0, 0))
     by_rings, by_runs = sums_both_ways(FIELD, ((), ()), craters, shapes, values, None)
-    spread = np.sqrt(by_rings[..., kernels.SQ_HIGH] / by_rings[..., kernels.COUNT])
+    spread = np.sqrt(by_rings[..., slots.SQ_HIGH] / by_rings[..., slots.COUNT])
     np.testing.assert_allclose(spread[[0, 1, 2, 2], [1, 1, 0, 1]], 1.0, atol=0.1)
-    np.testing.assert_allclose(by_rings[..., kernels.SQ_HIGH], by_runs[..., kernels.SQ_HIGH], rtol=1e-9)
+    np.testing.assert_allclose(by_rings[..., slots.SQ_HIGH], by_runs[..., slots.SQ_HIGH], rtol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
@@ -430,15 +430,15 @@ def test_sums_of_fractions(dtype: str) -> None:
         part = covered(shapes_of(FIELD, *REGIONS), k, CRATERS, i, (0, SIZE[0], 0, SIZE[1]))
         used = valid & (part > 0)
         count, total = part[valid].sum(), (part * numbers).sum()
-        assert found[i, k, kernels.COUNT] == pytest.approx(count, rel=1e-12, abs=1e-12)
-        assert found[i, k, kernels.TOTAL] == pytest.approx(total, rel=1e-12, abs=1e-10)
-        assert found[i, k, kernels.MISSING] == pytest.approx(part[values == nodata].sum(), rel=1e-12, abs=1e-12)
-        assert found[i, k, kernels.NANS] == pytest.approx(part[np.isnan(values)].sum(), rel=1e-12, abs=1e-12)
+        assert found[i, k, slots.COUNT] == pytest.approx(count, rel=1e-12, abs=1e-12)
+        assert found[i, k, slots.TOTAL] == pytest.approx(total, rel=1e-12, abs=1e-10)
+        assert found[i, k, slots.MISSING] == pytest.approx(part[values == nodata].sum(), rel=1e-12, abs=1e-12)
+        assert found[i, k, slots.NANS] == pytest.approx(part[np.isnan(values)].sum(), rel=1e-12, abs=1e-12)
         if used.any():
-            assert found[i, k, kernels.LOW] == numbers[used].min()
-            assert found[i, k, kernels.HIGH] == numbers[used].max()
+            assert found[i, k, slots.LOW] == numbers[used].min()
+            assert found[i, k, slots.HIGH] == numbers[used].max()
             squares = (part * np.where(valid, (numbers - total / count) ** 2, 0)).sum()
-            assert found[i, k, kernels.SQ_HIGH] == pytest.approx(squares, rel=1e-9, abs=1e-9)
+            assert found[i, k, slots.SQ_HIGH] == pytest.approx(squares, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])

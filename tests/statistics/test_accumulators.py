@@ -23,6 +23,7 @@ from xcrater.engine.plan import Plan, make_plan
 from xcrater.engine.region_set import RegionSet, region_mask
 from xcrater.errors import GridError
 from xcrater.geometry.grid import Grid
+from xcrater.kernels import slots
 from xcrater.kernels.half_widths import CENTER
 from xcrater.kernels.lanes import LANES
 from xcrater.kernels.spans import span_scratch
@@ -502,7 +503,7 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
                     np.testing.assert_allclose(found, without, rtol=1e-12)
                 else:
                     np.testing.assert_array_equal(found, without)
-            assert without[..., kernels.COUNT].max() > 50 * LANES**2 / 2
+            assert without[..., slots.COUNT].max() > 50 * LANES**2 / 2
 
 
 @pytest.mark.parametrize("dtype", ["i2", "i4", "f4"])
@@ -528,14 +529,14 @@ def test_pixels_are_those_under_the_mask(
             pixels = values[region_mask(shapes, k, craters, i, window)].astype("f8")
             valid = pixels[pixels != 0]
             held = found[i, 0, k]
-            wanted = {kernels.COUNT: valid.size, kernels.MISSING: pixels.size - valid.size, kernels.NANS: 0}
+            wanted = {slots.COUNT: valid.size, slots.MISSING: pixels.size - valid.size, slots.NANS: 0}
             if valid.size:
-                wanted |= {kernels.TOTAL: valid.sum(), kernels.LOW: valid.min(), kernels.HIGH: valid.max()}
+                wanted |= {slots.TOTAL: valid.sum(), slots.LOW: valid.min(), slots.HIGH: valid.max()}
                 if dtype == "f4":
                     deviation = ((valid - valid.mean()) ** 2).sum()
-                    assert held[kernels.SQ_HIGH] == pytest.approx(deviation, rel=1e-12, abs=1e-9)
+                    assert held[slots.SQ_HIGH] == pytest.approx(deviation, rel=1e-12, abs=1e-9)
                 else:
-                    assert held[kernels.SQ_HIGH] * 2**32 + held[kernels.SQ_LOW] == (valid**2).sum()
+                    assert held[slots.SQ_HIGH] * 2**32 + held[slots.SQ_LOW] == (valid**2).sum()
             for slot, number in wanted.items():
                 assert held[slot] == number, (slot, k, i)
 
@@ -573,5 +574,5 @@ def test_twenty_rings_visit_each_pixel_once() -> None:
     rings = ring_set(list(itertools.pairwise(edges.tolist())), "center", WIDE.radians)
     disc = ring_set([(0.0, 2.0)], "center", WIDE.radians)
     apart, whole = (sums_of(values, shapes, craters) for shapes in (rings, disc))
-    for slot in (kernels.COUNT, kernels.TOTAL):
+    for slot in (slots.COUNT, slots.TOTAL):
         np.testing.assert_array_equal(apart[..., slot].sum(axis=-1), whole[..., 0, slot])

@@ -2,7 +2,7 @@
 
 The rest of the package says ``from xcrater import kernels`` and ``kernels.sum_runs(...)``. A kernel's module, and
 with it numba, is loaded when one of its names is first asked for, so neither ``import xcrater`` nor a scheduler that
-only unpickles tasks loads the compiler. The records that kernels take are plain Python and loaded at once.
+only unpickles tasks loads the compiler. The records that kernels take and the slots of accumulators are plain Python.
 """
 
 from __future__ import annotations
@@ -44,19 +44,6 @@ __all__ = [
 
 _NAMES = {
     "accumulators": (
-        "AREA",
-        "COUNT",
-        "CUBES",
-        "FOURTHS",
-        "HIGH",
-        "LOW",
-        "MISSING",
-        "NANS",
-        "ORIGIN",
-        "PIXELS",
-        "SQ_HIGH",
-        "SQ_LOW",
-        "TOTAL",
         "exact_variance",
         "lay_out",
         "merge_sums",

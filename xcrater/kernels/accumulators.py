@@ -1,8 +1,8 @@
 """What an accumulator of pixels holds, and how two of them merge.
 
-An accumulator is one row of an array; the slots are numbered below. Accumulators of integers are exact: the sum of
-squares, ``SQ_HIGH * 2**32 + SQ_LOW``, is kept in two parts. Those of floating-point numbers keep the sum of squared
-deviations from the mean in SQ_HIGH.
+An accumulator is one row of an array, whose slots `xcrater.kernels.slots` numbers. Accumulators of integers are exact:
+the sum of squares, ``SQ_HIGH * 2**32 + SQ_LOW``, is kept in two parts. Those of floating-point numbers keep the sum of
+squared deviations from the mean in SQ_HIGH.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 import numpy as np
 
 from xcrater.kernels.compile import inlined, jit
-
-COUNT, TOTAL, SQ_HIGH, SQ_LOW, LOW, HIGH, MISSING, NANS = range(8)
-"""Slots of every accumulator: number of valid pixels, their sum, the two parts of their sum of squares, least and
-greatest value, number of pixels that are missing, and of those that are NaN."""
-
-PIXELS = SQ_LOW
-"""Slot, in accumulators of weighted pixels, of the sum of fractions covered; COUNT is the sum of weights there."""
-
-AREA, CUBES, FOURTHS, ORIGIN = range(8, 12)
-"""Slots of accumulators of weighted pixels that were asked for more: area, sums of the third and fourth powers of
-deviations from the mean, and the value that TOTAL counts from."""
+from xcrater.kernels.slots import (
+    AREA,
+    COUNT,
+    CUBES,
+    FOURTHS,
+    HIGH,
+    LOW,
+    MISSING,
+    NANS,
+    ORIGIN,
+    PIXELS,
+    SQ_HIGH,
+    SQ_LOW,
+    TOTAL,
+)
 
 
 @inlined

@@ -12,17 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xcrater.kernels.accumulators import (
-    COUNT,
-    HIGH,
-    LOW,
-    MISSING,
-    NANS,
-    PIXELS,
-    add_accumulator,
-    merge_float,
-    to_weighted,
-)
+from xcrater.kernels.accumulators import add_accumulator, merge_float, to_weighted
 from xcrater.kernels.compile import apart, inlined, jit
 from xcrater.kernels.covered_runs import copies
 from xcrater.kernels.crossings import (
@@ -41,6 +31,7 @@ from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE
 from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.partial_pixels import EMPTY, cover_box, covered_part, disc_bounds, list_parts, parts_of
 from xcrater.kernels.records import BoxScratch, BoxSums, CoveredScratch, Disc, EdgeScratch
+from xcrater.kernels.slots import COUNT, HIGH, LOW, MISSING, NANS, PIXELS
 from xcrater.kernels.sums import TALL, scan_band, scan_lanes
 
 MOST_LANES = OUTSIDE - 4 * LANES

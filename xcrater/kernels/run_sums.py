@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcrater.kernels.accumulators import (
-    AREA,
-    HIGH,
-    LOW,
-    MISSING,
-    NANS,
-    PIXELS,
-    carry_squares,
-    merge_float,
-    merge_moments,
-)
+from xcrater.kernels.accumulators import carry_squares, merge_float, merge_moments
 from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.missing import NODATA, VALID
+from xcrater.kernels.slots import AREA, HIGH, LOW, MISSING, NANS, PIXELS
 from xcrater.kernels.sums import scan_run
 
 

@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcrater.kernels.accumulators import (
-    COUNT,
-    HIGH,
-    LOW,
-    MISSING,
-    NANS,
-    SQ_HIGH,
-    SQ_LOW,
-    TOTAL,
-    add_accumulator,
-    add_sums,
-    carry_squares,
-    merge_float,
-)
+from xcrater.kernels.accumulators import add_accumulator, add_sums, carry_squares, merge_float
 from xcrater.kernels.compile import inlined, jit
 from xcrater.kernels.half_widths import CENTER, edge_half_widths
 from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 from xcrater.kernels.missing import NODATA, VALID
+from xcrater.kernels.slots import COUNT, HIGH, LOW, MISSING, NANS, SQ_HIGH, SQ_LOW, TOTAL
 from xcrater.kernels.spans import disc_lanes, nested_lanes, row_columns, row_spans
 
 # Whether ``pixels.exact`` is None is known when a kernel is compiled, so the branch that does not apply costs nothing.

@@ -1,9 +1,6 @@
 """Accumulators of craters on some tiles, how those of several tiles merge, and what their slots are called.
 
-An accumulator is one row of slots, laid out in `xcrater.kernels.accumulators`. A further sum over a region's pixels
-has its slot and its merging there (and the slot's name in the list of names that `xcrater.kernels` offers), is summed
-in `xcrater.kernels.run_sums`, has its name in the state in `MOMENT_NAMES` here, where `MOMENTS` grows by one, and
-becomes a statistic, with the need "moments", in `xcrater.statistics.aggregations`.
+An accumulator is one row of slots, which `xcrater.kernels.slots` numbers.
 """
 
 from __future__ import annotations
@@ -16,32 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
+from xcrater.kernels import slots
 from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
 
 Array = NDArray[Any]
 
 
-MOMENTS = 12
-"""Slots of accumulators with areas and higher moments."""
-
-MOMENT_NAMES = {"area": "AREA", "m3": "CUBES", "m4": "FOURTHS"}
-"""Names in the state of what accumulators with areas and higher moments hold besides, and of their slots."""
-
-
 def slots_of(dtype: np.dtype[Any], *, weighted: bool) -> dict[str, int]:
     """Slot of each name in the state, for accumulators of a dtype, of weighted pixels or not."""
-    slots = {
-        "count": kernels.PIXELS if weighted else kernels.COUNT,
-        "weight": kernels.COUNT,
-        "total": kernels.TOTAL,
-        "low": kernels.LOW,
-        "high": kernels.HIGH,
-        "nodata": kernels.MISSING,
-        "nan": kernels.NANS,
+    common = {
+        "count": slots.PIXELS if weighted else slots.COUNT,
+        "weight": slots.COUNT,
+        "total": slots.TOTAL,
+        "low": slots.LOW,
+        "high": slots.HIGH,
+        "nodata": slots.MISSING,
+        "nan": slots.NANS,
     }
-    squares = {"m2": kernels.SQ_HIGH} if dtype.kind == "f" else {"sq_high": kernels.SQ_HIGH, "sq_low": kernels.SQ_LOW}
-    return slots | squares
+    squares = {"m2": slots.SQ_HIGH} if dtype.kind == "f" else {"sq_high": slots.SQ_HIGH, "sq_low": slots.SQ_LOW}
+    return common | squares
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +70,12 @@ class Partial:
     found: list[OrderPartial] = field(default_factory=list)
 
 
-def empty_accumulator(dtype: np.dtype[Any], slots: int = 8) -> Array:
+def empty_accumulator(dtype: np.dtype[Any], length: int = 8) -> Array:
     """An accumulator before any pixel, for sums of numbers of a dtype."""
     floats = dtype.kind == "f"
-    start: Array = np.zeros(slots, np.float64 if floats else np.int64)
-    start[kernels.LOW] = np.inf if floats else np.iinfo(np.int64).max
-    start[kernels.HIGH] = -np.inf if floats else np.iinfo(np.int64).min
+    start: Array = np.zeros(length, np.float64 if floats else np.int64)
+    start[slots.LOW] = np.inf if floats else np.iinfo(np.int64).max
+    start[slots.HIGH] = -np.inf if floats else np.iinfo(np.int64).min
     return start
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
-from xcrater.statistics.accumulators import MOMENT_NAMES, MOMENTS, Partial, Sums, add_up, empty_accumulator, slots_of
+from xcrater.kernels import slots
+from xcrater.statistics.accumulators import Partial, Sums, add_up, empty_accumulator, slots_of
 from xcrater.statistics.aggregations import Aggregation
 from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.table import OrderTable
@@ -39,17 +40,17 @@ class State(dict[str, Any]):
 
     def add_moments(self, sums: Array) -> None:
         """Add areas and higher moments, which have accumulators of their own."""
-        craters, lead, regions, slots = sums.shape
-        for name, slot in MOMENT_NAMES.items():
+        craters, lead, regions, length = sums.shape
+        for name, slot in slots.MOMENT_NAMES.items():
             out = np.empty((lead * regions, craters))
-            kernels.lay_out(sums.reshape(craters, lead * regions, slots), getattr(kernels, slot), out)
+            kernels.lay_out(sums.reshape(craters, lead * regions, length), slot, out)
             self[name] = out.reshape(lead, regions, craters)
 
     def __missing__(self, name: str) -> Array:
-        craters, lead, regions, slots = self._sums.shape
+        craters, lead, regions, length = self._sums.shape
         whole = self._whole and name in ("count", "nodata", "nan")
         out = np.empty((lead * regions, craters), np.int64 if whole else self._sums.dtype)
-        kernels.lay_out(self._sums.reshape(craters, lead * regions, slots), self._slots[name], out)
+        kernels.lay_out(self._sums.reshape(craters, lead * regions, length), self._slots[name], out)
         array = self[name] = out.reshape(lead, regions, craters)
         return array
 
@@ -95,7 +96,7 @@ class Finish:
         table = None if order is None else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
         edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
-            {"moments": empty_accumulator(np.dtype("f8"), MOMENTS)} if self.leaf.more else {}
+            {"moments": empty_accumulator(np.dtype("f8"), slots.MOMENTS)} if self.leaf.more else {}
         )
         cuts = {
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts

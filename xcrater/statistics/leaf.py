@@ -16,8 +16,9 @@ from xcrater.engine.plan import Tile
 from xcrater.engine.region_set import RegionSet
 from xcrater.geometry.areas import areas_around, pixel_areas
 from xcrater.geometry.grid import Window
+from xcrater.kernels import slots
 from xcrater.raster.values import classify, kernel_block
-from xcrater.statistics.accumulators import MOMENTS, Partial, Sums, empty_accumulator
+from xcrater.statistics.accumulators import Partial, Sums, empty_accumulator
 from xcrater.statistics.collecting import Collector
 from xcrater.statistics.paths import Image, RunByRun, choose_way, sum_true_areas
 from xcrater.statistics.quantiles.counting import Counting
@@ -86,7 +87,7 @@ class Leaf:
         start = self.start(dtype)
         shape = (len(tile.craters), len(narrow), len(self.shapes))
         sums = np.empty((*shape, start.size), start.dtype)
-        moments = np.zeros((*shape, MOMENTS)) if self.more else None
+        moments = np.zeros((*shape, slots.MOMENTS)) if self.more else None
         surface = self._surface(tile.window, areas) if self.area and self.shapes.exact else None
         parts = self.shapes.parts()
         ways = [choose_way(*part, weights=self.weights is not None, summarise=self.summarise) for part in parts]
@@ -94,7 +95,7 @@ class Leaf:
         for n, image in enumerate(map(_in_lanes, narrow)):
             if moments is not None and (self.higher or surface is None):
                 for part in parts:
-                    into = kernels.Sums(empty_accumulator(moments.dtype, MOMENTS), n, moments)
+                    into = kernels.Sums(empty_accumulator(moments.dtype, slots.MOMENTS), n, moments)
                     RunByRun(*part, weighted=True)(image, tile.craters, into)
             for way in ways:
                 way(image, tile.craters, kernels.Sums(start, n, sums))
@@ -143,9 +144,9 @@ class Leaf:
     def _most(self, sums: Array) -> Array:
         """About how many pixels with values each region has, of its accumulators, shape (craters, regions, slots)."""
         if not self.shapes.exact:
-            return sums[..., kernels.PIXELS if self.weighted else kernels.COUNT].astype(np.int64)
+            return sums[..., slots.PIXELS if self.weighted else slots.COUNT].astype(np.int64)
         # Pixels all along the edge are partly covered and count less than one each.
-        pixels = sums[..., kernels.PIXELS]
+        pixels = sums[..., slots.PIXELS]
         return (pixels + 8.0 * np.sqrt(pixels) + 16.0).astype(np.int64)
 
     def _counting(self, image: Image, tile: Tile, sums: Array) -> Counting | None:
@@ -160,7 +161,7 @@ class Leaf:
                 for drawn in shapes.draw(craters, tile.window):
                     yield members, drawn
 
-        held = (sums[..., slot] for slot in (kernels.COUNT, kernels.LOW, kernels.HIGH))
+        held = (sums[..., slot] for slot in (slots.COUNT, slots.LOW, slots.HIGH))
         return Counting(draw, stored, codes, clean, tile.window, tile.craters.lat, *held)
 
     def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.region_set import RegionSet
+from xcrater.kernels import slots
 from xcrater.statistics.accumulators import empty_accumulator
 from xcrater.statistics.paths import Fractions, Image, WholePixels
 from xcrater.table.regions import Annulus
@@ -50,10 +51,10 @@ def check_kernels(dtype: str) -> None:
     for k, held in enumerate(out[0, 0]):
         inside = pixels[(shapes.bounds[0, k] < distance) & (distance < shapes.bounds[1, k])].astype(np.int64)
         wanted = [inside.size, inside.sum(), inside.min(), inside.max(), inside.size * inside.var()]
-        found = [held[slot] for slot in (kernels.COUNT, kernels.TOTAL, kernels.LOW, kernels.HIGH)]
-        square = held[kernels.SQ_HIGH]
+        found = [held[slot] for slot in (slots.COUNT, slots.TOTAL, slots.LOW, slots.HIGH)]
+        square = held[slots.SQ_HIGH]
         if start.dtype.kind != "f":
-            square = square * 2**32 + held[kernels.SQ_LOW] - inside.sum() ** 2 / inside.size
+            square = square * 2**32 + held[slots.SQ_LOW] - inside.sum() ** 2 / inside.size
         if found != wanted[:4] or not math.isclose(square, wanted[4], rel_tol=1e-9):
             raise RuntimeError(
                 f"the compiled kernels give wrong numbers ({[*found, square]} for {wanted}); expected those of a file "
@@ -85,7 +86,7 @@ def check_covered(dtype: str) -> None:
     up = np.sin((rho - (north - lat)) / 2) * np.sin((rho + (north - lat)) / 2)
     width = 4 * np.arcsin(np.sqrt(up / (np.cos(north) * math.cos(lat))))
     area = float((weights * width * rho * np.cos(angle)).sum() * np.pi / 2 / math.radians(side) ** 2)
-    found = [float(out[0, 0, 0, slot]) for slot in (kernels.COUNT, kernels.TOTAL, kernels.SQ_HIGH)]
+    found = [float(out[0, 0, 0, slot]) for slot in (slots.COUNT, slots.TOTAL, slots.SQ_HIGH)]
     if not np.allclose(found, [area, 7 * area, 0.0], rtol=1e-9, atol=1e-9):
         raise RuntimeError(
             f"the compiled kernels give wrong numbers ({found} for {[area, 7 * area, 0.0]}); expected those of a file "
