@@ -363,9 +363,8 @@ class TestFaultsOfCraterpy:
         with rasterio.open(path) as source:
             assert source.scales == (0.5,)
         values = moon.get_stats(path, "rim", STATS)
-        da = open_mosaic(path)
-        stored = da.copy()
-        stored.attrs = {name: value for name, value in da.attrs.items() if name != "scale_factor"}
+        stored = open_mosaic(path, decode=False)
+        stored.attrs = {name: value for name, value in stored.attrs.items() if name != "scale_factor"}
         numbers = moon.get_stats(stored, "rim", STATS)
         np.testing.assert_array_equal(values["count_rim"], numbers["count_rim"])
         for stat in STATS[1:]:

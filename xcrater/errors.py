@@ -23,6 +23,10 @@ class GridError(XcraterError):
     """A raster's grid cannot be placed on the body."""
 
 
+class ReadError(XcraterError, OSError):
+    """Pixels of a raster file cannot be read, or are no longer those that were there when it was opened."""
+
+
 class StatisticError(XcraterError):
     """A statistic is unknown or has no meaning here."""
 

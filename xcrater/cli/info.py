@@ -7,6 +7,7 @@ import click
 from xcrater import open_mosaic
 from xcrater.geometry.bodies import body_of_crs
 from xcrater.geometry.grid import Grid
+from xcrater.raster.declared import prepare
 from xcrater.raster.reading import Raster, read_raster
 
 
@@ -14,7 +15,7 @@ from xcrater.raster.reading import Raster, read_raster
 @click.argument("raster")
 def command(raster: str) -> None:
     """Grid, body, chunks and nodata of RASTER as xcrater reads them."""
-    da = open_mosaic(raster)
+    da = prepare(open_mosaic(raster), None)
     read = read_raster(da)
     grid = read.grid
     body = body_of_crs(da.rio.crs)

@@ -21,6 +21,7 @@ from xcrater.errors import NoOverlapWarning, RegionError
 from xcrater.geometry.bodies import get_body
 from xcrater.geometry.grid import Boxes
 from xcrater.options import get_coverage
+from xcrater.raster.declared import prepare
 from xcrater.raster.mosaic import check_chunks
 from xcrater.raster.reading import Raster, read_raster
 from xcrater.table.regions import CraterShapes, Region
@@ -157,6 +158,7 @@ def make_request(
             raise RegionError(f"the region {name!r} is asked for twice; name it once")
     declared = list(regions.values()) if isinstance(regions, Mapping) else [cdb.region(name) for name in names]
     coverage = get_coverage(coverage)
+    da = prepare(da, nodata)
     raster = read_raster(da, body=get_body(cdb.body), nodata=nodata)
     da = da.transpose(..., raster.y_dim, raster.x_dim)
     check_chunks(da, users_level() + 1)

@@ -12,6 +12,7 @@ from xcrater.engine.request import Request
 from xcrater.errors import StatisticError
 from xcrater.geometry.areas import pixel_areas
 from xcrater.geometry.grid import Window
+from xcrater.raster.declared import decoded
 from xcrater.raster.reading import Raster
 
 
@@ -39,6 +40,8 @@ def block_weights(raster: Raster, window: Window, beside: NDArray[Any] | None) -
 
 def check_weights(request: Request, weights: object) -> xr.DataArray | None:
     """Check weights: the array of them, rows and columns in the raster's order, where they are one; else None.
+
+    Their own nodata, scale and offset are applied: a pixel without a weight has NaN.
 
     Parameters
     ----------
@@ -84,4 +87,4 @@ def check_weights(request: Request, weights: object) -> xr.DataArray | None:
         )
     if weights.dtype.kind not in "biuf":
         raise StatisticError(f"received weights of dtype {weights.dtype}; expected numbers")
-    return weights
+    return decoded(weights)

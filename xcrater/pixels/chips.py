@@ -116,7 +116,7 @@ def chips(
             stacklevel=users_level(),
         )
     leaf = Leaf(grid, shape, extent, METHODS[method], north_up, antialias and method != "nearest", raster.nodata)
-    small = not raster.decodes and (dtype.itemsize <= 2 or dtype == np.float32)
+    small = not raster.decodes and (dtype.itemsize <= 2 or dtype.newbyteorder("=") == np.float32)
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
     data = graph.reduce_groups(
         request.da,

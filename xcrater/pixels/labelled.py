@@ -14,12 +14,10 @@ from xcrater.engine.craters import Craters
 from xcrater.geometry import places
 from xcrater.geometry.grid import Grid, Window
 from xcrater.pixels.elements import Elements
+from xcrater.raster.declared import PACKING
 from xcrater.raster.reading import crs_wkt, georeferenced
 
 Floats = NDArray[np.float64]
-
-PACKING = ("_FillValue", "missing_value", "scale_factor", "add_offset", "grid_mapping")
-"""Attributes that say how a raster's values are stored; they do not hold for decoded values."""
 
 LON = {"units": "degrees_east", "long_name": "longitude"}
 LAT = {"units": "degrees_north", "long_name": "planetocentric latitude"}
@@ -82,7 +80,7 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
 
     block = elements.array(position)
     dtype = _float(block.dtype)
-    shown = {k: value for k, value in request.da.attrs.items() if k not in PACKING}
+    shown = {k: value for k, value in request.da.attrs.items() if k not in (*PACKING, "grid_mapping")}
     data = block.map_blocks(_nan_filled, dtype, dtype=dtype, meta=np.empty((0,) * block.ndim, dtype))
     mask = block.map_blocks(_held, dtype=bool, meta=np.empty((0,) * block.ndim, bool))
     crater = request.craters.take(np.array([position]))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 import rasterio
 import rasterio.env
 import rioxarray
 import xarray as xr
+from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
+from xcrater.raster.files import FilePixels, opened
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
@@ -28,10 +32,17 @@ WASTE = 1.25
 """How many times the pixels of a file may be decoded before `check_chunks` warns."""
 
 
+STORED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "scales", "offsets")
+"""Attributes of stored numbers that decoded values carry as encoding instead."""
+
+
 def open_mosaic(
-    paths: str | os.PathLike[str] | rasterio.DatasetReader, chunks: str | int | dict[str, int] | None = "auto"
+    paths: str | os.PathLike[str] | rasterio.DatasetReader,
+    chunks: str | int | dict[str, int] | None = "auto",
+    *,
+    decode: bool = True,
 ) -> xr.DataArray:
-    """Open a raster file as a lazy DataArray, chunks aligned to the file's blocks.
+    """Open a raster file as a lazy DataArray of values, chunks aligned to the file's blocks.
 
     Parameters
     ----------
@@ -39,20 +50,20 @@ def open_mosaic(
         Anything that GDAL reads.
     chunks : "auto", int, dict or None
         Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels a chunk: bands of full
-        width where the file has strips. None reads the file into memory.
-
-    Notes
-    -----
-    Chunks of whole blocks never want a block twice. For them, GDAL's cache of decoded blocks, which would take 5 % of
-    the memory, is set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is
-    smaller already.
+        width where the file has strips. None reads the file into memory when its pixels are first asked for.
+    decode : bool
+        Whether to give values. False gives the stored numbers as they are in the file, with nodata, scale and offset
+        as attributes, as rioxarray does.
 
     Returns
     -------
     xarray.DataArray
-        Stored numbers as they are in the file, dimensions (y, x), or (band, y, x) where there are several bands.
-        Nodata, scale and offset stay in its attributes and are applied where statistics are taken. Only a
-        raster whose missing pixels are told by a mask band comes as floats with NaN.
+        Dimensions (y, x), or (band, y, x) where there are several bands. Where the file declares a scale or an offset,
+        values are floats, NaN where there is none: float32 where that holds every value exactly, else float64. So are
+        those of a file that hides pixels by more than one nodata number: by a mask or an alpha band, by nodata that
+        differs from band to band, by the special pixels of ISIS cubes or the special constants of PDS4; the measure is
+        what ``rasterio.open(...).read(masked=True)`` hides. Other files keep their numbers and their data type, with
+        nodata as the attribute ``_FillValue``.
 
     Raises
     ------
@@ -60,6 +71,17 @@ def open_mosaic(
         There is no such file.
     GridError
         GDAL cannot read it.
+    ReadError
+        When pixels are read: they are damaged, or the file is no longer the one that was opened.
+
+    Notes
+    -----
+    Statistics of values that were only opened are summed from the stored numbers, which is as fast as without a scale,
+    and exact. What is computed from them (``da * 2``, ``da.where(...)``) means what it shows.
+
+    Chunks of whole blocks never want a block twice. For them, GDAL's cache of decoded blocks, which would take 5 % of
+    the memory, is set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is
+    smaller already.
 
     Examples
     --------
@@ -67,7 +89,6 @@ def open_mosaic(
     >>> xcrater.open_mosaic(xcrater.sample_data["moon.tif"]).dtype
     dtype('uint8')
     """
-    source: Any = paths
     if isinstance(paths, rasterio.DatasetReader):
         source = paths.name
     elif isinstance(paths, (str, os.PathLike)):
@@ -75,30 +96,69 @@ def open_mosaic(
         local = "://" not in source and not source.startswith("/vsi") and ":" not in Path(source).parts[0]
         if local and not Path(source).exists():
             raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
+        source = os.path.abspath(source) if local else source
     else:
         raise GridError(f"received an object of type {type(paths).__name__}; expected the path of a raster file")
-    try:
-        with warnings.catch_warnings():
-            # A file that only holds others has no geotransform; a raster without one is read_raster's to refuse
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            dataset = rasterio.open(source)
-        with dataset:
-            if not dataset.count:
-                raise GridError(
-                    f"{source!r} holds several rasters; name one of its subdatasets: "
-                    + ", ".join(map(repr, dataset.subdatasets))
-                )
-            shape, block = dataset.shape, dataset.block_shapes[0]
-            flags = {flag for band in dataset.mask_flag_enums for flag in band}
-    except rasterio.errors.RasterioIOError as err:
-        raise GridError(f"cannot read {source!r} as a raster: {err}") from err
+    with opened(source) as dataset:
+        if not dataset.count:
+            raise GridError(
+                f"{source!r} holds several rasters; name one of its subdatasets: "
+                + ", ".join(map(repr, dataset.subdatasets))
+            )
+        shape, block = dataset.shape, dataset.block_shapes[0]
+        pixels = FilePixels.of(dataset, source, decode=decode)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
+        labels: Any = rioxarray.open_rasterio(source)
+    lazy: Any = indexing.LazilyIndexedArray(pixels)
+    if chunks is None:
+        lazy = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))
+    da = xr.DataArray(lazy, labels.coords, labels.dims, labels.name, labels.attrs)
+    da.encoding = dict(labels.encoding)
+    if pixels.packing is not None:
+        da.encoding |= {name: da.attrs.pop(name) for name in STORED if name in da.attrs} | {"dtype": pixels.stored}
+    da = da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
+    if chunks is None:
+        return da
     if chunks == "auto":
         chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
-    masked = rasterio.enums.MaskFlags.per_dataset in flags and rasterio.enums.MaskFlags.nodata not in flags
-    da: Any = rioxarray.open_rasterio(source, chunks=cast(Any, chunks), lock=False, cache=chunks is None, masked=masked)
-    if chunks is not None and _decoded_times(da, shape, block) == 1:
+    da = _chunked(da, pixels, chunks)
+    if _decoded_times(da, shape, block) == 1:
         _limit_cache()
-    return da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
+    return da
+
+
+_PIXELS: WeakValueDictionary[str, FilePixels] = WeakValueDictionary()
+"""What the dask arrays that `open_mosaic` made read, by their names."""
+
+
+def _chunked(da: xr.DataArray, pixels: FilePixels, chunks: Any) -> xr.DataArray:
+    """The lazy pixels of a file as a dask array."""
+    what = "stored" if pixels.packing is None else "values"
+    # The name is made of all that the pixels depend on, so that equal names mean equal pixels.
+    token = hashlib.blake2b(repr((pixels, da.dims, chunks)).encode(), digest_size=16).hexdigest()
+    da = da.chunk(chunks, name_prefix=f"{what}-", token=token)
+    _PIXELS[da.data.name] = pixels
+    return da
+
+
+def stored_numbers(da: xr.DataArray) -> xr.DataArray:
+    """The stored numbers behind values that `open_mosaic` gave and that nothing was done to; other arrays as they are.
+
+    Their nodata, scale and offset are attributes, and hold for all bands.
+    """
+    pixels = _PIXELS.get(getattr(da.data, "name", ""))
+    if pixels is None or pixels.packing is None or not pixels.packing.alike:
+        return da
+    packing, stored = pixels.packing, pixels.decoded(False)
+    lazy = xr.Variable(("band", "y", "x"), indexing.LazilyIndexedArray(stored))
+    numbers = da.copy(data=(lazy[0] if da.ndim == 2 else lazy)._data)
+    numbers.attrs = {name: value for name, value in da.attrs.items() if name not in STORED}
+    numbers.attrs |= {"scale_factor": packing.scales[0], "add_offset": packing.offsets[0]}
+    if packing.nodata[0] is not None:
+        numbers.attrs["_FillValue"] = packing.nodata[0]
+    numbers.encoding = {name: value for name, value in da.encoding.items() if name not in (*STORED, "dtype")}
+    return _chunked(numbers, stored, da.chunksizes)
 
 
 def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, int]:

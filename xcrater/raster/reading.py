@@ -17,6 +17,7 @@ from xcrater.geometry.bodies import Body, horizontal, same_body
 from xcrater.geometry.frame import Frame, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
 from xcrater.geometry.projection import classify
+from xcrater.raster.declared import declaration
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,20 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
     grid = Grid(shape, *placed, row_edges=_edges(da, y_dim), col_edges=_edges(da, x_dim), frame=frame)
     if da.dtype.kind not in "biuf":
         raise GridError(f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')")
-    if nodata is None:
-        nodata = da.rio.nodata
-    if nodata is not None and np.isnan(nodata):
-        nodata = None  # NaN is never a value, declared or not
+    fills, scale, offset = declared = declaration(da, nodata)
+    if not declared.uniform or isinstance(scale, xr.DataArray) or isinstance(offset, xr.DataArray):
+        raise GridError(
+            "received images that declare different nodata, scales or offsets; expected one of each. "
+            "Open them as values: da = xcrater.open_mosaic(path)"
+        )
     return Raster(
         grid=grid,
         y_dim=y_dim,
         x_dim=x_dim,
         extra_dims=tuple(str(d) for d in da.dims if d not in (y_dim, x_dim)),
-        nodata=nodata,
-        scale=float(da.attrs.get("scale_factor", 1.0)),
-        offset=float(da.attrs.get("add_offset", 0.0)),
+        nodata=fills[0] if fills and not isinstance(fills[0], xr.DataArray) else None,
+        scale=float(scale),
+        offset=float(offset),
         surface=(crs.to_wkt(), (x_step, 0.0, x_origin, 0.0, y_step, y_origin)),
     )
 

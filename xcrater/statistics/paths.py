@@ -84,7 +84,8 @@ class RunByRun:
             ):  # fmt: skip
                 raise StatisticError(
                     "received weights that are negative, infinite or not numbers, on pixels with values inside a "
-                    "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0)"
+                    "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0), or, where an array has "
+                    "nodata as an attribute, weights=weights.where(weights != weights.rio.nodata, 0)"
                 )
 
 

@@ -1,0 +1,222 @@
+"""Raster files: how they store their values, and their pixels, read window by window when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.windows import Window
+from xarray.backends.common import BackendArray
+from xarray.core import indexing
+
+from xcrater.errors import GridError, ReadError
+
+HEADER_BYTES = 4096
+"""Bytes at the start of a file that tell it from another of the same size and time."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the bands of a file store values: ``value = stored * scale + offset``, and which pixels hold none.
+
+    Parameters
+    ----------
+    nodata : tuple of float or None
+        Stored number of each band that stands for no value.
+    scales, offsets : tuple of float
+        Of each band.
+    hidden : bool
+        Whether GDAL hides pixels for another reason than one nodata number: a mask band, an alpha band, the special
+        constants of ISIS and PDS4, or numbers that only together mean no value.
+    """
+
+    nodata: tuple[float | None, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    hidden: bool
+
+    @classmethod
+    def of(cls, dataset: Any) -> Packing:
+        """Read it from an open dataset of rasterio."""
+        flags = [set(band) for band in dataset.mask_flag_enums]
+        simple = all(band in ({MaskFlags.all_valid}, {MaskFlags.nodata}) for band in flags)
+        # A declared number can be all_valid as well, where the band's data type cannot hold it.
+        return cls(dataset.nodatavals, tuple(dataset.scales), tuple(dataset.offsets), not simple)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether values of some band differ from its stored numbers."""
+        return any(scale != 1 for scale in self.scales) or any(offset != 0 for offset in self.offsets)
+
+    @property
+    def alike(self) -> bool:
+        """Whether one nodata number, scale and offset hold for all bands, and nothing else hides pixels."""
+        nodata = {None if n is None else np.float64(n).tobytes() for n in self.nodata}  # NaN equals NaN here
+        return not self.hidden and len(nodata) == len(set(self.scales)) == len(set(self.offsets)) == 1
+
+    def dtype(self, stored: np.dtype[Any]) -> np.dtype[Any]:
+        """Data type of values: that of the stored numbers where it can say NaN, or a float that holds each exactly."""
+        if stored.kind not in "biuf" or (stored.kind == "f" and not self.scaled):
+            return stored
+        halves = all(np.frexp(scale)[0] in (0.5, -0.5) for scale in self.scales) and not any(self.offsets)
+        return np.dtype("f4" if stored.kind != "f" and stored.itemsize <= 2 and halves else "f8")
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Any]:
+    """Open a file with rasterio; one that is no raster raises GridError."""
+    try:
+        with warnings.catch_warnings():
+            # A raster without a geotransform is for `read_raster` to refuse, with advice.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            dataset = rasterio.open(path)
+    except RasterioIOError as err:
+        raise GridError(f"cannot read {path!r} as a raster: {err}") from err
+    with dataset:
+        yield dataset
+
+
+def fingerprint(path: str) -> tuple[int, int, str] | None:
+    """Size in bytes, time of change in nanoseconds and hash of the header of a local file; None for other sources."""
+    try:
+        with open(path, "rb") as file:
+            facts = os.stat(file.fileno())
+            header = hashlib.blake2b(file.read(HEADER_BYTES), digest_size=8).hexdigest()
+    except OSError:
+        return None
+    return facts.st_size, facts.st_mtime_ns, header
+
+
+@dataclass(frozen=True)
+class FilePixels(BackendArray):
+    """The pixels of a raster file, shape (bands, rows, columns), in the form that xarray reads lazily.
+
+    Parameters
+    ----------
+    path : str
+        What GDAL opens.
+    mark : tuple or None
+        Fingerprint of the file when it was opened.
+    lengths : tuple of int
+        Numbers of bands, rows and columns.
+    stored : str
+        Data type of the stored numbers.
+    packing : Packing or None
+        How stored numbers become values, NaN where there is none; None for the stored numbers themselves.
+    """
+
+    path: str
+    mark: tuple[int, int, str] | None
+    lengths: tuple[int, int, int]
+    stored: str
+    packing: Packing | None
+
+    @classmethod
+    def of(cls, dataset: Any, path: str, *, decode: bool) -> FilePixels:
+        """Pixels of an open dataset of rasterio, decoded if that is asked for and changes anything."""
+        packing = Packing.of(dataset)
+        stored = np.result_type(*dataset.dtypes).str
+        lengths = (dataset.count, *dataset.shape)
+        return cls(path, fingerprint(path), lengths, stored, packing).decoded(decode)
+
+    def decoded(self, decode: bool = True) -> FilePixels:
+        """The same with or without decoding; without, if stored numbers with one nodata number say all."""
+        needed = decode and self.packing is not None and (self.packing.scaled or not self.packing.alike)
+        return self if needed else replace(self, packing=None)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Bands, rows, columns."""
+        return self.lengths
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of what is read."""
+        stored = np.dtype(self.stored)
+        return stored if self.packing is None else self.packing.dtype(stored)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._slice)
+
+    def _slice(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Pixels at positions and slices of any step: the window around them is read, and cut."""
+        bounds: list[tuple[int, int]] = []
+        cut: list[int | slice] = []
+        for part, length in zip(key, self.shape, strict=True):
+            steps = range(length)[part] if isinstance(part, slice) else range(part, part + 1)
+            bounds.append((min(steps, default=0), max(steps, default=-1) + 1))
+            cut.append(slice(None, None, steps.step) if isinstance(part, slice) else 0)
+        if any(first == last for first, last in bounds):
+            return np.empty([last - first for first, last in bounds], self.dtype)[tuple(cut)]
+        return self.read(*bounds)[tuple(cut)]
+
+    def read(self, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[Any]:
+        """Read a window of some consecutive bands, each given by first and past the last, counting from 0.
+
+        Raises
+        ------
+        ReadError
+            The file cannot be read there, or is no longer the one that was opened.
+        """
+        where = f"rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}"
+        which = ", ".join(str(band + 1) for band in range(*bands))
+        if self.mark is not None and fingerprint(self.path) != self.mark:
+            raise ReadError(
+                f"cannot read {where} of {self.path!r}: the file has been changed, replaced or removed since it was "
+                "opened. Open it again: da = xcrater.open_mosaic(...)"
+            )
+        window = Window.from_slices(rows, columns)
+        numbers = [band + 1 for band in range(*bands)]
+        try:
+            with opened(self.path) as dataset:
+                if self.packing is None:
+                    return np.asarray(dataset.read(numbers, window=window, out_dtype=self.dtype))
+                stored = dataset.read(numbers, window=window, masked=True)
+        except (rasterio.errors.RasterioError, GridError) as err:
+            cause = err.__cause__ or err
+            raise ReadError(
+                f"cannot read {where} of band {which} of {self.path!r}: {cause}. Expected a whole, readable file: "
+                "check it with `gdalinfo -checksum`, or copy it again"
+            ) from err
+        return self._values(stored, slice(*bands))
+
+    def _values(self, stored: np.ma.MaskedArray[Any, Any], bands: slice) -> NDArray[Any]:
+        """Values of stored numbers of some bands, NaN where there is none."""
+        packing = self.packing
+        assert packing is not None
+        values = stored.data.astype(self.dtype)
+        if packing.scaled:
+            values *= np.array(packing.scales[bands]).reshape(-1, 1, 1).astype(self.dtype)
+            values += np.array(packing.offsets[bands]).reshape(-1, 1, 1).astype(self.dtype)
+        if self.dtype.kind in "fc":
+            values[np.ma.getmaskarray(stored)] = np.nan
+        return values
+
+
+def packing_of(da: xr.DataArray) -> Packing | None:
+    """Packing of the file whose stored numbers an array holds as rioxarray read them; None for any other array."""
+    source = da.encoding.get("source")
+    if not isinstance(source, str) or "rasterio_dtype" not in da.encoding or "dtype" in da.encoding:
+        return None  # computed, from elsewhere, or opened as values
+    return _packing(source, fingerprint(source))
+
+
+@lru_cache(maxsize=256)
+def _packing(path: str, mark: tuple[int, int, str] | None) -> Packing | None:
+    try:
+        with opened(path) as dataset:
+            return Packing.of(dataset)
+    except GridError:
+        return None  # a dataset in memory that is closed by now, for example
