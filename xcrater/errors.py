@@ -23,8 +23,26 @@ class GridError(XcraterError):
     """A raster's grid cannot be placed on the body."""
 
 
-class ReadError(XcraterError, OSError):
-    """Pixels of a raster file cannot be read, or are no longer those that were there when it was opened."""
+class ReadError(XcraterError):
+    """Pixels of a raster file cannot be read, or are no longer those that were there when it was opened.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    window : tuple of int
+        First row and the row past the last, first column and the column past the last, of the pixels asked for.
+    """
+
+    path: str = ""
+    window: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+    @classmethod
+    def at(cls, path: str, window: tuple[int, int, int, int], text: str) -> ReadError:
+        """The error of some pixels of a file; attributes travel with it between processes."""
+        error = cls(text)
+        error.path, error.window = path, window
+        return error
 
 
 class StatisticError(XcraterError):

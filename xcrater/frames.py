@@ -14,7 +14,8 @@ import xarray as xr
 
 from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
-from xcrater.errors import GridError
+from xcrater.engine.request import make_request
+from xcrater.errors import GridError, ReadError
 from xcrater.pixels import container
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.statistics import zonal
@@ -57,7 +58,14 @@ def stats_frame(
         )
         for name, da in named.items()
     ]
-    results = graph.compute(*lazy, workers=n_jobs)
+    try:
+        results = graph.compute(*lazy, workers=n_jobs)
+    except ReadError as err:
+        for name, da in named.items():
+            if da.encoding.get("source") == err.path:
+                with make_request(da, cdb, regions, coverage=coverage, nodata=missing.get(name)).naming_craters():
+                    raise
+        raise
     columns: dict[str, Any] = {}
     for region in regions:
         for name, result in zip(named, results, strict=True):

@@ -13,7 +13,7 @@ import rasterio
 from affine import Affine
 
 from xcrater import CraterDatabase, open_mosaic
-from xcrater.errors import ReadError, XcraterError
+from xcrater.errors import ReadError
 from xcrater.raster.files import FilePixels, Packing, fingerprint
 
 ROWS, COLUMNS = 256, 512
@@ -77,10 +77,31 @@ def test_damaged_pixels_are_named_by_file_band_and_window(path, cdb):
     ) as caught:
         da.craters.get_stats(cdb, "rim", "mean").compute()
     assert "See previous exception" not in str(caught.value)
-    assert isinstance(caught.value, XcraterError | OSError)
-    with pytest.raises(ReadError, match=r"of band 1 of '.*a\.tif'"):
-        cdb.get_stats(path, "rim", "mean")
+    assert (caught.value.path, len(caught.value.window)) == (str(path), 4)
     assert da[:100].mean() > 0  # what is whole can be read
+
+
+EAGER = {
+    "cdb.get_stats": lambda path, cdb: cdb.get_stats(path, "rim", "mean"),
+    "cdb.get_arrays": lambda path, cdb: cdb.get_arrays(path, "rim"),
+    "compute": lambda path, cdb: open_mosaic(path).craters.get_arrays(cdb, "rim").compute(),
+    "compute of a region": lambda path, cdb: open_mosaic(path).craters.get_arrays(cdb, "rim")["rim"].compute(),
+    "iter_computed": lambda path, cdb: list(open_mosaic(path).craters.get_arrays(cdb, "rim").iter_computed()),
+    "to_ragged": lambda path, cdb: open_mosaic(path).craters.get_arrays(cdb, "rim").to_ragged(),
+}
+
+
+@pytest.mark.parametrize("eager", EAGER)
+def test_craters_that_need_damaged_pixels_are_named(path, cdb, eager):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 3])
+    cdb.data = cdb.data.set_axis(["Abel", "Baco"])
+    with pytest.raises(
+        ReadError, match=r"of band 1 of '.*a\.tif': .*\. Craters that need these pixels: Abel, Baco$"
+    ) as caught:
+        EAGER[eager](path, cdb)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.path, again.window) == (str(caught.value), str(path), (0, ROWS, 0, COLUMNS))
 
 
 CHANGES = {

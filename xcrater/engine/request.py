@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from xcrater.engine.craters import Craters, on_grid
 from xcrater.engine.neighbours import Exclude, check_exclude, find_neighbours
 from xcrater.engine.plan import Plan, make_plan
 from xcrater.engine.region_set import RegionSet
-from xcrater.errors import NoOverlapWarning, RegionError
+from xcrater.errors import NoOverlapWarning, ReadError, RegionError
 from xcrater.geometry.bodies import get_body
 from xcrater.geometry.grid import Boxes
 from xcrater.options import get_coverage
@@ -28,6 +29,10 @@ from xcrater.table.regions import CraterShapes, Region
 
 if TYPE_CHECKING:
     from xcrater.table.crater_table import CraterTable
+
+
+NAMED = 10
+"""Craters that an error names before it counts the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +99,30 @@ class Request:
                 stacklevel=users_level(),
             )
         return plan
+
+    @contextmanager
+    def naming_craters(self) -> Iterator[None]:
+        """Within the block, a ReadError of the raster's file says which craters need the pixels that it is about."""
+        try:
+            yield
+        except ReadError as err:
+            if err.path != self.da.encoding.get("source"):
+                raise
+            top, bottom, left, right = err.window
+            rows: set[int] = set()
+            for tile in self.plan(warn=False):
+                if (
+                    tile.window[0] < bottom
+                    and tile.window[1] > top
+                    and tile.window[2] < right
+                    and tile.window[3] > left
+                ):
+                    rows.update(tile.craters.row.tolist())
+            labels = self.table.data.index[sorted(rows)]
+            named = ", ".join(map(str, labels[:NAMED])) + (
+                f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+            )
+            raise ReadError.at(err.path, err.window, f"{err}. Craters that need these pixels: {named}") from err
 
     def image_coordinates(self) -> dict[str, xr.Variable]:
         """Coordinates along the raster's extra dimensions, and those that have none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
@@ -98,7 +99,10 @@ def compute_together(several: Sequence[CraterArrays], *, workers: int | None = N
     list of pandas.DataFrame
         For each container what `CraterArrays.compute` returns.
     """
-    found = graph.compute(*(gathering.gather(arrays._source) for arrays in several), workers=workers)
+    with ExitStack() as naming:
+        for arrays in several:
+            naming.enter_context(arrays._source.request.naming_craters())
+        found = graph.compute(*(gathering.gather(arrays._source) for arrays in several), workers=workers)
     return [
         pd.DataFrame(
             {

@@ -225,8 +225,9 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end."""
     leaf, tiles = GatherLeaf(source.cutter), list(source.plan.spread_tiles())
     read = graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD)
-    for completed in Handover.to_last(tiles, leaf.complete).in_turn(read):
-        yield from (of_regions for of_regions in completed if len(of_regions[0]))
+    with source.request.naming_craters():
+        for completed in Handover.to_last(tiles, leaf.complete).in_turn(read):
+            yield from (of_regions for of_regions in completed if len(of_regions[0]))
     nowhere = np.flatnonzero(source.plan.spread.count == 0)
     yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)
 

@@ -192,7 +192,8 @@ class RegionArrays(CraterSequence[Any]):
         workers : int, optional
             Number of threads; None leaves it to dask.
         """
-        (cells,) = graph.compute(gathering.gather(self._source), workers=workers)
+        with self._source.request.naming_craters():
+            (cells,) = graph.compute(gathering.gather(self._source), workers=workers)
         return pd.Series(list(cells[0]), self.index, object, self.name)
 
     def map(self, func: Callable[[Masked], Any], *, dtype: Any = float) -> xr.DataArray:

@@ -173,23 +173,29 @@ class FilePixels(BackendArray):
         where = f"rows {rows[0]} to {rows[1]}, columns {columns[0]} to {columns[1]}"
         which = ", ".join(str(band + 1) for band in range(*bands))
         if self.mark is not None and fingerprint(self.path) != self.mark:
-            raise ReadError(
+            raise ReadError.at(
+                self.path,
+                (*rows, *columns),
                 f"cannot read {where} of {self.path!r}: the file has been changed, replaced or removed since it was "
-                "opened. Open it again: da = xcrater.open_mosaic(...)"
+                "opened. Open it again: da = xcrater.open_mosaic(...)",
             )
         window = Window.from_slices(rows, columns)
         numbers = [band + 1 for band in range(*bands)]
+        cause, stored = "", None
         try:
             with opened(self.path) as dataset:
                 if self.packing is None:
                     return np.asarray(dataset.read(numbers, window=window, out_dtype=self.dtype))
                 stored = dataset.read(numbers, window=window, masked=True)
         except (rasterio.errors.RasterioError, GridError) as err:
-            cause = err.__cause__ or err
-            raise ReadError(
+            cause = str(err.__cause__ or err)
+        if stored is None:  # Outside of the handler: GDAL's exceptions cannot travel between processes.
+            raise ReadError.at(
+                self.path,
+                (*rows, *columns),
                 f"cannot read {where} of band {which} of {self.path!r}: {cause}. Expected a whole, readable file: "
-                "check it with `gdalinfo -checksum`, or copy it again"
-            ) from err
+                "check it with `gdalinfo -checksum`, or copy it again",
+            )
         return self._values(stored, slice(*bands))
 
     def _values(self, stored: np.ma.MaskedArray[Any, Any], bands: slice) -> NDArray[Any]:
