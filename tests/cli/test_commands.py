@@ -166,6 +166,46 @@ def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_pat
     assert sorted(os.listdir(tmp_path)) == ["many.csv", "stats.csv"]
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_second_run_over_the_table_of_the_first(suffix, raster, table, tmp_path):
+    first, second = tmp_path / "first.csv", tmp_path / f"second.{suffix}"
+    args = (*ARGS, "--region", "rim=1:1.5", "--stats", "mean", "--quiet")
+    assert run("stats", raster, table, *args, "--out", first).returncode == 0
+    again = ("stats", raster, first, *ARGS, "--region", "rim=1:2", "--stats", "mean", "--quiet", "--out", second)
+    assert_refused(run(*again), "first.csv", "'mean_rim'. Add --replace to replace them")
+    assert os.listdir(tmp_path) == ["first.csv"]
+    assert run(*again, "--replace").returncode == 0
+    found = pd.read_csv(second) if suffix == "csv" else pd.read_parquet(second)
+    assert list(found.columns) == list(pd.read_csv(first).columns)
+    assert (found["mean_rim"] != pd.read_csv(first)["mean_rim"]).any()
+
+
+def test_stats_of_a_table_that_a_filter_left_empty(raster, table, tmp_path):
+    pd.read_csv(table).iloc[:0].to_csv(tmp_path / "none.csv", index=False)
+    out = tmp_path / "stats.csv"
+    result = run(
+        "stats", raster, tmp_path / "none.csv", *ARGS, "--region", "rim=1:1.5", "--stats", "mean", "--out", out
+    )
+    assert result.returncode == 0, result.stderr
+    assert pd.read_csv(out).columns.tolist() == ["Lat", "Lon", "Diameter (km)", "mean_rim"]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("lat;lon;diam_km\n10;20;1,234\n", "whose comma may stand before decimals or between thousands"),
+        ("lat,lon,diam_km\n1,2,10.5,20.25,30\n", "more cells than the 3 of the header"),
+        ("lat,lon,Diameter (px)\n10.5,20.25,30\n", "says pixels"),
+        ("lat,Lon_W,diam_km\n10.5,-20.25,30\n", "all of its numbers are negative"),
+        ("lat,lon,diam_km\n10:30:00,20.25,30\n", "degrees, minutes and seconds"),
+    ],
+)
+def test_faults_of_tables_are_found_before_the_raster_is_read(text, part, tmp_path):
+    (tmp_path / "craters.csv").write_text(text)
+    args = ("--region", "rim=1:1.5", "--out", tmp_path / "stats.csv")
+    assert_refused(run("stats", "nowhere.tif", tmp_path / "craters.csv", *ARGS, *args), part)
+
+
 def test_info_of_a_raster(raster):
     result = run("info", raster)
     assert result.returncode == 0, result.stderr

@@ -110,6 +110,22 @@ def run_options(command: Callable[..., None]) -> Callable[..., None]:
     return _packed(command, "run", RunOptions, options)
 
 
+class OutputOptions(NamedTuple):
+    """Where a table of results goes, and what of the table that it is made of it may replace."""
+
+    out: Path
+    replace: bool
+
+
+def output_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its result, and pass them to it as one `OutputOptions` named ``output``."""
+    options = (
+        click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file."),
+        click.option("--replace", is_flag=True, help="Replace columns of CRATERS that have the names of results."),
+    )
+    return _packed(command, "output", OutputOptions, options)
+
+
 def _packed(
     command: Callable[..., None],
     name: str,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import click
 
 from xcrater._optional import require
-from xcrater.cli.shared import RunOptions, TableOptions, check_directory, run_options, table_options
+from xcrater.cli.shared import (
+    OutputOptions,
+    RunOptions,
+    TableOptions,
+    check_directory,
+    output_options,
+    run_options,
+    table_options,
+)
+from xcrater.errors import ColumnExistsError
 from xcrater.options import COVERAGES, get_option
 
 
@@ -66,7 +75,7 @@ def _ellipse(text: str) -> Ring:
     help="The same in units of the ellipse that the table fits to each rim; always true curves; may be repeated.",
 )
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file.")
+@output_options
 @click.option(
     "--coverage",
     type=click.Choice(COVERAGES),
@@ -91,7 +100,7 @@ def command(
     regions: tuple[Ring, ...],
     ellipses: tuple[Ring, ...],
     stats: str,
-    out: Path,
+    output: OutputOptions,
     coverage: str,
     weights: str | None,
     nvert: int,
@@ -102,6 +111,7 @@ def command(
 
     The table is written to a temporary file beside --out and renamed, so an interrupted run leaves no half file.
     """
+    out = output.out
     if out.suffix not in (".parquet", ".csv"):
         raise click.UsageError(f"received --out {str(out)!r}; expected a name ending in .parquet or .csv")
     check_directory(out, "--out")
@@ -116,15 +126,27 @@ def command(
             cdb.add_ellipses(ring.name, ring.inner, ring.outer)
         else:
             cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=nvert or None)
+    compute = functools.partial(
+        cdb.get_stats,
+        raster,
+        [ring.name for ring in rings],
+        [name.strip() for name in stats.split(",")],
+        nodata=nodata,
+        coverage=coverage,
+        weights=weights,
+    )
     with run.running():
-        result = cdb.get_stats(
-            raster,
-            [ring.name for ring in rings],
-            [name.strip() for name in stats.split(",")],
-            nodata=nodata,
-            coverage=coverage,
-            weights=weights,
-        )
+        try:
+            result = compute()
+        except ColumnExistsError as err:  # found before anything is computed
+            columns = ", ".join(map(repr, err.columns))
+            if not output.replace:
+                raise click.UsageError(
+                    f"{craters!r} has columns already that results have the names of: {columns}. Add --replace to "
+                    "replace them, or give the regions other names"
+                ) from err
+            cdb.data = cdb.data.drop(columns=err.columns)
+            result = compute()
     partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         if out.suffix == ".csv":

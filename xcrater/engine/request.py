@@ -91,7 +91,7 @@ class Request:
     def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
         """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
         plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
-        if warn and not len(plan):
+        if warn and not len(plan) and len(self.craters):
             warnings.warn(
                 f"no region of the {len(self.craters)} craters meets the raster; every count is 0. "
                 "Check that the raster's longitudes and latitudes are those of the table",

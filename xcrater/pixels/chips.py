@@ -187,6 +187,8 @@ def _home(grid: Grid, craters: Craters) -> Ints:
 
 def _edges(home: Ints, group: int) -> list[int]:
     """Where groups begin and end: of one tile each, and of so many craters at the most."""
+    if not home.size:
+        return [0, 0]  # one group without craters
     first = np.flatnonzero(np.diff(home, prepend=-1))
     stops = [*first[1:].tolist(), home.size]
     return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [

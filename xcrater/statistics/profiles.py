@@ -160,6 +160,8 @@ def _stack(stack: object, names: Sequence[str]) -> str | None:
 
 def _reduce(function: Callable[..., Any], *variables: xr.DataArray, dtypes: Sequence[Any]) -> Any:
     """Reduce variables of all craters to one or several; lazily if they are, craters being in one chunk."""
+    if not variables[0].sizes["crater"]:  # nothing is to be computed first, and dask takes no dimension without length
+        variables = tuple(variable.copy(data=np.empty(variable.shape, variable.dtype)) for variable in variables)
     return xr.apply_ufunc(
         function,
         *variables,

@@ -118,11 +118,6 @@ class CraterTable:
     def copy(self) -> CraterTable:
         """Return an independent copy, whose table and regions can be changed without affecting this one.
 
-        Returns
-        -------
-        CraterDatabase
-            The copy.
-
         Examples
         --------
         >>> from xcrater import CraterDatabase
@@ -136,7 +131,9 @@ class CraterTable:
         new.__dict__.update(self.__dict__, data=self.data.copy(), regions=dict(self.regions))
         return new
 
-    def add_circles(self, name: str = "", size: float = 1.0, *, nvert: Vertices = OPTION) -> None:
+    def add_circles(
+        self, name: str = "", size: float = 1.0, *, nvert: Vertices = OPTION, n_jobs: int | None = None
+    ) -> None:
         """Declare a region that is the disc around each crater.
 
         Parameters
@@ -148,6 +145,8 @@ class CraterTable:
         nvert : int or None, optional
             Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
             is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
+        n_jobs : int, optional
+            Without effect, since a declaration takes no time: accepted for calls written for craterpy.
 
         Raises
         ------
@@ -164,7 +163,9 @@ class CraterTable:
         """
         self._declare(name or f"circle_{size}", Circle(size, get_nvert(nvert)))
 
-    def add_annuli(self, name: str, inner: float, outer: float, *, nvert: Vertices = OPTION) -> None:
+    def add_annuli(
+        self, name: str, inner: float, outer: float, *, nvert: Vertices = OPTION, n_jobs: int | None = None
+    ) -> None:
         """Declare a region that is a ring around each crater.
 
         Parameters
@@ -177,6 +178,8 @@ class CraterTable:
         nvert : int or None, optional
             Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
             is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
+        n_jobs : int, optional
+            Without effect, since a declaration takes no time: accepted for calls written for craterpy.
 
         Raises
         ------
@@ -286,22 +289,7 @@ class CraterTable:
         self.regions[name] = declare_polygons(self.data, geometries, self._body, crs)
 
     def region(self, name: str) -> Region:
-        """Look up the declaration of a region.
-
-        Parameters
-        ----------
-        name : str
-            Name given when the region was added.
-
-        Returns
-        -------
-        Annulus or Polygons
-            The declaration.
-
-        Raises
-        ------
-        RegionError
-            There is no region of that name.
+        """Look up the declaration of the region that was added under a name; a `RegionError` if there is none.
 
         Examples
         --------
