@@ -207,7 +207,7 @@ def test_is_projected():
         ("moon", "nonsense", "expected 'default', 'planetocentric', 'planetographic'"),
         ("moon", "EPSG:4326", "'WGS 84', of earth; the table is on moon .radius 1737400 m.. Pass body='earth', or an"),
         ("moon", "+proj=longlat +R=1e9", "semi-major axis of 1000000000 m; .* Pass an input_crs of moon"),
-        ("earth", "EPSG:4978", "a Geocentric CRS; expected a geographic or projected CRS. Transform the columns"),
+        ("earth", "EPSG:4978", "a Geocentric CRS; expected a geographic or projected CRS. Transform the coordinates"),
         ("moon", "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=45 +R=1737400", "a Derived Geographic 2D CRS"),
     ],
 )

@@ -359,3 +359,61 @@ def test_arrays_cannot_be_written():
     with pytest.raises(ValueError, match="read-only"):
         table.lon[0] = 5
     assert isinstance(table, PolygonTable)
+
+
+def two_sided(lat, height=2.0):
+    """A box across ±180 as RFC 7946 has it: cut into two parts."""
+    return MultiPolygon([box(178, lat, 180, lat + height), box(-180, lat, -178, lat + height)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 40])
+def test_any_number_of_polygons_may_be_cut_at_the_antimeridian(count):
+    table = table_of(*[two_sided(-60 + 3 * i) for i in range(count)])
+    assert len(table.polygons()) == count
+    for i, shape in enumerate(table.polygons()):
+        moved = shapely.transform(shape, lambda lonlat: lonlat % [360.0, np.inf] if lonlat[:, 0].min() < 0 else lonlat)
+        assert shape.geom_type == "Polygon"
+        assert shapely.equals(moved, box(178, -60 + 3 * i, 182, -58 + 3 * i))
+
+
+@pytest.mark.parametrize("crs", ["planetocentric", "IAU_2015:30110", "+proj=longlat +R=1737400 +axis=wnu"])
+def test_pieces_of_many_units_that_share_an_edge_are_one_area_each(crs):
+    factor = RADIUS * math.pi / 180 if crs == "IAU_2015:30110" else 1.0
+    units = [
+        shapely.transform(
+            MultiPolygon([box(x, 0, x + 1, 1), box(x + 1, 0, x + 2, 1), box(x, 1, x + 2, 2)]), lambda xy: factor * xy
+        )
+        for x in (0, 20, 50)
+    ]
+    shapes = table_of(units[0], None, *units[1:], crs=crs).polygons()
+    assert shapes[1] is None
+    assert [round(shape.area, 9) for shape in shapes[[0, 2, 3]]] == [4.0] * 3
+    assert {shape.geom_type for shape in shapes[[0, 2, 3]]} == {"Polygon"}
+
+
+def advice_of(geometry, **options):
+    with pytest.raises(RegionError, match="its parts overlap") as caught:
+        table_of(box(0, 0, 1, 1), geometry, two_sided(5), **options)
+    line = str(caught.value).partition("; type ")[2].removesuffix(" for what they cover")
+    return eval(line, {"shapely": shapely, "geometry": geometry, "zip": zip})
+
+
+@pytest.mark.parametrize(
+    ("geometry", "area"),
+    [
+        (MultiPolygon([box(0, 0, 2, 2), box(1, 1, 3, 3)]), 7.0),
+        (MultiPolygon([box(170, 0, 190, 2), box(-180, 0, -165, 1)]), 45.0),
+        (MultiPolygon([box(-180, 0, -165, 1), box(170, 0, 190, 2), box(0, 0, 1, 1)]), 46.0),
+        (MultiPolygon([box(355, 0, 365, 2), box(-5, 1, 5, 3)]), 30.0),
+    ],
+)
+@pytest.mark.parametrize("crs", ["planetocentric", "+proj=longlat +R=1737400 +axis=wnu"])
+def test_what_the_message_says_of_overlapping_parts_gives_the_area_that_they_cover(geometry, area, crs):
+    (shape,) = table_of(advice_of(geometry, crs=crs), crs=crs).polygons()
+    assert shape.area == pytest.approx(area, rel=1e-12)
+
+
+def test_the_same_advice_on_a_map():
+    geometry = MultiPolygon([box(0, 0, 2e5, 2e5), box(1e5, 1e5, 3e5, 3e5)])
+    (shape,) = table_of(advice_of(geometry, crs="IAU_2015:30110"), crs="IAU_2015:30110").polygons()
+    assert shape.area == pytest.approx(7e10 / (RADIUS * math.pi / 180) ** 2, rel=1e-9)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from xcrater.errors import GridError
 from xcrater.geometry.bodies import horizontal
+from xcrater.geometry.projection import refuse_derived
 
 Floats = NDArray[np.float64]
 Places = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -77,9 +78,10 @@ def _make_frame(crs: pyproj.CRS) -> Plane:
     ellipsoid = crs.ellipsoid
     if ellipsoid is None:
         raise GridError(f"received the CRS {crs.name!r}, which has no ellipsoid; type da.rio.write_crs(...)")
+    refuse_derived(crs)
     a, b = float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre)
     e2 = (a - b) * (a + b) / a**2
-    if not crs.is_projected and not crs.is_derived:
+    if not crs.is_projected:
         names = [axis.name.lower() for axis in crs.axis_info]
         at = next((i for i, name in enumerate(names) if "lat" in name), 0)
         unit = float(np.degrees(crs.axis_info[at].unit_conversion_factor)) if crs.axis_info else 1.0

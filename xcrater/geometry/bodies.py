@@ -418,7 +418,7 @@ def _input_crs(input_crs: Any, body: Body) -> pyproj.CRS:
     if crs.is_geocentric or (crs.is_derived and not crs.is_projected):
         raise BodyError(
             f"received input_crs {crs.name!r}, a {crs.type_name}; expected a geographic or projected CRS. "
-            "Transform the columns to longitude and latitude first"
+            "Transform the coordinates to longitude and latitude first"
         )
     return crs
 

@@ -15,7 +15,7 @@ import numpy as np
 import pyproj
 
 from xcrater.errors import GridError
-from xcrater.geometry.bodies import horizontal, prime_meridian
+from xcrater.geometry.bodies import body_of_crs, horizontal, prime_meridian
 
 Family = Literal["geographic", "azimuthal", "local", "interrupted", "other"]
 
@@ -95,7 +95,7 @@ def classify(crs: pyproj.CRS) -> Projection:
     Raises
     ------
     GridError
-        The CRS is neither geographic nor projected, or has no ellipsoid.
+        The CRS is neither geographic nor projected, has no ellipsoid, or has a rotated pole.
 
     Examples
     --------
@@ -110,6 +110,7 @@ def classify(crs: pyproj.CRS) -> Projection:
             f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
             "Set the right one: da = da.rio.write_crs(...)"
         )
+    refuse_derived(crs)
     axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
     planetocentric = any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
     if crs.is_geographic:
@@ -128,6 +129,33 @@ def classify(crs: pyproj.CRS) -> Projection:
     is_linear = method == "eqc" and axes[0] == axes[1]
     linear_axes = _equidistant(crs, terms, axes[0], origin) if is_linear else None
     return Projection(method, _family(method), axes, origin, planetocentric, linear_axes)
+
+
+def refuse_derived(crs: pyproj.CRS) -> None:
+    """Raise an error for coordinates that PROJ calls longitude and latitude, but that are those of a rotated globe.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS
+        Any CRS.
+
+    Raises
+    ------
+    GridError
+        The CRS is derived from a geographic one without being a projection of it.
+    """
+    crs = horizontal(crs)
+    if not crs.is_derived or crs.is_projected:
+        return
+    body, ellipsoid = body_of_crs(crs), crs.ellipsoid
+    plain = "IAU_2015:..." if ellipsoid is None else f"+proj=longlat +a={ellipsoid.semi_major_metre!r}"
+    if ellipsoid is not None:
+        plain += f" +b={ellipsoid.semi_minor_metre!r} +no_defs"
+    target = plain if body is None else body.crs.to_string()
+    raise GridError(
+        f"the raster's CRS {crs.name!r} is a {crs.type_name}: its longitudes and latitudes are those of a rotated "
+        f'globe, not those of the body. Resample it first: da = da.rio.reproject("{target}")'
+    )
 
 
 def _family(method: str) -> Family:

@@ -16,7 +16,7 @@ from xcrater.errors import BodyError, GridError
 from xcrater.geometry.bodies import Body, horizontal, same_body
 from xcrater.geometry.frame import Frame, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
-from xcrater.geometry.projection import classify
+from xcrater.geometry.projection import classify, refuse_derived
 from xcrater.raster.declared import declaration
 
 
@@ -162,7 +162,9 @@ def _crs(da: xr.DataArray, body: Body | None) -> pyproj.CRS:
             "the raster has no CRS, so it is not known what body it shows or how. "
             f'Set it: da = da.rio.write_crs("{code}") for longitude and latitude on {name}'
         )
-    return pyproj.CRS.from_user_input(crs)
+    found = pyproj.CRS.from_user_input(crs)
+    refuse_derived(found)  # before its body is judged: another label would not straighten the grid
+    return found
 
 
 def _axis(crs: pyproj.CRS) -> float:

@@ -284,7 +284,7 @@ def _from_angles(
     checker.refuse_invalid(polygons, owner)
     checker.refuse(bad, owner, "its area is 0", "pass None for no region, or correct it")
 
-    polygons, owner = _collect_parts(polygons, owner, count, checker)
+    polygons, owner = _collect_parts(polygons, owner, count, checker, 360.0 / scale)
     samples = shapely.get_coordinates(polygons)[:, 1]
     if np.array_equal(latitude(samples / unit), samples):
         return polygons, owner
@@ -344,7 +344,7 @@ def _from_plane(
     checker.refuse(bad, owner, "a ring goes around the body more than once", "correct it")
     rings.turned = (winding == 0) & (signed_area(rings.x, rings.y, rings.start) * inside < 0.0)
     polygons, owner = mend(assemble(rings, len(parts)), owner)
-    return _collect_parts(polygons, owner, count, checker)
+    return _collect_parts(polygons, owner, count, checker, None)
 
 
 def _mirrored(rings: Rings, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], length: Floats) -> bool:
@@ -369,8 +369,13 @@ def _sagitta(thickness: Floats) -> Floats:
     return np.clip(RELATIVE_SAGITTA * thickness, _LEAST_SAGITTA, SAGITTA)
 
 
-def _collect_parts(parts: Geometries, owner: Ints, count: int, checker: _Checker) -> tuple[Geometries, Ints]:
-    """Move the parts of each shape into one turn, and join those that share an edge."""
+def _collect_parts(
+    parts: Geometries, owner: Ints, count: int, checker: _Checker, whole_turn: float | None
+) -> tuple[Geometries, Ints]:
+    """Move the parts of each shape into one turn, and join those that share an edge.
+
+    `whole_turn` is a turn of longitude as the given coordinates count it; None where they are not angles.
+    """
     parts, number = shapely.get_parts(parts, return_index=True)
     owner = owner[number]
     middle = shapely.bounds(parts)[:, [0, 2]].mean(axis=1)
@@ -381,18 +386,7 @@ def _collect_parts(parts: Geometries, owner: Ints, count: int, checker: _Checker
     parts = shift(parts, turns)
 
     shapes = collect(parts, owner, count)
-    pieces = np.bincount(owner, minlength=count)
-    # Parts that share an edge are the two sides of a cut: not a valid multipolygon, but one area
-    met = np.flatnonzero((pieces > 1) & ~shapely.is_valid(shapes))
-    if met.size:
-        joined = shapely.unary_union(shapes[met])
-        apart = np.zeros(count, dtype=bool)
-        area = shapely.area(shapes[met])
-        apart[met] = np.abs(shapely.area(joined) - area) > TOLERANCE * area
-        checker.refuse(
-            apart, np.arange(count), "its parts overlap", "type shapely.unary_union(geometry) for what they cover"
-        )
-        shapes[met] = joined
+    shapes = _joined(shapes, checker, lambda i: _overlap_advice(turns[owner == i], whole_turn))
     bounds = shapely.bounds(shapes)
     wide = np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 360.0 + TOLERANCE)
     if wide.size:
@@ -407,6 +401,58 @@ def _collect_parts(parts: Geometries, owner: Ints, count: int, checker: _Checker
         )
     out, number = shapely.get_parts(shapes, return_index=True)
     return out, number.astype(np.int64)
+
+
+def _joined(shapes: Geometries, checker: _Checker, advice: Callable[[int], str]) -> Geometries:
+    """The shapes, with those parts of each joined that share an edge.
+
+    They are the two sides of a cut, or pieces that a map was digitised in: not a valid multipolygon, but one area.
+
+    Parameters
+    ----------
+    shapes : ndarray of object, shape (n,)
+        A polygon or multipolygon per crater, or None.
+    checker : _Checker
+        Refuses shapes whose parts overlap.
+    advice : callable
+        What the user can do about the shape at a position.
+    """
+    multiple = np.flatnonzero(shapely.get_num_geometries(shapes) > 1)
+    met = multiple[~shapely.is_valid(shapes[multiple])]
+    if not met.size:
+        return shapes
+    # With an axis the parts of one row are united, without one all rows would be
+    joined = shapely.unary_union(shapes[met][:, None], axis=1)
+    area = shapely.area(shapes[met])
+    apart = np.flatnonzero(np.abs(shapely.area(joined) - area) > TOLERANCE * area)
+    if apart.size:
+        overlap = np.zeros(len(shapes), dtype=bool)
+        overlap[met[apart]] = True
+        checker.refuse(overlap, np.arange(len(shapes)), "its parts overlap", advice(int(met[apart[0]])))
+    shapes = shapes.copy()
+    shapes[met] = joined
+    return shapes
+
+
+def _overlap_advice(turns: Floats, whole_turn: float | None) -> str:
+    """What to type for the area that overlapping parts cover.
+
+    Parameters
+    ----------
+    turns : ndarray, shape (parts,)
+        By how many turns of longitude each part was moved eastwards before the parts overlapped.
+    whole_turn : float or None
+        A turn of longitude in the units and the direction of the given coordinates; None where they are not angles.
+    """
+    if not np.ptp(turns):
+        return "type shapely.unary_union(geometry) for what they cover"
+    if whole_turn is None:
+        return "they meet on the other side of the map: clip each to one turn of longitude"
+    moves = ((turns - turns[0]) * whole_turn).tolist()
+    return (
+        "type shapely.unary_union([shapely.affinity.translate(part, move) for part, move in "
+        f"zip(geometry.geoms, {moves})]) for what they cover"
+    )
 
 
 def _flatten(parts: Geometries, owner: Ints, count: int) -> PolygonTable:
