@@ -181,6 +181,10 @@ class TestLatitudes:
         refuse("is no co-latitude from 0 to 180°: 1 row (1)", under(header, [10.0, -5.0, 20.0], "lat"))
 
 
+def test_interchanged_coordinates_are_suspected():
+    refuse("'lat' is beyond ±90° (are longitudes and latitudes interchanged?): 2 rows (1, 2)", told(lat=LON, lon=LAT))
+
+
 class TestUnits:
     def test_radians_become_degrees(self):
         assert_right(
@@ -320,3 +324,49 @@ class TestCells:
             refuse("'lat' is not a number: 3 rows", told(lat=lat))
         assert_right(read(told(lat=pd.Categorical(["10.5", "-45", "0"]))))
         assert_right(read(told(lat=["10.5", "\N{MINUS SIGN}45", " 0 "])))
+
+
+class TestSeveralColumns:
+    @pytest.mark.parametrize(
+        ("headers", "minutes", "seconds"),
+        [
+            (("lat_deg", "lat_min", "lat_sec"), [29, 0, 0], [60 - 1e-9, 0, 0]),
+            (("LatD", "LatM", "LatS"), [30, 0, 0], [0.0, 0.0, 0.0]),
+            (("Latitude degrees", "Latitude minutes", None), [30.0, 0.0, 0.0], None),
+        ],
+    )
+    def test_degrees_minutes_and_seconds(self, headers, minutes, seconds):
+        """Degrees alone are up to a degree away, 30 km on the Moon; "LatS" is no southern latitude here."""
+        degrees, of_minutes, of_seconds = headers
+        frame = told(lat=None, **{degrees: [10, -45, 0], of_minutes: minutes})
+        frame = frame if of_seconds is None else frame.assign(**{of_seconds: seconds})
+        error = refuse(f"columns {degrees!r}, {of_minutes!r}", frame)
+        found = read(typed(error, frame))
+        np.testing.assert_allclose(found.lat, LAT, atol=1e-9)
+
+    def test_minus_nought_degrees_keep_their_sign(self):
+        """Catalogues of supernovae lost the sign of declinations of -00 (astrocatalogs/astrocats#43)."""
+        frame = pd.DataFrame({"lat_deg": ["-0", "0"], "lat_min": ["30", "15"], "lon": [1.0, 2.0], "diam_km": 3.0})
+        error = refuse("read with dtype=str so that -0 keeps its sign", frame)
+        assert read(typed(error, frame)).lat.tolist() == [-0.5, 0.25]
+
+    @pytest.mark.parametrize("bounds", [{"lat_min": [1, 2, 3], "lat_max": [4, 5, 6]}, {"lat_min": [-70, 1, 2]}])
+    def test_bounds_are_no_minutes(self, bounds):
+        assert_right(read(told(**bounds)))
+
+    @pytest.mark.parametrize(
+        ("ns", "ew", "south", "west"),
+        [("N/S", "E/W", "S", "W"), ("lat_dir", "lon_dir", "South", "West"), ("NS", "EW", "s", "w")],
+    )
+    def test_hemispheres_in_columns_of_their_own(self, ns, ew, south, west):
+        frame = told(lat=np.abs(LAT), lon=np.abs(LON), **{ns: ["N", south, "N"], ew: ["E", west, "E"]})
+        error = refuse(f"column 'lon' has no signs, and column {ew!r} names hemispheres", frame)
+        frame = typed(error, frame)
+        error = refuse(f"column 'lat' has no signs, and column {ns!r} names hemispheres", frame)
+        for body in ("moon", "mercury"):
+            assert_right(read(typed(error, frame), body))
+
+    def test_columns_of_letters_that_mean_something_else(self):
+        positive = {"lat": [10.5, 45.0, 0.0], "lon": [20.0, 170.0, 130.0]}
+        assert_right(read(told(**positive, morphology="S", lat_source="W")), lat=positive["lat"], lon=positive["lon"])
+        assert_right(read(told(hemisphere=["N", "S", "N"])))  # signs say it too

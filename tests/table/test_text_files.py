@@ -75,13 +75,20 @@ class TestSeparators:
             "lat;lon;diam_km\n10,5;20,25;30\n-4,5;130,5;25\n",
             "sep=;\nlat;lon;diam_km\n10,5;20,25;30,0\n-4,5;130,5;25,0\n",  # Excel's hint
             "sep=,\n" + PLAIN,
+            ",,\n" + PLAIN,
+            "\ufeffsep=;\n" + PLAIN.replace(",", ";"),
+            PLAIN + ",,\n,,\n",  # rows that were emptied in Excel
+            '"lat\n(deg)","lon\n(deg)","diam\n(km)"\n10.5,20.25,30\n-4.5,130.5,25\n',  # breaks in Excel's cells
+            'name,lat,lon,diam_km\n"a\n""b""",10.5,20.25,30\n# c\n5" d,-4.5,130.5,25\n',
+            '"lat" "lon" "diam_km"\n"the first" 10.5 20.25 30\n"the second" -4.5 130.5 25\n',
             "name;lat;lon;diam_km\na, b;10,5;20,25;30\nc, d, e;-4,5;130,5;25\n",
             'name,lat,lon,diam_km\n"a, b",10.5,20.25,30\n"c ""d"", e",-4.5,130.5,25\n',
             'lat,lon,diam_km\n"10,5","20,25",30\n"-4,5","130,5",25\n',
         ],
     )
-    def test_whatever_separates_cells(self, tmp_path, text):
-        assert_read(read(tmp_path, text))
+    @pytest.mark.parametrize("name", ["craters.csv", "craters.txt", "craters.tsv"])
+    def test_whatever_separates_cells(self, tmp_path, text, name):
+        assert_read(read(tmp_path, text, name))
 
     def test_thousands(self, tmp_path):
         english = 'lat,lon,diam_km\n10.5,20.25,"1,234"\n-4.5,130.5,"2,500"\n'

@@ -171,7 +171,7 @@ def _decimal(name: Hashable, cell: Any) -> Any:
     text, letter = _split_hemisphere(_plain(cell))
     sign, text = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
     parts = [part.replace(",", ".") for part in re.findall(r"\d+(?:[.,]\d+)?|[.,]\d+", text)]
-    whole = all("." not in part for part in parts[:-1]) and all(float(part) < 60 for part in parts[1:])
+    whole = all(float(part).is_integer() for part in parts[:-1]) and all(float(part) < 60 for part in parts[1:])
     if not 1 <= len(parts) <= 3 or not whole or _MARKS_OF_DEGREES.sub("", text):
         raise TableError(f"column {name!r} holds {cell!r}; expected degrees, or degrees, minutes and seconds")
     angle = sign * sum(float(part) / 60.0**k for k, part in enumerate(parts))

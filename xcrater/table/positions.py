@@ -16,6 +16,7 @@ from xcrater.geometry.sphere import planetocentric_latitude
 from xcrater.table.cells import Mark, read_cells, shared_mark
 from xcrater.table.header import UNITS, Column, SizeColumn, find_column, find_size_column
 from xcrater.table.reading import finite_numbers, read_table, usable_rows
+from xcrater.table.split_coordinates import refuse_hemisphere_column, refuse_sexagesimal_columns
 from xcrater.table.wording import Direction
 
 Floats = NDArray[np.float64]
@@ -77,6 +78,10 @@ def read_craters(
         )
     table, mark = read_table(dataset)
     projected = is_projected(input_crs)
+    if names.latitude is None and not projected:
+        refuse_sexagesimal_columns(table, "latitude")
+    if names.longitude is None and not projected:
+        refuse_sexagesimal_columns(table, "longitude")
     lat_column = find_column(table, "latitude", names.latitude, projected=projected)
     lon_column = find_column(table, "longitude", names.longitude, projected=projected)
     size = find_size_column(table, names.radius, names.diameter, units)
@@ -120,12 +125,15 @@ def _angles(
     input_crs: Any,
 ) -> tuple[Floats, Floats]:
     """Longitude and latitude, degrees, in the convention of `input_crs`, which headers and cells may specify."""
+    refuse_hemisphere_column(table, "longitude", lon_column.name)
+    refuse_hemisphere_column(table, "latitude", lat_column.name)
     convention = convention_of(body, input_crs)
     west = convention.west
     y = _degrees(table, lat_column, faults, mark, west=False)
-    faults[f"{lat_column.name!r} is beyond ±90°"] = np.abs(y) > 90
     _check_directions(lon_column, lat_column, convention, body)
     x = _degrees(table, lon_column, faults, mark, west=west)
+    swapped = " (are longitudes and latitudes interchanged?)" if np.all(np.abs(x) <= 90) else ""
+    faults[f"{lat_column.name!r} is beyond ±90°{swapped}"] = np.abs(y) > 90
     if not convention.stated and lat_column.wording.kind == "planetographic":
         y = planetocentric_latitude(y, ellipsoids(body)[-1])
     return x, y

@@ -30,6 +30,7 @@ _SAMPLE = 1 << 18  # bytes: some thousand lines
 _BEYOND = "_beyond_the_header_"
 _COMMENTS = ("#", "%", "//")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_OPENED = re.compile(r"(?:^|[,;\t|])\s*\"[^\"]*$")
 _EXCELS_HINT = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 
 
@@ -63,7 +64,7 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
     table : pandas.DataFrame
         Its cells; numbers with decimal commas are read as such where these separate no cells. Names of rows for which
         the header has no cell, as R writes them, are the first column, under pandas' name ``Unnamed: 0``. Empty cells
-        at the ends of all rows are left out.
+        at the ends of all rows are left out, and so are rows of empty cells.
     mark : {".", ","} or None
         The decimal mark of the numbers that were read, where any has decimals.
 
@@ -79,7 +80,7 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
         raise ValueError("No columns to parse from file")
     source = _without_comments(path, encoding, layout) if _has_comments(path, encoding, lines, whole) else path
     begins = layout.begins if source is path else 0
-    table = _read(source, layout, encoding, begins)
+    table = _read(source, layout, encoding, begins).dropna(how="all")  # rows of separators alone
     return table, _read_mark(table, layout)
 
 
@@ -108,8 +109,22 @@ def _first_lines(path: Path, encoding: str) -> tuple[list[str], bool]:
     with path.open(encoding=encoding, errors="replace") as file:  # universal newlines: of any system
         text = file.read(_SAMPLE)
         whole = not file.read(1)
-    lines = text.split("\n")
+    lines = _joined(text.split("\n"))
     return lines if whole else lines[:-1] or lines, whole
+
+
+def _joined(lines: list[str], end: str = "\n") -> list[str]:
+    """Lines of a table; one is several of the file where a quoted cell has breaks, as headers made in Excel do."""
+    joined: list[str] = []
+    open_quote = False
+    for line in lines:
+        if open_quote:
+            joined[-1] += end + line
+            open_quote = joined[-1].count('"') % 2 == 1
+        else:
+            joined.append(line)
+            open_quote = line.count('"') % 2 == 1 and _OPENED.search(line) is not None
+    return joined
 
 
 def _is_comment(line: str) -> bool:
@@ -128,7 +143,7 @@ def _has_comments(path: Path, encoding: str, lines: list[str], whole: bool) -> b
 
 def _find_layout(path: Path, lines: list[str], separator: str) -> _Layout | None:
     """The layout that the first lines show; None if there is no line."""
-    at = [i for i, line in enumerate(lines) if line.strip()]
+    at = [i for i, line in enumerate(lines) if line.strip(' \t,;|"')]  # a line of separators alone is empty too
     if at and (hint := _EXCELS_HINT.fullmatch(lines[at[0]].strip())):
         separator, at = hint[1], at[1:]
     body = [i for i in at if not _is_comment(lines[i])]
@@ -157,8 +172,8 @@ def _find_layout(path: Path, lines: list[str], separator: str) -> _Layout | None
 
 def _cells(line: str, separator: str) -> list[str]:
     if separator == r"\s+":
-        return line.split()
-    cells = next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+        return [cell.strip('"') for cell in re.findall(r'"[^"]*"|\S+', line)]
+    cells = next(csv.reader(io.StringIO(line), delimiter=separator, skipinitialspace=True), [])
     return [cell.strip() for cell in cells]
 
 
@@ -194,7 +209,7 @@ def _proves_one(texts: list[str]) -> bool:
 def _without_comments(path: Path, encoding: str, layout: _Layout) -> io.StringIO:
     """The rows of a file without its header and comments."""
     with path.open(encoding=encoding, errors="strict") as file:
-        lines = list(file)[layout.begins :]
+        lines = _joined(list(file), "")[layout.begins :]
     kept = [line for line in lines if not _is_comment(line)]
     # Where all rows begin with a number sign, it belongs to their names
     return io.StringIO("".join(kept if any(line.strip() for line in kept) else lines))
