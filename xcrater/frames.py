@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-import rasterio
 import xarray as xr
 
 from xcrater.engine import graph
@@ -20,12 +19,13 @@ from xcrater.engine.neighbours import Exclude
 from xcrater.engine.request import make_request, users_level
 from xcrater.errors import ColumnExistsError, ColumnNamesWarning, GridError, ReadError
 from xcrater.pixels import container
+from xcrater.raster.files import Dataset
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.statistics import zonal
 from xcrater.statistics.aggregations import CATEGORICAL, Aggregation
 from xcrater.table.crater_table import CraterTable
 
-RasterLike: TypeAlias = str | os.PathLike[str] | rasterio.DatasetReader | xr.DataArray
+RasterLike: TypeAlias = str | os.PathLike[str] | Dataset | xr.DataArray
 Nodata: TypeAlias = float | int | None
 
 
@@ -192,7 +192,7 @@ def _prepare(
     named: dict[str, Any]
     if isinstance(rasters, Mapping):
         named = {str(name): raster for name, raster in rasters.items()}
-    elif isinstance(rasters, (str, os.PathLike, rasterio.DatasetReader, xr.DataArray)):
+    elif isinstance(rasters, (str, os.PathLike, Dataset, xr.DataArray)):
         named = {"": rasters}
     elif isinstance(rasters, Iterable) and not hasattr(rasters, "dtype"):
         named = {}

@@ -7,12 +7,14 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from threading import Lock
+from typing import Any, TypeAlias
 
 import numpy as np
 import rasterio
+import rasterio.vrt
 import xarray as xr
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
@@ -74,6 +76,10 @@ class Packing:
         return np.dtype("f4" if stored.kind != "f" and stored.itemsize <= 2 and halves else "f8")
 
 
+Dataset: TypeAlias = rasterio.io.DatasetReader | rasterio.io.DatasetWriter | rasterio.vrt.WarpedVRT
+"""Open datasets of rasterio that pixels can be read from."""
+
+
 @contextmanager
 def opened(path: str) -> Iterator[Any]:
     """Open a file with rasterio; one that is no raster raises GridError."""
@@ -128,13 +134,18 @@ class FilePixels(BackendArray):
         """Pixels of an open dataset of rasterio, decoded if that is asked for and changes anything."""
         packing = Packing.of(dataset)
         stored = np.result_type(*dataset.dtypes).str
-        lengths = (dataset.count, *dataset.shape)
-        return cls(path, fingerprint(path), lengths, stored, packing).decoded(decode)
+        return cls(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing).decoded(decode)
 
     def decoded(self, decode: bool = True) -> FilePixels:
         """The same with or without decoding; without, if stored numbers with one nodata number say all."""
         needed = decode and self.packing is not None and (self.packing.scaled or not self.packing.alike)
         return self if needed else replace(self, packing=None)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        """The dataset to read from."""
+        with opened(self.path) as dataset:
+            yield dataset
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -183,7 +194,7 @@ class FilePixels(BackendArray):
         numbers = [band + 1 for band in range(*bands)]
         cause, stored = "", None
         try:
-            with opened(self.path) as dataset:
+            with self._opened() as dataset:
                 if self.packing is None:
                     return np.asarray(dataset.read(numbers, window=window, out_dtype=self.dtype))
                 stored = dataset.read(numbers, window=window, masked=True)
@@ -211,18 +222,63 @@ class FilePixels(BackendArray):
         return values
 
 
+@dataclass(frozen=True)
+class DatasetPixels(FilePixels):
+    """The pixels of an open dataset that no path leads to: a warped view, an overview, or one that is being written.
+
+    Parameters
+    ----------
+    dataset : rasterio dataset
+        It has to stay open until the pixels are read. One thread reads at a time.
+    """
+
+    dataset: Any = None
+    lock: Any = field(default_factory=Lock, compare=False)
+
+    @contextmanager
+    def _opened(self) -> Iterator[Any]:
+        with self.lock:
+            if self.dataset.closed:
+                raise GridError("the dataset has been closed; compute before it is")
+            yield self.dataset
+
+
+def is_what_its_name_says(dataset: Any) -> bool:
+    """Whether opening the file of a dataset again by its name gives the same pixels."""
+    if dataset.mode != "r" or isinstance(dataset, rasterio.vrt.WarpedVRT):
+        return False
+    try:
+        with opened(dataset.name) as again:
+            return (again.shape, again.count, again.transform) == (dataset.shape, dataset.count, dataset.transform)
+    except GridError:
+        return False
+
+
 def packing_of(da: xr.DataArray) -> Packing | None:
     """Packing of the file whose stored numbers an array holds as rioxarray read them; None for any other array."""
+    if "dtype" in da.encoding:
+        return None  # opened as values
+    facts = _facts(da)
+    return None if facts is None else facts[0]
+
+
+def shape_of_file(da: xr.DataArray) -> tuple[int, int] | None:
+    """Rows and columns of the file that an array was read from; None where it is not known to be from a file."""
+    facts = _facts(da)
+    return None if facts is None else facts[1]
+
+
+def _facts(da: xr.DataArray) -> tuple[Packing, tuple[int, int]] | None:
     source = da.encoding.get("source")
-    if not isinstance(source, str) or "rasterio_dtype" not in da.encoding or "dtype" in da.encoding:
-        return None  # computed, from elsewhere, or opened as values
-    return _packing(source, fingerprint(source))
+    if not isinstance(source, str) or "rasterio_dtype" not in da.encoding:
+        return None  # computed, or from elsewhere
+    return _facts_of(source, fingerprint(source))
 
 
 @lru_cache(maxsize=256)
-def _packing(path: str, mark: tuple[int, int, str] | None) -> Packing | None:
+def _facts_of(path: str, mark: tuple[int, int, str] | None) -> tuple[Packing, tuple[int, int]] | None:
     try:
         with opened(path) as dataset:
-            return Packing.of(dataset)
+            return Packing.of(dataset), dataset.shape
     except GridError:
         return None  # a dataset in memory that is closed by now, for example

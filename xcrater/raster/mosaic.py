@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakValueDictionary
@@ -17,7 +19,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
-from xcrater.raster.files import FilePixels, opened
+from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, is_what_its_name_says, opened
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
@@ -37,7 +39,7 @@ STORED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "scales",
 
 
 def open_mosaic(
-    paths: str | os.PathLike[str] | rasterio.DatasetReader,
+    paths: str | os.PathLike[str] | Dataset,
     chunks: str | int | dict[str, int] | None = "auto",
     *,
     decode: bool = True,
@@ -46,8 +48,9 @@ def open_mosaic(
 
     Parameters
     ----------
-    paths : path or rasterio.DatasetReader
-        Anything that GDAL reads.
+    paths : path or rasterio dataset
+        Anything that GDAL reads. An open dataset is read as it was opened, be it an overview, a warped view or one in
+        memory; where no path leads to it, it has to stay open until the pixels are read.
     chunks : "auto", int, dict or None
         Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels a chunk: bands of full
         width where the file has strips. None reads the file into memory when its pixels are first asked for.
@@ -89,27 +92,23 @@ def open_mosaic(
     >>> xcrater.open_mosaic(xcrater.sample_data["moon.tif"]).dtype
     dtype('uint8')
     """
-    if isinstance(paths, rasterio.DatasetReader):
-        source = paths.name
-    elif isinstance(paths, (str, os.PathLike)):
-        source = os.fspath(paths)
-        local = "://" not in source and not source.startswith("/vsi") and ":" not in Path(source).parts[0]
-        if local and not Path(source).exists():
-            raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
-        source = os.path.abspath(source) if local else source
+    if isinstance(paths, Dataset) and not is_what_its_name_says(paths):
+        unbound = DatasetPixels.of(paths, paths.name, decode=decode)
+        pixels: FilePixels = replace(cast(DatasetPixels, unbound), mark=None, dataset=paths)
+        labels, shape, block = _labels(paths), paths.shape, paths.block_shapes[0]
     else:
-        raise GridError(f"received an object of type {type(paths).__name__}; expected the path of a raster file")
-    with opened(source) as dataset:
-        if not dataset.count:
-            raise GridError(
-                f"{source!r} holds several rasters; name one of its subdatasets: "
-                + ", ".join(map(repr, dataset.subdatasets))
-            )
-        shape, block = dataset.shape, dataset.block_shapes[0]
-        pixels = FilePixels.of(dataset, source, decode=decode)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
-        labels: Any = rioxarray.open_rasterio(source)
+        source = paths.name if isinstance(paths, Dataset) else _checked_path(paths)
+        with opened(source) as dataset:
+            if not dataset.count:
+                raise GridError(
+                    f"{source!r} holds several rasters; name one of its subdatasets: "
+                    + ", ".join(map(repr, dataset.subdatasets))
+                )
+            shape, block = dataset.shape, dataset.block_shapes[0]
+            pixels = FilePixels.of(dataset, source, decode=decode)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
+            labels = cast(xr.DataArray, rioxarray.open_rasterio(source))
     lazy: Any = indexing.LazilyIndexedArray(pixels)
     if chunks is None:
         lazy = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))
@@ -128,6 +127,34 @@ def open_mosaic(
     return da
 
 
+def _checked_path(path: Any) -> str:
+    """What GDAL is to open; a local file is looked for."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise GridError(f"received an object of type {type(path).__name__}; expected the path of a raster file")
+    source = os.fspath(path)
+    if "://" in source or source.startswith("/vsi") or ":" in Path(source).parts[0]:
+        return source
+    if not Path(source).exists():
+        raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
+    return os.path.abspath(source)
+
+
+def _labels(dataset: Any) -> xr.DataArray:
+    """Coordinates and attributes of an open dataset, as rioxarray gives them for files; without pixels."""
+    height, width = dataset.shape
+    a, _, c, _, e, f = tuple(dataset.transform)[:6]
+    coords = {
+        "band": list(dataset.indexes),
+        "y": f + e * (np.arange(height) + 0.5),
+        "x": c + a * (np.arange(width) + 0.5),
+    }
+    pixels = np.broadcast_to(np.zeros((), dataset.dtypes[0]), (dataset.count, height, width))
+    labels = xr.DataArray(pixels, coords, ("band", "y", "x")).rio.write_transform(dataset.transform)
+    labels = labels if dataset.crs is None else labels.rio.write_crs(dataset.crs)
+    labels.attrs |= {"scales": tuple(dataset.scales), "offsets": tuple(dataset.offsets)}
+    return labels if dataset.nodata is None else labels.rio.write_nodata(dataset.nodata)
+
+
 _PIXELS: WeakValueDictionary[str, FilePixels] = WeakValueDictionary()
 """What the dask arrays that `open_mosaic` made read, by their names."""
 
@@ -136,7 +163,8 @@ def _chunked(da: xr.DataArray, pixels: FilePixels, chunks: Any) -> xr.DataArray:
     """The lazy pixels of a file as a dask array."""
     what = "stored" if pixels.packing is None else "values"
     # The name is made of all that the pixels depend on, so that equal names mean equal pixels.
-    token = hashlib.blake2b(repr((pixels, da.dims, chunks)).encode(), digest_size=16).hexdigest()
+    facts = uuid.uuid4() if isinstance(pixels, DatasetPixels) else (pixels, da.dims, chunks)
+    token = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     da = da.chunk(chunks, name_prefix=f"{what}-", token=token)
     _PIXELS[da.data.name] = pixels
     return da

@@ -17,6 +17,7 @@ from xcrater.geometry.bodies import Body, horizontal, same_body
 from xcrater.geometry.frame import Frame, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
 from xcrater.geometry.projection import classify, refuse_derived
+from xcrater.raster.axes import place_axes
 from xcrater.raster.declared import declaration
 
 
@@ -94,9 +95,7 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
             f"(radius {body.radius:g} m). If the label is wrong, correct it: "
             f'da = da.rio.write_crs("{body.crs.to_string()}")'
         )
-    x_origin, x_step = _axis_grid(da, x_dim, "x")
-    y_origin, y_step = _axis_grid(da, y_dim, "y")
-    _reject_rotation(da)
+    (x_origin, x_step), (y_origin, y_step) = place_axes(da, y_dim, x_dim, crs)
     shape = (da.sizes[y_dim], da.sizes[x_dim])
     linear, frame = _placed(crs, (x_origin, x_step, y_origin, y_step), shape, body)
     if linear is not None and shape[0] * abs(linear[3]) > 180.0 + 2 * abs(linear[3]):
@@ -174,60 +173,6 @@ def _axis(crs: pyproj.CRS) -> float:
 def _edges(da: xr.DataArray, dim: str) -> tuple[int, ...]:
     chunks = da.chunksizes.get(dim, (da.sizes[dim],))
     return (0, *np.cumsum(chunks).tolist())
-
-
-def _axis_grid(da: xr.DataArray, dim: str, axis: str) -> tuple[float, float]:
-    """Outer edge of the first pixel and pixel size along one dimension, in the units of the CRS."""
-    size = da.sizes[dim]
-    if size == 0:
-        raise GridError(f"received a raster with no pixels along {dim!r}")
-    declared = _declared_transform(da)
-    origin, step = (declared.c, declared.a) if axis == "x" else (declared.f, declared.e)
-    if dim not in da.coords:
-        if declared.is_identity:
-            raise GridError(
-                f"the raster has neither coordinates along {dim!r} nor a geotransform. "
-                "Set one: da = da.rio.write_transform(affine.Affine(...))"
-            )
-        return float(origin), float(step)
-    at = np.asarray(da[dim].values, dtype=float)
-    if size > 1:
-        measured = (at[-1] - at[0]) / (size - 1)
-        uneven = float(np.abs(at - (at[0] + measured * np.arange(size))).max())
-        if not measured or not uneven < 0.05 * abs(measured):
-            raise GridError(
-                f"the coordinates along {dim!r} are not evenly spaced; expected a regular grid. "
-                f"Interpolate onto one: da.interp({dim}=numpy.linspace(...))"
-            )
-    else:
-        measured = step
-        if declared.is_identity:
-            raise GridError(
-                f"the raster is one pixel wide along {dim!r}, so its pixel size is unknown. "
-                "Set it: da = da.rio.write_transform(affine.Affine(...))"
-            )
-    first = at[0] - measured / 2
-    # The declared transform is exact where coordinates carry rounding; it is stale where da was sliced.
-    same = abs(first - origin) < 1e-3 * abs(step) and abs(measured - step) * size < 1e-3 * abs(step)
-    return (float(origin), float(step)) if same else (float(first), float(measured))
-
-
-def _declared_transform(da: xr.DataArray) -> Affine:
-    """The geotransform that the raster carries; rioxarray's own answer has its origin from the coordinates."""
-    written = da.coords[da.rio.grid_mapping].attrs.get("GeoTransform") if da.rio.grid_mapping in da.coords else None
-    declared: Affine = (
-        da.rio.transform(recalc=False) if written is None else Affine.from_gdal(*map(float, str(written).split()))
-    )
-    return declared
-
-
-def _reject_rotation(da: xr.DataArray) -> None:
-    transform = _declared_transform(da)
-    if transform.b or transform.d:
-        raise GridError(
-            f"the raster's geotransform is rotated: {tuple(transform)[:6]}. "
-            "Resample it north-up first: da = da.rio.reproject(da.rio.crs)"
-        )
 
 
 def _placed(
