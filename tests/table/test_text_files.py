@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xcrater.database import CraterDatabase
 from xcrater.errors import TableError
@@ -185,3 +189,47 @@ def test_levels_of_labels_are_joined(columns):
     cdb = CraterDatabase(frame, "moon", units="km")
     assert_read(cdb)
     assert cdb.orig_cols.nlevels == 1
+
+
+@given(
+    numbers=st.lists(
+        st.tuples(st.integers(-90_000, 90_000), st.integers(-180_000, 359_999), st.integers(1, 3_000_000)),
+        min_size=2,
+        max_size=6,
+    ),
+    separator=st.sampled_from([",", ";", "\t", "|", " "]),
+    comma=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    comment=st.sampled_from(["", "# Krater\n", "% crat\u00e8res\n\n"]),
+    row_names=st.sampled_from([None, "R's", "pandas'"]),
+    trailing=st.integers(0, 2),
+)
+def test_numbers_survive_every_way_to_save_them(
+    tmp_path_factory, numbers, separator, comma, encoding, end, comment, row_names, trailing
+):
+    """Whatever separates, marks decimals, ends lines, comments and names rows: the same thousandths come back."""
+    blanks = separator == " "
+    rows = []
+    for k, thousandths in enumerate(numbers):
+        cells = [f"{number / 1000:.3f}" for number in thousandths]
+        cells = [cell.replace(".", ",") for cell in cells] if comma else cells
+        cells = [f'"{cell}"' if comma and separator == "," else cell for cell in cells]
+        rows.append(
+            [*([] if row_names is None else [f'"{k}"']), *cells, *[""] * (0 if blanks or row_names else trailing)]
+        )
+    header = [*([""] if row_names == "pandas'" and not blanks else []), "lat", "lon", "diam_km"]
+    text = comment + "".join(separator.join(cells) + "\n" for cells in (header, *rows))
+    path = tmp_path_factory.mktemp("table") / "craters.csv"
+    path.write_bytes(text.replace("\n", end).encode(encoding))
+    proven = {"0,", "-0,"} & {cell[: cell.find(",") + 1] for cells in rows for cell in cells} or not comma
+    # Three digits after every comma may leave sizes open where no number begins with 0, but never make wrong ones
+    with contextlib.nullcontext() if proven else contextlib.suppress(TableError):
+        cdb = CraterDatabase(path, "moon", units="km")
+        assert_thousandths(cdb, *np.array(numbers).T)
+
+
+def assert_thousandths(cdb, lat, lon, diam):
+    np.testing.assert_allclose(cdb.lat, lat / 1000, rtol=0, atol=1e-12)
+    np.testing.assert_allclose((cdb.lon - lon / 1000 + 180) % 360, 180, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(cdb.rad, diam / 2, rtol=1e-12)

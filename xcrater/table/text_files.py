@@ -15,6 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from xcrater.errors import TableError
@@ -80,7 +81,7 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
         raise ValueError("No columns to parse from file")
     source = _without_comments(path, encoding, layout) if _has_comments(path, encoding, lines, whole) else path
     begins = layout.begins if source is path else 0
-    table = _read(source, layout, encoding, begins).dropna(how="all")  # rows of separators alone
+    table = _without_empty_rows(_read(source, layout, encoding, begins))
     return table, _read_mark(table, layout)
 
 
@@ -248,6 +249,16 @@ def _read(source: Any, layout: _Layout, encoding: str, begins: int) -> pd.DataFr
         f"row {row} has more cells than the {len(names)} of the header. Do decimal commas separate cells, or is a cell "
         "with a separator not quoted?"
     )
+
+
+def _without_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without rows that are separators alone."""
+    empty = np.ones(len(table), bool)
+    for name in table.columns:
+        empty &= table[name].isna().to_numpy()
+        if not empty.any():
+            return table
+    return table[~empty]
 
 
 def _unique(header: list[str]) -> list[str]:
