@@ -73,6 +73,47 @@ def polygon_shape(frame: Frame, table: PolygonTable, i: int) -> Any:
     return shapely.transform(fine, lambda xy: np.stack([xy[:, 0], frame.geodetic(xy[:, 1])], axis=1))
 
 
+def drawn_shape(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
+    """A polygon whose edges are straight on the map, as a geometry in the plane in which regions are clipped.
+
+    Parameters
+    ----------
+    frame : Frame
+        How the raster lies on the body; of the normal or azimuthal kind.
+    rings : list of (u, v)
+        Vertices of its rings in pixel coordinates: shells with a positive area, holes with a negative one.
+
+    Returns
+    -------
+    shapely geometry or None
+        As `ring_shape` has it; None where an edge leaves the map.
+    """
+    frame = _unclipped(frame)
+    shells: list[Any] = []
+    holes: list[Any] = []
+    for u, v in rings:
+        is_shell = signed_area(u, v) > 0
+        if is_shell != (frame.hand > 0):
+            u, v = u[::-1], v[::-1]
+        course = _along_drawn_edges(frame, u, v)
+        p, q = _traced(frame, course, np.linspace(0.0, 1.0, u.size * max(8, 256 // u.size) + 1))
+        if not (np.isfinite(p) & np.isfinite(q)).all():
+            return None
+        (shells if is_shell else holes).append(_clipped(frame, p, q))
+    return shapely.difference(shapely.union_all(shells), shapely.union_all(holes))
+
+
+def _along_drawn_edges(frame: Frame, u: Floats, v: Floats) -> Course:
+    """The course along the edges of a ring that are straight in pixel coordinates."""
+    corner, corners_u, corners_v = np.arange(u.size + 1), np.append(u, u[0]), np.append(v, v[0])
+
+    def course(t: Floats) -> tuple[Floats, Floats]:
+        along_u, along_v = np.interp(t * u.size, corner, corners_u), np.interp(t * u.size, corner, corners_v)
+        return frame.from_plane(*frame.plane(along_u, along_v))
+
+    return course
+
+
 def ring_region(frame: Frame, curve: Curves, inner: float, outer: float, nvert: int) -> Any:
     """What lies between two multiples of one curve, clipped to the domain.
 

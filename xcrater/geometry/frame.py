@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pyproj
@@ -36,6 +37,15 @@ Floats = NDArray[np.float64]
 
 INSET = 1e-9
 """How far, in degrees, the plane of a frame stays within the meridian where a map is torn."""
+
+
+class MapPlane(NamedTuple):
+    """The plane of a projected CRS, and where the pixels of a raster lie in it."""
+
+    crs: str
+    """The projected CRS as WKT."""
+    transform: tuple[float, float, float, float]
+    """x of the first column's outer edge and per column, y of the first row's and per row; units of the CRS."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,9 @@ class Frame:
         1 where counter-clockwise on the body has a positive area in pixel coordinates, else -1.
     ocentric : bool
         Whether rows are linear in planetocentric latitude (where `crs` is empty).
+    linear_in : MapPlane or None
+        The raster's own plane where its CRS is projected although `crs` is empty, as it is for the equidistant
+        cylindrical projection of a sphere.
     """
 
     crs: str
@@ -84,6 +97,12 @@ class Frame:
     columns: tuple[float, float] = (0.0, 0.0)
     hand: float = 1.0
     ocentric: bool = False
+    linear_in: MapPlane | None = None
+
+    @property
+    def map_plane(self) -> MapPlane | None:
+        """The plane of the raster's projected CRS; None where its CRS is geographic."""
+        return MapPlane(self.crs, self.transform) if self.crs else self.linear_in
 
     @property
     def period(self) -> float:
@@ -267,6 +286,7 @@ def linear_frame(
     axes: tuple[float, float] = (1.0, 1.0),
     radius: float = 1.0,
     ocentric: bool = True,
+    linear_in: MapPlane | None = None,
 ) -> Frame:
     """The frame of a grid with columns linear in longitude and rows in latitude.
 
@@ -282,6 +302,8 @@ def linear_frame(
         Body radius by which angular radii of craters become metres.
     ocentric : bool
         Whether latitudes are planetocentric.
+    linear_in : MapPlane, optional
+        The raster's own plane, if its CRS is projected.
     """
     lon_origin, lon_step, _, lat_step = transform
     return Frame(
@@ -295,6 +317,7 @@ def linear_frame(
         columns=(0.0, 1.0 / lon_step),
         hand=float(np.sign(lon_step * lat_step)),
         ocentric=ocentric,
+        linear_in=linear_in,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.geometry.frame import Frame, linear_frame
+from xcrater.geometry.frame import Frame, MapPlane, linear_frame
 from xcrater.kernels import Rows
 
 Window = tuple[int, int, int, int]
@@ -41,6 +41,8 @@ class Grid:
         Where chunks begin and end, from 0 to the shape.
     frame : Frame or None
         How pixels lie on the body, for a grid without closed form.
+    linear_in : MapPlane or None
+        The raster's own plane, for a grid with a closed form whose CRS is projected.
     """
 
     shape: tuple[int, int]
@@ -51,6 +53,7 @@ class Grid:
     row_edges: tuple[int, ...]
     col_edges: tuple[int, ...]
     frame: Frame | None = None
+    linear_in: MapPlane | None = None
 
     @property
     def closed(self) -> bool:
@@ -76,7 +79,8 @@ class Grid:
         """The frame that draws outlines on this grid; one with a closed form has one, too."""
         if self.frame is not None:
             return self.frame
-        return linear_frame((self.lon_origin, self.lon_step, self.lat_origin, self.lat_step), self.shape)
+        steps = (self.lon_origin, self.lon_step, self.lat_origin, self.lat_step)
+        return linear_frame(steps, self.shape, linear_in=self.linear_in)
 
     @property
     def radians(self) -> Rows:

@@ -1,4 +1,4 @@
-"""Polygons of the craters of a table in flat arrays, one shape per crater."""
+"""Polygons of the craters of a table in flat arrays, one shape per crater; and as they were given in another CRS."""
 
 from __future__ import annotations
 
@@ -12,6 +12,43 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Geometries = NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class PlanePolygons:
+    """Polygons in a projected CRS as flat arrays, as they were given: one shape, perhaps empty, per crater.
+
+    Parameters
+    ----------
+    crs : str
+        The projected CRS as WKT, without a vertical part.
+    x, y : ndarray, shape (n,)
+        Vertices in the order and the units of easting and northing; the first vertex of a ring is not repeated.
+    ring : ndarray of int64, shape (rings + 1,)
+        Position of each ring's first vertex, and the number of vertices.
+    shape : ndarray of int64, shape (shapes + 1,)
+        Position of each shape's first ring, and the number of rings. Shells run counter-clockwise (x to the right,
+        y up) and each is followed by its holes, which run clockwise.
+    """
+
+    crs: str
+    x: Floats
+    y: Floats
+    ring: Ints
+    shape: Ints
+
+    def __post_init__(self) -> None:
+        for array in (self.x, self.y, self.ring, self.shape):
+            array.setflags(write=False)
+
+    def __len__(self) -> int:
+        return self.shape.size - 1
+
+    def take(self, index: NDArray[np.integer] | Flags | slice) -> PlanePolygons:
+        """Select shapes by position, as `PolygonTable.take` does."""
+        rings, shape = gather(self.shape, np.arange(len(self))[index])
+        vertices, ring = gather(self.ring, rings)
+        return PlanePolygons(self.crs, self.x[vertices], self.y[vertices], ring, shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +66,16 @@ class PolygonTable:
     shape : ndarray of int64, shape (shapes + 1,)
         Position of each shape's first ring, and the number of rings. Shells run counter-clockwise (longitude to the
         right, latitude up) and each is followed by its holes, which run clockwise.
+    plane : PlanePolygons or None
+        The same shapes in the projected CRS that they were given in, in which their edges are straight; None where
+        edges are straight in longitude and latitude.
     """
 
     lon: Floats
     lat: Floats
     ring: Ints
     shape: Ints
+    plane: PlanePolygons | None = None
 
     def __post_init__(self) -> None:
         for array in (self.lon, self.lat, self.ring, self.shape):
@@ -59,7 +100,16 @@ class PolygonTable:
         rows = np.arange(len(self))[index]
         rings, shape = gather(self.shape, rows)
         vertices, ring = gather(self.ring, rings)
-        return PolygonTable(self.lon[vertices], self.lat[vertices], ring, shape)
+        plane = None if self.plane is None else self.plane.take(index)
+        return PolygonTable(self.lon[vertices], self.lat[vertices], ring, shape, plane)
+
+    def same_as(self, other: PolygonTable) -> bool:
+        """Whether another table has the same shapes, given in the same CRS."""
+        planes = (self.plane, other.plane)
+        arrays = [(table.lon, table.lat, table.ring, table.shape) for table in (self, other)]
+        given = [() if plane is None else (plane.x, plane.y, plane.ring, plane.shape) for plane in planes]
+        crs = [None if plane is None else plane.crs for plane in planes]
+        return crs[0] == crs[1] and all(map(np.array_equal, (*arrays[0], *given[0]), (*arrays[1], *given[1])))
 
     def polygons(self) -> Geometries:
         """Convert the shapes to shapely's polygons and multipolygons.

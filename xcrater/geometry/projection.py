@@ -6,6 +6,7 @@ Whoever asks such a question of a CRS asks `classify`. What depends on one raste
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,9 @@ _LOCAL = frozenset({"tmerc", "etmerc", "utm", "omerc", "cass", "tcc", "tcea", "s
 _INTERRUPTED = frozenset(
     {"goode", "igh", "igh_o", "imoll", "imoll_o", "healpix", "rhealpix", "qsc", "s2", "isea", "peirce_q"}
 )
+
+_SAME_PLACE = 1e-12
+"""Planes that differ by less than this fraction of the body's radius differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,45 @@ def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pypro
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pyproj.Transformer.from_crs(geodetic, projected), northing_first
+
+
+@lru_cache(maxsize=256)
+def same_plane(first: str, second: str) -> bool:
+    """Whether two projected CRSs have the same x and y for every place on the body.
+
+    Names, codes, the order of axes and the way in which parameters are written play no part: the CRSs are tried on
+    places all over the body, because rasters and tables label one and the same projection in many ways.
+
+    Parameters
+    ----------
+    first, second : str
+        Projected CRSs as WKT.
+
+    Examples
+    --------
+    >>> polar = "+proj=stere +lat_0=-90 +R=1737400 +units="
+    >>> from_iau, metres, km = (pyproj.CRS(crs).to_wkt() for crs in ("IAU_2015:30135", polar + "m", polar + "km"))
+    >>> same_plane(from_iau, metres), same_plane(metres, km)
+    (True, False)
+    """
+    if first == second:
+        return True
+    axes = [classify(pyproj.CRS(crs)).axes for crs in (first, second)]
+    if axes[0] != axes[1]:
+        return False
+    lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-179.0, 180.0, 7.0), np.arange(-89.5, 90.0, 7.0)))
+    planes = []
+    for crs in (first, second):
+        forward, northing_first = transformer(crs, axes[0], threading.get_ident())
+        x, y = forward.transform(lon, lat, errcheck=False)
+        planes.append(np.array([y, x] if northing_first else [x, y]))
+    shown = [np.isfinite(plane).all(axis=0) for plane in planes]
+    if not np.array_equal(*shown) or not shown[0].any():
+        return False
+    mine, theirs = (plane[:, shown[0]] for plane in planes)
+    # Towards the rim of a map coordinates may grow without bounds, and with them their rounding
+    size = np.maximum(np.abs(mine), axes[0][0] / metres_per_unit(first))
+    return bool((np.abs(mine - theirs) <= _SAME_PLACE * size).all())
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from rasterio import Affine
 
 from xcrater.errors import BodyError, GridError
 from xcrater.geometry.bodies import Body, horizontal, same_body
-from xcrater.geometry.frame import Frame, linear_frame, make_frame
+from xcrater.geometry.frame import Frame, MapPlane, linear_frame, make_frame
 from xcrater.geometry.grid import Grid
 from xcrater.geometry.projection import classify, refuse_derived
 from xcrater.raster.axes import place_axes
@@ -104,7 +104,10 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
             f"probably not in the units of its CRS {crs.name!r}: check da.rio.transform() and da.rio.crs"
         )
     placed = linear if linear is not None and frame is None else (0.0, 1.0, 0.0, 1.0)
-    grid = Grid(shape, *placed, row_edges=_edges(da, y_dim), col_edges=_edges(da, x_dim), frame=frame)
+    own = MapPlane(horizontal(crs).to_wkt(), (x_origin, x_step, y_origin, y_step))
+    linear_in = own if frame is None and horizontal(crs).is_projected else None
+    edges = _edges(da, y_dim), _edges(da, x_dim)
+    grid = Grid(shape, *placed, *edges, frame=frame, linear_in=linear_in)
     if da.dtype.kind not in "biuf":
         raise GridError(f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')")
     fills, scale, offset = declared = declaration(da, nodata)

@@ -267,11 +267,11 @@ class CraterTable:
 
         Notes
         -----
-        Edges are straight in the given CRS. Longitudes may be in any range; polygons that cross the antimeridian may
-        continue past it, jump from one side to the other, or be cut in two there. In longitude and latitude an edge of
-        more than 180° is taken the short way round, so that a wider one needs vertices in between. A ring that goes
-        around the body is closed over the nearer pole. `xcrater.table.polygon_tables.make_polygon_table` states these
-        rules and the accuracy.
+        Edges are straight in the given CRS, and drawn so on a raster in the same projected CRS. Longitudes may
+        be in any range; polygons that cross the antimeridian may continue past it, jump from one side to the other, or
+        be cut in two there. In longitude and latitude an edge of more than 180° is taken the short way round, so that
+        a wider one needs vertices in between. A ring that goes around the body is closed over the nearer pole.
+        `xcrater.table.polygon_tables.make_polygon_table` states these rules and the accuracy.
 
         The polygons follow their craters when rows of `data` are taken or sorted.
 

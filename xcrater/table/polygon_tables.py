@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
 from xcrater.errors import BodyError, RegionError
-from xcrater.geometry.bodies import Body, is_projected, to_geodetic
+from xcrater.geometry.bodies import Body, horizontal, is_projected, to_geodetic
 from xcrater.geometry.polygon_rings import (
     FULL_TURN,
     TOLERANCE,
@@ -34,7 +35,7 @@ from xcrater.geometry.polygon_rings import (
     signed_area,
     unwrap,
 )
-from xcrater.geometry.polygon_table import PolygonTable, collect, offsets
+from xcrater.geometry.polygon_table import PlanePolygons, PolygonTable, collect, offsets
 from xcrater.table.regions import Polygons
 
 Floats = NDArray[np.float64]
@@ -49,6 +50,8 @@ RELATIVE_SAGITTA = 1e-3
 """The same as a fraction of the polygon's thickness: the width of the long strip with its area and perimeter."""
 
 _LEAST_SAGITTA = 1e-7  # degrees, 3 mm on the Moon: below this, dividing edges follows rounding
+
+_UNITE = "type shapely.unary_union(geometry) for what they cover"
 
 
 def declare_polygons(data: pd.DataFrame, geometries: Any, body: Body, crs: Any) -> Polygons:
@@ -127,7 +130,8 @@ def make_polygon_table(
     In a projected CRS validity is judged in its own plane, and a ring around a pole contains the pole that lies on its
     inside there. Edges that are not straight in longitude and planetocentric latitude are divided until the sagitta,
     the distance between the curve and its chord, is below both `SAGITTA` and `RELATIVE_SAGITTA` times twice the
-    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon).
+    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon). Rasters in the same projected CRS
+    have no part in this: the table keeps the given vertices, and they are drawn straight there.
 
     Examples
     --------
@@ -142,8 +146,15 @@ def make_polygon_table(
     if not len(parts):
         to_geodetic([], [], body, crs)  # a wrong CRS is an error here too
         return _flatten(parts, owner, len(geometries))
-    read = _from_plane if is_projected(crs) else _from_angles
-    return _flatten(*read(parts, owner, len(geometries), body, crs, checker), len(geometries))
+    if not is_projected(crs):
+        return _flatten(*_from_angles(parts, owner, len(geometries), body, crs, checker), len(geometries))
+    checker.refuse_invalid(parts, owner)
+    shapes = _joined(collect(parts, owner, len(geometries)), checker, lambda _: _UNITE)
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    table = _flatten(*_from_plane(parts, owner, len(geometries), body, crs, checker), len(geometries))
+    plane = _flatten(parts, owner, len(geometries))
+    wkt = horizontal(pyproj.CRS.from_user_input(crs)).to_wkt()
+    return replace(table, plane=PlanePolygons(wkt, plane.lon, plane.lat, plane.ring, plane.shape))
 
 
 def _geometries(geometries: Any, index: pd.Index[Any], crs: Any) -> tuple[NDArray[np.object_], Any]:
@@ -316,7 +327,6 @@ def _from_plane(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
 ) -> tuple[Geometries, Ints]:
     """Polygons whose coordinates are x and y of a projection, as parts in longitude and latitude with their owners."""
-    checker.refuse_invalid(parts, owner)
 
     def transform(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return to_geodetic(x, y, body, crs)
@@ -445,7 +455,7 @@ def _overlap_advice(turns: Floats, whole_turn: float | None) -> str:
         A turn of longitude in the units and the direction of the given coordinates; None where they are not angles.
     """
     if not np.ptp(turns):
-        return "type shapely.unary_union(geometry) for what they cover"
+        return _UNITE
     if whole_turn is None:
         return "they meet on the other side of the map: clip each to one turn of longitude"
     moves = ((turns - turns[0]) * whole_turn).tolist()

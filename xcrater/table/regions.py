@@ -25,6 +25,7 @@ from xcrater.geometry.frame import Frame
 from xcrater.geometry.grid import Boxes
 from xcrater.geometry.lonlat_polygons import region_polygons
 from xcrater.geometry.outlines import polygon_outlines, ring_outlines
+from xcrater.geometry.plane_polygons import lies_in_plane, plane_outlines, plane_shape
 from xcrater.geometry.polygon_table import PolygonTable
 from xcrater.geometry.rings import Outlines
 from xcrater.geometry.sphere import disc_nodes
@@ -325,10 +326,18 @@ class PolygonShapes:
 
     def outlines(self, frame: Frame, caps: Caps, finely: Bools | None = None) -> Outlines:
         """Outline of every crater's shape; the polygons alone say where they lie."""
+        plane = self.table.plane
+        if plane is not None and lies_in_plane(frame, plane):
+            return plane_outlines(frame, plane)
         return polygon_outlines(frame, self.table, finely)
 
     def shape(self, frame: Frame, caps: Caps, position: int) -> Any:
         """Shape of one crater in the plane in which the frame cuts shapes."""
+        plane = self.table.plane
+        if plane is not None and lies_in_plane(frame, plane):
+            drawn = plane_shape(frame, plane, position)
+            if drawn is not None:
+                return drawn
         return polygon_shape(frame, self.table, position)
 
 
@@ -352,13 +361,14 @@ class Polygons:
 
     def __repr__(self) -> str:
         regions = int(np.count_nonzero(np.diff(self.table.shape)))
-        return f"Polygons({regions} of {len(self.table)} craters, {self.table.lon.size} vertices)"
+        vertices = self.table.lon.size if self.table.plane is None else self.table.plane.x.size
+        return f"Polygons({regions} of {len(self.table)} craters, {vertices} vertices)"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Polygons):
             return NotImplemented
-        mine, theirs = ((p.table.lon, p.table.lat, p.table.ring, p.table.shape, p.centres) for p in (self, other))
-        return self.index.equals(other.index) and all(map(np.array_equal, mine, theirs))
+        alike = self.index.equals(other.index) and np.array_equal(self.centres, other.centres)
+        return alike and self.table.same_as(other.table)
 
     def __hash__(self) -> int:
         return hash((self.table.lon.tobytes(), self.table.lat.tobytes(), self.table.ring.tobytes()))
