@@ -331,7 +331,7 @@ def test_the_region_type_in_the_guide_works():
     exec(example, defined)
     craters = pd.DataFrame({"lat": [10.0, -88.0, 40.0], "lon": [20.0, 50.0, 179.9], "radius": [50e3, 80e3, 20e3]})
     cdb, alike = CraterDatabase(craters, "moon"), CraterDatabase(craters.assign(radius=70e3), "moon")
-    cdb.regions["near"] = defined["GroundDisc"](70e3, cdb.body_radius)
+    cdb.regions["near"] = defined["GroundDisc"](70e3)
     alike.add_circles("near", nvert=None)
     dem = tutorial.synthetic_mosaic("moon", ppd=2)
     found, wanted = (dem.craters.get_stats(table, "near", "count mean", coverage="center") for table in (cdb, alike))

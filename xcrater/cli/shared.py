@@ -76,6 +76,26 @@ def table_options(command: Callable[..., None]) -> Callable[..., None]:
     return _packed(command, "table", TableOptions, options)
 
 
+class RasterOptions(NamedTuple):
+    """What the command line says of a raster that its file does not."""
+
+    nodata: float | None
+    trust_body: bool
+
+
+def raster_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command options of its raster, and pass them to it as one `RasterOptions` named ``known``."""
+    options = (
+        click.option("--nodata", type=float, help="Stored number that stands for no value, instead of the file's own."),
+        click.option(
+            "--trust-body",
+            is_flag=True,
+            help="Take the raster to show the table's body on a sphere of its own, where its CRS has another.",
+        ),
+    )
+    return _packed(command, "known", RasterOptions, options)
+
+
 class RunOptions(NamedTuple):
     """Where tasks run, and whether anything is said meanwhile."""
 

@@ -12,15 +12,18 @@ import click
 from xcrater._optional import require
 from xcrater.cli.shared import (
     OutputOptions,
+    RasterOptions,
     RunOptions,
     TableOptions,
     check_directory,
     output_options,
+    raster_options,
     run_options,
     table_options,
 )
 from xcrater.errors import ColumnExistsError
 from xcrater.options import COVERAGES, get_option
+from xcrater.raster.mosaic import open_mosaic
 
 
 class Ring(NamedTuple):
@@ -91,7 +94,7 @@ def _ellipse(text: str) -> Ring:
     show_default=True,
     help="Number of vertices of the polygon that stands for each circle; 0 for true circles.",
 )
-@click.option("--nodata", type=float, help="Stored number that stands for no value, instead of the file's own.")
+@raster_options
 @run_options
 def command(
     raster: str,
@@ -104,7 +107,7 @@ def command(
     coverage: str,
     weights: str | None,
     nvert: int,
-    nodata: float | None,
+    known: RasterOptions,
     run: RunOptions,
 ) -> None:
     """Statistics of RASTER in regions around CRATERS, written as a table.
@@ -128,10 +131,10 @@ def command(
             cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=nvert or None)
     compute = functools.partial(
         cdb.get_stats,
-        raster,
+        open_mosaic(raster, body=cdb.body) if known.trust_body else raster,
         [ring.name for ring in rings],
         [name.strip() for name in stats.split(",")],
-        nodata=nodata,
+        nodata=known.nodata,
         coverage=coverage,
         weights=weights,
     )

@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 
 from xcrater._optional import require
+from xcrater.geometry.bodies import get_body
 from xcrater.pixels.container import get_arrays
+from xcrater.raster.reading import read_raster
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +53,7 @@ def roi_panels(
     figure = figures.Figure(figsize=(3.1 * len(craters), 5.6), layout="constrained", dpi=150)
     axes = figure.subplots(2, len(craters), squeeze=False, gridspec_kw={"height_ratios": (1.4, 1.0)})
     units = da.attrs.get("units", "pixel value")
+    sphere = read_raster(da, body=get_body(cdb.body)).sphere
     for column, crater in enumerate(craters):
         above, below = axes[:, column]
         view = arrays[widest].iloc[crater].compute()
@@ -63,7 +66,7 @@ def roi_panels(
         values = {name: arrays[name].iloc[crater].compute().compressed() for name in regions}
         edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
         for n, (name, pixels) in enumerate(values.items()):
-            _outline(above, cdb, name, crater, (west + east) / 2, f"C{n}")
+            _outline(above, cdb, name, crater, sphere, (west + east) / 2, f"C{n}")
             below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
         if len(regions) > 1:
             below.set_yscale("log")  # a floor has a hundredth of the pixels of the ejecta
@@ -80,8 +83,8 @@ def _title(cdb: CraterTable, crater: int) -> str:
     return f"{abs(lat):.1f}°{'SN'[int(lat >= 0)]} {abs(lon):.1f}°{'WE'[int(lon >= 0)]}, {diameter:.4g} km"
 
 
-def _outline(axes: Any, cdb: CraterTable, name: str, crater: int, near: float, color: str) -> None:
+def _outline(axes: Any, cdb: CraterTable, name: str, crater: int, sphere: float, near: float, color: str) -> None:
     """Draw a region's outline, in the turn of longitude nearest to the middle of the view."""
-    for lon, lat in cdb.region(name).curves(cdb.data.iloc[[crater]], cdb.body_radius):
+    for lon, lat in cdb.region(name).curves(cdb.data.iloc[[crater]], sphere):
         turn = 360.0 * np.round((near - lon.mean()) / 360.0)
         axes.plot(lon + turn, lat, color=color, lw=1.2)

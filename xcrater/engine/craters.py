@@ -160,11 +160,11 @@ def meets(bounds: Sequence[NDArray[Any]], window: Window, period: float) -> Flag
     return np.asarray(met & ((after < width) | (after + (east - west) > period)))
 
 
-def on_grid(grid: Grid, cdb: CraterTable) -> Craters:
-    """Put a table on a grid."""
+def on_grid(grid: Grid, cdb: CraterTable, sphere: float) -> Craters:
+    """Put a table on a grid; a sphere of some radius, metres, turns the craters' radii into angles."""
     return place(
         grid,
         cdb.lon.to_numpy(float),
         cdb.lat.to_numpy(float),
-        np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius),
+        np.degrees(cdb.rad.to_numpy(float) / sphere),
     )

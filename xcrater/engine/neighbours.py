@@ -123,7 +123,7 @@ def check_exclude(exclude: object, cdb: CraterTable) -> Exclude | None:
 
 
 def find_neighbours(
-    grid: Grid, cdb: CraterTable, craters: Craters, boxes: Sequence[Boxes], exclude: Exclude
+    grid: Grid, cdb: CraterTable, craters: Craters, boxes: Sequence[Boxes], exclude: Exclude, *, sphere: float
 ) -> Neighbours | None:
     """Look up the discs that are to be left out of each crater's regions.
 
@@ -139,6 +139,8 @@ def find_neighbours(
         Pixel bounds of every crater's regions, for each kind of them.
     exclude : Exclude
         What to leave out.
+    sphere : float
+        Radius of the sphere that turns the craters' radii into angles, metres.
 
     Returns
     -------
@@ -154,7 +156,7 @@ def find_neighbours(
     others = cdb if exclude.of is None else exclude.of
     if not len(others):
         return None
-    placed = on_grid(grid, others)
+    placed = on_grid(grid, others, sphere)
     discs = replace(placed, radius=exclude.within * placed.radius)
     turn = grid.period if math.isfinite(grid.period) else 0.0
     around = _brought(disc_boxes(grid, discs, 1.0), turn)

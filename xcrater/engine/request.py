@@ -193,18 +193,18 @@ def make_request(
     check_chunks(da, users_level() + 1)
     grid = raster.grid
     shapes: list[CraterShapes] = []
-    members = tuple(region.enter(cdb.data, shapes) for region in declared)
+    members = tuple(region.enter(cdb.data, raster.sphere, shapes) for region in declared)
     request = Request(
         da=da,
         raster=raster,
         names=names,
         shapes=RegionSet(members, coverage, grid.radians, grid.closed, grid.to_frame()),
-        craters=replace(on_grid(grid, cdb), shapes=tuple(shapes)),
+        craters=replace(on_grid(grid, cdb, raster.sphere), shapes=tuple(shapes)),
         table=cdb,
     )
     if exclude is None:
         return request
-    near = find_neighbours(grid, cdb, request.craters, request.boxes, exclude)
+    near = find_neighbours(grid, cdb, request.craters, request.boxes, exclude, sphere=raster.sphere)
     return replace(request, craters=replace(request.craters, near=near))
 
 

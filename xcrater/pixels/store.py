@@ -403,7 +403,7 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     grid = raster.grid
     members = tuple(Varying(k, described) for k, described in enumerate(about["drawn"]))  # never drawn again
     shapes = RegionSet(members, about["coverage"], grid.radians, grid.closed, grid.frame)
-    angle = np.degrees(cdb.rad.to_numpy(float) / cdb.body_radius)
+    angle = np.degrees(cdb.rad.to_numpy(float) / raster.sphere)
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
     # A single pixel stands for the raster, so that it takes no room in a graph of tasks either.
     pixel = da.isel(y=slice(1), x=slice(1)).chunk()

@@ -19,6 +19,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
+from xcrater.geometry.bodies import get_body
 from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, is_what_its_name_says, opened
 
 TARGET_PIXELS = 2**24
@@ -43,6 +44,7 @@ def open_mosaic(
     chunks: str | int | dict[str, int] | None = "auto",
     *,
     decode: bool = True,
+    body: str | None = None,
 ) -> xr.DataArray:
     """Open a raster file as a lazy DataArray of values, chunks aligned to the file's blocks.
 
@@ -57,6 +59,10 @@ def open_mosaic(
     decode : bool
         Whether to give values. False gives the stored numbers as they are in the file, with nodata, scale and offset
         as attributes, as rioxarray does.
+    body : str, optional
+        Name of the body that the raster shows, where its CRS has another sphere than the body's of the IAU, as mosaics
+        of Vesta on 289 km have: metres, those of the craters' radii too, become angles by the raster's sphere. It is
+        written to the attribute ``body``, which other DataArrays may be given as well.
 
     Returns
     -------
@@ -74,6 +80,8 @@ def open_mosaic(
         There is no such file.
     GridError
         GDAL cannot read it.
+    BodyError
+        The body is not known.
     ReadError
         When pixels are read: they are damaged, or the file is no longer the one that was opened.
 
@@ -116,6 +124,7 @@ def open_mosaic(
     da.encoding = dict(labels.encoding)
     if pixels.packing is not None:
         da.encoding |= {name: da.attrs.pop(name) for name in STORED if name in da.attrs} | {"dtype": pixels.stored}
+    da = da if body is None else da.assign_attrs(body=get_body(body).name)
     da = da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
     if chunks is None:
         return da

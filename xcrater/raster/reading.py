@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +37,9 @@ class Raster:
         Stored number that stands for no value.
     scale, offset : float
         ``value = stored * scale + offset``.
+    sphere : float
+        Radius of the sphere that turns metres into angles, metres: that of the body, or of the raster's own CRS where
+        that shows the body on another sphere.
     surface : tuple
         CRS as WKT and geotransform (a, b, c, d, e, f), as `xcrater.geometry.areas.pixel_areas` takes them.
     """
@@ -48,6 +51,7 @@ class Raster:
     nodata: float | int | None
     scale: float
     offset: float
+    sphere: float
     surface: tuple[str, tuple[float, float, float, float, float, float]]
 
     @property
@@ -89,12 +93,7 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
         raise GridError(f"received an object of type {type(da).__name__}; expected an xarray.DataArray")
     y_dim, x_dim = _spatial_dims(da)
     crs = _crs(da, body)
-    if body is not None and not same_body(crs, body):
-        raise BodyError(
-            f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
-            f"(radius {body.radius:g} m). If the label is wrong, correct it: "
-            f'da = da.rio.write_crs("{body.crs.to_string()}")'
-        )
+    body = None if body is None else _shown(da, crs, body)
     (x_origin, x_step), (y_origin, y_step) = place_axes(da, y_dim, x_dim, crs)
     shape = (da.sizes[y_dim], da.sizes[x_dim])
     linear, frame = _placed(crs, (x_origin, x_step, y_origin, y_step), shape, body)
@@ -124,7 +123,22 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
         nodata=fills[0] if fills and not isinstance(fills[0], xr.DataArray) else None,
         scale=float(scale),
         offset=float(offset),
+        sphere=classify(crs).axes[0] if body is None else body.radius,
         surface=(crs.to_wkt(), (x_step, 0.0, x_origin, 0.0, y_step, y_origin)),
+    )
+
+
+def _shown(da: xr.DataArray, crs: pyproj.CRS, body: Body) -> Body:
+    """The body that a raster is to show; on the raster's own sphere, if the user says which body that shows."""
+    if str(da.attrs.get("body", "")).lower() == body.name:
+        return replace(body, radius=classify(crs).axes[0])
+    if same_body(crs, body):
+        return body
+    raise BodyError(
+        f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
+        f"(radius {body.radius:g} m). If it shows {body.name} on a sphere of its own, say so: da = "
+        f'xcrater.open_mosaic(path, body="{body.name}"), or da = da.assign_attrs(body="{body.name}"); that sphere then '
+        f'turns metres into angles. If the label is wrong, correct it: da = da.rio.write_crs("{body.crs.to_string()}")'
     )
 
 

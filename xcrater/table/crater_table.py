@@ -239,8 +239,8 @@ class CraterTable:
         {'floor': Ellipses(inner=0, outer=0.8, nvert=None)}
         """
         columns = find_ellipse_columns(self.data, major_col, minor_col, angle_col, self._units)
-        region = Ellipses(inner, outer, columns, self.body_radius, angle_from, nvert)
-        region.check(self.data)
+        region = Ellipses(inner, outer, columns, angle_from, nvert)
+        region.check(self.data, self.body_radius)
         self._declare(name or f"ellipse_{inner}_{outer}", region)
 
     def add_polygons(self, name: str, geometries: Any, crs: Any = None) -> None:

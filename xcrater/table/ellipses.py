@@ -48,8 +48,6 @@ class Ellipses:
     columns : EllipseColumns
         Columns of the table with the axes and the angle. They belong to the table's rows, so the ellipses follow their
         craters when rows of `CraterDatabase.data` are taken or sorted.
-    body_radius : float
-        Radius of the body's sphere, metres, in which the axes become angles.
     angle_from : {"east", "north"}
         Whether the angle is counter-clockwise from east or clockwise from north.
     nvert : int or None
@@ -65,7 +63,6 @@ class Ellipses:
     inner: float
     outer: float
     columns: EllipseColumns
-    body_radius: float
     angle_from: Literal["east", "north"] = "east"
     nvert: int | None = None
 
@@ -80,29 +77,29 @@ class Ellipses:
     def __repr__(self) -> str:
         return f"Ellipses(inner={self.inner}, outer={self.outer}, nvert={self.nvert})"
 
-    def check(self, data: pd.DataFrame) -> None:
+    def check(self, data: pd.DataFrame, body_radius: float) -> None:
         """Raise a `RegionError` where a row holds no usable ellipse, or no row holds any."""
-        if not self.of_craters(data).fitted.size and len(data):
+        if not self.of_craters(data, body_radius).fitted.size and len(data):
             raise RegionError(f"none of the {len(data)} craters has an ellipse: columns {self.columns[:3]} are empty")
 
     def describe(self) -> str:
         """Describe the region in a few words."""
         return f"ellipses, {self.inner:g} to {self.outer:g} times the fit"
 
-    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Varying:
+    def enter(self, data: pd.DataFrame, body_radius: float, shapes: list[CraterShapes]) -> Varying:
         """Enter the region into a request; see `Region.enter`."""
-        shapes.append(self.of_craters(data))
+        shapes.append(self.of_craters(data, body_radius))
         return Varying(len(shapes) - 1, self.describe())
 
     def polygons(self, data: pd.DataFrame, body_radius: float) -> NDArray[np.object_]:
         """Outline of each crater's region in longitude and latitude; see `Annulus.polygons`."""
-        shapes = self.of_craters(data)
+        shapes = self.of_craters(data, body_radius)
         shapes = replace(shapes, vertices=shapes.vertices or _SHOWN)
         return cut_at_antimeridian(shapes.table().polygons())
 
     def curves(self, data: pd.DataFrame, body_radius: float) -> list[tuple[Floats, Floats]]:
         """Boundary of the first crater's region as closed curves; see `Region.curves`."""
-        one = self.of_craters(data.iloc[:1])
+        one = self.of_craters(data.iloc[:1], body_radius)
         curves = []
         for scale in (self.outer, self.inner) if one.fitted.size else ():
             if scale > 0:
@@ -110,13 +107,15 @@ class Ellipses:
                 curves.append((np.append(x[0], x[0, 0] + _turns(x)[0] * 360.0), np.append(y[0], y[0, 0])))
         return curves
 
-    def of_craters(self, data: pd.DataFrame) -> EllipseShapes:
+    def of_craters(self, data: pd.DataFrame, body_radius: float) -> EllipseShapes:
         """Ellipses of some craters.
 
         Parameters
         ----------
         data : pandas.DataFrame
             Rows of the crater table.
+        body_radius : float
+            Radius of the sphere that turns metres into angles, metres.
 
         Returns
         -------
@@ -144,7 +143,7 @@ class Ellipses:
         major, minor = major * columns.major_scale, minor * columns.minor_scale
         faults[f"{columns.minor!r} is 0 or less"] = minor <= 0
         faults[f"{columns.minor!r} makes a longer axis than {columns.major!r}"] = minor > major
-        widest = math.radians(_WIDEST) * self.body_radius
+        widest = math.radians(_WIDEST) * body_radius
         faults[
             f"{columns.major!r} times {self.outer:g} makes a semi-axis of more than a quarter of the body's "
             f"circumference, {widest / 1000:.6g} km"
@@ -159,9 +158,7 @@ class Ellipses:
         azimuth = np.radians(90.0 - angle if self.angle_from == "east" else angle)
         lon, lat = (data[name].to_numpy(np.float64) for name in ("_lon", "_lat"))
         bounds = (float(self.inner), float(self.outer))
-        return EllipseShapes(
-            lon, lat, major / self.body_radius, minor / self.body_radius, azimuth, bounds, int(self.nvert or 0)
-        )
+        return EllipseShapes(lon, lat, major / body_radius, minor / body_radius, azimuth, bounds, int(self.nvert or 0))
 
 
 @dataclass(frozen=True, eq=False)

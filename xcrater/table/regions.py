@@ -204,7 +204,7 @@ class Annulus:
         """Describe the region in a few words."""
         return f"{self.inner:g} to {self.outer:g} radii"
 
-    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Annulus:
+    def enter(self, data: pd.DataFrame, body_radius: float, shapes: list[CraterShapes]) -> Annulus:
         """Enter the region into a request; see `Region.enter`. It is the same for all craters."""
         return self
 
@@ -387,7 +387,7 @@ class Polygons:
         rings = [np.append(np.arange(begin, end), begin) for begin, end in itertools.pairwise(one.ring)]
         return [(one.lon[ring], one.lat[ring]) for ring in rings]
 
-    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Varying:
+    def enter(self, data: pd.DataFrame, body_radius: float, shapes: list[CraterShapes]) -> Varying:
         """Enter the region into a request; see `Region.enter`."""
         shapes.append(self.of_craters(data))
         return Varying(len(shapes) - 1, self.describe())
@@ -432,13 +432,15 @@ class Region(Protocol):
     def describe(self) -> str:
         """Describe the region in a few words."""
 
-    def enter(self, data: pd.DataFrame, shapes: list[CraterShapes]) -> Member:
+    def enter(self, data: pd.DataFrame, body_radius: float, shapes: list[CraterShapes]) -> Member:
         """Enter the region into a request.
 
         Parameters
         ----------
         data : pandas.DataFrame
             Rows of the crater table that the request is of.
+        body_radius : float
+            Radius of the sphere that turns the table's metres into angles, metres.
         shapes : list of CraterShapes
             Shapes that the request's craters carry; a region that differs from crater to crater appends its own.
 
