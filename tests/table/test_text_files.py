@@ -158,6 +158,27 @@ class TestEncodingsAndLines:
             read(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lat,lon,diam\ndeg,deg,km\n10.5,20.25,30\n-4.5,130.5,25\n",
+        "name;lat;lon;diam\n-;(degrees_north);(degrees_east);[km]\na;10,5;20,25;30\nb;-4,5;130,5;25\n",
+        "# made by hand\nlat,lon,diam\n\ndegrees,degrees,kilometres\n10.5,20.25,30\n-4.5,130.5,25\n",
+    ],
+)
+def test_units_on_a_line_of_their_own_belong_to_the_header(tmp_path, text):
+    """As instruments write them (elixir-explorer/explorer#781)."""
+    assert_read(read(tmp_path, text))
+    (tmp_path / "craters.csv").write_text(text)
+    with pytest.raises(TableError, match="says km, but units='m'"):
+        CraterDatabase(tmp_path / "craters.csv", "moon")
+
+
+def test_other_lines_below_the_header_are_no_craters(tmp_path):
+    with pytest.raises(TableError, match=r"'lat' is not a number: 1 row \(0\)"):
+        read(tmp_path, "lat,lon,diam_km\ndeg,deg,mean\n10.5,20.25,30\n")
+
+
 def test_plain_files_are_what_pandas_reads(tmp_path):
     frame = pd.DataFrame(
         {

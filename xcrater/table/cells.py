@@ -228,7 +228,7 @@ def _number(text: str, mark: Mark) -> float:
 def _refuse_sexagesimal(name: Hashable, texts: list[str]) -> None:
     for text in texts:
         minutes = bool(_MINUTES.search(text))
-        if minutes or _DEGREES.search(text):
+        if minutes or (_DEGREES.search(text) and re.search(r"\d", text)):
             what = "degrees, minutes and seconds" if minutes else "degree signs"
             raise TableError(
                 f"column {name!r} holds {what}, such as {text!r}; expected decimal degrees. In a pandas table, type "

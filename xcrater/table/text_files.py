@@ -12,6 +12,7 @@ import io
 import re
 import warnings
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ import pandas as pd
 
 from xcrater.errors import TableError
 from xcrater.table.cells import Mark, decimal_mark
+from xcrater.table.wording import is_unit
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
 """What separates the cells of a file of each suffix, unless its lines say otherwise."""
@@ -32,6 +34,7 @@ _BEYOND = "_beyond_the_header_"
 _COMMENTS = ("#", "%", "//")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _OPENED = re.compile(r"(?:^|[,;\t|])\s*\"[^\"]*$")
+_NO_UNIT = ("", "-", "--", "1", "none", "None")
 _EXCELS_HINT = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 
 
@@ -55,7 +58,7 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
     path : Path
         The file: in UTF-8, UTF-16 or Latin-1, with lines that end as on any system. Lines before, between and after the
         rows that begin with ``#``, ``%`` or ``//`` are comments; the last one before the rows is the header if no other
-        is there.
+        is there. A line of units below the header is joined to it by underscores.
     separator : str
         What separates cells. Where the header has none, a semicolon, tab, comma or bar that it has does; or else blanks
         do.
@@ -162,6 +165,13 @@ def _find_layout(path: Path, lines: list[str], separator: str) -> _Layout | None
     rows = [lines[i] for i in body[:1000]]
     separator = _find_separator(head, rows, separator)
     header = _cells(head, separator)
+    units = _cells(rows[0], separator) if rows else []
+    if any(map(is_unit, units)) and all(is_unit(cell) or cell in _NO_UNIT for cell in units):
+        # A second line of the header
+        header = [
+            f"{name}_{unit}" if is_unit(unit) else name for name, unit in zip_longest(header, units, fillvalue="")
+        ]
+        begins, rows = body[0] + 1, rows[1:]
     counts = Counter(len(_cells(row, separator)) for row in rows)
     most = max(counts, default=len(header))
     decimal: Mark = "."

@@ -108,6 +108,12 @@ class Wording(NamedTuple):
     """Which latitude it is, or to which longitudes it belongs."""
 
 
+def is_unit(text: str) -> bool:
+    """Whether a text is the name of a unit and nothing else, such as "km", "(deg)" or "degrees_east"."""
+    words = words_of(text)
+    return bool(words) and words[0] in _UNITS and all(word in _UNITS or word in _DIRECTIONS for word in words)
+
+
 def words_of(column: Hashable) -> list[str]:
     """The words of a header in lower case."""
     return [word.lower() for word in _WORD.findall(str(column))]
