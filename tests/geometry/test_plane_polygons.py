@@ -326,3 +326,48 @@ def test_parts_that_overlap_in_the_plane_are_refused_with_advice_that_works() ->
     united = shapely.unary_union(geometry)
     count = raster_in(place).craters.get_stats(table_with(place, [united]), "p", "count", coverage="exact").compute()
     assert count["count"].item() == pytest.approx(united.area / place.pixel**2, rel=1e-9)
+
+
+HALF = np.pi * RADIUS
+
+
+@pytest.mark.parametrize(
+    ("crs", "shape"),
+    [
+        ("IAU_2015:30120", shapely.box(2.6e6, 2.4e6, 3.2e6, 2.6e6)),
+        ("IAU_2015:30120", shapely.box(HALF * 0.9, -1e5, HALF * 1.1, 1e5)),
+        ("+proj=moll +R=1737400", shapely.box(4e6, 5e5, 4.9e6, 1e6)),
+        ("+proj=eqearth +R=1737400", shapely.box(4e6, 5e5, 4.6e6, 1e6)),
+        ("+proj=lcc +lat_1=20 +lat_2=50 +lon_0=30 +R=1737400", shapely.box(-1e5, 4.9e6, 1e5, 5.1e6)),
+        ("+proj=ortho +R=1737400", shapely.box(0, 0, 2e6, 1e5)),
+        # Its corners are on the map, the middle of its northern side is not
+        ("+proj=lcc +lat_1=20 +lat_2=50 +lon_0=0 +R=1737400", shapely.box(-2.5e6, 3e6, 2.5e6, 5.3e6)),
+    ],
+)
+def test_a_polygon_that_leaves_the_map_is_refused(crs: str, shape: Any) -> None:
+    """PROJ answers with places on the other side of the body for many of these points."""
+    table = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e3]}), "moon")
+    with pytest.raises(RegionError, match="it reaches out of the projection"):
+        table.add_polygons("p", [shape], crs=crs)
+
+
+@pytest.mark.parametrize(
+    ("crs", "shape"),
+    [
+        ("IAU_2015:30110", shapely.box(HALF * 0.9, -1e5, HALF * 1.1, 1e5)),
+        ("+proj=merc +lon_0=180 +R=1737400", shapely.box(HALF * 1.2, -1e5, HALF * 1.4, 1e5)),
+        ("IAU_2015:30120", shapely.box(HALF * 0.9, 0, HALF, 1e5).intersection(shapely.box(0, 0, HALF * 0.95, 1e5))),
+        (
+            "+proj=sinu +R=1737400",
+            shapely.Polygon([(HALF, 0), (HALF / 2, HALF / 3), (-HALF / 2, HALF / 3), (-HALF, 0)]),
+        ),
+        ("IAU_2015:30135", shapely.box(-3e6, -3e6, 3e6, 3e6)),
+        ("+proj=robin +R=1737400", shapely.box(-9e5, -2.3e6, 9e5, 2.3e6)),
+        ("IAU_2015:49911", shapely.box(2e7, -1e6, 2.1e7, 1e6)),
+    ],
+)
+def test_maps_may_be_used_up_to_their_rim_and_over_and_over(crs: str, shape: Any) -> None:
+    body = "mars" if "49911" in crs else "moon"
+    table = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e3]}), body)
+    table.add_polygons("p", [shape], crs=crs)
+    assert table.p[0].area > 0

@@ -14,10 +14,12 @@ from typing import Literal
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 
 from xcrater.errors import GridError
 from xcrater.geometry.bodies import body_of_crs, horizontal, prime_meridian
 
+Floats = NDArray[np.float64]
 Family = Literal["geographic", "azimuthal", "local", "interrupted", "other"]
 
 _AZIMUTHAL = frozenset({"stere", "sterea", "ups", "laea", "aeqd", "ortho", "gnom", "airy", "nsper"})
@@ -25,6 +27,9 @@ _LOCAL = frozenset({"tmerc", "etmerc", "utm", "omerc", "cass", "tcc", "tcea", "s
 _INTERRUPTED = frozenset(
     {"goode", "igh", "igh_o", "imoll", "imoll_o", "healpix", "rhealpix", "qsc", "s2", "isea", "peirce_q"}
 )
+
+_ROUND_TRIP = 1e-7
+"""Points of a plane that come back to this fraction of the body's radius show a place on the body."""
 
 _SAME_PLACE = 1e-12
 """Planes that differ by less than this fraction of the body's radius differ by rounding."""
@@ -231,6 +236,61 @@ def same_plane(first: str, second: str) -> bool:
     # Towards the rim of a map coordinates may grow without bounds, and with them their rounding
     size = np.maximum(np.abs(mine), axes[0][0] / metres_per_unit(first))
     return bool((np.abs(mine - theirs) <= _SAME_PLACE * size).all())
+
+
+def on_map(crs: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """Tell which points of the plane of a projected CRS show a place on the body.
+
+    Beyond the rim of many maps PROJ answers with a place on the other side of the body, so that only points which
+    project back are on the map. Maps whose columns are linear in longitude go on for any number of turns.
+
+    Parameters
+    ----------
+    crs : str
+        The projected CRS as WKT.
+    x, y : ndarray, shape (n,)
+        Easting and northing, units of the CRS.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        True on the map and on its rim.
+
+    Examples
+    --------
+    >>> sinusoidal = pyproj.CRS("+proj=sinu +R=1737400").to_wkt()
+    >>> on_map(sinusoidal, np.array([1e6, 3.2e6]), np.array([2.5e6, 2.5e6])).tolist()
+    [True, False]
+    """
+    axes = classify(pyproj.CRS(crs)).axes
+    there, northing_first = transformer(crs, axes, threading.get_ident())
+    size = axes[0] / metres_per_unit(crs)
+
+    def projects_back(x: Floats, y: Floats) -> NDArray[np.bool_]:
+        place = there.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
+        back = there.transform(*place, errcheck=False)
+        with np.errstate(invalid="ignore"):
+            away = np.hypot(back[1 if northing_first else 0] - x, back[0 if northing_first else 1] - y)
+            return np.asarray(away < _ROUND_TRIP * size)
+
+    shown = projects_back(x, y)
+    if not shown.all() and _repeats(crs, axes):
+        return np.isfinite(x) & np.isfinite(y)
+    for beside in (1e-9, 1e-8):  # a point on the rim may come back on the other side of the map
+        for east, north in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+            lost = np.flatnonzero(~shown)
+            shown[lost] = projects_back(x[lost] + east * beside * size, y[lost] + north * beside * size)
+    return shown
+
+
+@lru_cache(maxsize=256)
+def _repeats(crs: str, axes: tuple[float, float]) -> bool:
+    """Whether a map goes on after a turn of longitude: its x depends on longitude alone, and linearly."""
+    there, northing_first = transformer(crs, axes, threading.get_ident())
+    lon, lat = np.meshgrid(classify(pyproj.CRS(crs)).origin[0] + np.array([-120.0, 0.0, 120.0]), [-50.0, 0.0, 70.0])
+    x = np.asarray(there.transform(lon, lat, errcheck=False)[1 if northing_first else 0])
+    spread = 1e-9 * axes[0] / metres_per_unit(crs)
+    return bool(np.isfinite(x).all() and np.ptp(x, axis=0).max() < spread and np.ptp(np.diff(x[0])) < spread)
 
 
 @lru_cache(maxsize=256)

@@ -36,6 +36,7 @@ from xcrater.geometry.polygon_rings import (
     unwrap,
 )
 from xcrater.geometry.polygon_table import PlanePolygons, PolygonTable, collect, offsets
+from xcrater.geometry.projection import on_map
 from xcrater.table.regions import Polygons
 
 Floats = NDArray[np.float64]
@@ -153,8 +154,7 @@ def make_polygon_table(
     parts, owner = shapely.get_parts(shapes, return_index=True)
     table = _flatten(*_from_plane(parts, owner, len(geometries), body, crs, checker), len(geometries))
     plane = _flatten(parts, owner, len(geometries))
-    wkt = horizontal(pyproj.CRS.from_user_input(crs)).to_wkt()
-    return replace(table, plane=PlanePolygons(wkt, plane.lon, plane.lat, plane.ring, plane.shape))
+    return replace(table, plane=PlanePolygons(_wkt(crs), plane.lon, plane.lat, plane.ring, plane.shape))
 
 
 def _geometries(geometries: Any, index: pd.Index[Any], crs: Any) -> tuple[NDArray[np.object_], Any]:
@@ -336,7 +336,13 @@ def _from_plane(
     orient(rings)
     lon, lat = transform(rings.x, rings.y)
     bad = np.zeros(len(parts), dtype=bool)
-    bad[rings.part[rings.number[np.isnan(lon) | np.isnan(lat)]]] = True
+    wkt = _wkt(crs)
+    middle_x, middle_y = ((axis + np.roll(axis, -1)) / 2 for axis in (rings.x, rings.y))
+    # Where a ring closes, this is the middle between two rings
+    last = rings.start[1:] - 1
+    middle_x[last], middle_y[last] = rings.x[last], rings.y[last]
+    shown = on_map(wkt, rings.x, rings.y) & on_map(wkt, middle_x, middle_y)
+    bad[rings.part[rings.number[np.isnan(lon) | np.isnan(lat) | ~shown]]] = True
     checker.refuse(bad, owner, *outside)
 
     thickness = 2 * shapely.area(parts) / shapely.length(parts) ** 2 * perimeter(rings, lon, lat, len(parts))
@@ -355,6 +361,11 @@ def _from_plane(
     rings.turned = (winding == 0) & (signed_area(rings.x, rings.y, rings.start) * inside < 0.0)
     polygons, owner = mend(assemble(rings, len(parts)), owner)
     return _collect_parts(polygons, owner, count, checker, None)
+
+
+def _wkt(crs: Any) -> str:
+    """A CRS as WKT, without a vertical part."""
+    return horizontal(pyproj.CRS.from_user_input(crs)).to_wkt()
 
 
 def _mirrored(rings: Rings, transform: Callable[[Floats, Floats], tuple[Floats, Floats]], length: Floats) -> bool:
