@@ -334,24 +334,29 @@ class Table:
             return self.quantile(Fraction(stat.removeprefix("quantile_")))
         return self.moment(stat)
 
-    def quantile(self, q: Fraction) -> float:
-        """numpy's linear one of the pixels; or, weighted, exactextract's, linear between the *distinct* values."""
+    def quantile(self, q: Fraction, shift: Fraction = Fraction(0)) -> float:
+        """numpy's linear one of the pixels; or, weighted, Akinshin's of type 7 (2023, arXiv:2304.07265, section 3).
+
+        With W the sum of the weights, the effective number of pixels is ``n = W ** 2 / sum(w ** 2)`` (Kish). Type 7
+        lies at ``h = q (n - 1) + 1``, and its distribution function grows from 0 at ``(h - 1) / n`` to 1 at ``h / n``.
+        A pixel's part is how much the function grows over its share of the weights, sorted by value. A shift of the
+        shares, where there is room for it, tells what rounding of weights may do.
+        """
         if self.ranked:
             ordered = sorted(self.numbers)
             at = q * (len(ordered) - 1)
             low = math.floor(at)
             return _between(ordered[low], ordered[min(low + 1, len(ordered) - 1)], at - low)
-        values, n = list(self.weight_of), len(self.weight_of)
-        places, before = [], Fraction(0)
-        for i, value in enumerate(values):
-            places.append(i * self.weight_of[value] + (n - 1) * before)
-            before += self.weight_of[value]
-        target = q * (n - 1) * self.total
-        high = next((i for i, place in enumerate(places) if place >= target), n - 1)
-        if high == 0 or places[high] <= target:
-            return float(values[high])
-        part = (target - places[high - 1]) / (places[high] - places[high - 1])
-        return _between(values[high - 1], values[high], part)
+        n = self.total**2 / sum((weight**2 for weight in self.weights), Fraction(0))
+        h = min(max(q * (n - 1) + shift * n, Fraction(0)), n - 1) + 1
+        parts: defaultdict[float | int, Fraction] = defaultdict(Fraction)
+        share = before = Fraction(0)
+        for number, weight in sorted(zip(self.numbers, self.weights)):
+            share += weight / self.total
+            after = min(max(share * n - (h - 1), Fraction(0)), Fraction(1))
+            parts[number] += after - before
+            before = after
+        return _mean({number: part for number, part in parts.items() if part})
 
     def moment(self, stat: str) -> float:
         if not all(map(math.isfinite, self.numbers)):
@@ -397,3 +402,11 @@ def _between(low: float, high: float, part: Fraction) -> float:
     if math.isinf(low) or math.isinf(high):
         return float(high) if part == 1 else low + high
     return float(Fraction(low) + part * (Fraction(high) - Fraction(low)))
+
+
+def _mean(parts: dict[float | int, Fraction]) -> float:
+    """Mean of values by their parts, which add up to 1; of infinities as numpy, from the value of the largest."""
+    if all(map(math.isfinite, parts)):
+        return float(sum((Fraction(value) * part for value, part in parts.items()), Fraction(0)))
+    base = max(parts, key=lambda value: (parts[value], value))
+    return sum((float(part) * (value - base) for value, part in parts.items() if value != base), float(base))

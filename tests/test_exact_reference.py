@@ -231,8 +231,7 @@ def test_whole_weights_are_so_many_equal_pixels() -> None:
 
 OPERATIONS = {
     "count": "count", "sum": "sum", "mean": "mean", "var": "variance", "std": "stdev", "cv": "coefficient_of_variation",
-    "min": "min", "max": "max", "median": "median", "quantile_0.25": "quantile_25", "quantile_0.9": "quantile_90",
-    "majority": "majority", "minority": "minority", "variety": "variety",
+    "min": "min", "max": "max", "majority": "majority", "minority": "minority", "variety": "variety",
 }  # fmt: skip
 
 
@@ -248,8 +247,7 @@ def test_statistics_of_fractions_and_weights_are_exactextracts(distinct: int) ->
         geometry = shapely.Point(6.1, 5.3).buffer(radius)
         feature = {"type": "Feature", "geometry": shapely.geometry.mapping(geometry), "properties": {}}
         operations = [
-            *(name for name in OPERATIONS.values() if "quantile" not in name), "quantile(q=0.25)", "quantile(q=0.9)",
-            "weighted_mean", "weighted_sum", "weighted_variance", "weighted_stdev",
+            *OPERATIONS.values(), "weighted_mean", "weighted_sum", "weighted_variance", "weighted_stdev",
         ]  # fmt: skip
         theirs = exactextract.exact_extract(
             source(values, nodata=-1, **box), [feature], operations, weights=source(weights, **box)
@@ -266,6 +264,20 @@ def test_statistics_of_fractions_and_weights_are_exactextracts(distinct: int) ->
         heavy = exact.statistics(values, coverage, weights, -1, fractions=True)
         for ours, name in {"mean": "mean", "sum": "sum", "var": "variance", "std": "stdev"}.items():
             assert heavy[ours] == pytest.approx(theirs[f"weighted_{name}"], rel=1e-12), (ours, radius)
+
+
+def test_quantiles_of_whole_pixels_of_different_values_are_exactextracts() -> None:
+    exactextract = pytest.importorskip("exactextract")
+    values, inside = np.random.default_rng(3).permutation(80).reshape(8, 10).astype(float), np.zeros((8, 10))
+    inside[1:6, 2:7] = 1
+    source = exactextract.raster.NumPyRasterSource(values, xmin=0, ymin=0, xmax=10, ymax=8)
+    feature = {"type": "Feature", "geometry": shapely.geometry.mapping(shapely.box(2, 2, 7, 7)), "properties": {}}
+    quantiles = ["quantile(q=0.25)", "median", "quantile(q=0.9)"]
+    theirs = exactextract.exact_extract(source, [feature], quantiles)[0]["properties"]
+    ours = exact.statistics(values, inside, fractions=True)
+    for name, other in (("quantile_0.25", "quantile_25"), ("median", "median"), ("quantile_0.9", "quantile_90")):
+        assert ours[name] == pytest.approx(theirs[other], rel=1e-14), name
+        assert ours[name] == pytest.approx(exact.statistics(values, inside)[name], rel=1e-14), name
 
 
 def test_categories_are_rasterstats_and_fractions_of_them_exactextracts() -> None:

@@ -266,9 +266,12 @@ def assert_quantile(found: float, table: exact.Table, name: str, off: float) -> 
         with np.errstate(invalid="ignore"):
             assert found == pytest.approx(ref.quantile(table.numbers, float(q)), rel=0, abs=spread, nan_ok=True), name
         return
-    # A fraction's error moves every place after it by up to as many times itself as there are distinct values.
-    shift = Fraction(1e-13 + off) * len(table.weight_of)
-    low, high = (table.quantile(min(Fraction(1), max(Fraction(0), q + sign * shift))) for sign in (-1, 1))
+    # A fraction's error moves the ends of the interval whose mean the quantile is; it has the n-th part of all weights.
+    shift = Fraction(1e-13 + off)
+    n = table.total**2 / sum(weight**2 for weight in table.weights)
+    finite = [x for x in table.numbers if math.isfinite(x)]
+    spread += 4 * float(shift * n) * (float(max(finite)) - float(min(finite)) if finite else 0.0)
+    low, high = (table.quantile(q, sign * shift) for sign in (-1, 1))
     if math.isnan(found):  # from negative infinity on, linear interpolation is inf - inf
         assert low == -math.inf or math.isnan(low) or math.isnan(high), (name, low, high)
         return

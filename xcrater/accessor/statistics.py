@@ -84,15 +84,28 @@ class StatisticsMethods:
         Notes
         -----
         With c the fraction covered (1 unless ``coverage="exact"``) and w the weight (1 by default), the definitions
-        are those of exactextract: count is the sum of c, sum that of c w x, mean the latter over the sum of c w; var,
-        skew and kurtosis are moments with the weights c w; majority and minority are the values with most and least
-        c w; pixels of weight 0 take part in count, coverage and area only. A weighted quantile goes by the distinct
-        values x_i with weights w_i: it interpolates linearly, at q (n - 1) times the sum of all w, between s_0 = 0
-        and s_i = i w_i + (n - 1) (w_0 + ... + w_{i-1}). Without weights, and with pixels counted whole, quantiles
-        are numpy's.
+        are those of exactextract, except where this note says otherwise: count is the sum of c, sum that of c w x, mean
+        the latter over the sum of c w; var, skew and kurtosis are moments with the weights c w; majority and minority
+        are the values with most and least c w. Fractions are exact to 1e-9 of a pixel, so sums of c w that differ by
+        no more than 1e-9 of themselves and of a pixel count as equal, and the smallest of their values is taken
+        (exactextract takes whichever rounding makes larger). Pixels of weight 0 take part in count, coverage and area
+        only; exactextract's min, max, majority, minority and variety look at fractions alone, and include them.
+
+        Without weights, and with pixels counted whole, quantiles are numpy's, linear between ranks. With the weights
+        v = c w they are Akinshin's weighted quantiles of type 7 [1]_: where V is the sum of all v, and D the sum of all
+        v² over V, what one pixel weighs, the quantile of q is the mean of the sorted pixels whose cumulated weights lie
+        between q (V - D) and q (V - D) + D. V / D is Kish's effective number of pixels. Multiplying all weights by a
+        number changes nothing, and equal weights give numpy's quantiles, whatever values occur how often. In
+        exactextract's formula each *distinct* value counts once, so that its median of 80 pixels of 10 and one of 250
+        is 130; here it is 10. With unequal weights the quantile of 0 is the mean of the lowest D, and may lie above
+        the minimum. Between an infinity and a number numpy gives NaN where it meets inf - inf, and so do these.
 
         Order statistics are exact for regions of any size, in the memory that the option ``memory`` sets: where a
         region is too large for it, tiles are read again (float32 and 32-bit integers once more, float64 three times).
+
+        References
+        ----------
+        .. [1] Akinshin, A. (2023). Weighted quantile estimators. arXiv:2304.07265.
 
         Examples
         --------

@@ -111,18 +111,21 @@ _NAMES = {
         "BUCKETS",
         "count_digits",
         "encode_floats",
-        "frequencies",
         "merge_pairs",
         "pack",
         "select",
         "select_pairs",
         "to_pairs",
-        "weighted_quantiles",
     ),
     "spans": ("region_windows", "span_scratch"),
     "sums": (
         "accumulate",
         "summarise",
+    ),
+    "tallies": (
+        "frequencies",
+        "sum_squares",
+        "weighted_quantiles",
     ),
     "terrain": (
         "crater_height",

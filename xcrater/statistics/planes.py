@@ -358,5 +358,7 @@ class PlaneFinish:
         offsets = np.searchsorted(group, np.arange(int(np.prod(shape)) + 1))
         ranks = np.array([float(name.partition("_")[2]) / 100 for name in self.percentiles])
         out = np.empty((offsets.size - 1, ranks.size))
-        kernels.weighted_quantiles(height[order], weight[order], offsets, ranks, out)
+        squares = np.empty(offsets.size - 1)
+        kernels.sum_squares(weight[order], offsets, squares)
+        kernels.weighted_quantiles(height[order], weight[order], squares, offsets, ranks, out)
         return {name: out[:, k].reshape(shape) for k, name in enumerate(self.percentiles)}

@@ -1,4 +1,4 @@
-"""Order statistics of runs of keys, against numpy and exactextract."""
+"""Order statistics of runs of keys, against numpy, exactextract and the oracle of weighted quantiles."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ def test_runs_of_every_length(dtype, pattern):
                 np.testing.assert_array_equal(found[i, len(QUANTILES) :], three)
 
 
-def test_weighted_statistics_are_exactextracts():
+@pytest.mark.parametrize("equal", [False, True])
+def test_weighted_frequencies_are_exactextracts_and_so_are_quantiles_of_equal_weights_and_distinct_values(equal):
     exactextract = pytest.importorskip("exactextract")
     from exactextract.raster import NumPyRasterSource
 
     rng = np.random.default_rng(1)
     stats = ["quantile(q=0.25)", "median", "quantile(q=0.9)", "majority", "minority", "variety"]
     for n in (1, 2, 3, 10, 40):
-        values = rng.choice([1.0, 2.0, 5.0, 7.5, 8.0, 11.0, 20.0], n)
-        weights = rng.uniform(0.05, 1, n).astype("f4").astype("f8")
+        values = rng.permutation(n) * 1.5 if equal else rng.choice([1.0, 2.0, 5.0, 7.5, 8.0, 11.0, 20.0], n)
+        weights = np.full(n, 0.25) if equal else rng.uniform(0.05, 1, n).astype("f4").astype("f8")
         squares = [[[[i, 0], [i + 1, 0], [i + 1, w], [i, w], [i, 0]]] for i, w in enumerate(weights)]
         shape = {"type": "Feature", "properties": {}, "geometry": {"type": "MultiPolygon", "coordinates": squares}}
         source = NumPyRasterSource(values[None], xmin=0, ymin=0, xmax=n, ymax=1)
@@ -54,5 +55,10 @@ def test_weighted_statistics_are_exactextracts():
         keys = problem.coding.keys(values.copy())
         ours = answer_runs(problem, np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
         names = ["quantile_25", "median", "quantile_90", "majority", "minority", "variety"]
-        np.testing.assert_allclose(ours[:6], [theirs[name] for name in names], rtol=1e-6)
+        if not equal:  # theirs counts each distinct value once
+            np.testing.assert_allclose(
+                ours[:3], [ref.weighted_quantile(values, weights, q) for q in wanted.quantiles], rtol=1e-12
+            )
+        compared = (0, 1, 2, 5) if equal else (3, 4, 5)
+        np.testing.assert_allclose(ours[list(compared)], [theirs[names[k]] for k in compared], rtol=1e-6)
         np.testing.assert_allclose(ours[6:], theirs["frac"], rtol=1e-6)

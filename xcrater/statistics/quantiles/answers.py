@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, pairs
 from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.wanted import FREQUENCIES
+
+PIXEL = 1e-9
+"""Error of the fraction of a pixel that a region covers."""
 
 SORTED = 2**16
 """Length of a run of wide keys from which on selecting ranks is faster than sorting."""
@@ -111,21 +115,24 @@ def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | N
     """Fill the columns that depend on the tally of each value; returns the categories, if wanted."""
     wanted, coding, q = problem.wanted, problem.coding, problem.quantiles
     values, offsets = coding.values(pairs.keys), np.append(pairs.start, pairs.keys.size)
+    squares = pairs.squares
     tally = pairs.tally.astype(np.float64 if problem.weighted else np.int64, copy=False)
     backwards = slice(None, None, -1 if coding.mirrored else 1)
     if coding.mirrored:  # ascending values are descending keys, and the last ROI comes first
         values, tally = np.ascontiguousarray(values[::-1]), np.ascontiguousarray(tally[::-1])
         offsets = offsets[-1] - offsets[::-1]
+        squares = None if squares is None else np.ascontiguousarray(squares[::-1])
     if coding.scaled:
         values, tally, offsets = _distinct(values, tally, offsets)
-    if q.size and problem.weighted:
-        kernels.weighted_quantiles(values, tally, offsets, q, numbers[backwards, : q.size])
+    if squares is not None and q.size:
+        kernels.weighted_quantiles(values, tally, squares, offsets, q, numbers[backwards, : q.size])
     columns = numbers[backwards, q.size :]
     n = len(FREQUENCIES)
     majority, minority, unique = (columns if wanted.frequencies else np.empty((pairs.roi.size, n))).T[:n]
     shares = columns[:, n * wanted.frequencies :]
     asked = np.array([coding.nearest(value) for value in wanted.shares])
-    kernels.frequencies(values, tally, offsets, asked, majority, minority, unique, shares)
+    slack = _slack(tally, squares, offsets)
+    kernels.frequencies(values, tally, *slack, offsets, asked, majority, minority, unique, shares)
     if not wanted.categories:
         return None
     named = values if coding.scaled or coding.kind == "f" else values.astype(np.int64)
@@ -133,6 +140,22 @@ def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | N
     for i, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
         dicts[i] = dict(zip(named[start:stop].tolist(), tally[start:stop].tolist(), strict=True))
     return dicts[backwards]
+
+
+def _slack(tally: Array, squares: Floats | None, offsets: Ints) -> tuple[Array, Any]:
+    """Difference up to which two tallies of each ROI count as equal, and the part of their size that adds to it.
+
+    Numbers of pixels differ or do not. A covered fraction is exact to `PIXEL`, whether a pixel's own or, on average,
+    those of the many that a sum of fractions is made of; a weight of typical size stands for a pixel covered whole.
+    """
+    slack = np.zeros(offsets.size - 1, tally.dtype)
+    if squares is None:
+        return slack, tally.dtype.type(0)
+    some = np.flatnonzero(np.diff(offsets))
+    if some.size:
+        with np.errstate(invalid="ignore", over="ignore"):
+            slack[some] = PIXEL * squares[some] / np.add.reduceat(tally, offsets[some])
+    return slack, PIXEL
 
 
 def _distinct(values: Floats, tally: NDArray[np.generic], offsets: Ints) -> tuple[Floats, Array, Ints]:

@@ -41,6 +41,8 @@ class Pairs:
         Distinct keys, ascending within each ROI.
     tally : ndarray of int32, int64 or float64, shape (pairs,)
         Number, or weight, of the pixels that have each key.
+    squares : ndarray of float64, shape (n,), or None
+        Sum of the squared weights of each ROI's pixels; None where pixels are counted.
     most : int
         Upper bound of a tally, by which merging chooses a dtype that holds the sums.
     """
@@ -52,6 +54,7 @@ class Pairs:
     stop: Ints
     keys: Array
     tally: Array
+    squares: Floats | None = None
     most: int = 2**62
 
     @property
@@ -62,7 +65,8 @@ class Pairs:
     def take(self, index: Ints) -> Pairs:
         """The ROIs at some positions; their pairs stay where they are."""
         names = ("roi", "seen", "tiles", "start", "stop")
-        return replace(self, **{name: getattr(self, name)[index] for name in names})
+        squares = None if self.squares is None else self.squares[index]
+        return replace(self, squares=squares, **{name: getattr(self, name)[index] for name in names})
 
     def packed(self) -> Pairs:
         """The same with all pairs one after the other, copied unless they are already."""
@@ -117,11 +121,15 @@ def pairs_of_runs(roi: Ints, tiles: NDArray[np.int32], keys: Array, weights: Flo
     dtype = np.int64 if weights is None else np.float64
     tally = np.empty(keys.size, np.int64) if weights is None else weights
     spare = np.empty(longest, keys.dtype), None if weights is None else np.empty(longest)
+    squares = None
+    if weights is not None:
+        squares = np.empty(roi.size)
+        kernels.sum_squares(weights, offsets, squares)
     counts, dense = np.empty(kernels.BUCKETS, np.int64), np.empty(kernels.BUCKETS, dtype)
     ends = np.empty_like(offsets)
     kernels.to_pairs(keys, weights, offsets, *spare, counts, dense, tally, ends)
     seen = np.ones(roi.size, np.int32)
-    return Pairs(roi, seen, tiles, ends[:-1], ends[1:], keys[: ends[-1]], tally[: ends[-1]])
+    return Pairs(roi, seen, tiles, ends[:-1], ends[1:], keys[: ends[-1]], tally[: ends[-1]], squares)
 
 
 def merge_pairs(parts: Sequence[Pairs], memory: int) -> Pairs:
@@ -158,6 +166,7 @@ def merge_pairs(parts: Sequence[Pairs], memory: int) -> Pairs:
 def _merge_two(one: Pairs, two: Pairs) -> Pairs:
     roi = np.union1d(one.roi, two.roi)
     seen, tiles = np.zeros(roi.size, np.int32), np.zeros(roi.size, np.int32)
+    squares = None if one.squares is None else np.zeros(roi.size)
     ends = []
     for part in (one, two):
         place = np.searchsorted(roi, part.roi)
@@ -165,6 +174,8 @@ def _merge_two(one: Pairs, two: Pairs) -> Pairs:
         start[place], stop[place] = part.start, part.stop
         seen[place] += part.seen
         tiles[place] = part.tiles
+        if squares is not None and part.squares is not None:
+            squares[place] += part.squares
         ends.append((start, stop))
     size, most = one.keys.size + two.keys.size, min(one.most + two.most, 2**62)
     counts = np.result_type(one.tally, two.tally)
@@ -173,4 +184,4 @@ def _merge_two(one: Pairs, two: Pairs) -> Pairs:
     tally1, tally2 = (part.tally.astype(counts, copy=False) for part in (one, two))
     kernels.merge_pairs(one.keys, tally1, *ends[0], two.keys, tally2, *ends[1], keys, tally, offsets)
     end = int(offsets[-1])  # at least half of the room; the rest was never touched and takes no memory
-    return Pairs(roi, seen, tiles, offsets[:-1], offsets[1:], keys[:end], tally[:end], most)
+    return Pairs(roi, seen, tiles, offsets[:-1], offsets[1:], keys[:end], tally[:end], squares, most)

@@ -131,7 +131,7 @@ class OrderSearch:
         if several.size:
             count = np.repeat(tiles[several], self.problem.regions)
             one = np.ones(count.size, np.int32)
-            pairs = Pairs(rois[several].ravel(), one, count, *counting.pairs(several), counting.stored.size)
+            pairs = Pairs(rois[several].ravel(), one, count, *counting.pairs(several), most=counting.stored.size)
             partial.pairs.append(pairs)
         return self._joined(partial)
 

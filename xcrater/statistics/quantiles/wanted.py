@@ -19,7 +19,8 @@ class OrderStatistics:
     Parameters
     ----------
     quantiles : tuple of float
-        Quantiles from 0 to 1, linear between the two nearest ranks as numpy's.
+        Quantiles from 0 to 1, linear between the two nearest ranks as numpy's; of weighted pixels as
+        `da.craters.get_stats` defines them.
     frequencies : bool
         Whether the most frequent value, the least frequent one and the number of distinct values are needed.
     shares : tuple of float

@@ -1,0 +1,196 @@
+"""Weighted quantiles: what users see of them, and their definition on random pixels."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+import xarray as xr
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests import exact_reference as exact
+from tests import strategies
+from tests.statistics.quantiles.patterns import PATTERNS, QUANTILES, patterned
+from tests.strategies import MOON_RADIUS_M, GridCase
+from xcrater import CraterDatabase, set_options
+from xcrater.aggregations import Aggregation, OrderStatistics
+from xcrater.statistics.quantiles.answers import answer_runs
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
+
+Array = NDArray[Any]
+
+GRID = GridCase(Affine(10, 0, -180, 0, -10, 90), (18, 36))
+NAMES = [f"quantile_{q}" for q in QUANTILES]
+
+
+def box_database(*bounds: float) -> CraterDatabase:
+    """One crater with a box, degrees, as its region."""
+    cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "rad": [1e3]}), "moon")
+    cdb.add_polygons("box", [shapely.box(*bounds)])
+    return cdb
+
+
+def discs(*places: tuple[float, float, float]) -> CraterDatabase:
+    """Craters of (longitude, latitude, angular radius), degrees, each with its disc."""
+    lon, lat, radius = np.array(places, dtype=float).T
+    cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "rad": np.radians(radius) * MOON_RADIUS_M}), "moon")
+    cdb.add_circles("disc", 1.0, nvert=None)
+    return cdb
+
+
+def plain_with_one_bright_pixel(dtype: str = "u1") -> xr.DataArray:
+    values = np.full(GRID.shape, 10, dtype)
+    values[9, 18] = 250
+    return strategies.data_array(values, GRID)
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+@pytest.mark.parametrize("dtype", ["u1", "f4", "i4"])
+@pytest.mark.parametrize("options", [{"coverage": "exact"}, {"weights": "area"}, {"weights": "ones"}])
+def test_the_median_of_an_area_that_nearly_all_holds_one_value_is_this_value(options, dtype, chunk):
+    da = plain_with_one_bright_pixel(dtype)
+    if options.get("weights") == "ones":
+        options = {"coverage": "center", "weights": strategies.data_array(np.ones(GRID.shape), GRID)}
+    if chunk:
+        da = da.chunk(chunk)
+    found = da.craters.get_stats(box_database(-45, -45, 45, 45), "box", "median percentile_25 percentile_90", **options)
+    for name in found:
+        assert found[name].values.item() == 10, name
+
+
+def test_a_profile_and_its_sectors_have_the_same_weighted_median_as_statistics():
+    da = plain_with_one_bright_pixel()
+    cdb = discs((1.0, 1.0, 60.0))
+    for sectors in (None, 2):
+        profile = da.craters.radial_profile(cdb, [0.0, 1.0], ["median"], sectors=sectors, coverage="exact")
+        np.testing.assert_array_equal(profile["median"], 10)
+
+
+def test_a_user_statistic_of_quantiles_follows_the_rule_of_weights():
+    spread = Aggregation(
+        "spread", ("sums",), lambda s: s["order"].quantile(0.9) - s["order"].quantile(0.1),
+        order=OrderStatistics(quantiles=(0.1, 0.9)),
+    )  # fmt: skip
+    found = plain_with_one_bright_pixel().craters.get_stats(
+        box_database(-45, -45, 45, 45), "box", ["median"], coverage="exact", add_stats={"spread": spread}
+    )
+    assert found["spread"].values.item() == 0
+
+
+def test_percentiles_of_classes_by_area_are_those_of_their_shares():
+    """A map of classes, a tenth of whose area is of class 1 and the rest of class 5."""
+    values = np.full(GRID.shape, 5, "u1")
+    values[:, 18] = 1
+    found = strategies.data_array(values, GRID).craters.get_stats(
+        box_database(-50, -40, 50, 40), "box", "percentile_5 percentile_20 median", weights="area"
+    )
+    assert [found[name].values.item() for name in ("percentile_5", "percentile_20", "median")] == [1, 5, 5]
+
+
+def test_exact_coverage_moves_quantiles_of_a_large_region_by_little():
+    rng = np.random.default_rng(4)
+    fine = GridCase(Affine(2, 0, -180, 0, -2, 90), (90, 180))
+    da = strategies.data_array(rng.integers(0, 200, fine.shape).astype("u1"), fine)
+    found = {
+        coverage: da.craters.get_stats(discs((10.3, 5.2, 60.0)), "disc", NAMES, coverage=coverage)
+        for coverage in ("exact", "center")
+    }
+    for name in NAMES[1:-1]:
+        assert abs(found["exact"][name] - found["center"][name]).values.item() < 2
+
+
+def of_run(values: Array, weights: Array, scale: float = 1.0) -> Array:
+    """The quantiles of one run of pixels."""
+    problem = Problem(OrderStatistics(QUANTILES), Coding(values.dtype.str, scale), 1, 2**29, weighted=True)
+    keys, offsets = problem.coding.keys(values.copy()), np.array([0, values.size])
+    return answer_runs(problem, np.zeros(1, int), keys, weights.copy(), offsets).numbers[0]
+
+
+def close(scale: float) -> dict[str, float]:
+    return {"rtol": 1e-10, "atol": 1e-12 * scale}
+
+
+@given(
+    seed=st.integers(0, 2**32), dtype=st.sampled_from(["u1", "i2", "i4", "f4", "f8"]), n=st.integers(1, 60),
+    pattern=st.sampled_from([p for p in PATTERNS if p != "extreme"]), scale=st.sampled_from([1.0, -0.5]),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+@pytest.mark.nojit
+def test_weighted_quantiles_of_random_pixels(seed, dtype, n, pattern, scale):
+    rng = np.random.default_rng(seed)
+    values = patterned(rng, dtype, pattern, n)
+    decoded = values.astype(float) * scale
+    weights = rng.choice([0.1, 0.25, 1.0, rng.random()], n) if rng.random() < 0.5 else rng.uniform(0.01, 1, n)
+    size = float(abs(decoded).max())
+    found = of_run(values, weights, scale)
+    table = exact.table(decoded, np.ones(n), weights)
+    np.testing.assert_allclose(found, [table.quantile(Fraction(q)) for q in QUANTILES], **close(size))
+    # The size of the weights and the order of pixels change nothing.
+    for factor in (2.0**40, 3e-7):
+        np.testing.assert_allclose(of_run(values, factor * weights, scale), found, **close(size))
+    order = rng.permutation(n)
+    np.testing.assert_allclose(of_run(values[order], weights[order], scale), found, **close(size))
+    # Equal weights are numpy's.
+    np.testing.assert_allclose(of_run(values, np.full(n, 0.1), scale), np.quantile(decoded, QUANTILES), **close(size))
+    # The quantiles ascend and lie among the values.
+    assert (np.diff(found) >= -1e-12 * size).all()
+    assert decoded.min() - 1e-12 * size <= found[0]
+    assert found[-1] <= decoded.max() + 1e-12 * size
+
+
+@given(seed=st.integers(0, 2**32), n=st.integers(2, 40), move=st.floats(1e-9, 1e-3))
+@settings(max_examples=40, deadline=None)
+def test_values_that_are_tied_count_as_those_that_nearly_are(seed, n, move):
+    """Grouping equal values is no step: values drawn apart by little change the quantiles by as little."""
+    rng = np.random.default_rng(seed)
+    values, weights = rng.integers(0, 4, n).astype(float), rng.uniform(0.01, 1, n)
+    apart = values + move * rng.random(n)
+    assert abs(of_run(values, weights) - of_run(apart, weights)).max() <= move + 1e-12
+
+
+@pytest.mark.parametrize("values", [(-math.inf, 1.0), (1.0, math.inf), (-math.inf, 1.0, 2.0), (1.0, 2.0, math.inf)])
+def test_between_an_infinity_and_a_number_quantiles_of_equal_weights_are_numpys(values):
+    values = np.array(values)
+    found = of_run(values, np.full(values.size, 0.1))
+    with np.errstate(invalid="ignore"):
+        inside = np.array(QUANTILES[1:-1])
+        wanted = np.quantile(values, inside)
+    whole = np.isclose(inside * (values.size - 1) % 1, 0)  # there numpy multiplies infinity by 0
+    np.testing.assert_allclose(found[1:-1][~whole], wanted[~whole], rtol=1e-12)
+    assert found[0] == values[0]
+    assert found[-1] == values[-1]
+
+
+def test_pixels_of_weight_0_and_of_next_to_none_do_not_move_quantiles():
+    values, weights = np.array([1.0, 2, 3, 4, 1e300]), np.array([0.5, 0.5, 0.5, 0.5, 0.0])
+    np.testing.assert_allclose(of_run(values, weights), np.quantile(values[:4], QUANTILES), rtol=1e-15)
+    weights[4] = 1e-200
+    np.testing.assert_allclose(of_run(values, weights)[:-1], np.quantile(values[:4], QUANTILES[:-1]), rtol=1e-15)
+
+
+@given(seed=st.integers(0, 2**32), memory=st.sampled_from([20000, 2**29]), chunk=st.integers(3, 40))
+@settings(max_examples=15, deadline=None)
+def test_weighted_quantiles_do_not_depend_on_chunks_or_memory(seed, memory, chunk):
+    rng = np.random.default_rng(seed)
+    dtype = str(rng.choice(["u1", "i2", "i4", "f4", "f8"]))
+    values = patterned(rng, dtype, str(rng.choice(["few", "wide", "normal"])), GRID.shape)
+    weights = strategies.data_array(rng.choice([0.0, 0.3, rng.random()], GRID.shape), GRID)
+    cdb = discs((rng.uniform(-180, 180), rng.uniform(-90, 90), rng.uniform(20, 120)), (3.0, 5.0, 4.0))
+    size = float(abs(values.astype(float)).max())
+    for options in ({"coverage": "exact"}, {"coverage": "exact", "weights": weights}, {"weights": "area"}):
+        da = strategies.data_array(values, GRID)
+        whole = da.craters.get_stats(cdb, "disc", NAMES, **options)
+        with set_options(memory=memory):
+            lazy = da.chunk(chunk).craters.get_stats(cdb, "disc", NAMES, **options)
+        lazy = lazy.compute(scheduler="synchronous")
+        for name in NAMES:
+            np.testing.assert_allclose(lazy[name], whole[name], rtol=1e-9, atol=1e-11 * size, err_msg=name)
