@@ -102,6 +102,12 @@ class TestDirections:
         edges = {"West Longitude": np.mod(LON, 360) - 0.5, "East Longitude": np.mod(LON, 360) + 0.5}
         refuse("several longitude columns, 'West Longitude', 'East Longitude'", told(lon=None, **edges))
 
+    def test_letters_of_start_and_end_are_no_directions(self):
+        frame = told(lat=None, lon=None, lat_s=LAT, lat_e=LAT, lon_s=LON, lon_e=LON)
+        refuse("several latitude columns, 'lat_s', 'lat_e'; say which with lat_col='...'", frame)
+        frame = frame.rename(columns={"lat_s": "lat"}).drop(columns="lat_e")
+        refuse("several longitude columns, 'lon_e', 'lon_s'; say which with lon_col='...'", frame)
+
     @pytest.mark.parametrize(
         ("header", "new", "instead_of"), [("Lon_W", "lon_east", "lon"), ("Lat_S", "lat_north", "lat")]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -120,3 +121,18 @@ class TestRows:
         frame = table().convert_dtypes()
         frame["lat"] = frame["lat"].astype(str)
         assert CraterDatabase(frame, "moon").lat.tolist() == [0.0, -43.3, 89.0]
+
+    @pytest.mark.parametrize("errors", ["raise", "drop"])
+    def test_foreign_byte_order(self, errors):
+        """FITS tables are big-endian, and pandas refuses to take rows of such columns (pandas-dev/pandas#9989)."""
+        frame = table(r=[5e3, 42.5e3, -1.0 if errors == "drop" else 1e3])
+        swapped = pd.DataFrame({name: values.to_numpy().astype(">f4") for name, values in frame.items()})
+        swapped.index = pd.Index(np.arange(3).astype(">i8"), name="crater")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DroppedRowsWarning)
+            found, wanted = (CraterDatabase(f, "moon", errors=errors) for f in (swapped, frame.astype("f4")))
+        for cdb in (found, wanted):
+            cdb.add_circles("disc")
+            cdb.data = cdb.data[cdb.data["_lat"] < 50].sort_values("_lat")
+        assert found.data.to_numpy().tolist() == wanted.data.to_numpy().tolist()
+        assert len(found.disc) == 2

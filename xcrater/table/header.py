@@ -115,6 +115,7 @@ def find_column(
         )
     if len(candidates) > 1 and not _same_coordinate(table, candidates):
         raise TableError(_ambiguous(quantity, candidates, keyword))
+    _refuse_crossed_letters(table, candidates)
     # Of the same longitudes counted both ways, those that count eastward, as results do
     candidates.sort(key=lambda candidate: candidate.wording.direction in ("west", "south"))
     return _usable(candidates[0])
@@ -347,6 +348,20 @@ def _same_coordinate(table: pd.DataFrame, candidates: list[Column]) -> bool:
         if not np.all((apart < _SAME) | (np.isnan(other) & np.isnan(signed[0]))):
             return False
     return len(table) > 0
+
+
+def _refuse_crossed_letters(table: pd.DataFrame, candidates: list[Column]) -> None:
+    """Refuse a letter as a direction where a column has one of the other axis: "lat_s", "lat_e" are start and end."""
+    quantity = candidates[0].wording.quantity
+    ours, others = ({"n", "s"}, {"e", "w"}) if quantity == "latitude" else ({"e", "w"}, {"n", "s"})
+    lettered = [found.name for found in candidates if ours.intersection(words_of(found.name))]
+    crossed = [
+        column
+        for column in table.columns
+        if others.intersection(words := words_of(column)) and any(NOUNS.get(word) == quantity for word in words)
+    ]
+    if lettered and crossed:
+        raise TableError(_several(quantity, [*lettered, *crossed], _KEYWORDS[quantity]))
 
 
 def _ambiguous(quantity: str, candidates: Iterable[Column], keyword: str) -> str:

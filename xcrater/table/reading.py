@@ -56,6 +56,7 @@ def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> Table:
         # pd.DataFrame also makes a plain table of a subclass such as geopandas'
         table, origin = pd.DataFrame(dataset.copy()), "the DataFrame"
         table.attrs = dict(dataset.attrs)
+        _bring_to_native_order(table)
     elif isinstance(dataset, (str, os.PathLike)):
         (table, mark), origin = _read_file(Path(dataset).expanduser()), f"{os.fspath(dataset)!r}"
     else:
@@ -186,6 +187,16 @@ def _read_file(path: Path) -> Table:
         raise TableError(
             f"{str(path)!r} cannot be read as a {kind} table: {err}. Read it with pandas and pass the DataFrame"
         ) from err
+
+
+def _bring_to_native_order(table: pd.DataFrame) -> None:
+    """Swap the bytes of columns of foreign byte order, as FITS files have them: pandas takes no rows of such ones."""
+    for i, dtype in enumerate(table.dtypes):
+        if isinstance(dtype, np.dtype) and not dtype.isnative:
+            table.isetitem(i, table.iloc[:, i].to_numpy().astype(dtype.newbyteorder("=")))
+    labels = table.index.to_numpy()
+    if not labels.dtype.isnative:
+        table.index = pd.Index(labels.astype(labels.dtype.newbyteorder("=")), name=table.index.name)
 
 
 def _joined(label: Iterable[Hashable]) -> str:
