@@ -168,6 +168,9 @@ class TestLatitudes:
         refuse("'lon' does not say whether its do; pass input_crs='planetographic'", frame, "mars")
         assert_right(read(frame.assign(lon=WEST), "mars", input_crs="planetographic"), lat=CENTRIC)
         assert_right(read(frame.rename(columns={"lon": "lon_east"}), "mars"), lat=CENTRIC)
+        lettered = frame.assign(lon=["20 E", "170.25 W", "130 E"])  # cells that say so leave nothing open
+        assert_right(read(lettered, "mars"), lat=CENTRIC)
+        assert_right(read(lettered, "mars", input_crs="planetographic"), lat=CENTRIC)
         refuse("'lat' does not say which latitude it is", told(lon=None, planetographic_lon=WEST), "mars")
 
     def test_a_latitude_that_contradicts_input_crs(self):

@@ -50,7 +50,7 @@ class Cells(NamedTuple):
     """NaN for whatever is no number; the letter of a hemisphere is left out."""
     hemisphere: NDArray[np.int8]
     """1 where a cell says north or east, -1 where it says south or west, 0 where it says neither."""
-    letters: NDArray[np.object_]
+    letters: NDArray[np.str_]
     """The first letter of the hemisphere in upper case, or an empty string."""
 
 
@@ -77,9 +77,8 @@ def read_cells(column: pd.Series[Any], mark: Mark | None = None, *, angle: bool 
         The numbers can be read in two ways, or angles are written with degree signs or in degrees, minutes and seconds.
     """
     numbers = _floats(column)
-    n = len(column)
-    hemisphere, letters = np.zeros(n, np.int8), np.full(n, "", dtype=object)
     at = _text_rows(column)
+    hemisphere, letters = np.zeros(len(column), np.int8), np.full(len(column), "", "U1")
     if mark != "," and not np.isnan(numbers[at]).any():
         return Cells(numbers, hemisphere, letters)
     cells = column.to_numpy(dtype=object)
@@ -102,8 +101,9 @@ def shared_mark(columns: Iterable[pd.Series[Any]]) -> Mark | None:
     found = set()
     for column in columns:
         at = _text_rows(column)
-        cells = column.to_numpy(dtype=object)
-        found.add(decimal_mark(column.name, [_split_hemisphere(_plain(cells[i]))[0] for i in at]))
+        if at.size:
+            cells = column.to_numpy(dtype=object)
+            found.add(decimal_mark(column.name, [_split_hemisphere(_plain(cells[i]))[0] for i in at]))
     found.discard(None)
     return found.pop() if len(found) == 1 else None
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xcrater.errors import TableError
 from xcrater.geometry.bodies import Body, Convention, convention_of, ellipsoids, is_projected, to_geodetic
 from xcrater.geometry.sphere import planetocentric_latitude
-from xcrater.table.cells import Mark, read_cells, shared_mark
+from xcrater.table.cells import Cells, Mark, read_cells, shared_mark
 from xcrater.table.header import UNITS, Column, SizeColumn, find_column, find_size_column
 from xcrater.table.reading import finite_numbers, read_table, usable_rows
 from xcrater.table.split_coordinates import refuse_hemisphere_column, refuse_sexagesimal_columns
@@ -128,10 +128,12 @@ def _angles(
     refuse_hemisphere_column(table, "longitude", lon_column.name)
     refuse_hemisphere_column(table, "latitude", lat_column.name)
     convention = convention_of(body, input_crs)
-    west = convention.west
-    y = _degrees(table, lat_column, faults, mark, west=False)
-    _check_directions(lon_column, lat_column, convention, body)
-    x = _degrees(table, lon_column, faults, mark, west=west)
+    lat_cells = _read_angles(table, lat_column, faults, mark)
+    lon_cells = _read_angles(table, lon_column, faults, mark)
+    if not lon_cells.hemisphere.any():
+        _check_directions(lon_column, lat_column, convention, body)
+    y = _degrees(lat_cells, lat_column, faults, west=False)
+    x = _degrees(lon_cells, lon_column, faults, west=convention.west)
     swapped = " (are longitudes and latitudes interchanged?)" if np.all(np.abs(x) <= 90) else ""
     faults[f"{lat_column.name!r} is beyond ±90°{swapped}"] = np.abs(y) > 90
     if not convention.stated and lat_column.wording.kind == "planetographic":
@@ -139,34 +141,40 @@ def _angles(
     return x, y
 
 
-def _degrees(table: pd.DataFrame, column: Column, faults: Faults, mark: Mark | None, *, west: bool) -> Floats:
-    """A coordinate in degrees: latitudes northward; longitudes eastward, or westward if `west`."""
+def _read_angles(table: pd.DataFrame, column: Column, faults: Faults, mark: Mark | None) -> Cells:
+    """The cells of a coordinate, all or none of which name their hemisphere, but for 0 and 180; others are faults."""
     name, wording = column
     cells = read_cells(table[name], mark, angle=True)
     lettered = cells.hemisphere != 0
-    bare = ~lettered & np.isfinite(cells.numbers) & ~np.isin(np.abs(cells.numbers), (0.0, 180.0))  # which lie in both
-    if bare.sum() >= lettered.sum():  # a column of signed numbers, in which letters are out of place
-        cells.numbers[lettered], lettered = np.nan, np.zeros_like(lettered)
-    numbers = finite_numbers(table, name, faults, mark, cells.numbers)
-    if wording.unit == "rad":
-        numbers = np.degrees(numbers)
+    size = np.abs(cells.numbers)
+    bare = ~lettered & np.isfinite(size) & (size != 0) & (size != 180)
+    if bare.sum() >= lettered.sum():  # signed numbers, among which letters are out of place
+        numbers = np.where(lettered, np.nan, cells.numbers)
+        cells = Cells(finite_numbers(table, name, faults, mark, numbers), 0 * cells.hemisphere, cells.letters)
+        if wording.direction in _NEGATIVE and not wording.from_pole:
+            _refuse_negative(column, cells.numbers)
+        return cells
+    axis = ["N", "S"] if wording.quantity == "latitude" else ["E", "W"]
+    faults[f"{name!r} names a hemisphere of the other coordinate"] = lettered & ~np.isin(cells.letters, axis)
+    faults[f"{name!r} has both a sign and a hemisphere"] = lettered & (cells.numbers < 0)
+    faults[f"{name!r} names no hemisphere, but others do"] = bare
+    return cells._replace(numbers=finite_numbers(table, name, faults, mark, cells.numbers))
+
+
+def _degrees(cells: Cells, column: Column, faults: Faults, *, west: bool) -> Floats:
+    """A coordinate in degrees: latitudes northward; longitudes eastward, or westward if `west`."""
+    name, wording = column
+    numbers = np.degrees(cells.numbers) if wording.unit == "rad" else cells.numbers
     if wording.from_pole:
         faults[f"{name!r} is no co-latitude from 0 to 180°"] = (numbers < 0) | (numbers > 180)
         numbers = 90.0 - numbers
     direction = wording.direction
-    if direction is None and wording.quantity == "longitude" and wording.kind == "planetocentric":
-        direction = "east"  # by definition
-    if direction in _NEGATIVE and not lettered.any():
-        _refuse_negative(table, column, numbers)
-    if lettered.any():
-        axis = "NS" if wording.quantity == "latitude" else "EW"
-        faults[f"{name!r} names a hemisphere of the other coordinate"] = lettered & ~np.isin(cells.letters, list(axis))
-        faults[f"{name!r} has both a sign and a hemisphere"] = lettered & (cells.numbers < 0)
-        faults[f"{name!r} names no hemisphere, but others do"] = bare
-    towards_west = direction == "west" if direction in ("east", "west") else west
-    unlettered = -numbers if direction == "south" or towards_west else numbers
-    numbers = np.where(lettered, numbers * cells.hemisphere, unlettered)
-    return np.asarray(-numbers if west else numbers)
+    if direction is None and wording.quantity == "longitude":
+        # Planetocentric longitudes count eastward by definition
+        direction = "west" if west and wording.kind != "planetocentric" else "east"
+    # Cells that name their hemisphere say more than the header
+    positive = np.where(cells.hemisphere == 0, -1 if direction in _NEGATIVE else 1, cells.hemisphere)
+    return np.asarray(numbers * (-positive if west else positive))
 
 
 def _check_directions(lon: Column, lat: Column, convention: Convention, body: Body) -> None:
@@ -203,10 +211,9 @@ def _check_directions(lon: Column, lat: Column, convention: Convention, body: Bo
         )
 
 
-def _refuse_negative(table: pd.DataFrame, column: Column, numbers: Floats) -> None:
+def _refuse_negative(column: Column, numbers: Floats) -> None:
     """Refuse negative numbers alone below a header of the negative direction: one of both may be meant twice."""
-    finite = numbers[np.isfinite(numbers)]
-    if column.wording.from_pole or not finite.size or finite.max() > 0 or finite.min() >= 0:
+    if (numbers > 0).any() or not (numbers < 0).any():
         return
     direction = column.wording.direction
     assert direction is not None
