@@ -280,7 +280,7 @@ def test_a_store_that_was_never_filled_is_made_anew_and_other_versions_are_refus
     arrays.to_zarr(tmp_path / "a")
     assert_same_arrays(xcrater.open_arrays(tmp_path / "a"), arrays)
     zarr.open_group(tmp_path / "a").update_attributes({"xcrater": {**about, "layout": 99}})
-    with pytest.raises(StoreError, match="has layout 99; this version of xcrater reads and writes layout 1"):
+    with pytest.raises(StoreError, match="has layout 99; this version of xcrater reads and writes layout 2"):
         xcrater.open_arrays(tmp_path / "a")
 
 
@@ -338,3 +338,56 @@ def test_the_layout_is_what_is_written_down(tmp_path):
     pd.testing.assert_index_equal(
         xcrater.open_arrays(tmp_path / "a").to_dataset(0, "rim").indexes["band"], da.indexes["band"]
     )
+
+
+DAMAGES = {
+    "lost": os.remove,
+    "emptied": lambda chunk: chunk.write_bytes(b""),
+    "cut off": lambda chunk: chunk.write_bytes(chunk.read_bytes()[:-3]),
+    "flipped": lambda chunk: chunk.write_bytes(_flipped(chunk.read_bytes())),
+    "of another chunk": lambda chunk: chunk.write_bytes(b"spoilt" * 10),
+}
+
+
+def _flipped(content):
+    """Bytes of which one bit is another."""
+    where = len(content) // 2
+    return content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["values", "mask", "coverage", "offset", "window"])
+def test_damaged_and_lost_chunks_are_an_error_and_the_advice_helps(tmp_path, monkeypatch, name, damage):
+    monkeypatch.setattr("xcrater.pixels.store.CHUNK", 64)
+    da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
+    arrays = da.craters.get_arrays(database(*CRATERS), "floor", coverage="exact")
+    arrays.to_zarr(tmp_path / "a")
+    chunks = [chunk for chunk in (tmp_path / "a" / "region-0" / name / "c").rglob("*") if chunk.is_file()]
+    for chunk in sorted(chunks)[len(chunks) // 2 :]:
+        DAMAGES[damage](chunk)
+    with pytest.raises(StoreError, match=rf"(has lost chunk .*|damaged items .*)region-0/{name}'") as caught:
+        xcrater.open_arrays(tmp_path / "a").compute()
+    with pytest.raises(StoreError):
+        xcrater.open_arrays(tmp_path / "a")["floor"].map(np.ma.sum).compute()
+    assert "overwrite=True" in str(caught.value)
+    arrays.to_zarr(tmp_path / "a", overwrite=True)
+    assert_same_arrays(xcrater.open_arrays(tmp_path / "a"), arrays)
+
+
+@pytest.mark.parametrize("name", ["lat", "radius", "crater"])
+def test_a_lost_column_of_the_table_is_an_error(tmp_path, name):
+    da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
+    da.craters.get_arrays(database(*CRATERS), "floor").to_zarr(tmp_path / "a")
+    for chunk in (tmp_path / "a" / "craters" / name / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.unlink()
+    with pytest.raises(StoreError, match="holds another crater table than was written"):
+        xcrater.open_arrays(tmp_path / "a")
+
+
+def test_a_lost_array_is_an_error(tmp_path):
+    da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
+    da.craters.get_arrays(database(*CRATERS), "floor").to_zarr(tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / "region-0" / "values")
+    with pytest.raises(StoreError, match="has lost its array 'region-0/values'"):
+        xcrater.open_arrays(tmp_path / "a").compute()

@@ -19,7 +19,7 @@ from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.request import make_request
 from xcrater.errors import RegionError
-from xcrater.pixels import functions, gathering, ragged, store
+from xcrater.pixels import functions, gathering, ragged, store, stored
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.indexing import CraterSequence, RegionArrays
 from xcrater.pixels.ragged import Ragged
@@ -81,7 +81,7 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     ...     xcrater.open_arrays(f"{directory}/rim.zarr")["rim"].iloc[0].compute().shape
     (20, 22)
     """
-    return CraterArrays(store.open_source(path))
+    return CraterArrays(stored.open_source(path))
 
 
 def compute_together(several: Sequence[CraterArrays], *, workers: int | None = None) -> list[pd.DataFrame]:

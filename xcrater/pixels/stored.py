@@ -1,0 +1,281 @@
+"""Reading of pixels of craters from a zarr store, one crater or many at a time; see `xcrater.pixels.layout`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater._optional import require
+from xcrater.engine.craters import Craters, place
+from xcrater.engine.plan import Plan, Tile
+from xcrater.engine.region_set import RegionSet
+from xcrater.engine.request import Request
+from xcrater.errors import StoreError
+from xcrater.geometry.bodies import get_body
+from xcrater.pixels.blocks import Blocks, groups
+from xcrater.pixels.cutting import PIXELS, Cut, Cutter, Pieces
+from xcrater.pixels.layout import digest, read_about, whole_path
+from xcrater.pixels.source import BlockSource, LazyPixels
+from xcrater.raster.reading import georeferenced, read_raster
+from xcrater.table.crater_table import CraterTable
+from xcrater.table.regions import Varying
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A finished store.
+
+    Parameters
+    ----------
+    path : str
+        Absolute path, or URL.
+    made : str
+        Random number that tells the store from any other that was at the same path before.
+    names : tuple of str
+        Names of its regions.
+    """
+
+    path: str
+    made: str
+    names: tuple[str, ...]
+
+    @property
+    def crater(self) -> Ints:
+        """Position in the table of each entry's crater, shape (entries,)."""
+        return _column(self, "crater")
+
+    @property
+    def entry(self) -> Ints:
+        """Entry of each crater of the table, shape (craters,)."""
+        return _entries(self)
+
+    def window(self, region: int) -> Ints:
+        """Window of each entry of a region on the raster's grid, shape (entries, 4)."""
+        return _column(self, f"region-{region}/window")
+
+    def blocks(self, region: int, start: int, stop: int, fill_value: Any) -> Blocks:
+        """Blocks of the entries [start, stop) of a region."""
+        group = f"region-{region}"
+        offset = _column(self, f"{group}/offset")[start : stop + 1]
+        pixels = slice(int(offset[0]), int(offset[-1]))
+        covered = f"{group}/coverage" in _group(self)
+        return Blocks(
+            crater=self.crater[start:stop],
+            window=self.window(region)[start:stop],
+            offset=offset - offset[0],
+            values=_read(self, f"{group}/values", pixels),
+            mask=_read(self, f"{group}/mask", pixels),
+            fraction=_read(self, f"{group}/coverage", pixels) if covered else None,
+            fill_value=fill_value,
+        )
+
+
+@dataclass(frozen=True)
+class StoredCutter(Cutter):
+    """Reads blocks from a store instead of cutting them from a tile.
+
+    Parameters
+    ----------
+    store : Store
+        The store.
+    regions : tuple of int
+        Positions of the regions in the store.
+    """
+
+    store: Store
+    regions: tuple[int, ...]
+
+    def windows(self, craters: Craters) -> Ints:
+        """Window of every region of every crater, shape (region, crater, 4)."""
+        entry = self.store.entry[craters.row]
+        return np.stack([self.store.window(k)[entry] for k in self.regions])
+
+    def __call__(self, block: NDArray[Any], tile: Tile) -> Cut:
+        """Read the blocks of a tile's craters; the pixels of the tile are not used."""
+        alone = np.arange(len(tile.craters))
+        return Cut(alone, self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
+
+    def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
+        """Read the blocks of craters that no tile lists; a store has no pieces to be put together."""
+        if len(craters):
+            yield self._read(craters)
+
+    def _read(self, craters: Craters) -> list[Blocks]:
+        """Blocks of craters, read in one go from the first of their entries to the last."""
+        entry = self.store.entry[craters.row]
+        start, stop = int(entry.min()), int(entry.max()) + 1
+        found = [self.store.blocks(k, start, stop, self.fill_value) for k in self.regions]
+        wanted = entry - start
+        return found if np.array_equal(wanted, np.arange(stop - start)) else [blocks.take(wanted) for blocks in found]
+
+    def _no_pieces(self, images: int) -> Pieces:
+        none = np.empty(0, np.int64)
+        values, mask = np.empty((images, 0), self.dtype), np.empty((images, 0), bool)
+        fraction = np.empty(0) if self.shapes.exact else None
+        return Pieces(none, none, np.empty((0, 4), np.int64), np.zeros(1, np.int64), values, mask, fraction)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSource(BlockSource):
+    """The blocks of a finished store, or of some of its regions and craters.
+
+    Parameters
+    ----------
+    store : Store
+        The store. The request's raster has the place of the one that was cut, and no pixels.
+    """
+
+    store: Store = field(kw_only=True)
+
+    @property
+    def path(self) -> str:
+        """Path of the store."""
+        return self.store.path
+
+    @cached_property
+    def cutter(self) -> StoredCutter:
+        """What reads the regions' blocks from the store."""
+        request = self.request
+        regions = tuple(self.store.names.index(name) for name in request.names)
+        return StoredCutter(request.shapes, request.raster, request.da.dtype.str, self.store, regions)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Craters that are read together take the place of those that lie on one tile."""
+        craters = self.request.craters
+        windows = self.cutter.windows(craters)
+        size = ((windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])).sum(axis=0)
+        order = np.argsort(self.store.entry[craters.row])
+        together = groups(size[order], PIXELS)
+        member = [np.sort(order[run]) for run in together]
+        return Plan(
+            self.request.raster.grid,
+            craters,
+            np.zeros(len(together), np.int64),
+            np.array([0, *(run.stop for run in together)]),
+            np.concatenate([np.empty(0, np.int32), *member]).astype(np.int32),
+        )
+
+
+@lru_cache(maxsize=8)
+def _group(store: Store) -> Any:
+    """The store's root group, opened once in a process."""
+    return require("zarr", extra="zarr").open_group(store.path, mode="r")
+
+
+@lru_cache(maxsize=128)
+def _array(store: Store, name: str) -> Any:
+    try:
+        return _group(store)[name]
+    except (KeyError, ValueError, OSError) as err:
+        raise StoreError(_damaged(store.path, f"has lost its array {name!r}")) from err
+
+
+def _read(store: Store, name: str, part: slice | None = None) -> NDArray[Any]:
+    """An array, or some of it along its last dimension.
+
+    Raises
+    ------
+    StoreError
+        A chunk of it is missing or damaged.
+    """
+    array = _array(store, name)
+    along = 0 if part is None else -1  # columns of one item per entry, or flat pixels
+    part = slice(0, array.shape[0]) if part is None else part
+    chunks = [range(-(-n // c)) for n, c in zip(array.shape, array.chunks, strict=True)]
+    chunks[along] = range(part.start // array.chunks[along], -(-part.stop // array.chunks[along]))
+    lost = [
+        numbers for numbers in itertools.product(*chunks) if part.start < part.stop and not _is_there(array, numbers)
+    ]
+    if lost:
+        raise StoreError(_damaged(store.path, f"has lost chunk {lost[0]} of its array {name!r}"))
+    try:
+        return np.asarray(array[..., part] if along else array[part])
+    except (ValueError, RuntimeError, OSError) as err:
+        raise StoreError(
+            _damaged(store.path, f"holds damaged items among {part.start} to {part.stop} of its array {name!r} ({err})")
+        ) from err
+
+
+def _is_there(array: Any, numbers: tuple[int, ...]) -> bool:
+    """Whether a store holds a chunk."""
+    sync = require("zarr.core.sync", extra="zarr").sync  # zarr's own stores are asynchronous
+    where = array.store_path / array.metadata.encode_chunk_key(numbers)
+    return bool(sync(where.exists()))
+
+
+def _damaged(path: str, how: str) -> str:
+    return f"the store {path!r} {how}. Copy it anew, or write it once more: arrays.to_zarr({path!r}, overwrite=True)"
+
+
+@lru_cache(maxsize=64)
+def _column(store: Store, name: str) -> Ints:
+    """An array that holds one item per entry, read once in a process."""
+    return _read(store, name)
+
+
+@lru_cache(maxsize=8)
+def _entries(store: Store) -> Ints:
+    entry = np.empty_like(store.crater)
+    entry[store.crater] = np.arange(entry.size)
+    return entry
+
+
+def open_source(path: str | os.PathLike[str]) -> StoredSource:
+    """The blocks of a finished store; see `open_arrays`."""
+    path = whole_path(path)
+    about = read_about(path)
+    if about is None:
+        raise FileNotFoundError(f"there is no store {path!r}")
+    request = _read_request(path, about)
+    if about["written"] is None or about["written"] < len(request.craters):
+        raise StoreError(
+            f"the store {path!r} is not finished: it holds {about['written'] or 0} of {len(request.craters)} craters. "
+            "Go on with the call that was interrupted, arrays.to_zarr(path) of the same raster, table and regions"
+        )
+    stored = Store(path, about["made"], tuple(about["regions"]))
+    return StoredSource(request, request.table.data.index, LazyPixels(request.da), store=stored)
+
+
+def _read_request(path: str, about: dict[str, Any]) -> Request:
+    """The request that was stored, over a raster with the grid of the original and no pixels in memory."""
+    dtype, extra = np.dtype(about["dtype"]), about["extra_dims"]
+    with xr.open_zarr(path, group="craters", consolidated=False, chunks=None) as opened:
+        table = opened.load()
+    if digest((table[name] for name in ("lat", "lon", "radius")), table.indexes["crater"]) != about["table"]:
+        raise StoreError(_damaged(path, "holds another crater table than was written"))
+    da = xr.DataArray(
+        np.broadcast_to(np.zeros((), dtype), (*extra.values(), *about["shape"])),
+        {name: coord for name, coord in table.coords.items() if coord.dims and set(coord.dims) <= set(extra)},
+        (*extra, "y", "x"),
+        about["name"],
+        about["attrs"],
+    )
+    da = georeferenced(da, about["crs"], about["transform"])
+    body = get_body(about["body"])
+    frame = pd.DataFrame(
+        {name: table[name].to_numpy() for name in ("lat", "lon", "radius")},
+        table.indexes["crater"].rename(about["index"]),
+    )
+    cdb = CraterTable(frame, body.name, "planetocentric", lat_col="lat", lon_col="lon", rad_col="radius")
+    raster = read_raster(da, body=body, nodata=about["nodata"])
+    grid = raster.grid
+    members = tuple(Varying(k, described) for k, described in enumerate(about["drawn"]))  # never drawn again
+    shapes = RegionSet(members, about["coverage"], grid.radians, grid.closed, grid.frame)
+    angle = np.degrees(cdb.rad.to_numpy(float) / raster.sphere)
+    craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
+    # A single pixel stands for the raster, so that it takes no room in a graph of tasks either.
+    pixel = da.isel(y=slice(1), x=slice(1)).chunk()
+    return Request(pixel, raster, about["regions"], shapes, craters, cdb)
