@@ -64,7 +64,10 @@ def test_an_array_is_not_changed_by_asking_what_is_missing():
     assert pixels.mask.tolist() == [True, False, False]
 
 
-def test_integers_whose_squares_do_not_fit_are_refused():
+def test_unsigned_integers_that_do_not_fit_a_sign_are_refused_unless_they_are_missing():
+    pixels = np.array([[2**64 - 1, 1]], "u8")
     with pytest.raises(GridError, match="astype"):
-        classify(np.array([[2**31]], "i8"), None)
-    assert classify(np.array([[2**31, 1]], "i8"), 2**31)[1] is False
+        kernel_block(pixels)
+    codes, clean = classify(kernel_block(pixels, 2**64 - 1), 2**64 - 1)
+    assert not clean
+    assert (codes != 0).tolist() == [[True, False]]

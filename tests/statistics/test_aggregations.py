@@ -103,6 +103,23 @@ def test_what_was_not_declared_is_refused_with_the_line_to_type() -> None:
         assert da.craters.get_stats(cdb, "floor", "count", add_stats={"own": own}).compute()["own"].shape == (2, 3)
 
 
+def test_what_another_statistic_has_declared_is_refused_all_the_same() -> None:
+    """Or a statistic would work in one call and fail in the next, where the other is not asked for."""
+    cdb, da, _ = rasters("u1")
+    own = Aggregation("own", ("sums",), lambda s: s["order"].quantile(0.5))
+    modes = Aggregation("own", ("sums",), lambda s: s["order"].frequency("majority"), order=OrderStatistics((0.5,)))
+    for statistic, others in (
+        (own, "median"),
+        (own, "count"),
+        (own, "majority"),
+        (modes, "majority"),
+        (modes, "median"),
+    ):
+        for raster in (da, da.chunk(7)):
+            with pytest.raises(StatisticError, match="declared"):
+                raster.craters.get_stats(cdb, "floor", others, add_stats={"own": statistic}).compute()
+
+
 def test_needs_that_mean_nothing_are_refused_with_the_line_to_type() -> None:
     with pytest.raises(StatisticError, match="'quantile'") as raised:
         Aggregation("iqr", ("sums", "quantile"), interquartile)

@@ -100,6 +100,11 @@ class StatisticsMethods:
         is 130; here it is 10. With unequal weights the quantile of 0 is the mean of the lowest D, and may lie above
         the minimum. Between an infinity and a number numpy gives NaN where it meets inf - inf, and so do these.
 
+        Integers of up to 2**63 are exact in counts, extremes, range, majority, minority and numbers of distinct values,
+        in a median or percentile that is one pixel's value, and in sums that fit 64 bits. What is not exact raises an
+        error that names the statistic alone: spreads of integers of 2**31 or more, and results beyond 2**53 that
+        float64 does not hold.
+
         Order statistics are exact for regions of any size, in the memory that the option ``memory`` sets: where a
         region is too large for it, tiles are read again (float32 and 32-bit integers once more, float64 three times).
 

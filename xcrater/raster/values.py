@@ -57,10 +57,31 @@ def missing(pixels: Array, nodata: float | int | None) -> NDArray[np.bool_]:
     return absent
 
 
-def kernel_block(pixels: Array) -> Array:
-    """A block with the same values in a native dtype that kernels are compiled for; its mask is kept."""
+def kernel_block(pixels: Array, nodata: float | int | None = None) -> Array:
+    """A block with the same values in a native dtype that kernels are compiled for; its mask is kept.
+
+    Parameters
+    ----------
+    pixels : ndarray or numpy.ma.MaskedArray
+        Stored numbers.
+    nodata : number or None
+        Stored number that stands for no value, if there is one. Where that dtype cannot hold it, it is masked.
+
+    Raises
+    ------
+    GridError
+        A pixel with a value is 2**63 or more.
+    """
     if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 8:
-        pixels = np.minimum(pixels, np.uint64(2**63 - 1))  # `classify` refuses these rather than let them wrap
+        beyond = np.ma.getdata(pixels) > np.uint64(2**63 - 1)
+        if beyond.any():
+            hidden = missing(pixels, nodata)
+            if (beyond & ~hidden).any():
+                raise GridError(
+                    "received integers of 2**63 or more, which do not fit 64 bits with a sign; "
+                    "convert the raster first, which rounds them: da = da.astype('float64')"
+                )
+            pixels = np.ma.MaskedArray(np.where(beyond, 0, np.ma.getdata(pixels)), hidden)
     code = pixels.dtype.kind + str(pixels.dtype.itemsize)
     wanted = np.dtype(_KERNEL_DTYPE.get(code, code))
     return pixels if pixels.dtype == wanted and pixels.dtype.isnative else pixels.astype(wanted)
@@ -82,11 +103,6 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
         ``VALID``, ``NODATA`` or ``NAN`` of `xcrater.kernels`; an empty stand-in where all pixels hold values.
     clean : bool
         Whether all pixels hold values.
-
-    Raises
-    ------
-    GridError
-        An integer is too large for sums of squares to stay exact.
     """
     masked = isinstance(pixels, np.ma.MaskedArray) and pixels.mask is not np.ma.nomask
     stored = np.ascontiguousarray(np.ma.getdata(pixels))
@@ -104,11 +120,4 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
     if masked and np.ma.getmaskarray(pixels).any():
         codes = np.where(np.ma.getmaskarray(pixels), kernels.NODATA, 0 if clean else codes).astype(np.uint8)
         clean = False
-    if stored.dtype == np.int64 and stored.size:
-        value = stored if clean else np.where(codes == kernels.VALID, stored, 0)
-        if value.min() <= -(2**31) or value.max() >= 2**31:
-            raise GridError(
-                "received integers beyond ±2147483647, whose sums of squares do not fit; "
-                "convert the raster first: da = da.astype('float64')"
-            )
     return (none if clean else codes), clean

@@ -18,6 +18,7 @@ arrays of shape (lead, region, crater), where lead counts the raster's images (b
 - ``m3``, ``m4``, for the need "moments": weighted sums of the third and fourth powers of differences from the mean;
 - ``area``, for the need "area": area in m² of the pixels with a value.
 
+``statistic`` is the name of the statistic that is being made, ``dtype`` that of the raster's dtype;
 ``scale`` and ``offset`` are numbers that turn stored numbers into values, ``value = stored * scale + offset``. Order
 statistics do not add up like sums, so an aggregation declares them as `OrderStatistics`, all of a request are found
 together (`xcrater.statistics.quantiles.search`), and the state offers them as ``order``, an `OrderTable`.
@@ -36,6 +37,7 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.errors import StatisticError
+from xcrater.statistics import wide_integers
 from xcrater.statistics.quantiles.table import OrderTable
 from xcrater.statistics.quantiles.wanted import OrderStatistics
 
@@ -115,10 +117,21 @@ def _coverage(state: State) -> Array:
 
 def _extreme(state: State, *, high: bool) -> Array:
     stored = state["high" if high == (state["scale"] > 0) else "low"]
+    if _is_wide(state):
+        wide_integers.check_held(state, stored)
     return _counted(state, _decoded(state, stored))
 
 
+def _is_wide(state: State) -> bool:
+    """Whether values are integers that float64 may not hold; those with a scale are floats in any case."""
+    return wide_integers.are_wide(state["dtype"]) and (state["scale"], state["offset"]) == (1.0, 0.0)
+
+
 def _range(state: State) -> Array:
+    if _is_wide(state) and state["low"].dtype.kind == "i":
+        span = (state["high"] - state["low"]).view(np.uint64)  # right even if the difference of both wraps around
+        wide_integers.check_held(state, span)
+        return _counted(state, span.astype(np.float64))
     with np.errstate(invalid="ignore"):  # inf - inf
         return _extreme(state, high=True) - _extreme(state, high=False)
 

@@ -14,7 +14,11 @@ from xcrater.kernels import slots
 from xcrater.statistics.accumulators import Partial, Sums, add_up, empty_accumulator, slots_of
 from xcrater.statistics.aggregations import Aggregation
 from xcrater.statistics.leaf import Leaf
+from xcrater.statistics.quantiles.coding import Coding
+from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.table import OrderTable
+from xcrater.statistics.quantiles.wanted import OrderStatistics
+from xcrater.statistics.wide_integers import check_squares, check_total
 
 Array = NDArray[Any]
 
@@ -22,7 +26,8 @@ Array = NDArray[Any]
 class State(dict[str, Any]):
     """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
 
-    An array is laid out when it is first asked for.
+    An array is laid out when it is first asked for. Sums of integers that are too large for them are refused then, to
+    the statistic that asks.
 
     Parameters
     ----------
@@ -47,6 +52,8 @@ class State(dict[str, Any]):
             self[name] = out.reshape(lead, regions, craters)
 
     def __missing__(self, name: str) -> Array:
+        if name in ("total", "m2", "sq_high", "sq_low"):
+            (check_total if name == "total" else check_squares)(self)
         craters, lead, regions, length = self._sums.shape
         whole = self._whole and name in ("count", "nodata", "nan")
         out = np.empty((lead * regions, craters), np.int64 if whole else self._sums.dtype)
@@ -93,7 +100,12 @@ class Finish:
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
         # Craters by the block, which stays in the processor's cache from one step to the next.
         order = self.leaf.order
-        table = None if order is None else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
+        table = (
+            OrderTable([], Problem(OrderStatistics(), Coding(self.dtype), self.regions, 0), self.craters, lead)
+            if order is None
+            else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
+        )
+        exact = table.problem.coding.exact
         edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
             {"moments": empty_accumulator(np.dtype("f8"), slots.MOMENTS)} if self.leaf.more else {}
@@ -115,9 +127,9 @@ class Finish:
             state = State(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
             if self.leaf.more:
                 state.add_moments(whole["moments"])
-            state.update(scale=self.scale, offset=self.offset)
-            if table is not None:
-                state["order"] = table.block(first, stop)
+            state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
+            block = table.block(first, stop, state["weight"] > 0 if exact else None)
             for a in self.aggregations:
+                state.update(statistic=a.name, order=block.declared_by(a.name, a.order))
                 results[a.name][..., first:stop] = a.finalise(state)
         return results

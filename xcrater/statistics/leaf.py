@@ -128,7 +128,7 @@ class Leaf:
     def _images(self, block: Array, window: Window, weights: Array, areas: Array) -> Iterator[Image]:
         """Images of a block, as kernels take them."""
         for pixels in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:]):
-            native = kernel_block(pixels)
+            native = kernel_block(pixels, self.nodata)
             codes, clean = classify(native, self.nodata)
             stored = np.ascontiguousarray(np.ma.getdata(native))
             exact = None if stored.dtype.kind == "f" else True

@@ -197,7 +197,7 @@ class PlaneLeaf:
         shapes, grid, craters = self.shapes, self.raster.grid, tile.craters
         across = np.empty((2, tile.window[3] - tile.window[2]))
         east, areas = float(np.radians(grid.lon_step)), np.ascontiguousarray(areas)
-        blocks = [kernel_block(image) for image in images]
+        blocks = [kernel_block(image, self.raster.nodata) for image in images]
         coded = [
             kernels.Pixels(np.ascontiguousarray(np.ma.getdata(b)), *classify(b, self.raster.nodata), None)
             for b in blocks

@@ -15,7 +15,7 @@ PATTERNS = ("constant", "few", "wide", "extreme", "ascending", "normal")
 
 
 def patterned(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Array:
-    """Pixels of a pattern. Floating-point numbers may be infinite, or zeros of either sign."""
+    """Pixels of a pattern. Floats may be infinite, or zeros of either sign; integers are those that float64 holds."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         values = {
@@ -27,7 +27,7 @@ def patterned(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> 
             "normal": lambda: rng.normal(0, 300, size),
         }[pattern]()
         return values.astype(dtype)
-    low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+    low, high = max(np.iinfo(dtype).min, -(2**53)), min(np.iinfo(dtype).max, 2**53)
     return {
         "constant": lambda: np.full(size, rng.choice([low, 0, 7, high])),
         "few": lambda: rng.integers(0, 4, size),

@@ -135,7 +135,10 @@ def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | N
     kernels.frequencies(values, tally, *slack, offsets, asked, majority, minority, unique, shares)
     if not wanted.categories:
         return None
-    named = values if coding.scaled or coding.kind == "f" else values.astype(np.int64)
+    if coding.scaled or coding.kind == "f":
+        named: Array = values
+    else:  # integers have no scale here, so that keys are in the order of values
+        named = coding.stored(pairs.keys)
     dicts = np.empty(pairs.roi.size, object)
     for i, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
         dicts[i] = dict(zip(named[start:stop].tolist(), tally[start:stop].tolist(), strict=True))

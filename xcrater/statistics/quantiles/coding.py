@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
+from xcrater.statistics.wide_integers import inexact
 
 Array = NDArray[Any]
 
@@ -84,20 +85,29 @@ class Coding:
             keys ^= self._sign()
         return keys
 
+    @property
+    def exact(self) -> bool:
+        """Whether values are integers that float64 may not hold."""
+        stored = np.dtype(self.dtype)
+        return not self.scaled and stored.kind in "iu" and stored.itemsize == 8
+
     def values(self, keys: Array) -> NDArray[np.float64]:
-        """Values of keys. Negative zero comes back as 0.0."""
-        keys = keys.astype(self.key)
-        if self.kind == "f":
-            bits = np.where(keys & self._sign(), keys ^ self._sign(), ~keys)
-            stored = bits.view(f"f{self.key.itemsize}")
-        elif self.kind == "i":
-            stored = (keys ^ self._sign()).view(f"i{self.key.itemsize}")
-        else:
-            stored = keys
+        """Values of keys. Negative zero comes back as 0.0, an integer that float64 does not hold as NaN."""
+        stored = self.stored(keys)
         values = stored.astype(np.float64)
+        if self.exact:
+            values[inexact(stored)] = np.nan
         if self.scaled:
             values = values * self.scale + self.offset
         return values + 0.0
+
+    def stored(self, keys: Array) -> Array:
+        """Stored numbers of keys."""
+        keys = keys.astype(self.key)
+        if self.kind == "f":
+            bits = np.where(keys & self._sign(), keys ^ self._sign(), ~keys)
+            return bits.view(f"f{self.key.itemsize}")
+        return (keys ^ self._sign()).view(f"i{self.key.itemsize}") if self.kind == "i" else keys
 
     def nearest(self, value: float) -> float:
         """The number that stands for a value in the raster: 0.1 is another number in float32 than in float64."""

@@ -13,6 +13,8 @@ from xcrater.errors import StatisticError
 from xcrater.statistics.quantiles.answers import Answers
 from xcrater.statistics.quantiles.pairs import Array
 from xcrater.statistics.quantiles.problem import Problem
+from xcrater.statistics.quantiles.wanted import OrderStatistics
+from xcrater.statistics.wide_integers import refuse
 
 
 @dataclass(eq=False)
@@ -38,6 +40,8 @@ class OrderTable:
     images: int
 
     def __post_init__(self) -> None:
+        self._statistic, self._declared = "", self.problem.wanted
+        self._filled: NDArray[np.bool_] | None = None
         wanted = self.problem.wanted
         rois = self.craters * self.images * self.problem.regions
         self._numbers = np.full((wanted.columns, rois), np.nan)
@@ -52,13 +56,28 @@ class OrderTable:
                 if part.categories is not None:
                     self._dicts[part.roi] = part.categories
 
-    def block(self, first: int, stop: int) -> OrderTable:
-        """The craters from ``first`` to before ``stop``."""
+    def block(self, first: int, stop: int, filled: NDArray[np.bool_] | None = None) -> OrderTable:
+        """The craters from ``first`` to before ``stop``.
+
+        Parameters
+        ----------
+        first, stop : int
+            Positions in the table.
+        filled : ndarray of bool, shape (lead, region, crater), or None
+            Where regions have pixels, if NaN there stands for an integer that float64 does not hold.
+        """
         part = copy(self)
+        part._filled = filled
         part.craters = stop - first
         each = self.images * self.problem.regions
         part._numbers = self._numbers[:, first * each : stop * each]
         part._dicts = None if self._dicts is None else self._dicts[first * each : stop * each]
+        return part
+
+    def declared_by(self, statistic: str, declared: OrderStatistics) -> OrderTable:
+        """The same, of which a statistic sees what it has declared, whatever others have declared besides."""
+        part = copy(self)
+        part._statistic, part._declared = statistic, declared
         return part
 
     def quantile(self, q: float) -> NDArray[np.float64]:
@@ -74,7 +93,8 @@ class OrderTable:
         StatisticError
             It was not declared.
         """
-        return self._shaped(self._numbers[self.problem.wanted.quantile_column(q)])
+        self._declared.quantile_column(q)
+        return self._exact(self._numbers[self.problem.wanted.quantile_column(q)])
 
     def frequency(self, name: str) -> NDArray[np.float64]:
         """The majority, minority or number of distinct values, shape (lead, region, crater); NaN without any pixel.
@@ -90,7 +110,8 @@ class OrderTable:
         StatisticError
             Frequencies were not declared.
         """
-        return self._shaped(self._numbers[self.problem.wanted.frequency_column(name)])
+        self._declared.frequency_column(name)
+        return self._exact(self._numbers[self.problem.wanted.frequency_column(name)])
 
     def share(self, value: float) -> NDArray[np.float64]:
         """Fraction, from 0 to 1, of each region's pixels that have a value, shape (lead, region, crater).
@@ -105,6 +126,7 @@ class OrderTable:
         StatisticError
             It was not declared.
         """
+        self._declared.share_column(value)
         return self._shaped(self._numbers[self.problem.wanted.share_column(value)])
 
     def categories(self) -> NDArray[np.object_]:
@@ -117,9 +139,16 @@ class OrderTable:
         StatisticError
             Categories were not declared.
         """
-        if self._dicts is None:
+        if self._dicts is None or not self._declared.categories:
             raise StatisticError("categories were not declared; expected order=OrderStatistics(categories=True)")
         return self._shaped(self._dicts)
+
+    def _exact(self, flat: Array) -> Array:
+        """The shaped array, without any integer that float64 does not hold."""
+        shaped = self._shaped(flat)
+        if self._filled is not None and (np.isnan(shaped) & self._filled).any():
+            raise refuse(self._statistic, "float64 does not hold all integers beyond 2**53")
+        return shaped
 
     def _shaped(self, flat: Array) -> Array:
         return flat.reshape(self.craters, self.images, self.problem.regions).transpose(1, 2, 0)
