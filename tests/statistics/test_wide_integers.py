@@ -159,3 +159,24 @@ def test_a_profile_of_large_integers_is_exact_or_refused():
     assert math.isfinite(found["max"].values.item())
     with pytest.raises(StatisticError, match="'std'"):
         da.craters.radial_profile(cdb, [0.0, 1.0], ["std"]).compute()
+
+
+@pytest.mark.parametrize("dtype", ["i4", "u4", "i8"])
+def test_sums_of_counts_per_pixel_beyond_32_bits_are_exact(dtype):
+    """rasterstats summed a population raster to 1396284338 instead of 31461055410 (its issue 129)."""
+    values = np.full(GRID.shape, 491578990, dtype)
+    for way in ways(strategies.data_array(values, GRID)):
+        found = numbers(way, "sum mean std")
+        assert found == {"sum": 64 * 491578990, "mean": 491578990, "std": 0}
+
+
+def test_an_identifier_of_2_53_and_1_is_never_taken_for_its_neighbour():
+    """Burned into a raster by way of floats it became 2**53 (xarray-spatial's issue 3056)."""
+    values = np.full(GRID.shape, 2**53)
+    values[INSIDE] = 2**53 + 1
+    values[5, 14:17] = 2**53
+    for way in ways(strategies.data_array(values, GRID)):
+        assert numbers(way, "unique minority range") == {"unique": 2, "minority": 2**53, "range": 1}
+        with pytest.raises(StatisticError, match="'majority'"):
+            numbers(way, "majority")
+        assert numbers(way - 2**53, "majority")["majority"] == 1

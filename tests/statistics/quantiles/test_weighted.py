@@ -194,3 +194,39 @@ def test_weighted_quantiles_do_not_depend_on_chunks_or_memory(seed, memory, chun
         lazy = lazy.compute(scheduler="synchronous")
         for name in NAMES:
             np.testing.assert_allclose(lazy[name], whole[name], rtol=1e-9, atol=1e-11 * size, err_msg=name)
+
+
+def test_coverage_of_a_half_none_all_and_a_quarter_of_four_pixels():
+    """As asked for in rio-tiler's issue 680; the pixel that is not covered has no part in any statistic."""
+    grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
+    da = strategies.data_array(np.array([[1, 2], [3, 4]], "f4"), grid)
+    weights = strategies.data_array(np.array([[0.5, 0.0], [1.0, 0.25]]), grid)
+    names = "mean sum min max median majority minority unique"
+    found = da.craters.get_stats(box_database(0, 0, 2, 2), "box", names, coverage="center", weights=weights)
+    # Sums of weights are 1.75, of their squares 1.3125: the middle 0.75 of 1.75 lie between 0.5 and 1.25, in the 3.
+    wanted = {
+        "mean": 4.5 / 1.75,
+        "sum": 4.5,
+        "min": 1,
+        "max": 4,
+        "median": 3,
+        "majority": 3,
+        "minority": 4,
+        "unique": 3,
+    }
+    assert {name: found[name].values.item() for name in found} == pytest.approx(wanted, rel=1e-14)
+
+
+@pytest.mark.parametrize("weights", [(2.5, 2.4, 3.8, 1.1), (2.5, 2.4, 3.7, 1.2)])
+def test_the_median_of_halves_of_equal_weight_lies_halfway_however_their_sum_is_rounded(weights):
+    """In collapse's issue 448 it was 2 or 2.5, as rounding went: 2.5 + 2.4 and the rest weigh 4.9 each."""
+    found = of_run(np.array([1.0, 2, 3, 4]), np.array(weights))
+    assert found[QUANTILES.index(0.5)] == pytest.approx(2.5, rel=1e-14)
+
+
+def test_the_median_of_few_values_of_different_weights_has_half_of_the_weight_on_either_side():
+    """StatsBase's issue 435: linear between places of values, half of the weight was not below the median."""
+    values, weights = np.array([1, 4, 3, 2, 2.5, 7]), np.array([0.1, 0.3, 0.05, 0.05, 0.2, 0.3])
+    median = of_run(values, weights)[QUANTILES.index(0.5)]
+    assert median == pytest.approx(float(exact.table(values, np.ones(6), weights).quantile(Fraction(1, 2))), rel=1e-14)
+    assert 3 < median <= 4  # cumulated weights are 0.1, 0.15, 0.35, 0.4, 0.7 and 1
