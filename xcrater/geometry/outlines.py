@@ -26,10 +26,12 @@ from xcrater.geometry.bands import band_rings, joined, past_poles
 from xcrater.geometry.caps import Caps
 from xcrater.geometry.clipping import LATTICE, polygon_region, ring_region, table_rings, wrapped
 from xcrater.geometry.frame import Frame
+from xcrater.geometry.plane_polygons import bent_outlines
 from xcrater.geometry.polygon_table import PolygonTable, gather
 from xcrater.geometry.rings import Outlines, Rings, assemble, oriented
-from xcrater.geometry.sphere import half_width, polar_coordinates
+from xcrater.geometry.sphere import great_circle_distance, half_width, polar_coordinates
 from xcrater.geometry.tracing import (
+    SAGITTA,
     Curves,
     Ellipses,
     Image,
@@ -40,8 +42,10 @@ from xcrater.geometry.tracing import (
 )
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+_BESIDE_SEAM = 1e-6  # degrees
 _FINE = 1e-4  # pixels; the tolerance for regions that are clipped, whose parts may be long and thin
 
 
@@ -125,7 +129,7 @@ def well_inside(frame: Frame, curves: Curves, nvert: int) -> Bools:
 
 
 def polygon_outlines(frame: Frame, table: PolygonTable, finely: Bools | None = None) -> Outlines:
-    """Outlines of polygons whose edges are straight in longitude and planetocentric latitude.
+    """Outlines of polygons whose edges are straight in longitude and planetocentric latitude, or in another plane.
 
     Parameters
     ----------
@@ -144,15 +148,21 @@ def polygon_outlines(frame: Frame, table: PolygonTable, finely: Bools | None = N
     size = np.diff(table.ring)
     owner = np.repeat(np.arange(len(table)), np.diff(table.shape))
     lon, lat = np.round(table.lon / LATTICE) * LATTICE, table.lat
+    fine = np.zeros(len(table), bool) if finely is None else finely
     if frame.kind == "cylindrical":
-        plain = np.ones(len(table), bool)
+        plain = inside = np.ones(len(table), bool)
     else:
-        lon, plain = _near_the_centre(frame, table, lon)
-        if finely is not None:
-            plain &= ~finely
-        plain |= np.diff(table.shape) == 0
+        lon, inside = _near_the_centre(frame, table, lon)
+        plain = (inside & ~fine) | (np.diff(table.shape) == 0)
     parts: list[Rings] = []
-    batch = np.flatnonzero(plain[owner])
+    bent = np.zeros(len(table), bool)
+    for seam, shapes in _away_from_seams(frame, table, inside):
+        assert table.plane is not None
+        for some, tolerance in ((shapes[~fine[shapes]], SAGITTA), (shapes[fine[shapes]], _FINE)):
+            rings = bent_outlines(frame, table.plane.take(some), seam, tolerance)
+            parts.append(rings._replace(owner=some[rings.owner]))
+        bent[shapes] = True
+    batch = np.flatnonzero((plain & ~bent)[owner])
     if batch.size:
         vertices, _ = gather(table.ring, batch)
         rings = Rings(owner[batch], size[batch], lon[vertices], lat[vertices])
@@ -161,9 +171,52 @@ def polygon_outlines(frame: Frame, table: PolygonTable, finely: Bools | None = N
     def image(p: Floats, q: Floats) -> tuple[Floats, Floats]:
         return frame.plane_to_pixels(p, q if frame.kind == "azimuthal" else frame.geodetic(q))
 
-    for i in np.flatnonzero(~plain).tolist():
+    for i in np.flatnonzero(~plain & ~bent).tolist():
         parts.append(_clipped_rings(frame, i, polygon_region(frame, table_rings(table, i, lon)), image))
     return past_poles(frame, assemble(parts, len(table), frame.period))
+
+
+def _away_from_seams(frame: Frame, table: PolygonTable, inside: Bools) -> list[tuple[float, Ints]]:
+    """Polygons given in another plane that can be traced from there, and a meridian that they do not meet.
+
+    `inside` says which polygons certainly lie well inside of the map's domain.
+    """
+    if table.plane is None:
+        return []
+    filled = np.diff(table.shape) > 0
+    opposite = frame.centre[0] - 180.0
+    if frame.kind == "azimuthal":  # has no seam
+        rest = np.flatnonzero(filled & ~inside)
+        inside = inside.copy()
+        inside[rest] = _on_one_side(frame, table.take(rest))
+        return [(opposite, np.flatnonzero(filled & inside))]
+    west, east, south, north = _extents(table, table.lon)
+    free = filled & inside & (south > -90.0) & (north < 90.0)
+    found = []
+    for seam in (opposite, frame.centre[0]) if frame.kind == "cylindrical" else (opposite,):
+        begin = np.mod(west - seam, 360.0)
+        clear = free & (begin > _BESIDE_SEAM) & (begin + (east - west) < 360.0 - _BESIDE_SEAM)
+        found.append((seam, np.flatnonzero(clear)))
+        free &= ~clear
+    return found
+
+
+def _on_one_side(frame: Frame, table: PolygonTable) -> Bools:
+    """Which polygons an azimuthal map shows whole: its projection is one-to-one around them, and they end there."""
+    if not len(table):
+        return np.zeros(0, bool)
+    u, v = frame.pixels(table.lon, table.lat)
+    shown = np.isfinite(u) & np.isfinite(v)
+    lon, lat = frame.lonlat(np.where(shown, u, 0.0), np.where(shown, v, 0.0))
+    with np.errstate(invalid="ignore"):
+        shown &= great_circle_distance(lon, lat, table.lon, table.lat) < 1e-6
+    whole = np.logical_and.reduceat(shown, table.ring[table.shape[:-1]])
+    # A region that ends within the domain, and goes on beyond it, holds the point opposite to the centre
+    across, up = frame.centre[0] + 180.0, -frame.planetocentric(np.array(frame.centre[1]))
+    polygons = table.polygons()
+    for turn in range(-3, 3):
+        whole &= ~shapely.intersects_xy(polygons, across + 360.0 * turn, up)
+    return np.asarray(whole)
 
 
 def _planetocentric_image(frame: Frame) -> Image:
@@ -180,15 +233,9 @@ def _planetocentric_image(frame: Frame) -> Image:
 
 def _near_the_centre(frame: Frame, table: PolygonTable, lon: Floats) -> tuple[Floats, Bools]:
     """Longitudes of polygons within a turn of the map's centre, and which polygons lie well inside of the domain."""
-    n = len(table)
-    starts, filled = table.ring[table.shape], np.flatnonzero(np.diff(table.ring[table.shape]))
-    west, east, south, north = (np.zeros(n) for _ in range(4))
-    if filled.size:
-        begin = starts[:-1][filled]
-        west[filled], east[filled] = (extreme.reduceat(lon, begin) for extreme in (np.minimum, np.maximum))
-        south[filled], north[filled] = (extreme.reduceat(table.lat, begin) for extreme in (np.minimum, np.maximum))
+    west, east, south, north = _extents(table, lon)
     turn = 360.0 * np.rint(((west + east) / 2 - frame.centre[0]) / 360.0)
-    lon = lon - np.repeat(turn, np.diff(starts))
+    lon = lon - np.repeat(turn, np.diff(table.ring[table.shape]))
     if frame.kind == "normal":
         inside = (west - turn > frame.centre[0] - 180.0) & (east - turn < frame.centre[0] + 180.0)
         return lon, inside & (frame.geodetic(south) > frame.limits[0]) & (frame.geodetic(north) < frame.limits[1])
@@ -197,6 +244,18 @@ def _near_the_centre(frame: Frame, table: PolygonTable, lon: Floats) -> tuple[Fl
     distance, _ = polar_coordinates(frame.centre, (west + east) / 2, middle_lat)
     reach = (north - south) / 2 * (frame.axes[0] / frame.axes[1]) ** 2 + (east - west) / 2
     return lon, distance + reach < frame.limits[1] - 1e-6
+
+
+def _extents(table: PolygonTable, lon: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Least and greatest longitude and least and greatest latitude of each shape; 0 of those without a ring."""
+    starts = table.ring[table.shape]
+    filled = np.flatnonzero(np.diff(starts))
+    west, east, south, north = (np.zeros(len(table)) for _ in range(4))
+    if filled.size:
+        begin = starts[:-1][filled]
+        west[filled], east[filled] = (extreme.reduceat(lon, begin) for extreme in (np.minimum, np.maximum))
+        south[filled], north[filled] = (extreme.reduceat(table.lat, begin) for extreme in (np.minimum, np.maximum))
+    return west, east, south, north
 
 
 def _clipped_rings(frame: Frame, owner: int, region: Any, image: Image) -> Rings:

@@ -1,24 +1,28 @@
 """Polygons given in a projected CRS, drawn straight on the rasters that have this CRS.
 
 There nothing stands between the given vertices and the pixels but the raster's geotransform: no longitudes, no seams of
-the map and no edges that bend. GDAL, exactextract and rasterstats draw polygons so. On rasters in another CRS the same
-polygons are drawn from longitude and latitude by `xcrater.geometry.outlines.polygon_outlines`.
+the map and no edges that bend. GDAL, exactextract and rasterstats draw polygons so. On rasters in another CRS the edges
+bend; `bent_outlines` traces them as closely as the pixels require.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from xcrater.geometry.bands import past_poles
 from xcrater.geometry.clipping import drawn_shape
 from xcrater.geometry.frame import Frame
-from xcrater.geometry.polygon_table import PlanePolygons
-from xcrater.geometry.projection import same_plane
-from xcrater.geometry.rings import Outlines, Rings, assemble, oriented
+from xcrater.geometry.polygon_table import PlanePolygons, offsets
+from xcrater.geometry.projection import classify, same_plane, transformer
+from xcrater.geometry.rings import Outlines, Rings, assemble, oriented, ring_areas
+from xcrater.geometry.sphere import planetocentric_latitude
+from xcrater.geometry.tracing import refine
 
 Floats = NDArray[np.float64]
 
@@ -84,3 +88,41 @@ def plane_shape(frame: Frame, polygons: PlanePolygons, position: int) -> Any:
     outlines = plane_outlines(frame, polygons.take(np.array([position])))
     rings = itertools.pairwise(outlines.ring.tolist())
     return drawn_shape(frame, [(outlines.u[begin:end], outlines.v[begin:end]) for begin, end in rings])
+
+
+def bent_outlines(frame: Frame, polygons: PlanePolygons, seam: float, tolerance: float) -> Rings:
+    """Rings of polygons whose edges are straight in another plane than that of the raster, and so bend on it.
+
+    Parameters
+    ----------
+    frame : Frame
+        How the raster lies on the body.
+    polygons : PlanePolygons
+        Polygons that lie on the map, edges and all. On a map with a seam they neither hold a pole nor cross it.
+    seam : float
+        Meridian at which longitudes are cut, degrees.
+    tolerance : float
+        How far the outline may lie from the true edges, pixels.
+
+    Returns
+    -------
+    Rings
+        In pixel coordinates, owned by the polygons' positions, shells with a positive area.
+    """
+    axes = classify(pyproj.CRS(polygons.crs)).axes
+    there, northing_first = transformer(polygons.crs, axes, threading.get_ident())
+
+    def image(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        lon, lat = there.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
+        lon = seam + np.mod(np.asarray(lon) - seam, 360.0)
+        return frame.project(lon, frame.geodetic(planetocentric_latitude(np.asarray(lat), axes)))
+
+    owner = np.repeat(np.arange(len(polygons)), np.diff(polygons.shape))
+    given = Rings(owner, np.diff(polygons.ring), polygons.x, polygons.y)
+    rings = refine(frame, given, image, tolerance=tolerance)
+    offset = offsets(rings.size)
+    wrong = (ring_areas(rings.u, rings.v, offset) < 0) != (ring_areas(polygons.x, polygons.y, polygons.ring) < 0)
+    vertex = np.arange(rings.u.size)
+    back = np.repeat(offset[:-1] + offset[1:] - 1, rings.size) - vertex
+    order = np.where(np.repeat(wrong, rings.size), back, vertex)
+    return rings._replace(u=rings.u[order], v=rings.v[order])
