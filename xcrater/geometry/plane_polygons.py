@@ -19,7 +19,7 @@ from xcrater.geometry.bands import past_poles
 from xcrater.geometry.clipping import drawn_shape
 from xcrater.geometry.frame import Frame
 from xcrater.geometry.polygon_table import PlanePolygons, offsets
-from xcrater.geometry.projection import classify, same_plane, transformer
+from xcrater.geometry.projection import classify, metres_per_unit, same_plane, transformer
 from xcrater.geometry.rings import Outlines, Rings, assemble, oriented, ring_areas
 from xcrater.geometry.sphere import planetocentric_latitude
 from xcrater.geometry.tracing import refine
@@ -111,14 +111,17 @@ def bent_outlines(frame: Frame, polygons: PlanePolygons, seam: float, tolerance:
     """
     axes = classify(pyproj.CRS(polygons.crs)).axes
     there, northing_first = transformer(polygons.crs, axes, threading.get_ident())
+    # `refine` takes edges that are long in degrees for those that may bend to and fro
+    degree = np.radians(axes[0]) / metres_per_unit(polygons.crs)
 
-    def image(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    def image(p: Floats, q: Floats) -> tuple[Floats, Floats]:
+        x, y = p * degree, q * degree
         lon, lat = there.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
         lon = seam + np.mod(np.asarray(lon) - seam, 360.0)
         return frame.project(lon, frame.geodetic(planetocentric_latitude(np.asarray(lat), axes)))
 
     owner = np.repeat(np.arange(len(polygons)), np.diff(polygons.shape))
-    given = Rings(owner, np.diff(polygons.ring), polygons.x, polygons.y)
+    given = Rings(owner, np.diff(polygons.ring), polygons.x / degree, polygons.y / degree)
     rings = refine(frame, given, image, tolerance=tolerance)
     offset = offsets(rings.size)
     wrong = (ring_areas(rings.u, rings.v, offset) < 0) != (ring_areas(polygons.x, polygons.y, polygons.ring) < 0)

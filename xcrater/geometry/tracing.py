@@ -332,7 +332,7 @@ def refine(frame: Frame, rings: Rings, image: Image, *, closed: bool = True, tol
     frame : Frame
         Says which edges come near the raster; others are not divided.
     rings : Rings
-        Vertices in some plane, edges straight there.
+        Vertices in some plane whose units are of the size of degrees on the body, edges straight there.
     image : callable
         Pixel coordinates of points of that plane.
     closed : bool

@@ -131,9 +131,9 @@ def make_polygon_table(
     In a projected CRS validity is judged in its own plane, and a ring around a pole contains the pole that lies on its
     inside there. Edges that are not straight in longitude and planetocentric latitude are divided until the sagitta,
     the distance between the curve and its chord, is below both `SAGITTA` and `RELATIVE_SAGITTA` times twice the
-    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon). The
-    table keeps the given vertices of a projected CRS beside these: rasters in the same CRS draw them straight, and
-    others trace the true edges to a hundredth of a pixel, unless the polygon meets the seam or a pole of their map.
+    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon). The table keeps the
+    given vertices of a projected CRS beside these: rasters in the same CRS draw them straight, and others trace the
+    true edges to a hundredth of a pixel, unless the polygon meets the seam or a pole of their map.
 
     Examples
     --------
