@@ -221,6 +221,24 @@ def test_a_raster_with_another_label_of_the_same_projection_draws_straight_too()
     np.testing.assert_allclose(count, shapely.area(shapes) / place.pixel**2, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("crs", "style", "x", "y"),
+    [
+        ("EPSG:3005", "WKT1_ESRI", 1e6, 5e5),  # python-rasterstats 222, pylandstats 7
+        ("EPSG:32633", "WKT1_GDAL", 4e5, 5e6),
+        ("EPSG:2193", "WKT1_ESRI", 1.5e6, 5e6),
+        ("EPSG:5041", "WKT2_2019", 1.8e6, 1.9e6),  # both axes point south
+        ("EPSG:3413", "WKT1_ESRI", -1e5, -1e5),
+    ],
+)
+def test_labels_of_other_programs_and_orders_of_axes(crs: str, style: str, x: float, y: float) -> None:
+    place = Place(crs, 30.0, x, y, body="earth")
+    shapes = shapes_in(place)
+    cdb = table_with(place, shapes, crs=pyproj.CRS(crs).to_wkt(style))
+    count = raster_in(place).craters.get_stats(cdb, "p", "count", coverage="exact").compute()["count"]
+    np.testing.assert_allclose(count, shapely.area(shapes) / place.pixel**2, rtol=1e-9)
+
+
 @pytest.mark.parametrize("crs", ["IAU_2015:30110", "+proj=merc +R=1737400"])
 @pytest.mark.parametrize("west", [-180.0, 0.0])
 @pytest.mark.parametrize("coverage", COVERAGES)

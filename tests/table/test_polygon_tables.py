@@ -417,3 +417,19 @@ def test_the_same_advice_on_a_map():
     geometry = MultiPolygon([box(0, 0, 2e5, 2e5), box(1e5, 1e5, 3e5, 3e5)])
     (shape,) = table_of(advice_of(geometry, crs="IAU_2015:30110"), crs="IAU_2015:30110").polygons()
     assert shape.area == pytest.approx(7e10 / (RADIUS * math.pi / 180) ** 2, rel=1e-9)
+
+
+def test_advice_for_a_footprint_that_is_invalid_after_its_cut_at_the_antimeridian():
+    """A footprint that crosses itself where it was cut (gadomski/antimeridian 55): the messages lead to its area."""
+    west = [(180, -15.358), (180, -15.355), (179.25, -15.35), (179.25, -16.33), (180, -16.347), (180, -16.349)]
+    east = [(-180, -16.349), (-179.71, -16.35), (-179.7, -15.36), (-180, -15.358)]
+    geometry = MultiPolygon([Polygon([*west, west[0]]), Polygon(east)])
+    with pytest.raises(RegionError, match=r"Self-inter.*; type shapely\.make_valid\(geometries\)"):
+        table_of(geometry)
+    geometry = shapely.make_valid(geometry)
+    with pytest.raises(
+        RegionError, match=r"a GeometryCollection.*; shapely\.buffer\(geometries, 0\) keeps areas alone"
+    ):
+        table_of(geometry)
+    geometry = shapely.buffer(geometry, 0)
+    assert polygon_of(geometry).area == pytest.approx(geometry.area, rel=1e-9)
