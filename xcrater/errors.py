@@ -81,7 +81,7 @@ class FunctionError(XcraterError):
 
 
 class StoreError(XcraterError):
-    """The file or directory at a path is not the expected store of crater arrays."""
+    """The file or directory at a path is not the expected store of crater arrays, or the store is damaged."""
 
 
 class NoOverlapWarning(UserWarning):
@@ -98,3 +98,7 @@ class DroppedRowsWarning(UserWarning):
 
 class BlocksWarning(UserWarning):
     """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are therefore read repeatedly."""
+
+
+class UncheckedStoreWarning(UserWarning):
+    """A store of crater arrays has no checksums, so that missing or changed chunks are not noticed."""

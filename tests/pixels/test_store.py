@@ -34,7 +34,7 @@ from tests.pixels.test_container import (
     with_regions,
 )
 from xcrater.errors import StoreError
-from xcrater.pixels import store
+from xcrater.pixels import store, stored
 
 zarr = pytest.importorskip("zarr")
 
@@ -280,7 +280,7 @@ def test_a_store_that_was_never_filled_is_made_anew_and_other_versions_are_refus
     arrays.to_zarr(tmp_path / "a")
     assert_same_arrays(xcrater.open_arrays(tmp_path / "a"), arrays)
     zarr.open_group(tmp_path / "a").update_attributes({"xcrater": {**about, "layout": 99}})
-    with pytest.raises(StoreError, match="has layout 99; this version of xcrater reads and writes layout 2"):
+    with pytest.raises(StoreError, match="has layout 99; this version of xcrater reads and writes layout 1"):
         xcrater.open_arrays(tmp_path / "a")
 
 
@@ -365,7 +365,7 @@ def test_damaged_and_lost_chunks_are_an_error_and_the_advice_helps(tmp_path, mon
     chunks = [chunk for chunk in (tmp_path / "a" / "region-0" / name / "c").rglob("*") if chunk.is_file()]
     for chunk in sorted(chunks)[len(chunks) // 2 :]:
         DAMAGES[damage](chunk)
-    with pytest.raises(StoreError, match=rf"(has lost chunk .*|damaged items .*)region-0/{name}'") as caught:
+    with pytest.raises(StoreError, match=rf"is damaged: (region 'floor'|the array 'region-0/{name}')") as caught:
         xcrater.open_arrays(tmp_path / "a").compute()
     with pytest.raises(StoreError):
         xcrater.open_arrays(tmp_path / "a")["floor"].map(np.ma.sum).compute()
@@ -381,7 +381,7 @@ def test_a_lost_column_of_the_table_is_an_error(tmp_path, name):
     for chunk in (tmp_path / "a" / "craters" / name / "c").rglob("*"):
         if chunk.is_file():
             chunk.unlink()
-    with pytest.raises(StoreError, match="holds another crater table than was written"):
+    with pytest.raises(StoreError, match="is damaged: its crater table"):
         xcrater.open_arrays(tmp_path / "a")
 
 
@@ -389,5 +389,158 @@ def test_a_lost_array_is_an_error(tmp_path):
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     da.craters.get_arrays(database(*CRATERS), "floor").to_zarr(tmp_path / "a")
     shutil.rmtree(tmp_path / "a" / "region-0" / "values")
-    with pytest.raises(StoreError, match="has lost its array 'region-0/values'"):
+    with pytest.raises(StoreError, match="is damaged: region 'floor' cannot be read"):
         xcrater.open_arrays(tmp_path / "a").compute()
+
+
+def kept(tmp_path: Path, coverage: str = "all_touched", lead: tuple[int, ...] = ()) -> tuple[Any, Path]:
+    """Arrays without a pixel of value 0, and a store of them in many small chunks."""
+    da = strategies.data_array(numbered(GLOBAL, "i2", lead) % 1000 + 1, GLOBAL, chunks={"y": 10, "x": 25})
+    arrays = da.craters.get_arrays(database(*CRATERS), ["floor", "rim"], coverage=coverage)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xcrater.pixels.store.CHUNK", 64)
+        arrays.to_zarr(tmp_path / "a", batch=2)
+    return arrays, tmp_path / "a"
+
+
+def read_all(path: Path) -> dict[str, Any]:
+    """Read whatever a store holds of its pixels, as a new process does."""
+    for cache in (stored._group, stored._array, stored._column, stored._entries):
+        cache.cache_clear()
+    return xcrater.open_arrays(path).to_ragged()
+
+
+def error_in(path: Path) -> str | None:
+    """The error that reading a store gives."""
+    try:
+        read_all(path)
+    except StoreError as error:
+        return str(error)
+    return None
+
+
+def hurt(path: Path, how: str) -> None:
+    """Damage a file as copies and disks do."""
+    whole = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "cut short":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif how == "empty":
+        path.write_bytes(b"")
+    else:
+        path.write_bytes(whole[:-3] + bytes([whole[-3] ^ 0x10]) + whole[-2:])
+
+
+@pytest.mark.parametrize("how", ["missing", "cut short", "empty", "one bit"])
+def test_no_file_of_a_store_can_be_lost_or_damaged_without_an_error(tmp_path, how):
+    arrays, path = kept(tmp_path, "exact")
+    wanted = {region: ragged.values.copy() for region, ragged in arrays.to_ragged().items()}
+    read_all(path)
+    chunks = sorted(file for file in path.rglob("c/**/*") if file.is_file())
+    assert len(chunks) > 20
+    firsts = [file for file in chunks if set(file.parts[file.parts.index("c") + 1 :]) == {"0"}]
+    for chunk in [*chunks[::15], *firsts]:
+        whole = chunk.read_bytes()
+        hurt(chunk, how)
+        error = error_in(path)
+        if error is None:
+            assert how == "one bit", chunk  # one that the codec does not use
+            for region, ragged in read_all(path).items():
+                np.testing.assert_array_equal(ragged.values, wanted[region])
+        else:
+            assert "is damaged" in error
+            assert f"arrays.to_zarr({str(path)!r}, overwrite=True)" in error
+        chunk.write_bytes(whole)
+    read_all(path)
+
+
+def test_a_damaged_store_is_written_anew_as_the_error_says(tmp_path):
+    arrays, path = kept(tmp_path)
+    (path / "region-1" / "values" / "c" / "1").unlink()
+    with pytest.raises(StoreError, match=r"region 'rim' cannot be read.*the craters at positions \[\d.*overwrite=True"):
+        read_all(path)
+    arrays.to_zarr(path, overwrite=True)
+    assert_same_arrays(xcrater.open_arrays(path), arrays)
+
+
+def test_a_chunk_from_before_the_last_batch_is_noticed(tmp_path):
+    """A copy made while the store grew has old chunks, which decode without a fault."""
+    da = strategies.data_array(numbered(GLOBAL, "i2") % 1000 + 1, GLOBAL, chunks={"y": 10, "x": 25})
+    arrays = da.craters.get_arrays(database(*CRATERS), "floor")
+    path, append = tmp_path / "a", store._append
+    early: list[bytes] = []
+
+    def append_and_copy(*args: Any) -> None:
+        append(*args)
+        early.append((path / "region-0" / "values" / "c" / "0").read_bytes())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_append", append_and_copy)
+        arrays.to_zarr(path, batch=2)
+    assert len(early) > 1
+    (path / "region-0" / "values" / "c" / "0").write_bytes(early[0])
+    with pytest.raises(StoreError, match="a chunk is missing or was changed"):
+        read_all(path)
+
+
+def test_whole_craters_of_a_damaged_store_can_be_read(tmp_path):
+    arrays, path = kept(tmp_path, lead=(2,))
+    root = zarr.open_group(path, mode="r")
+    (entry,) = np.flatnonzero(root["crater"][:] == 2)
+    middle = int(root["region-1/offset"][entry : entry + 2].mean()) // 64
+    (path / "region-1" / "values" / "c" / "1" / str(middle)).unlink()
+    rim = xcrater.open_arrays(path)["rim"]
+    with pytest.raises(StoreError, match="region 'rim'"):
+        rim.iloc[2].compute()
+    assert_same(rim.iloc[0].compute(), arrays["rim"].iloc[0].compute())
+
+
+def test_going_on_with_a_damaged_store_is_refused(tmp_path):
+    arrays, path = kept(tmp_path)
+    root = zarr.open_group(path)
+    about = dict(root.attrs["xcrater"])
+    root.update_attributes({"xcrater": {**about, "written": 2}})
+    (path / "crater" / "c" / "0").unlink()
+    with pytest.raises(StoreError, match=r"the array 'crater'"):
+        arrays.to_zarr(path)
+    arrays.to_zarr(path, overwrite=True)
+    assert_same_arrays(xcrater.open_arrays(path), arrays)
+
+
+def test_stores_without_checksums_still_open_and_say_so(tmp_path):
+    arrays, path = kept(tmp_path, "exact")
+    root = zarr.open_group(path)
+    about = dict(root.attrs["xcrater"])
+    del about["checksums"]
+    root.attrs["xcrater"] = about
+    for k in range(2):
+        shutil.rmtree(path / f"region-{k}" / "checksum")
+    with pytest.warns(xcrater.errors.UncheckedStoreWarning, match=r"open_arrays\(path\)\.to_zarr\(another\)"):
+        old = xcrater.open_arrays(path)
+    assert_same_arrays(old, arrays)
+    old.to_zarr(tmp_path / "b")
+    assert_same_arrays(xcrater.open_arrays(tmp_path / "b"), arrays)
+
+
+def test_a_store_that_an_earlier_version_began_is_finished_without_checksums(tmp_path):
+    arrays, path = fifty(), tmp_path / "a"
+    append, times = store._append, iter(range(2))
+
+    def fail(*args: Any) -> None:
+        if next(times, None) is None:
+            raise OSError("no space left on device")
+        append(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_append", fail)
+        with pytest.raises(OSError, match="no space left"):
+            arrays.to_zarr(path, batch=5)
+    root = zarr.open_group(path)
+    about = dict(root.attrs["xcrater"])
+    del about["checksums"]
+    root.attrs["xcrater"] = about
+    shutil.rmtree(path / "region-0" / "checksum")
+    arrays.to_zarr(path, batch=5)
+    with pytest.warns(xcrater.errors.UncheckedStoreWarning):
+        assert_same_arrays(xcrater.open_arrays(path), arrays)

@@ -64,7 +64,9 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     FileNotFoundError
         There is nothing at that path.
     StoreError
-        What is there is not a store of crater arrays, or it is unfinished, or its layout is of another version.
+        What is there is not a store of crater arrays, or it is unfinished, or its layout is of another version. Later,
+        wherever pixels are read: a chunk is missing, or is not the one that was written. Every store has checksums;
+        those of versions before checksums existed still open, with an `UncheckedStoreWarning`.
     ImportError
         zarr is not installed.
 

@@ -1,37 +1,29 @@
-"""Layout of zarr stores of crater arrays: what they describe themselves by, and how their parts are recognised.
+"""What a store of crater arrays says of itself, and how its pixels are known to be those that were written.
 
-Each region is a group of flat arrays: ``values``, ``mask`` and, for exact coverage, ``coverage`` of one crater after
-another. One crater's part of them is an entry; ``window`` is its window on the raster, and ``offset`` says where it
-begins and ends. Entries come in the order in which tiles completed the craters, so the array ``crater`` at the root
-holds each entry's position in the table. The group ``craters`` is the table as xarray writes it; the attributes of the
-root describe the raster and the regions, and hold a hash of the table.
-
-zarr gives fill values for a chunk that is not there, so every chunk is written, whatever it holds, and looked for when
-it is read; each ends in a checksum.
+zarr gives fill values in place of a chunk that is missing, as a copy that was cut short leaves it, and nothing in a
+chunk tells whether it is the one that was written last. Hence every entry of a store has a checksum of its pixels, and
+every array that holds one item per entry has one of all its items, so that whatever is read is either what was written
+or an error. The checksums are CRC-32 of the numbers themselves, little-endian, whatever chunks and codecs they are
+stored in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.errors import StoreError
 
-LAYOUT = 2
+LAYOUT = 1
 """Version of the layout; stores of other versions are refused."""
-
-CHUNK = 2**18
-"""Number of pixels in a chunk of the flat arrays."""
-
-ENTRIES = 2**16
-"""Number of entries in a chunk of the arrays that hold one item per entry."""
 
 
 def read_about(path: str) -> dict[str, Any] | None:
@@ -66,13 +58,111 @@ def read_about(path: str) -> dict[str, Any] | None:
     return about
 
 
-def digest(columns: Iterable[Any], index: pd.Index[Any]) -> str:
-    """Hash of numbers of a crater table, column by column, and of its labels."""
-    found = hashlib.blake2b(digest_size=16)
-    for column in columns:
-        found.update(np.ascontiguousarray(column, dtype="<f8").tobytes())
-    found.update("\0".join(map(str, index)).encode())
-    return found.hexdigest()
+@contextmanager
+def naming(path: str, part: str) -> Iterator[None]:
+    """Turn whatever zarr and its codecs raise while they read a part of a store into a `StoreError`."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise damaged(path, part, f"{type(error).__name__}: {error}") from error
+
+
+def damaged(path: str, part: str, cause: str) -> StoreError:
+    """The error for a part of a store that is not what was written."""
+    return StoreError(
+        f"the store {path!r} is damaged: {part} cannot be read as it was written ({cause}). Bring back a whole copy of "
+        "the store, or write it anew from the same raster, table and regions: "
+        f"arrays.to_zarr({path!r}, overwrite=True)"
+    )
+
+
+def checksum(array: NDArray[Any], before: int = 0) -> int:
+    """CRC-32 of an array's numbers, going on from the one of what stands before them."""
+    return zlib.crc32(_octets(array), before)
+
+
+def entry_checksums(
+    values: NDArray[Any], mask: NDArray[np.bool_], fraction: NDArray[np.float64] | None, offset: NDArray[np.int64]
+) -> NDArray[np.uint32]:
+    """CRC-32 of the pixels of each of several entries.
+
+    Parameters
+    ----------
+    values : ndarray, shape (*lead, pixels)
+        Values of the pixels of one entry after another.
+    mask : ndarray of bool, shape (*lead, pixels)
+        True where there is no value.
+    fraction : ndarray of float64, shape (pixels,), or None
+        Fraction of each pixel inside the region.
+    offset : ndarray of int64, shape (entries + 1,)
+        Entry i has the pixels [offset[i], offset[i + 1]).
+
+    Returns
+    -------
+    ndarray of uint32, shape (entries,)
+        Checksum of each entry: of its values, pixel by pixel, then its mask, then its fractions.
+    """
+    sums = [0] * (offset.size - 1)
+    for array in (values, mask, fraction):
+        if array is None or not array.size:
+            continue
+        # Pixels first, so that the numbers of one entry lie together whatever the raster's extra dimensions.
+        octets = _octets(np.moveaxis(array, -1, 0))
+        bounds = (offset * (len(octets) // array.shape[-1])).tolist()
+        sums = [zlib.crc32(octets[bounds[i] : bounds[i + 1]], before) for i, before in enumerate(sums)]
+    return np.array(sums, np.uint32)
+
+
+def table_checksum(craters: Any) -> int:
+    """CRC-32 of the crater table that a store holds, as zarr gives its columns."""
+    total = 0
+    for name, array in sorted(craters.arrays()):
+        column = np.asarray(array[...])
+        if column.dtype.kind in "OTU":
+            column = np.frombuffer("\0".join(map(str, column.ravel().tolist())).encode(), np.uint8)
+        total = checksum(column, zlib.crc32(name.encode(), total))
+    return total
+
+
+def read_column(root: Any, path: str, name: str, items: int, checksums: dict[str, int] | None) -> NDArray[Any]:
+    """The first items of an array that holds one item per entry, compared with their checksum.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        The store's root.
+    path : str
+        Path of the store, for errors.
+    name : str
+        Name of the array in the store.
+    items : int
+        Number of items that have been written.
+    checksums : dict or None
+        The store's checksums of such arrays by name; None for a store that has none.
+
+    Returns
+    -------
+    ndarray, shape (items, ...)
+        The items.
+
+    Raises
+    ------
+    StoreError
+        The array cannot be read, or is not what was written.
+    """
+    with naming(path, f"the array {name!r}"):
+        column = np.asarray(root[name][:items])
+    if checksums is not None and checksum(column) != checksums[name]:
+        raise damaged(path, f"the array {name!r}", "a chunk is missing or was changed")
+    return column
+
+
+def _octets(array: NDArray[Any]) -> memoryview:
+    """The bytes of an array in row-major order, each number's lowest byte first."""
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
 
 
 def whole_path(path: str | os.PathLike[str]) -> str:

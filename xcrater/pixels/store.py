@@ -1,4 +1,11 @@
-"""Writing of pixels of craters to a zarr store, batch by batch; see `xcrater.pixels.layout`."""
+"""Pixels of craters written to a zarr store, batch by batch; `xcrater.pixels.stored` reads them.
+
+Each region is a group of flat arrays: ``values``, ``mask`` and, for exact coverage, ``coverage`` of one crater after
+another. One crater's part of them is an entry; ``window`` is its window on the raster, ``offset`` says where it begins
+and ends, and ``checksum`` tells whether it is as it was written. Entries come in the order in which tiles completed the
+craters, so the array ``crater`` at the root holds each entry's position in the table. The group ``craters`` is the
+table as xarray writes it; the attributes of the root describe the raster and the regions.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.engine.request import Request
@@ -17,9 +25,23 @@ from xcrater.errors import StoreError
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.elements import Elements
 from xcrater.pixels.gathering import iter_blocks
-from xcrater.pixels.layout import CHUNK, ENTRIES, LAYOUT, digest, read_about, whole_path
+from xcrater.pixels.layout import (
+    LAYOUT,
+    checksum,
+    entry_checksums,
+    read_about,
+    read_column,
+    table_checksum,
+    whole_path,
+)
 from xcrater.pixels.source import BlockSource
 from xcrater.raster.reading import crs_wkt
+
+CHUNK = 2**18
+"""Number of pixels in a chunk of the flat arrays."""
+
+ENTRIES = 2**16
+"""Number of entries in a chunk of the arrays that hold one item per entry."""
 
 
 def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, overwrite: bool) -> None:
@@ -48,37 +70,45 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
         )
     if found is None or overwrite or found["written"] is None:
         _create(zarr, source, path, token)
-    with zarr.config.set({"array.write_empty_chunks": True}):  # which arrays that are opened again do not know
-        _write_missing(zarr.open_group(path, mode="r+"), source, batch)
-
-
-def _write_missing(root: Any, source: BlockSource, batch: int) -> None:
-    """Write the blocks of the craters that a store does not hold yet."""
+    root = zarr.open_group(path, mode="r+")
     about = dict(root.attrs["xcrater"])
     missing = np.ones(len(source.labels), bool)
-    missing[root["crater"][: about["written"]]] = False
+    sums = about.get("checksums")  # None where an earlier version began the store
+    missing[read_column(root, path, "crater", about["written"], sums)] = False
     position = np.flatnonzero(missing)
-    groups = [dict(root[f"region-{k}"].arrays()) for k in range(len(source.regions))]
     for blocks in iter_blocks(source.take(position), batch) if position.size else ():
         entry = about["written"]
-        for group, of_region in zip(groups, blocks.values(), strict=True):
-            _append(group, entry, of_region)
+        for k, of_region in enumerate(blocks.values()):
+            _append(root, f"region-{k}", entry, of_region, sums)
             about["written"] = entry + len(of_region)
-        root["crater"][entry : about["written"]] = position[of_region.crater]
+        _extend(root, "crater", entry, position[of_region.crater], sums)
         # Only now do the entries count: what an interruption leaves half written is written again.
         root.update_attributes({"xcrater": about})
 
 
-def _append(group: Any, entry: int, blocks: Blocks) -> None:
+def _append(root: Any, region: str, entry: int, blocks: Blocks, sums: dict[str, int] | None) -> None:
     """Write the blocks of one region after the entries that the store already holds."""
+    group = root[region]
     first = int(group["offset"][entry])
-    last, stop = first + int(blocks.offset[-1]), entry + len(blocks)
+    last = first + int(blocks.offset[-1])
     group["values"][..., first:last] = blocks.values
     group["mask"][..., first:last] = blocks.mask
     if blocks.fraction is not None:
         group["coverage"][first:last] = blocks.fraction
-    group["window"][entry:stop] = blocks.window
-    group["offset"][entry : stop + 1] = first + blocks.offset
+    _extend(root, f"{region}/window", entry, blocks.window, sums)
+    _extend(root, f"{region}/offset", entry + 1, first + blocks.offset[1:], sums)
+    if sums is not None:
+        of_entries = entry_checksums(blocks.values, blocks.mask, blocks.fraction, blocks.offset)
+        _extend(root, f"{region}/checksum", entry, of_entries, sums)
+
+
+def _extend(root: Any, name: str, start: int, items: NDArray[Any], sums: dict[str, int] | None) -> None:
+    """Write items of an array that holds one per entry from a position on, and carry its checksum on."""
+    array = root[name]
+    items = np.asarray(items, array.dtype)
+    array[start : start + len(items)] = items
+    if sums is not None:
+        sums[name] = checksum(items, sums[name])
 
 
 def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
@@ -86,14 +116,13 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
     request, raster = source.request, source.request.raster
     if isinstance(source.labels, pd.MultiIndex):
         raise StoreError("received craters with labels of several levels; expected one: cdb.data.reset_index(...)")
-    shapes, coordinates = request.shapes, request.coordinates()
+    shapes = request.shapes
     about: dict[str, Any] = {
         "layout": LAYOUT,
         "token": token,
         "made": uuid.uuid4().hex,
         "written": None,
         "body": request.table.body,
-        "table": digest((coordinates[name][1] for name in ("lat", "lon", "radius")), source.labels),
         "index": source.labels.name,
         "dtype": request.da.dtype.newbyteorder("=").str,
         "name": request.da.name,
@@ -108,9 +137,10 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
         "drawn": [region.describe() for region in shapes.regions],
     }
     root = zarr.open_group(path, mode="w", attributes={"xcrater": about})
-    table = xr.Dataset(coords={**_extra_coords(request), **coordinates})
+    table = xr.Dataset(coords={**_extra_coords(request), **request.coordinates()})
     table.to_zarr(path, group="craters", mode="w", consolidated=False, zarr_format=3)
     entries, lead = len(source.labels), source.lead
+    sums = {"craters": table_checksum(root["craters"]), "crater": 0}
     _flat(root, "crater", (entries,), "i8", ENTRIES)
     for k, name in enumerate(source.regions):
         group = root.create_group(f"region-{k}", attributes={"name": name})
@@ -120,25 +150,18 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
         if shapes.exact:
             _flat(group, "coverage", (pixels,), "f8", CHUNK)
         _flat(group, "offset", (entries + 1,), "i8", ENTRIES)
-        _array(group, "window", (entries, 4), "i8", (max(1, min(entries, ENTRIES)), 4))
-    root.update_attributes({"xcrater": {**about, "written": 0}})
+        _flat(group, "checksum", (entries,), "u4", ENTRIES)
+        group.create_array("window", shape=(entries, 4), chunks=(max(1, min(entries, ENTRIES)), 4), dtype="i8")
+        # The first offset is 0 from the beginning.
+        sums |= {f"region-{k}/{array}": 0 for array in ("window", "checksum")}
+        sums[f"region-{k}/offset"] = checksum(np.zeros(1, np.int64))
+    root.update_attributes({"xcrater": {**about, "written": 0, "checksums": sums}})
 
 
 def _flat(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunk: int) -> None:
     """Create an array that is cut into chunks along its long last dimension."""
-    _array(group, name, shape, dtype, (*(1 for _ in shape[:-1]), max(1, min(chunk, shape[-1]))))
-
-
-def _array(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunks: tuple[int, ...]) -> None:
-    """Create an array whose chunks are all written, each with a checksum."""
-    codecs = require("zarr.codecs", extra="zarr")
-    group.create_array(
-        name,
-        shape=shape,
-        chunks=chunks,
-        dtype=dtype,
-        compressors=[codecs.ZstdCodec(level=0), codecs.Crc32cCodec()],
-    )
+    chunks = (*(1 for _ in shape[:-1]), max(1, min(chunk, shape[-1])))
+    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype)
 
 
 def _extra_coords(request: Request) -> dict[Any, xr.DataArray]:

@@ -1,10 +1,13 @@
-"""Reading of pixels of craters from a zarr store, one crater or many at a time; see `xcrater.pixels.layout`."""
+"""Pixels of craters read from a zarr store, one crater or many at a time.
+
+`xcrater.pixels.store` describes the arrays of a store, `xcrater.pixels.layout` their checksums.
+"""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -20,11 +23,19 @@ from xcrater.engine.craters import Craters, place
 from xcrater.engine.plan import Plan, Tile
 from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import Request
-from xcrater.errors import StoreError
+from xcrater.errors import StoreError, UncheckedStoreWarning
 from xcrater.geometry.bodies import get_body
 from xcrater.pixels.blocks import Blocks, groups
 from xcrater.pixels.cutting import PIXELS, Cut, Cutter, Pieces
-from xcrater.pixels.layout import digest, read_about, whole_path
+from xcrater.pixels.layout import (
+    damaged,
+    entry_checksums,
+    naming,
+    read_about,
+    read_column,
+    table_checksum,
+    whole_path,
+)
 from xcrater.pixels.source import BlockSource, LazyPixels
 from xcrater.raster.reading import georeferenced, read_raster
 from xcrater.table.crater_table import CraterTable
@@ -45,16 +56,22 @@ class Store:
         Random number that tells the store from any other that was at the same path before.
     names : tuple of str
         Names of its regions.
+    entries : int
+        Number of its entries, one per crater.
+    exact : bool
+        Whether it holds the fraction of each pixel inside the region.
     """
 
     path: str
     made: str
     names: tuple[str, ...]
+    entries: int
+    exact: bool
 
     @property
     def crater(self) -> Ints:
         """Position in the table of each entry's crater, shape (entries,)."""
-        return _column(self, "crater")
+        return _column(self, "crater", self.entries)
 
     @property
     def entry(self) -> Ints:
@@ -63,23 +80,32 @@ class Store:
 
     def window(self, region: int) -> Ints:
         """Window of each entry of a region on the raster's grid, shape (entries, 4)."""
-        return _column(self, f"region-{region}/window")
+        return _column(self, f"region-{region}/window", self.entries)
 
     def blocks(self, region: int, start: int, stop: int, fill_value: Any) -> Blocks:
-        """Blocks of the entries [start, stop) of a region."""
-        group = f"region-{region}"
-        offset = _column(self, f"{group}/offset")[start : stop + 1]
+        """Blocks of the entries [start, stop) of a region, each compared with its checksum."""
+        group, part = f"region-{region}", f"region {self.names[region]!r}"
+        offset = _column(self, f"{group}/offset", self.entries + 1)[start : stop + 1]
         pixels = slice(int(offset[0]), int(offset[-1]))
-        covered = f"{group}/coverage" in _group(self)
-        return Blocks(
-            crater=self.crater[start:stop],
-            window=self.window(region)[start:stop],
-            offset=offset - offset[0],
-            values=_read(self, f"{group}/values", pixels),
-            mask=_read(self, f"{group}/mask", pixels),
-            fraction=_read(self, f"{group}/coverage", pixels) if covered else None,
-            fill_value=fill_value,
-        )
+        with naming(self.path, part):
+            blocks = Blocks(
+                crater=self.crater[start:stop],
+                window=self.window(region)[start:stop],
+                offset=offset - offset[0],
+                values=_array(self, f"{group}/values")[..., pixels],
+                mask=_array(self, f"{group}/mask")[..., pixels],
+                fraction=_array(self, f"{group}/coverage")[pixels] if self.exact else None,
+                fill_value=fill_value,
+            )
+        if _checksums(self) is not None:
+            wanted = _column(self, f"{group}/checksum", self.entries)[start:stop]
+            found = entry_checksums(blocks.values, blocks.mask, blocks.fraction, blocks.offset)
+            differing = np.flatnonzero(found != wanted)
+            if differing.size:
+                labels = f"the craters at positions {self.crater[start + differing[:5]].tolist()} of the table"
+                cause = f"a chunk is missing or was changed; it holds {labels}"
+                raise damaged(self.path, part, cause)
+        return blocks
 
 
 @dataclass(frozen=True)
@@ -177,53 +203,19 @@ def _group(store: Store) -> Any:
 
 @lru_cache(maxsize=128)
 def _array(store: Store, name: str) -> Any:
-    try:
-        return _group(store)[name]
-    except (KeyError, ValueError, OSError) as err:
-        raise StoreError(_damaged(store.path, f"has lost its array {name!r}")) from err
-
-
-def _read(store: Store, name: str, part: slice | None = None) -> NDArray[Any]:
-    """An array, or some of it along its last dimension.
-
-    Raises
-    ------
-    StoreError
-        A chunk of it is missing or damaged.
-    """
-    array = _array(store, name)
-    along = 0 if part is None else -1  # columns of one item per entry, or flat pixels
-    part = slice(0, array.shape[0]) if part is None else part
-    chunks = [range(-(-n // c)) for n, c in zip(array.shape, array.chunks, strict=True)]
-    chunks[along] = range(part.start // array.chunks[along], -(-part.stop // array.chunks[along]))
-    lost = [
-        numbers for numbers in itertools.product(*chunks) if part.start < part.stop and not _is_there(array, numbers)
-    ]
-    if lost:
-        raise StoreError(_damaged(store.path, f"has lost chunk {lost[0]} of its array {name!r}"))
-    try:
-        return np.asarray(array[..., part] if along else array[part])
-    except (ValueError, RuntimeError, OSError) as err:
-        raise StoreError(
-            _damaged(store.path, f"holds damaged items among {part.start} to {part.stop} of its array {name!r} ({err})")
-        ) from err
-
-
-def _is_there(array: Any, numbers: tuple[int, ...]) -> bool:
-    """Whether a store holds a chunk."""
-    sync = require("zarr.core.sync", extra="zarr").sync  # zarr's own stores are asynchronous
-    where = array.store_path / array.metadata.encode_chunk_key(numbers)
-    return bool(sync(where.exists()))
-
-
-def _damaged(path: str, how: str) -> str:
-    return f"the store {path!r} {how}. Copy it anew, or write it once more: arrays.to_zarr({path!r}, overwrite=True)"
+    return _group(store)[name]
 
 
 @lru_cache(maxsize=64)
-def _column(store: Store, name: str) -> Ints:
-    """An array that holds one item per entry, read once in a process."""
-    return _read(store, name)
+def _column(store: Store, name: str, items: int) -> Ints:
+    """An array that holds one item per entry, read and compared with its checksum once in a process."""
+    return read_column(_group(store), store.path, name, items, _checksums(store))
+
+
+def _checksums(store: Store) -> dict[str, int] | None:
+    """The checksums that a store holds of its arrays; None for one of an earlier version."""
+    found: dict[str, int] | None = _group(store).attrs["xcrater"].get("checksums")
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -239,23 +231,33 @@ def open_source(path: str | os.PathLike[str]) -> StoredSource:
     about = read_about(path)
     if about is None:
         raise FileNotFoundError(f"there is no store {path!r}")
-    request = _read_request(path, about)
+    with naming(path, "its crater table"):
+        request = _read_request(path, about)
     if about["written"] is None or about["written"] < len(request.craters):
         raise StoreError(
             f"the store {path!r} is not finished: it holds {about['written'] or 0} of {len(request.craters)} craters. "
             "Go on with the call that was interrupted, arrays.to_zarr(path) of the same raster, table and regions"
         )
-    stored = Store(path, about["made"], tuple(about["regions"]))
+    if "checksums" not in about:
+        warnings.warn(
+            f"the store {path!r} was written by an earlier version of xcrater, without checksums: a chunk that is "
+            "missing or was changed is not noticed. To have one that is checked, write it anew at another path: "
+            "open_arrays(path).to_zarr(another)",
+            UncheckedStoreWarning,
+            stacklevel=3,
+        )
+    stored = Store(path, about["made"], tuple(about["regions"]), about["written"], about["coverage"] == "exact")
     return StoredSource(request, request.table.data.index, LazyPixels(request.da), store=stored)
 
 
 def _read_request(path: str, about: dict[str, Any]) -> Request:
     """The request that was stored, over a raster with the grid of the original and no pixels in memory."""
     dtype, extra = np.dtype(about["dtype"]), about["extra_dims"]
+    root = require("zarr", extra="zarr").open_group(path, mode="r")
+    if "checksums" in about and table_checksum(root["craters"]) != about["checksums"]["craters"]:
+        raise damaged(path, "its crater table", "a chunk is missing or was changed")
     with xr.open_zarr(path, group="craters", consolidated=False, chunks=None) as opened:
         table = opened.load()
-    if digest((table[name] for name in ("lat", "lon", "radius")), table.indexes["crater"]) != about["table"]:
-        raise StoreError(_damaged(path, "holds another crater table than was written"))
     da = xr.DataArray(
         np.broadcast_to(np.zeros((), dtype), (*extra.values(), *about["shape"])),
         {name: coord for name, coord in table.coords.items() if coord.dims and set(coord.dims) <= set(extra)},
