@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.kernels import slots
-from xcrater.statistics.quantiles.passes import Targets
+from xcrater.statistics.quantiles.answers import AnyTargets
 from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
 
 Array = NDArray[Any]
@@ -114,11 +114,11 @@ def add_up(pieces: Sequence[Sums], row: Array) -> Array:
     return out.reshape(-1, *like.shape[1:])
 
 
-def targets(order: OrderSearch, found: Partial | OrderPartial) -> Targets:
+def targets(order: OrderSearch, found: Partial | OrderPartial) -> AnyTargets:
     """What the next pass over tiles needs to know."""
     return order.targets(found.found[0] if isinstance(found, Partial) else found)
 
 
-def with_targets(order: OrderSearch, partial: Partial, last: Targets) -> Partial:
+def with_targets(order: OrderSearch, partial: Partial, last: AnyTargets) -> Partial:
     """The merged result of the first pass, completed by the targets of the last one."""
     return Partial(partial.sums, partial.moments, [order.finish(partial.found[0], last)])

@@ -21,8 +21,8 @@ from xcrater.raster.values import classify, kernel_block
 from xcrater.statistics.accumulators import Partial, Sums, empty_accumulator
 from xcrater.statistics.collecting import Collector
 from xcrater.statistics.paths import Image, RunByRun, choose_way, sum_true_areas
+from xcrater.statistics.quantiles.answers import AnyTargets
 from xcrater.statistics.quantiles.counting import Counting
-from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
 from xcrater.statistics.quantiles.sharing import SharedTile
 from xcrater.statistics.quantiles.tile_image import TileImage
@@ -117,11 +117,11 @@ class Leaf:
             return self.order.counting_pass(counting, sought.rois, tile.spread.count)
         return self.order.first_pass(sought, self._most(sums[:, number]), tile.spread.count, tile.by_digits)
 
-    def next_pass(self, block: Array, tile: Tile, targets: Targets, number: int) -> OrderPartial:
+    def next_pass(self, block: Array, tile: Tile, targets: AnyTargets, number: int) -> OrderPartial:
         """Take a tile in a later pass, for order statistics of craters that are too large to ship."""
         assert self.order is not None
-        images, alike, found = math.prod(block.shape[:-2]), np.ones((1, 1)), []
-        for n, image in enumerate(self._images(block, tile.window, alike, alike)):
+        images, found = math.prod(block.shape[:-2]), []
+        for n, image in enumerate(self._images(block, tile.window, *self._factors(tile.window, None))):
             found.append(self.order.next_pass(self._sought(image, tile, n, images), targets, number))
         return self.order.merge(found, targets)
 

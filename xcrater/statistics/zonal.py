@@ -78,7 +78,7 @@ def get_stats(
         leaf = Leaf(
             request.shapes,
             raster.nodata,
-            order=_order(request, order, weighted=request.shapes.exact or weights is not None) if order else None,
+            order=_order(request, order, weights is not None, given is not None) if order else None,
             weights="given" if given is not None else "area" if weights is not None else None,
             area="area" in needs,
             higher="moments" in needs,
@@ -112,10 +112,11 @@ def get_stats(
     return dataset.isel(region=0) if isinstance(regions, str) else dataset
 
 
-def _order(request: Request, wanted: OrderStatistics, *, weighted: bool) -> OrderSearch:
+def _order(request: Request, wanted: OrderStatistics, weighted: bool, given: bool) -> OrderSearch:
     raster = request.raster
     coding = Coding(request.da.dtype.str, raster.scale, raster.offset)
-    return OrderSearch(Problem(wanted, coding, len(request.names), get_option("memory"), weighted))
+    weighted = weighted or request.shapes.exact
+    return OrderSearch(Problem(wanted, coding, len(request.names), get_option("memory"), weighted, given))
 
 
 def _passes(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], Passes]:

@@ -207,7 +207,7 @@ def test_what_does_not_fit_tells_how_much_it_needs(chunk, weighted):
     da = strategies.data_array(values, LARGE).chunk({"y": chunk, "x": min(50, chunk + 10 if chunk == 40 else chunk)})
     cdb = database((0.3, 0.2, 130.0))
     weights = strategies.data_array(np.ones(LARGE.shape), LARGE) if weighted else None
-    stats = ["median"] if weighted else ["median", "unique"]
+    stats = ["median"] if weighted and chunk < 40 else ["median", "unique"]  # on one tile, quantiles fit in any memory
     memory, refused = 10_000, 0
     while True:
         with set_options(memory=memory):

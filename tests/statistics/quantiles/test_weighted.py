@@ -22,6 +22,7 @@ from tests.statistics.quantiles.patterns import PATTERNS, QUANTILES, patterned
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase, set_options
 from xcrater.aggregations import Aggregation, OrderStatistics
+from xcrater.errors import StatisticError
 from xcrater.statistics.quantiles.answers import answer_runs
 from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
@@ -230,3 +231,33 @@ def test_the_median_of_few_values_of_different_weights_has_half_of_the_weight_on
     median = of_run(values, weights)[QUANTILES.index(0.5)]
     assert median == pytest.approx(float(exact.table(values, np.ones(6), weights).quantile(Fraction(1, 2))), rel=1e-14)
     assert 3 < median <= 4  # cumulated weights are 0.1, 0.15, 0.35, 0.4, 0.7 and 1
+
+
+@pytest.mark.parametrize("options", [{"coverage": "exact"}, {"weights": "area"}])
+@pytest.mark.parametrize(("dtype", "scale"), [("i4", -0.5), ("u4", 1.0), ("f4", 1.0), ("f8", 1.0), ("i8", 1.0)])
+def test_weighted_quantiles_of_regions_too_large_for_the_memory_are_the_same(dtype, scale, options):
+    """Tiles are read again instead of an error, on one tile and on many."""
+    rng = np.random.default_rng(7)
+    pattern = str(rng.choice(["wide", "normal"]))
+    da = strategies.data_array(patterned(rng, dtype, pattern, (2, *GRID.shape)), GRID)
+    if scale != 1.0:
+        da.attrs |= {"scale_factor": scale, "add_offset": 3.0}
+    cdb = discs((10.0, 20.0, 120.0), (-70.0, -40.0, 50.0), (3.0, 5.0, 14.0))
+    wanted = da.craters.get_stats(cdb, ["disc"], NAMES, **options)
+    size = float(max(abs(wanted["quantile_0.0"]).max(), abs(wanted["quantile_1.0"]).max()))
+    for chunks in ({}, {"x": 12, "y": 9}):
+        with set_options(memory=8000):
+            lazy = (da.chunk(chunks) if chunks else da).craters.get_stats(cdb, ["disc"], NAMES, **options)
+            found = lazy.compute(scheduler="synchronous")
+        for name in NAMES:
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, atol=1e-11 * size, err_msg=name)
+
+
+def test_a_mode_or_an_array_of_weights_says_how_much_memory_large_regions_need():
+    da = strategies.data_array(np.random.default_rng(1).normal(size=GRID.shape), GRID).chunk(5)
+    weights = strategies.data_array(np.ones(GRID.shape), GRID)
+    for stats, by in (("median unique", None), ("median", weights)):
+        with set_options(memory=1000):
+            lazy = da.craters.get_stats(discs((10.0, 20.0, 120.0)), "disc", stats, coverage="exact", weights=by)
+        with pytest.raises(StatisticError, match=r"set_options\(memory="):
+            lazy.compute(scheduler="synchronous")

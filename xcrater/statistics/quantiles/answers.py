@@ -14,12 +14,23 @@ from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, pairs
 from xcrater.statistics.quantiles.passes import Targets
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.wanted import FREQUENCIES
+from xcrater.statistics.quantiles.weighted_passes import WeightedTargets
 
 PIXEL = 1e-9
 """Error of the fraction of a pixel that a region covers."""
 
 SORTED = 2**16
 """Length of a run of wide keys from which on selecting ranks is faster than sorting."""
+
+
+AnyTargets = Targets | WeightedTargets
+"""What digit passes know of keys that are wanted, by ranks or by cumulated weights."""
+
+
+def first_targets(problem: Problem, digits: Pairs) -> AnyTargets:
+    """Targets of the ROIs whose first digits have been counted on all of their tiles."""
+    kind = WeightedTargets if problem.weighted else Targets
+    return kind.of_first_digits(problem, digits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +116,10 @@ def answer_pairs(problem: Problem, pairs: Pairs) -> Answers:
     return Answers(pairs.roi, numbers, categories)
 
 
-def answer_targets(problem: Problem, targets: Targets) -> Answers:
+def answer_targets(problem: Problem, targets: AnyTargets) -> Answers:
     """Quantiles of ROIs whose keys the last digit pass has completed."""
+    if isinstance(targets, WeightedTargets):
+        return Answers(targets.roi, targets.quantiles(problem))
     keys = targets.prefix.astype(problem.coding.key)
     return Answers(targets.roi, interpolate(problem, keys[:, 0], keys[:, 1], targets.count))
 

@@ -158,7 +158,7 @@ def merge_pairs(parts: Sequence[Pairs], memory: int) -> Pairs:
             raise StatisticError(
                 f"order statistics of large regions take {needed} bytes or more at a time, and {allowed} are "
                 f"allowed (half of the option memory); set_options(memory={4 * needed}) or more, or ask for "
-                f"fewer regions at a time, or for quantiles without frequencies and weights"
+                f"fewer regions at a time, or for quantiles without frequencies and an array of weights"
             )
     return parts[0]
 

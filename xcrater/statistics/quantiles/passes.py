@@ -37,6 +37,15 @@ class Questions(NamedTuple):
     number: Ints
 
 
+def questions_about(prefix: NDArray[np.uint64]) -> Questions:
+    """What has to be counted to make prefixes longer, shape (n, 2, quantiles)."""
+    n = len(prefix)
+    target = np.repeat(np.arange(n), prefix[0].size if n else 0)
+    both = np.stack([target.astype(np.uint64), prefix.ravel()], axis=1)
+    distinct, number = np.unique(both, axis=0, return_inverse=True)
+    return Questions(distinct[:, 0].astype(np.int64), distinct[:, 1], number.reshape(prefix.shape).astype(np.int64))
+
+
 class Asked(NamedTuple):
     """The questions about one region of a crater.
 
@@ -121,13 +130,7 @@ class Targets:
     @cached_property
     def questions(self) -> Questions:
         """What the next pass has to count."""
-        n = len(self)
-        target = np.repeat(np.arange(n), self.prefix[0].size if n else 0)
-        both = np.stack([target.astype(np.uint64), self.prefix.ravel()], axis=1)
-        distinct, number = np.unique(both, axis=0, return_inverse=True)
-        return Questions(
-            distinct[:, 0].astype(np.int64), distinct[:, 1], number.reshape(self.prefix.shape).astype(np.int64)
-        )
+        return questions_about(self.prefix)
 
     def asked(self, region: int, position: int) -> Asked:
         """The questions about one ROI, given its region and its position among the targets."""

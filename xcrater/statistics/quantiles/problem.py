@@ -35,6 +35,8 @@ class Problem:
         Bytes that values, counts and their copies may take in one process.
     weighted : bool
         Whether pixels have weights.
+    given : bool
+        Whether the weights are an array, which only the first pass over tiles reads.
     """
 
     wanted: OrderStatistics
@@ -42,6 +44,7 @@ class Problem:
     regions: int
     memory: int
     weighted: bool = False
+    given: bool = False
 
     @property
     def quantiles(self) -> NDArray[np.float64]:
@@ -55,8 +58,8 @@ class Problem:
 
     @property
     def narrows(self) -> bool:
-        """Whether keys can be found 16 bits at a time: quantiles alone, without weights, of wide keys."""
-        return not self.counts_values and self.coding.bits > DIGIT
+        """Whether keys can be found 16 bits at a time: quantiles alone, of wide keys."""
+        return not self.wanted.distinct and self.coding.bits > DIGIT
 
     @property
     def passes(self) -> int:

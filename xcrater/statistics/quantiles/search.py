@@ -9,28 +9,38 @@ answers are those of sorting all pixels, in any chunking.
 
 Pairs of wide dtypes may number as many as the pixels. Craters whose pairs would not fit the memory are known before
 anything is read (`sharing`): where quantiles alone are asked for, their tiles count 16-bit *digits* of the
-keys instead, in one pass over the tiles for every 16 bits (`passes`). Keys of 8 or 16 bits without weights are counted
+keys instead, in one pass over the tiles for every 16 bits (`passes`; with weights that are fractions or areas,
+`weighted_passes`). Keys of 8 or 16 bits without weights are counted
 where they lie (`counting`).
 
 A process keeps to the option ``memory``: half of it is for pairs that wait for other tiles, the other half for the
-pixels that all of its threads work on (`Problem.room`). Pairs that cannot be avoided, of frequencies and of weighted
-quantiles, may need more, which raises an error that tells how much.
+pixels that all of its threads work on (`Problem.room`). Pairs that cannot be avoided, of frequencies and of quantiles
+with an array of weights, may need more, which raises an error that tells how much.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_targets, interpolate
+from xcrater.statistics.quantiles.answers import (
+    Answers,
+    AnyTargets,
+    answer_pairs,
+    answer_targets,
+    first_targets,
+    interpolate,
+)
 from xcrater.statistics.quantiles.counting import Counting
 from xcrater.statistics.quantiles.pairs import Ints, Pairs, merge_pairs
 from xcrater.statistics.quantiles.passes import Asked, Targets
 from xcrater.statistics.quantiles.problem import Problem
 from xcrater.statistics.quantiles.tile_image import TileImage, batches
+from xcrater.statistics.quantiles.weighted_passes import WeightedTargets
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +56,14 @@ class OrderPartial:
     digits : list of Pairs
         Digits that wait for those of other tiles; the keys are 16 bits of the ROIs' keys. After the first pass, the
         numbers of questions stand for those of ROIs.
-    targets : list of Targets
+    targets : list of Targets or WeightedTargets
         ROIs that wait for another pass.
     """
 
     answers: list[Answers] = field(default_factory=list)
     pairs: list[Pairs] = field(default_factory=list)
     digits: list[Pairs] = field(default_factory=list)
-    targets: list[Targets] = field(default_factory=list)
+    targets: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ class OrderSearch:
             partial.pairs.append(pairs)
         return self._joined(partial)
 
-    def next_pass(self, image: TileImage, targets: Targets, number: int) -> OrderPartial:
+    def next_pass(self, image: TileImage, targets: AnyTargets, number: int) -> OrderPartial:
         """Take one image of a tile in a later pass.
 
         Parameters
@@ -160,7 +170,7 @@ class OrderSearch:
             partial.digits.append(image.digits(i, asked, tiles, number))
         return self._joined(partial, targets)
 
-    def merge(self, partials: Sequence[OrderPartial], targets: Targets | None = None) -> OrderPartial:
+    def merge(self, partials: Sequence[OrderPartial], targets: AnyTargets | None = None) -> OrderPartial:
         """Merge partial results of one pass, and solve the ROIs that are complete.
 
         Parameters
@@ -179,18 +189,20 @@ class OrderSearch:
         whole = OrderPartial(**{name: [part for p in partials for part in getattr(p, name)] for name in names})
         return self._joined(whole, targets)
 
-    def targets(self, partial: OrderPartial) -> Targets:
+    def targets(self, partial: OrderPartial) -> AnyTargets:
         """What the next pass needs to know of the merged result of one pass."""
-        return Targets.together(self.problem, partial.targets)
+        kind: Any = WeightedTargets if self.problem.weighted else Targets
+        together: AnyTargets = kind.together(self.problem, partial.targets)
+        return together
 
-    def finish(self, partial: OrderPartial, last: Targets | None = None) -> OrderPartial:
+    def finish(self, partial: OrderPartial, last: AnyTargets | None = None) -> OrderPartial:
         """The merged result of the first pass, completed by the targets of the last one."""
         if last is None or not len(last):
             return partial
         answers = [*partial.answers, answer_targets(self.problem, last)]
         return replace(partial, answers=answers, targets=[])
 
-    def _joined(self, partial: OrderPartial, targets: Targets | None = None) -> OrderPartial:
+    def _joined(self, partial: OrderPartial, targets: AnyTargets | None = None) -> OrderPartial:
         """All pairs merged into one set of them, and complete ROIs solved or made targets."""
         answers, new_targets = list(partial.answers), list(partial.targets)
         pairs, digits = [], []
@@ -202,7 +214,7 @@ class OrderSearch:
         if partial.digits:
             complete, waiting = merge_pairs(partial.digits, self.problem.memory).split()
             if complete.roi.size and targets is None:
-                new_targets.append(Targets.of_first_digits(self.problem, complete))
+                new_targets.append(first_targets(self.problem, complete))
             elif complete.roi.size and targets is not None:
                 new_targets.append(targets.extended(complete))
             digits = [waiting] if waiting.roi.size else []

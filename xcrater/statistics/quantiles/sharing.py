@@ -78,7 +78,7 @@ def choose_digits(
         True for digit passes, and for none where they are impossible or not needed.
     """
     several = spread.count > 1
-    if not problem.narrows or not several.any():
+    if not problem.narrows or problem.given or not several.any():
         return np.zeros(pixels.size, bool)
     size = np.where(several, pixels * images * PAIR, 0)
     first, complete = np.maximum(spread.first, 0), _complete(spread, tiles)

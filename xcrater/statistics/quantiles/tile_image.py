@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from xcrater import kernels
 from xcrater.engine.plan import FAN_IN
 from xcrater.geometry.grid import Window
-from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_runs, answer_targets
+from xcrater.statistics.quantiles.answers import Answers, answer_pairs, answer_runs, answer_targets, first_targets
 from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, merge_pairs, offsets_of, pairs_of_runs
-from xcrater.statistics.quantiles.passes import Asked, Targets
+from xcrater.statistics.quantiles.passes import Asked
 from xcrater.statistics.quantiles.problem import DIGIT, Problem
+from xcrater.statistics.quantiles.weighted_passes import WeightedDigits
 
 BATCH = 2**20
 """Pixels of several craters that are worked on at once."""
@@ -64,7 +65,7 @@ class TileImage:
         """Quantiles of one crater that lies on this tile alone, by passes over its rows rather than over tiles."""
         roi = self.rois[crater]
         asked = [Asked.any_key(k, int(roi[k])) for k in range(self.problem.regions)]
-        targets = Targets.of_first_digits(self.problem, self.digits(crater, asked, 1, 0))
+        targets = first_targets(self.problem, self.digits(crater, asked, 1, 0))
         for number in range(1, self.problem.passes):
             asked = [targets.asked(int(k), n) for n, k in enumerate(np.searchsorted(roi, targets.roi))]
             if asked:
@@ -110,7 +111,10 @@ class TileImage:
         number : int
             Number of passes before this one.
         """
-        shift = np.uint64(self.problem.coding.bits - DIGIT * (number + 1))
+        below = self.problem.coding.bits - DIGIT * (number + 1)
+        if self.problem.weighted:
+            return self._weighted_digits(crater, WeightedDigits(self.problem, asked, below), tiles)
+        shift = np.uint64(below)
         counts = [np.zeros((a.prefixes.size, 1 << DIGIT), np.int64) for a in asked]
         for rows in self._bands():
             keys, _, offsets = self._keys(np.array([crater]), rows)
@@ -125,6 +129,14 @@ class TileImage:
             question, np.ones(question.size, np.int32), np.full(question.size, tiles, np.int32),
             offsets[:-1], offsets[1:], np.concatenate(present).astype(np.uint16), np.concatenate(tally),
         )  # fmt: skip
+
+    def _weighted_digits(self, crater: int, digits: WeightedDigits, tiles: int) -> Pairs:
+        """Digits of one crater's keys with weights instead of counts."""
+        for rows in self._bands():
+            keys, weights, offsets = self._keys(np.array([crater]), rows)
+            assert weights is not None
+            digits.add(keys, weights, offsets)
+        return digits.pairs(tiles)
 
     @property
     def _rows(self) -> tuple[int, int]:
