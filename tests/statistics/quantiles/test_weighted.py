@@ -253,6 +253,24 @@ def test_weighted_quantiles_of_regions_too_large_for_the_memory_are_the_same(dty
             np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, atol=1e-11 * size, err_msg=name)
 
 
+@pytest.mark.parametrize("memory", [1, 2**29])
+@pytest.mark.parametrize("scale", [1.0, -1.0])
+def test_infinities_among_whole_pixels_give_numpys_quantiles_in_any_memory(memory, scale):
+    """Four pixels, so that 0.175, 0.25 and 0.9 lie between two of them, and 0.5 halfway."""
+    grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
+    inside = np.array(QUANTILES[1:-1])
+    for numbers in ((-math.inf, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, math.inf), (-math.inf, 0.0, 0.5, math.inf)):
+        da = strategies.data_array(np.array(numbers).reshape(2, 2), grid)
+        if scale != 1.0:
+            da.attrs |= {"scale_factor": scale, "add_offset": 0.0}
+        with set_options(memory=memory):
+            lazy = da.chunk(1).craters.get_stats(box_database(0, 0, 2, 2), "box", NAMES[1:-1], coverage="exact")
+            found = lazy.compute(scheduler="synchronous")
+        with np.errstate(invalid="ignore"):
+            wanted = np.quantile(scale * np.array(numbers), inside)
+        np.testing.assert_allclose([found[name].item() for name in NAMES[1:-1]], wanted, rtol=1e-12)
+
+
 def test_a_mode_or_an_array_of_weights_says_how_much_memory_large_regions_need():
     da = strategies.data_array(np.random.default_rng(1).normal(size=GRID.shape), GRID).chunk(5)
     weights = strategies.data_array(np.ones(GRID.shape), GRID)

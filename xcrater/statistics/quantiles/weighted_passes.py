@@ -147,7 +147,12 @@ class WeightedTargets:
         with np.errstate(invalid="ignore", divide="ignore"):
             for part, value in ((parts[:, 0], low), (parts[:, 1], high)):
                 moment = moment + np.where(part > 0.0, part * value, 0.0)
-            mean = moment / (weight + parts.sum(axis=1))
+            whole = weight + parts.sum(axis=1)
+            mean = moment / whole
+        for part, value in ((parts[:, 0], low), (parts[:, 1], high)):
+            # As numpy, which adds to the value with the larger part, and meets inf - inf if that is infinite.
+            larger = np.where(value > 0, part >= (whole - part) * (1.0 - 1e-9), part * (1.0 - 1e-9) > whole - part)
+            mean[np.isinf(value) & (part > 0.0) & (part < whole) & larger] = np.nan
         inside = np.clip(mean, np.minimum(low, high), np.maximum(low, high))
         found = np.where(low == high, low, np.where(np.isnan(mean), np.nan, inside))
         return np.asarray(np.where(np.isnan(low) | np.isnan(high), np.nan, found) + 0.0)
