@@ -62,6 +62,16 @@ PLACES = {
 }
 
 
+MARS_DEGREES = "+proj=longlat +a=3396190 +b=3376200 +no_defs"
+PLACES["planetographic latitudes"] = Place(MARS_DEGREES, 0.02, -30.0, 10.0, 400, "mars")
+PLACES["planetographic latitudes, over the antimeridian"] = Place(MARS_DEGREES, 0.001, 179.8, -60.0, 400, "mars")
+
+
+MARS_DEGREES = "+proj=longlat +a=3396190 +b=3376200 +no_defs"
+PLACES["planetographic latitudes"] = Place(MARS_DEGREES, 0.02, -30.0, 10.0, 400, "mars")
+PLACES["planetographic latitudes, over the antimeridian"] = Place(MARS_DEGREES, 0.001, 179.8, -60.0, 400, "mars")
+
+
 def shapes_in(place: Place) -> list[Any]:
     """A box off the pixels' edges, a disc with a hole, a slanted triangle, and pieces that share an edge."""
     length = place.side * place.pixel
@@ -79,7 +89,10 @@ def shapes_in(place: Place) -> list[Any]:
         .difference(shapely.Point(at(0.52, 0.47)).buffer(0.23 * length)),
         shapely.Polygon([at(0.1017, 0.1023), at(0.9041, 0.1519), at(0.4987, 0.9013)]),
         shapely.MultiPolygon(
-            [shapely.box(*at(0.21, 0.31), *at(0.48, 0.62)), shapely.box(*at(0.48, 0.4), *at(0.777, 0.93))]
+            [
+                shapely.box(*at(0.2113, 0.3129), *at(0.4807, 0.6211)),
+                shapely.box(*at(0.4807, 0.4021), *at(0.7771, 0.9307)),
+            ]
         ),
     ]
 
@@ -181,6 +194,26 @@ def test_rows_and_columns_may_run_the_other_way(name: str, flips: tuple[str, ...
         other = turned.craters.get_stats(cdb, "p", stats, coverage=coverage).compute()
         np.testing.assert_allclose(other["count"], plain["count"], rtol=1e-9)
         np.testing.assert_allclose(other["sum"], plain["sum"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("label", ["planetographic", "IAU_2015:49901"])
+def test_polygons_in_the_planetographic_system_of_the_body_are_straight_on_its_rasters(label: str) -> None:
+    """The IAU counts Mars' planetographic longitudes westward; rasters in them are rare, polygons are not."""
+    place = PLACES["planetographic latitudes"]
+    shapes = shapes_in(place)
+    west = [shapely.transform(shape, lambda lonlat: lonlat * [-1.0, 1.0]) for shape in shapes]
+    count = raster_in(place).craters.get_stats(table_with(place, west, label), "p", "count", coverage="exact").compute()
+    np.testing.assert_allclose(count["count"], shapely.area(shapes) / place.pixel**2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("label", ["planetographic", "IAU_2015:49901"])
+def test_polygons_in_the_planetographic_system_of_the_body_are_straight_on_its_rasters(label: str) -> None:
+    """The IAU counts Mars' planetographic longitudes westward; rasters in them are rare, polygons are not."""
+    place = PLACES["planetographic latitudes"]
+    shapes = shapes_in(place)
+    west = [shapely.transform(shape, lambda lonlat: lonlat * [-1.0, 1.0]) for shape in shapes]
+    count = raster_in(place).craters.get_stats(table_with(place, west, label), "p", "count", coverage="exact").compute()
+    np.testing.assert_allclose(count["count"], shapely.area(shapes) / place.pixel**2, rtol=1e-9)
 
 
 SOUTH = "+proj=stere +lat_0=-90 +lon_0=0 +R=1737400 +units="
@@ -285,6 +318,10 @@ PAIRS = [
     ("Lambert azimuthal", "+proj=tmerc +lon_0=-50 +R=1737400"),
     ("ellipsoid, polar", "+proj=eqc +lat_ts=30 +a=3396190 +b=3376200"),
     ("ellipsoid, polar", "+proj=longlat +a=3396190 +b=3376200 +no_defs"),
+    ("planetographic latitudes", "+proj=sinu +a=3396190 +b=3376200"),
+    ("planetographic latitudes", "+proj=eqc +a=3396190 +b=3376200"),
+    ("planetographic latitudes", "+proj=sinu +a=3396190 +b=3376200"),
+    ("planetographic latitudes", "+proj=eqc +a=3396190 +b=3376200"),
 ]
 
 

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj.exceptions import ProjError
 
 from xcrater.errors import GridError
-from xcrater.geometry.projection import classify, metres_per_unit, transformer
+from xcrater.geometry.projection import classify, geodetic_crs, metres_per_unit, transformer
 from xcrater.geometry.rings import signed_area
 from xcrater.geometry.sphere import (
     geodesic_direct,
@@ -40,10 +40,10 @@ INSET = 1e-9
 
 
 class MapPlane(NamedTuple):
-    """The plane of a projected CRS, and where the pixels of a raster lie in it."""
+    """The plane of a CRS, and where the pixels of a raster lie in it."""
 
     crs: str
-    """The projected CRS as WKT."""
+    """A projected CRS as WKT, or longitude and geodetic latitude as `xcrater.geometry.projection.geodetic_crs`."""
     transform: tuple[float, float, float, float]
     """x of the first column's outer edge and per column, y of the first row's and per row; units of the CRS."""
 
@@ -101,8 +101,12 @@ class Frame:
 
     @property
     def map_plane(self) -> MapPlane | None:
-        """The plane of the raster's projected CRS; None where its CRS is geographic."""
-        return MapPlane(self.crs, self.transform) if self.crs else self.linear_in
+        """The plane of the raster's CRS; None where longitude and planetocentric latitude are themselves that plane."""
+        if self.crs:
+            return MapPlane(self.crs, self.transform)
+        if self.linear_in is None and not self.sphere and not self.ocentric:
+            return MapPlane(geodetic_crs(self.axes), self.transform)
+        return self.linear_in
 
     @property
     def period(self) -> float:

@@ -1,4 +1,4 @@
-"""Polygons given in a projected CRS, drawn straight on the rasters that have this CRS.
+"""Polygons given in a projected or planetographic CRS, drawn straight on the rasters that have this CRS.
 
 There nothing stands between the given vertices and the pixels but the raster's geotransform: no longitudes, no seams of
 the map and no edges that bend. GDAL, exactextract and rasterstats draw polygons so. On rasters in another CRS the edges
@@ -31,14 +31,14 @@ _AT_THE_POLE = 1e-9
 
 
 def lies_in_plane(frame: Frame, polygons: PlanePolygons | None) -> bool:
-    """Whether polygons were given in the projected CRS of a raster.
+    """Whether polygons were given in the CRS of a raster, in which their edges are straight.
 
     Parameters
     ----------
     frame : Frame
         How the raster lies on the body.
     polygons : PlanePolygons or None
-        The polygons as given; None where these were given in longitude and latitude.
+        The polygons as given; None where these were given in longitude and planetocentric latitude.
     """
     map_plane = frame.map_plane
     return polygons is not None and map_plane is not None and same_plane(map_plane.crs, polygons.crs)
@@ -109,16 +109,18 @@ def bent_outlines(frame: Frame, polygons: PlanePolygons, seam: float, tolerance:
     Rings
         In pixel coordinates, owned by the polygons' positions, shells with a positive area.
     """
-    axes = classify(pyproj.CRS(polygons.crs)).axes
-    there, northing_first = transformer(polygons.crs, axes, threading.get_ident())
+    projection = classify(pyproj.CRS(polygons.crs))
+    projected, axes = projection.family != "geographic", projection.axes
     # `refine` takes edges that are long in degrees for those that may bend to and fro
-    degree = np.radians(axes[0]) / metres_per_unit(polygons.crs)
+    degree = np.radians(axes[0]) / metres_per_unit(polygons.crs) if projected else 1.0
 
     def image(p: Floats, q: Floats) -> tuple[Floats, Floats]:
-        x, y = p * degree, q * degree
-        lon, lat = there.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
-        lon = seam + np.mod(np.asarray(lon) - seam, 360.0)
-        return frame.project(lon, frame.geodetic(planetocentric_latitude(np.asarray(lat), axes)))
+        lon, lat = p * degree, q * degree
+        if projected:
+            there, northing_first = transformer(polygons.crs, axes, threading.get_ident())
+            point = (lat, lon) if northing_first else (lon, lat)
+            lon, lat = map(np.asarray, there.transform(*point, direction="INVERSE", errcheck=False))
+        return frame.project(seam + np.mod(lon - seam, 360.0), frame.geodetic(planetocentric_latitude(lat, axes)))
 
     owner = np.repeat(np.arange(len(polygons)), np.diff(polygons.shape))
     given = Rings(owner, np.diff(polygons.ring), polygons.x / degree, polygons.y / degree)

@@ -16,14 +16,16 @@ Geometries = NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class PlanePolygons:
-    """Polygons in a projected CRS as flat arrays, as they were given: one shape, perhaps empty, per crater.
+    """Polygons as flat arrays in the CRS that they were given in: one shape, perhaps empty, per crater.
 
     Parameters
     ----------
     crs : str
-        The projected CRS as WKT, without a vertical part.
+        The projected CRS as WKT, without a vertical part; or longitude and geodetic latitude on an ellipsoid, as
+        `xcrater.geometry.projection.geodetic_crs` writes it.
     x, y : ndarray, shape (n,)
-        Vertices in the order and the units of easting and northing; the first vertex of a ring is not repeated.
+        Vertices as easting and northing in units of the CRS, or as east longitude and geodetic latitude, degrees, with
+        longitudes that run on as those of a `PolygonTable`; the first vertex of a ring is not repeated.
     ring : ndarray of int64, shape (rings + 1,)
         Position of each ring's first vertex, and the number of vertices.
     shape : ndarray of int64, shape (shapes + 1,)
@@ -67,8 +69,8 @@ class PolygonTable:
         Position of each shape's first ring, and the number of rings. Shells run counter-clockwise (longitude to the
         right, latitude up) and each is followed by its holes, which run clockwise.
     plane : PlanePolygons or None
-        The same shapes in the projected CRS that they were given in, in which their edges are straight; None where
-        edges are straight in longitude and latitude.
+        The same shapes in the CRS that they were given in, in which their edges are straight; None where edges are
+        straight in longitude and planetocentric latitude.
     """
 
     lon: Floats

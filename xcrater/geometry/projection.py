@@ -31,6 +31,9 @@ _INTERRUPTED = frozenset(
 _ROUND_TRIP = 1e-7
 """Points of a plane that come back to this fraction of the body's radius show a place on the body."""
 
+_SAME_AXES = 1e-9
+"""Ellipsoids whose axes differ by less than this fraction differ by rounding."""
+
 _SAME_PLACE = 1e-12
 """Planes that differ by less than this fraction of the body's radius differ by rounding."""
 
@@ -187,11 +190,16 @@ def _equidistant(crs: pyproj.CRS, terms: dict[str, str], radius: float, origin: 
     return Linear(lon, sign * per_x, lat, degrees)
 
 
+def geodetic_crs(axes: tuple[float, float]) -> str:
+    """East longitude and geodetic latitude on an ellipsoid of these semi-axes, metres, as a PROJ string."""
+    return f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs"
+
+
 @lru_cache(maxsize=256)
 def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pyproj.Transformer, bool]:
     """From east longitude and geodetic latitude to x and y, and whether y comes first; one for each thread."""
     # Neither always_xy nor the CRS's own geodetic frame: axes of IAU codes may point west or be planetocentric.
-    geodetic = pyproj.CRS(f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs")
+    geodetic = pyproj.CRS(geodetic_crs(axes))
     projected = pyproj.CRS(crs)
     northing_first = "north" in projected.axis_info[0].name.lower()
     with warnings.catch_warnings():
@@ -201,15 +209,15 @@ def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pypro
 
 @lru_cache(maxsize=256)
 def same_plane(first: str, second: str) -> bool:
-    """Whether two projected CRSs have the same x and y for every place on the body.
+    """Whether two CRSs have the same x and y, or longitude and latitude, for every place on the body.
 
-    Names, codes, the order of axes and the way in which parameters are written play no part: the CRSs are tried on
-    places all over the body, because rasters and tables label one and the same projection in many ways.
+    Names, codes, the order of axes and the way in which parameters are written play no part: projected CRSs are tried
+    on places all over the body, because rasters and tables label one and the same projection in many ways.
 
     Parameters
     ----------
     first, second : str
-        Projected CRSs as WKT.
+        Projected CRSs as WKT, or those of `geodetic_crs`.
 
     Examples
     --------
@@ -220,9 +228,12 @@ def same_plane(first: str, second: str) -> bool:
     """
     if first == second:
         return True
-    axes = [classify(pyproj.CRS(crs)).axes for crs in (first, second)]
-    if axes[0] != axes[1]:
-        return False
+    kinds = [classify(pyproj.CRS(crs)) for crs in (first, second)]
+    axes = [kind.axes for kind in kinds]
+    geographic = [kind.family == "geographic" for kind in kinds]
+    # A flattening that was written out with few digits leaves the last ones of an axis open
+    if not np.allclose(axes[0], axes[1], rtol=_SAME_AXES, atol=0.0) or any(geographic):
+        return all(geographic) and bool(np.allclose(axes[0], axes[1], rtol=_SAME_AXES, atol=0.0))
     lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-179.0, 180.0, 7.0), np.arange(-89.5, 90.0, 7.0)))
     planes = []
     for crs in (first, second):

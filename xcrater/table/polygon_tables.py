@@ -18,7 +18,7 @@ import shapely
 from numpy.typing import NDArray
 
 from xcrater.errors import BodyError, RegionError
-from xcrater.geometry.bodies import Body, horizontal, is_projected, to_geodetic
+from xcrater.geometry.bodies import Body, ellipsoids, horizontal, is_projected, to_geodetic
 from xcrater.geometry.polygon_rings import (
     FULL_TURN,
     TOLERANCE,
@@ -36,7 +36,7 @@ from xcrater.geometry.polygon_rings import (
     unwrap,
 )
 from xcrater.geometry.polygon_table import PlanePolygons, PolygonTable, collect, offsets
-from xcrater.geometry.projection import on_map
+from xcrater.geometry.projection import geodetic_crs, on_map
 from xcrater.table.regions import Polygons
 
 Floats = NDArray[np.float64]
@@ -149,13 +149,29 @@ def make_polygon_table(
         to_geodetic([], [], body, crs)  # a wrong CRS is an error here too
         return _flatten(parts, owner, len(geometries))
     if not is_projected(crs):
-        return _flatten(*_from_angles(parts, owner, len(geometries), body, crs, checker), len(geometries))
+        lonlat, given = _from_angles(parts, owner, len(geometries), body, crs, checker)
+        table = _flatten(*lonlat, len(geometries))
+        return table if given is None else _with_plane(table, geodetic_crs(_axes(body, crs)), *given)
     checker.refuse_invalid(parts, owner)
     shapes = _joined(collect(parts, owner, len(geometries)), checker, lambda _: _UNITE)
     parts, owner = shapely.get_parts(shapes, return_index=True)
     table = _flatten(*_from_plane(parts, owner, len(geometries), body, crs, checker), len(geometries))
-    plane = _flatten(parts, owner, len(geometries))
-    return replace(table, plane=PlanePolygons(_wkt(crs), plane.lon, plane.lat, plane.ring, plane.shape))
+    return _with_plane(table, _wkt(crs), parts, owner)
+
+
+def _with_plane(table: PolygonTable, crs: str, parts: Geometries, owner: Ints) -> PolygonTable:
+    """A table together with its shapes as parts in the CRS that they were given in."""
+    given = _flatten(parts, owner, len(table))
+    return replace(table, plane=PlanePolygons(crs, given.lon, given.lat, given.ring, given.shape))
+
+
+def _axes(body: Body, crs: Any) -> tuple[float, float]:
+    """Semi-axes, metres, of the ellipsoid to which the latitudes of a planetographic system are normal."""
+    if isinstance(crs, str) and crs.strip().lower() == "planetographic":
+        return ellipsoids(body)[-1]
+    ellipsoid = pyproj.CRS.from_user_input(crs).ellipsoid
+    assert ellipsoid is not None
+    return float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre)
 
 
 def _geometries(geometries: Any, index: pd.Index[Any], crs: Any) -> tuple[NDArray[np.object_], Any]:
@@ -262,8 +278,11 @@ def _areal_parts(geometries: Geometries, checker: _Checker) -> tuple[Geometries,
 
 def _from_angles(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
-) -> tuple[Geometries, Ints]:
-    """Polygons whose coordinates are angles, as parts in longitude and planetocentric latitude with their owners."""
+) -> tuple[tuple[Geometries, Ints], tuple[Geometries, Ints] | None]:
+    """Polygons whose coordinates are angles, as parts in longitude and planetocentric latitude with their owners.
+
+    Where latitudes of the CRS are geodetic, the same in longitude and geodetic latitude come second.
+    """
     # All these systems are linear in longitude: a sign, a zero meridian and a unit
     (zero, one), _ = to_geodetic([0.0, 1.0], [0.0, 0.0], body, crs)
     scale = (one - zero + 180.0) % 360.0 - 180.0
@@ -299,7 +318,7 @@ def _from_angles(
     polygons, owner = _collect_parts(polygons, owner, count, checker, 360.0 / scale)
     samples = shapely.get_coordinates(polygons)[:, 1]
     if np.array_equal(latitude(samples / unit), samples):
-        return polygons, owner
+        return (polygons, owner), None
     # Divide the edges that are straight in the CRS's latitude and bend in planetocentric latitude
     bent = rings_of(polygons)
     tolerance = _sagitta(_thickness(polygons))[bent.part]
@@ -310,7 +329,7 @@ def _from_angles(
     suspects = bend * rise**2 / 8 > tolerance[bent.number]
     densify(bent, tolerance, lambda x, y: (x, latitude(y / unit)), suspects, wrap=False)
     bent.y = latitude(bent.y / unit)
-    return mend(assemble(bent, len(polygons)), owner)
+    return mend(assemble(bent, len(polygons)), owner), (polygons, owner)
 
 
 def _unwrapped(rings: Rings, parts: int, *, whole_turns: bool) -> tuple[Geometries, Flags]:
