@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import rasterio
 import rioxarray
 import xarray as xr
 from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic
@@ -338,20 +341,46 @@ class TestDerivedArrays:
         for compute in (lambda da: da.where(da > 0) - 100.0, lambda da: da.where(da != 0) / 2 - 50):
             assert_stats(compute(da), compute(plain(np.where(gone, 0, numbers))), cdb)
 
+    @pytest.mark.parametrize("keep_attrs", [True, False])
+    @pytest.mark.parametrize("chunks", ["auto", None])
+    def test_of_floats_with_nodata(self, tmp_path, numbers, gone, cdb, chunks, keep_attrs):
+        path = write(tmp_path / "a.tif", np.where(gone, -9999, numbers).astype("f4"), nodata=-9999)
+        with xr.set_options(keep_attrs=keep_attrs):
+            for compute in COMPUTED.values():
+                wanted = compute(plain(np.where(gone, np.nan, numbers))).to_numpy()
+                assert_stats(compute(open_mosaic(path, chunks=chunks)), wanted, cdb)
+
+    def test_of_integers_are_refused_where_nodata_may_be_another_number_now(self, image, numbers, gone, cdb):
+        for compute in (lambda da: da // 64, lambda da: da + 1, lambda da: da.clip(100, 200)):
+            computed = compute(open_mosaic(image))
+            with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
+                computed.craters.get_stats(cdb, "rim", "mean")
+            assert "nodata=0 in the call" in str(caught.value)
+            computed.craters.get_stats(cdb, "rim", "mean", nodata=1)
+            del computed.attrs["_FillValue"]
+            assert_stats(computed, computed.to_numpy(), cdb)
+
+    def test_no_values_are_asked_for_by_masks(self, image, cdb):
+        for da in (open_mosaic(image) - 100.0, open_mosaic(image).load().astype("f4")):
+            np.testing.assert_array_equal(da.craters.mask(cdb, "rim"), plain(da.to_numpy()).craters.mask(cdb, "rim"))
+
     def test_of_another_data_type_still_have_nodata(self, image, numbers, gone, cdb):
         assert_stats(open_mosaic(image).astype("f4"), np.where(gone, np.nan, numbers), cdb)
         assert_stats(open_mosaic(image).isel(y=slice(0, None)).astype("f8"), np.where(gone, np.nan, numbers), cdb)
 
     def test_of_which_it_is_not_known_what_is_missing_are_refused_and_the_advice_helps(self, image, numbers, gone, cdb):
         floats = open_mosaic(image).load().astype("f4")
-        with pytest.raises(GridError, match=r"declare 0, of uint8, as nodata") as caught:
+        with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
             floats.craters.get_stats(cdb, "rim", "mean")
-        for advice in ("da = da.rio.write_nodata(0)", "da = da.drop_attrs(deep=False)"):
+        for advice in ("nodata=0 in the call", "del da.attrs['_FillValue']"):
             assert advice in str(caught.value)
-        assert_stats(floats.rio.write_nodata(0), np.where(gone, np.nan, numbers), cdb)
-        masked = floats.where(floats != 0).drop_attrs(deep=False)
+        found = floats.craters.get_stats(cdb, "rim", "mean", nodata=0, coverage="center")["mean"]
+        wanted = plain(np.where(gone, np.nan, numbers)).craters.get_stats(cdb, "rim", "mean", coverage="center")["mean"]
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+        masked = floats.where(floats != 0)
+        del masked.attrs["_FillValue"]
         assert_stats(masked - 100, np.where(gone, np.nan, numbers - 100.0), cdb)
-        with pytest.raises(GridError, match=r"declare 0, of uint8, as nodata"):
+        with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0"):
             (open_mosaic(image) - 100.0).craters.get_stats(cdb, "rim", "mean")
 
     @pytest.mark.parametrize(
@@ -482,9 +511,9 @@ class TestWeights:
             da.craters.get_stats(cdb, "rim", "mean", weights=weights).compute()
         filled = {
             "weights=weights.fillna(0).clip(min=0)": lambda: weights.fillna(0).clip(min=0),
-            "weights=weights.where(weights != weights.rio.nodata, 0)": lambda: weights.where(
+            "weights=weights.where(weights != weights.rio.nodata, 0).drop_attrs(deep=False)": lambda: weights.where(
                 weights != weights.rio.nodata, 0
-            ),
+            ).drop_attrs(deep=False),
         }
         assert all(advice in str(caught.value) for advice in filled)
         wanted = da.craters.get_stats(cdb, "rim", "mean", weights=plain(np.where(gone, 0, numbers)))
@@ -496,3 +525,81 @@ class TestWeights:
         weights = rioxarray.open_rasterio(path).squeeze("band", drop=True)
         with pytest.raises(GridError, match="hides pixels"):
             plain(numbers).craters.get_stats(cdb, "rim", "mean", weights=weights)
+
+
+@st.composite
+def files(draw: st.DrawFn) -> dict[str, Any]:
+    """What a file may declare: bands of a data type, nodata, scale and offset of each, and perhaps a mask."""
+    dtype = np.dtype(draw(st.sampled_from(["u1", "i2", "u2", "i4", "f4", "f8"])))
+    count = draw(st.integers(1, 3))
+    nodata = st.none() | st.integers(20, 40) | (st.just(math.nan) if dtype.kind == "f" else st.nothing())
+    each = draw(st.lists(nodata, min_size=count, max_size=count) | nodata.map(lambda n: [n] * count))
+    numbers = st.sampled_from([1.0, 0.5, 0.1, -2.0])
+    return {
+        "seed": draw(st.integers(0, 2**16)),
+        "dtype": dtype,
+        "nodata": each,
+        "scales": draw(st.lists(numbers, min_size=count, max_size=count) | numbers.map(lambda n: [n] * count)),
+        "offsets": draw(st.lists(numbers, min_size=count, max_size=count) | st.just([0.0] * count)),
+        "mask": draw(st.booleans()),
+        "chunks": draw(st.none() | st.integers(7, 200)),
+    }
+
+
+@settings(max_examples=15, deadline=None)
+@given(files())
+def test_any_declarations_of_a_file(tmp_path_factory: pytest.TempPathFactory, known: dict[str, Any]) -> None:
+    path, rng = tmp_path_factory.mktemp("any"), np.random.default_rng(known["seed"])
+    shown = []
+    for n, nodata in enumerate(known["nodata"]):
+        band = rng.integers(20, 220, (ROWS, COLUMNS)).astype(known["dtype"])
+        if nodata is not None:
+            band[rng.random(band.shape) < 0.1] = nodata
+        text = "" if nodata is None else f"<NoDataValue>{nodata}</NoDataValue>"
+        text += f"<Offset>{known['offsets'][n]}</Offset><Scale>{known['scales'][n]}</Scale>"
+        if known["mask"]:
+            mask = write(path / f"mask{n}.tif", np.where(rng.random(band.shape) < 0.1, 0, 255).astype("u1"))
+            source = f"<SourceFilename>{mask}</SourceFilename><SourceBand>1</SourceBand>"
+            source = f'<VRTRasterBand dataType="Byte"><SimpleSource>{source}</SimpleSource></VRTRasterBand>'
+            text += f"<MaskBand>{source}</MaskBand>"
+        shown.append((text, write(path / f"{n}.tif", band)))
+    names = {"u1": "Byte", "i2": "Int16", "u2": "UInt16", "i4": "Int32", "f4": "Float32", "f8": "Float64"}
+    file = vrt(path / "a.vrt", shown, names[known["dtype"].str[1:]])
+    table = pd.DataFrame({"lat": [5.0, -40.0, 80.0], "lon": [10.0, 179.0, 120.0], "radius_km": [300.0, 250, 400]})
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 0.5, 1.5, nvert=None)
+    da, values = open_mosaic(file, chunks=known["chunks"]), truth(file)
+    assert_stats(da, values, cdb)
+    if da.dtype.kind == "f":
+        np.testing.assert_allclose(da, values, rtol=1e-12)
+        assert_stats(da * 2.0, values * 2, cdb)
+    assert_stats(da.isel(band=-1) if "band" in da.dims else da, values[-1] if values.ndim == 3 else values, cdb)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_any_array_in_any_byte_order_with_attributes_and_a_mask(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
+    dtype = np.dtype(data.draw(st.sampled_from(["u1", ">i2", "<i2", ">u2", ">i4", ">f4", "<f4", ">f8"])))
+    numbers = rng.integers(20, 220, (ROWS, COLUMNS)).astype(dtype)
+    fills = data.draw(st.lists(st.integers(20, 40), max_size=2, unique=True))
+    scale, offset = (data.draw(st.sampled_from(numbers)) for numbers in ([1.0, 0.5, -2.0], [0.0, 3.0]))
+    values = numbers.astype("f8") * scale + offset
+    values[np.isin(numbers, fills)] = np.nan
+    pixels: Any = numbers
+    if data.draw(st.booleans()):
+        hidden = rng.random(numbers.shape) < 0.1
+        pixels, values[hidden] = np.ma.MaskedArray(numbers, hidden), np.nan
+    known = plain(numbers)
+    da = xr.DataArray(pixels, known.coords, known.dims).rio.write_crs(CRS)
+    da.attrs |= dict(zip(("_FillValue", "missing_value"), fills, strict=False))
+    da.attrs |= {"scale_factor": scale, "add_offset": offset}
+    if data.draw(st.booleans()):
+        import dask.array
+
+        chunks = data.draw(st.integers(7, 200))
+        da = da.copy(data=dask.array.from_array(pixels, chunks=chunks, asarray=False))
+    table = pd.DataFrame({"lat": [5.0, -40.0, 80.0], "lon": [10.0, 179.0, 120.0], "radius_km": [300.0, 250, 400]})
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 0.5, 1.5, nvert=None)
+    assert_stats(da, values, cdb)

@@ -150,9 +150,18 @@ def test_several_bands(tmp_path, interleave):
     np.testing.assert_array_equal(da.to_numpy(), bands)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_floats_that_hold_no_value_are_nan(tmp_path, dtype):
+    da = open_mosaic(written(tmp_path / "typed.tif", numbers(4, 6, dtype), nodata=3))
+    assert da.dtype == np.dtype(dtype)
+    assert "_FillValue" not in da.attrs
+    wanted = numbers(4, 6, dtype)
+    np.testing.assert_array_equal(da, np.where(wanted == 3, np.nan, wanted))
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])
 def test_dtype_is_the_files(tmp_path, dtype):
-    da = open_mosaic(written(tmp_path / "typed.tif", numbers(4, 6, dtype), nodata=3))
+    da = open_mosaic(written(tmp_path / "typed.tif", numbers(4, 6, dtype), nodata=3), decode=False)
     assert da.dtype == np.dtype(dtype)
     assert da.rio.nodata == 3
     assert da.to_numpy()[0, 3] == 3

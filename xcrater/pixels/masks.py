@@ -81,7 +81,8 @@ def mask(
         raise RegionError(f"received region={region!r}; expected the name of one region, such as 'rim'")
     if kind not in KINDS:
         raise XcraterError(f"received kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
-    request = make_request(da, cdb, region, coverage=coverage, nodata=None, exclude=exclude)
+    grid_alone = xr.zeros_like(da, dtype=bool)  # Pixels play no part, and so neither does what is said of them.
+    request = make_request(grid_alone, cdb, region, coverage=coverage, nodata=None, exclude=exclude)
     raster = request.raster
     marker = Marker(request.shapes, kind, raster.grid.columns)
     tiles = list(_every_tile(raster.grid, request.plan()))

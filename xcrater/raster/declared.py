@@ -6,7 +6,7 @@ computed from an array, which they may not. Here the two are told apart, or the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -26,6 +26,9 @@ PACKING = (*FILLS, "scale_factor", "add_offset", "scales", "offsets")
 
 VIEWS = {"getitem", "rechunk", "rechunk-merge", "rechunk-split", "astype", "transpose", "concatenate", "stack", "copy"}
 """Operations of dask, by the names that layers of its graphs bear, that keep stored numbers as they are."""
+
+UNMASKED = {"getmaskarray", "invert", "where"}
+"""Operations by which xarray takes masked arrays in: what they hide becomes NaN, and all else stays as it is."""
 
 PerImage: TypeAlias = float | xr.DataArray
 """A number that holds for all images of a raster, or one for each, along the dimension of its bands."""
@@ -127,14 +130,14 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
         )
     scale = _of_images(da, _first(da, ("scales", "scale_factor"), 1.0), "scale_factor")
     offset = _of_images(da, _first(da, ("offsets", "add_offset"), 0.0), "add_offset")
+    _refuse_computed(da, scale, offset)
     if nodata is not None:
         fills = [_of_images(da, nodata, "nodata")]
     else:
         declared = _declared_fills(da, file)
         fills = [_of_images(da, fill, name) for name, fill in declared.items()]
-        if _describe_others(da, declared.values()):
+        if _describe_others(da, declared):
             fills = []
-    _refuse_computed(da, scale, offset)
     kept = {_key(fill): fill for fill in fills if isinstance(fill, xr.DataArray) or _can_be(fill, da.dtype)}
     return Declaration(tuple(kept.values()), scale, offset)
 
@@ -223,25 +226,26 @@ def _operations(da: xr.DataArray) -> set[str] | None:
     return {name.rpartition("-")[0] for name in computed}
 
 
-def _describe_others(da: xr.DataArray, declared: Iterable[Any]) -> bool:
-    """Whether what integers declared stands on floats that were computed from them, missing pixels set to NaN.
+def _describe_others(da: xr.DataArray, declared: Mapping[str, Any]) -> bool:
+    """Whether a declaration stands on pixels that were computed from those it describes, missing ones set to NaN.
 
     Raises
     ------
     GridError
-        It stands on floats of which it is not known whether the number still means no value.
+        It stands on other pixels, and it is not known whether the number still means no value.
     """
-    ours = [fill for fill in declared if isinstance(fill, np.integer)]
-    if da.dtype.kind != "f" or not ours:
-        return False
     operations = _operations(da)
-    if operations is not None and ("where" in operations or operations <= VIEWS):
-        return "where" in operations
+    kept = None if operations is None else operations <= VIEWS | UNMASKED
+    integers = da.dtype.kind == "f" and any(isinstance(fill, np.integer) for fill in declared.values())
+    if not declared or kept or (kept is None and not integers):
+        return False  # Of pixels in memory no more can be told than that floats have become of integers.
+    if da.dtype.kind == "f" and operations is not None and "where" in operations:
+        return True
+    name, fill = next(iter(declared.items()))
     raise GridError(
-        f"received pixels of {da.dtype} that declare {ours[0]}, of {ours[0].dtype}, as nodata: an attribute of the "
-        "numbers that they were computed from. "
-        f"If pixels of {ours[0]} still hold no value, say so again: da = da.rio.write_nodata({ours[0]}). If missing "
-        "pixels are NaN by now, take the attribute away: da = da.drop_attrs(deep=False)"
+        f"received pixels of {da.dtype} that were computed from others, whose attribute {name}={fill} they have. If "
+        f"missing pixels are NaN by now, or none is missing, take it away: del da.attrs[{name!r}]. If some number "
+        f"stands for no value, name it: nodata={fill} in the call"
     )
 
 
@@ -249,10 +253,11 @@ def _refuse_computed(da: xr.DataArray, scale: PerImage, offset: PerImage) -> Non
     """Refuse a scale that stands on pixels which were computed from the stored numbers that it belongs to."""
     plain = not isinstance(scale, xr.DataArray) and not isinstance(offset, xr.DataArray) and (scale, offset) == (1, 0)
     operations = _operations(da)
-    if plain or operations is None or operations <= VIEWS:
+    if plain or operations is None or operations <= VIEWS | UNMASKED:
         return
+    how = ", ".join(sorted(operations - VIEWS - UNMASKED))
     raise GridError(
-        f"received pixels that were computed ({', '.join(sorted(operations - VIEWS))}) and have the attributes "
+        f"received pixels that were computed ({how}) and have the attributes "
         f"scale_factor={scale} and add_offset={offset} of stored numbers. Compute with values: "
         "da = xcrater.open_mosaic(path); or take the attributes away: da = da.drop_attrs(deep=False)"
     )

@@ -137,9 +137,12 @@ class FilePixels(BackendArray):
         return cls(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing).decoded(decode)
 
     def decoded(self, decode: bool = True) -> FilePixels:
-        """The same with or without decoding; without, if stored numbers with one nodata number say all."""
-        needed = decode and self.packing is not None and (self.packing.scaled or not self.packing.alike)
-        return self if needed else replace(self, packing=None)
+        """The same with or without decoding; without, if decoding would change nothing but lose an integer's type."""
+        packing, floats = self.packing, np.dtype(self.stored).kind == "f"
+        if not decode or packing is None:
+            return replace(self, packing=None)
+        missing = packing.nodata[0] is not None and not np.isnan(packing.nodata[0])
+        return self if packing.scaled or not packing.alike or (floats and missing) else replace(self, packing=None)
 
     @contextmanager
     def _opened(self) -> Iterator[Any]:

@@ -67,12 +67,12 @@ def open_mosaic(
     Returns
     -------
     xarray.DataArray
-        Dimensions (y, x), or (band, y, x) where there are several bands. Where the file declares a scale or an offset,
-        values are floats, NaN where there is none: float32 where that holds every value exactly, else float64. So are
-        those of a file that hides pixels by more than one nodata number: by a mask or an alpha band, by nodata that
-        differs from band to band, by the special pixels of ISIS cubes or the special constants of PDS4; the measure is
-        what ``rasterio.open(...).read(masked=True)`` hides. Other files keep their numbers and their data type, with
-        nodata as the attribute ``_FillValue``.
+        Dimensions (y, x), or (band, y, x) where there are several bands. Where the file holds floats or declares a
+        scale or an offset, values are floats, NaN where there is none: float32 where that holds every value exactly,
+        else float64. So are those of a file that hides pixels by more than one nodata number: by a mask or an alpha
+        band, by nodata that differs from band to band, by the special pixels of ISIS cubes or the special constants of
+        PDS4; the measure is what ``rasterio.open(...).read(masked=True)`` hides. Integers that need none of this keep
+        their data type, with nodata as the attribute ``_FillValue``.
 
     Raises
     ------
