@@ -114,6 +114,43 @@ class TestUnits:
         first = advice_of(da, cdb, "are in 'm', but those of the CRS")[0]
         np.testing.assert_allclose(means(followed(da, first), cdb), truth, rtol=1e-12)
 
+    @pytest.mark.parametrize("label", [None, "metre"])
+    def test_coordinates_that_were_divided_by_1000_for_a_plot_are_refused_and_the_advice_helps(self, cdb, truth, label):
+        """The attributes of the coordinates survive, those of the geotransform too."""
+        da = metres().rio.write_transform(affine.Affine(STEP, 0, -90 * STEP, 0, -STEP, 45 * STEP))
+        da = da.assign_coords(x=da.x / 1000, y=da.y / 1000)
+        if label is not None:
+            da["x"].attrs["units"] = da["y"].attrs["units"] = label
+        for dim in ("x", "y"):
+            advice = next(line for line in advice_of(da, cdb, f"along '{dim}' have pixels of") if dim in line)
+            assert advice == f"da['{dim}'].attrs['units'] = 'km'"
+            da = followed(da, advice)
+        np.testing.assert_allclose(means(da, cdb), truth, rtol=1e-12)
+
+    def test_degrees_beside_a_geotransform_in_metres_are_refused_and_each_advice_helps(self, cdb, truth):
+        da = metres().rio.write_transform(affine.Affine(STEP, 0, -90 * STEP, 0, -STEP, 45 * STEP))
+        turned = da.assign_coords(x=degrees().x.values, y=degrees().y.values)
+        for given in (turned, turned.isel(x=slice(80, 140), y=slice(None, None, -1))):
+            wanted = means(metres().isel(x=slice(80, 140)), cdb) if given.sizes["x"] == 60 else truth
+            for dim in ("x", "y"):
+                given = followed(given, advice_of(given, cdb, f"along '{dim}' have pixels of 2")[0])
+            np.testing.assert_allclose(means(given, cdb), wanted, rtol=1e-12)
+        second = advice_of(turned, cdb, "have pixels of 2")[1]
+        np.testing.assert_allclose(means(followed(turned.rio.write_crs(LONLAT), second), cdb), truth, rtol=1e-12)
+
+    def test_radians_without_a_label_are_refused_and_the_advice_helps(self, cdb, truth):
+        da = degrees().rio.write_transform(affine.Affine(2, 0, -180, 0, -2, 90))
+        da = da.assign_coords(x=np.radians(da.x.values), y=np.radians(da.y.values))
+        for dim in ("x", "y"):
+            da = followed(da, advice_of(da, cdb, f"along '{dim}' have pixels of 0.0349")[0])
+        np.testing.assert_allclose(means(da, cdb), truth, rtol=1e-12)
+
+    def test_interpolated_and_coarsened_rasters_keep_a_geotransform_that_does_not_count(self, cdb):
+        da = metres().astype(float).rio.write_transform(affine.Affine(STEP, 0, -90 * STEP, 0, -STEP, 45 * STEP))
+        for part in (da.coarsen(x=30, y=30).mean(), da.interp(x=np.arange(-2, 2, 1 / 16) * STEP)):
+            bare = part.drop_vars("spatial_ref").rio.write_crs(METRES)
+            assert read_raster(part).surface[1] == read_raster(bare).surface[1]
+
     def test_unknown_units_are_those_of_the_crs(self, cdb, truth):
         da = degrees()
         da["x"].attrs["units"] = "furlong"

@@ -17,6 +17,9 @@ from xcrater.raster.files import shape_of_file
 EVEN = 0.05
 """Part of a pixel by which coordinates may be off an even spacing."""
 
+FINER = 1 / 50
+"""Ratio of pixel sizes below which coordinates are in another unit than the geotransform, rather than interpolated."""
+
 UNITS = {
     "length": {
         **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
@@ -121,7 +124,9 @@ def _place(da: xr.DataArray, dim: str, declared: Axis | None, crs: pyproj.CRS, p
         return Axis(float(declared.origin), float(declared.step))
     if size > 1:
         _refuse_pixel_numbers(da[dim], declared)
-        return _measured(da[dim], centres)
+        measured = _measured(da[dim], centres)
+        _refuse_other_units(da[dim], measured, declared, crs)
+        return measured
     if declared is None:
         raise GridError(
             f"the raster is one pixel wide along {dim!r}, so its pixel size is unknown. "
@@ -195,6 +200,27 @@ def _refuse_pixel_numbers(coordinate: xr.DataArray, declared: Axis | None) -> No
         f"da = da.assign_coords({dim}={declared.origin!r} + (da[{dim!r}].values + {0 if numbers[0] % 1 else 0.5}) * "
         f"{declared.step!r}); if they are positions, correct the geotransform: "
         "da = da.rio.write_transform(da.rio.transform(recalc=True))"
+    )
+
+
+def _refuse_other_units(coordinate: xr.DataArray, measured: Axis, declared: Axis | None, crs: pyproj.CRS) -> None:
+    """Refuse coordinates far finer than the geotransform: they have been divided by something that no label tells."""
+    ratio = 1.0 if declared is None else abs(measured.step / declared.step)
+    if declared is None or ratio > FINER:
+        return
+    dim, unit = coordinate.name, crs.axis_info[0].unit_name
+    known, label = (math.pi / 180, "radian") if crs.is_geographic else (0.001, "km")
+    skipped = (measured.origin / ratio - declared.origin) / declared.step
+    if abs(ratio / known - 1) < 1e-3:
+        remedy = f"say so: da[{dim!r}].attrs['units'] = {label!r}"
+    elif abs(skipped - round(skipped)) < EVEN:
+        remedy = f"multiply them: da = da.assign_coords({dim}=da[{dim!r}].values * {1 / ratio!r})"
+    else:
+        remedy = f"convert them to {unit}: da = da.assign_coords({dim}=...)"
+    raise GridError(
+        f"the coordinates along {dim!r} have pixels of {abs(measured.step):g}, while the geotransform has pixels of "
+        f"{abs(declared.step):g} {unit}. If the coordinates are in another unit, {remedy}; if they are right, correct "
+        "the geotransform: da = da.rio.write_transform(da.rio.transform(recalc=True))"
     )
 
 
