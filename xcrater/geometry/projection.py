@@ -270,7 +270,7 @@ def on_map(crs: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
     Examples
     --------
     >>> sinusoidal = pyproj.CRS("+proj=sinu +R=1737400").to_wkt()
-    >>> on_map(sinusoidal, np.array([1e6, 3.2e6]), np.array([2.5e6, 2.5e6])).tolist()
+    >>> on_map(sinusoidal, np.array([5e5, 3.2e6]), np.array([2.5e6, 2.5e6])).tolist()
     [True, False]
     """
     axes = classify(pyproj.CRS(crs)).axes
