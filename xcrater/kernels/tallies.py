@@ -95,12 +95,15 @@ def weighted_quantiles(values, weight, squares, offsets, q, out):
     """
     for run in range(offsets.size - 1):
         a, b = offsets[run], offsets[run + 1]
+        if a == b:
+            out[run] = np.nan
+            continue
         total = lost = 0.0
         for i in range(a, b):
             total, lost = _add(total, lost, weight[i])
         one = squares[run] / total
         for k in range(q.size):
-            if a == b or not one < np.inf:
+            if not one < np.inf:
                 out[run, k] = np.nan
                 continue
             start = q[k] * (total - one)
