@@ -31,7 +31,7 @@ def enclosed(
     Parameters
     ----------
     plane : Plane
-        Its ellipsoid alone counts.
+        The CRS, of which the ellipsoid alone plays a part.
     places : callable
         East longitude and geodetic latitude of points of the plane, degrees.
     x, y : ndarray, shape (n,)
@@ -49,10 +49,10 @@ def enclosed(
     size = np.diff(ring)
     after = np.arange(x.size) + 1
     after[ring[1:] - 1] = ring[:-1]
-    of = np.repeat(np.arange(size.size), size)
+    polygon = np.repeat(np.arange(size.size), size)
     share, integral = rule
-    x, y = (at[:, None] + share * (at[after] - at)[:, None] for at in (x, y))
-    lon, lat = (at.reshape(x.shape) for at in places(x.ravel(), y.ravel()))
+    x, y = (axis[:, None] + share * (axis[after] - axis)[:, None] for axis in (x, y))
+    lon, lat = (degrees.reshape(x.shape) for degrees in places(x.ravel(), y.ravel()))
     lost = ~(np.isfinite(lon) & np.isfinite(lat))
     lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
     # On the sphere of the same area, with the digits that colatitudes need, then as Lambert's azimuthal map around each
@@ -60,36 +60,48 @@ def enclosed(
     total = float(zone_area(plane.a, plane.e2, np.array(-90.0), np.array(90.0), np.array(180.0)))
     half = np.sqrt(zone_area(plane.a, plane.e2, pole * lat, np.full_like(lat, 90.0), 90.0 - pole * lat) / total)
     across = 2.0 * half * np.sqrt(np.maximum(0.0, 1.0 - half**2))
-    at = np.stack(
+    point = np.stack(
         [across * np.cos(np.radians(lon)), across * np.sin(np.radians(lon)), pole * (1.0 - 2.0 * half**2)], axis=-1
     )
-    to = np.stack([np.bincount(of, at[..., k].mean(axis=1), size.size) for k in range(3)], axis=1)
-    to = to / np.linalg.norm(to, axis=1, keepdims=True)
-    least = np.eye(3)[np.abs(to).argmin(axis=1)]
-    east = np.cross(to, least)
+    centre = np.stack([np.bincount(polygon, point[..., k].mean(axis=1), size.size) for k in range(3)], axis=1)
+    centre = centre / np.linalg.norm(centre, axis=1, keepdims=True)
+    least = np.eye(3)[np.abs(centre).argmin(axis=1)]
+    east = np.cross(centre, least)
     east = east / np.linalg.norm(east, axis=1, keepdims=True)
-    north = np.cross(to, east)
-    up, u, v = (np.einsum("epk,ek->ep", at, axis[of]) for axis in (to, east, north))
+    north = np.cross(centre, east)
+    up, u, v = (np.einsum("epk,ek->ep", point, axis[polygon]) for axis in (centre, east, north))
     scale = np.sqrt(2.0 / (1.0 + up))
     along = np.einsum("ej,jk,ek->e", scale * u, integral, scale * v)
-    areas = np.abs(np.bincount(of, along, size.size)) * total / 2.0
-    return np.where(np.bincount(of, lost.any(axis=1), size.size) > 0, np.nan, areas)
+    areas = np.abs(np.bincount(polygon, along, size.size)) * total / 2.0
+    return np.where(np.bincount(polygon, lost.any(axis=1), size.size) > 0, np.nan, areas)
 
 
-POLYGONS = 4096  # polygons at once
+POLYGONS = 4096
+"""Polygons whose areas are computed at once."""
 
 
 def _edge_rule(points: int, *, steep: bool) -> tuple[Floats, Floats]:
-    """Where an edge is sampled, and the matrix of the integral of f dg, of functions by their values there.
+    """Make a rule for integrals of f dg along an edge, of two functions f and g by their values at some points.
 
-    Chebyshev's points; if steep, of an angle that makes square roots at the ends smooth.
+    Parameters
+    ----------
+    points : int
+        Number of points along an edge, its ends included.
+    steep : bool
+        Whether functions may behave like square roots at the ends. The points are then Chebyshev's of an angle in
+        which square roots are smooth, otherwise those of the way along the edge.
+
+    Returns
+    -------
+    share, integral : ndarray, shapes (points,) and (points, points)
+        Where the points lie along the edge, from 0 to 1, and the matrix M for which ``f @ M @ g`` is the integral.
     """
-    at = -np.cos(np.pi * np.arange(points) / (points - 1))
+    node = -np.cos(np.pi * np.arange(points) / (points - 1))
     degree = np.arange(points)
-    coefficients = np.linalg.inv(np.polynomial.legendre.legvander(at, degree[-1]))
+    coefficients = np.linalg.inv(np.polynomial.legendre.legvander(node, degree[-1]))
     before = degree[:, None] < degree
     odd = (degree[:, None] + degree) % 2 == 1
-    share = np.sin(np.pi / 4 * (1 + at)) ** 2 if steep else (1 + at) / 2
+    share = np.sin(np.pi / 4 * (1 + node)) ** 2 if steep else (1 + node) / 2
     return share, np.asarray(coefficients.T @ np.where(before & odd, 2.0, 0.0) @ coefficients)
 
 
@@ -103,7 +115,27 @@ _COEFFICIENTS[0] /= 2
 
 
 def by_blocks(plane: Plane, x: Floats, y: Floats, beyond: Beyond) -> Floats:
-    """Areas of pixels by interpolation over blocks, which are halved where they are not smooth."""
+    """True areas of pixels, m², by interpolation over blocks, which are halved where the density is not smooth.
+
+    Parameters
+    ----------
+    plane : Plane
+        The CRS.
+    x, y : ndarray, shapes (columns + 1,) and (rows + 1,)
+        Edges of columns and rows, units of the CRS.
+    beyond : {"part", "like", "smooth"}
+        What a pixel across the edge of the map counts; see `Beyond`.
+
+    Returns
+    -------
+    ndarray, shape (rows, columns)
+        Areas; of pixels off the map 0, or NaN if `beyond` is "smooth".
+
+    Notes
+    -----
+    Over each block the density is a sum of products of Chebyshev polynomials along y and x, whose integrals over
+    pixels are known. A block is smooth enough where the last coefficients are negligible.
+    """
     rows, cols = y.size - 1, x.size - 1
     out = np.full((rows, cols), np.nan if beyond == "smooth" else 0.0)
     blocks = np.array(
@@ -155,7 +187,7 @@ def _coefficients(plane: Plane, x: Floats, y: Floats, blocks: NDArray[np.int64])
 
 
 def _integrals(edges: Floats) -> Floats:
-    """Integral of each Chebyshev polynomial over each pixel between edges, shape (pixels, nodes)."""
+    """Integrate each Chebyshev polynomial over each of the pixels between some edges, shape (pixels, nodes)."""
     half = abs(edges[-1] - edges[0]) / 2
     scaled = (edges - (edges[0] + edges[-1]) / 2) / ((edges[-1] - edges[0]) / 2)
     nodes, weights = _GAUSS
@@ -168,7 +200,7 @@ _GAUSS = np.polynomial.legendre.leggauss(_NODES // 2)
 
 
 def _halved(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Each block in up to four."""
+    """Divide each block into up to four."""
     top, bottom, left, right = blocks.T
     middle, centre = (top + bottom + 1) // 2, (left + right + 1) // 2
     four = [
@@ -182,7 +214,10 @@ def _halved(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _sample(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: Floats, whole: bool) -> None:
-    """Areas of some pixels (row, column) from points in each: Gauss' in each of some panels."""
+    """Set the areas of some pixels (row, column) by Gauss' rule in each of `_PANELS` by `_PANELS` parts of a pixel.
+
+    If `whole`, what lies off the map counts as much as what lies on it.
+    """
     nodes, weights = _GAUSS
     share = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
     weight = np.tile(weights / 2, _PANELS) / _PANELS
@@ -198,7 +233,7 @@ def _sample(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: 
 
 
 def _enclose(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: Floats) -> None:
-    """Areas of some pixels (row, column) that are wholly on the map, by their edges."""
+    """Set the areas of some pixels (row, column) that are wholly on the map by integrals along their edges."""
     for some in np.array_split(pixels, len(pixels) // POLYGONS + 1) if len(pixels) else ():
         r, c = some.T
         px = x[c][:, None] + _ACROSS * (x[c + 1] - x[c])[:, None]

@@ -32,7 +32,7 @@ _BACK = 2e-3  # radians; no pixel lacks so little of the plane's edge, but round
 _BESIDE = 1e-3  # degrees; how far from the edge of the plane a map may end and be taken to end at it
 
 
-def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row: Ints) -> Floats:
+def true_parts(frame: Frame, shapes: Sequence[Any], which: Ints, column: Ints, row: Ints) -> Floats:
     """True area of the intersection of a shape and a pixel.
 
     Parameters
@@ -41,8 +41,8 @@ def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row:
         Of kind "normal" or "azimuthal".
     shapes : sequence of shapely geometries
         In the frame's plane, see `xcrater.geometry.clipping.ring_shape`.
-    of : ndarray of int64, shape (n,)
-        Index of the shape in `shapes`.
+    which : ndarray of int64, shape (n,)
+        Position in `shapes` of the shape to intersect.
     column, row : ndarray of int64, shape (n,)
         Position of the pixel on the grid.
 
@@ -58,14 +58,14 @@ def true_parts(frame: Frame, shapes: Sequence[Any], of: Ints, column: Ints, row:
     from the chord, Simpson's rule for the area. Where the map ends within a pixel, the edge of the plane closes its
     outline.
     """
-    found = np.full(of.size, np.nan)
+    areas = np.full(which.size, np.nan)
     order = np.lexsort((row, column))
-    for some in np.split(order, np.arange(_AT_ONCE, of.size, _AT_ONCE)):
-        pixels, which = np.unique(np.stack([column[some], row[some]]), axis=1, return_inverse=True)
-        outlines = _pixel_outlines(frame, pixels[0], pixels[1])[which.ravel()]
-        pieces = shapely.intersection(np.asarray(shapes, dtype=object)[of[some]], outlines)
-        found[some] = _areas(frame, pieces)
-    return found
+    for batch in np.split(order, np.arange(_AT_ONCE, which.size, _AT_ONCE)):
+        pixels, number = np.unique(np.stack([column[batch], row[batch]]), axis=1, return_inverse=True)
+        outlines = _pixel_outlines(frame, pixels[0], pixels[1])[number.ravel()]
+        pieces = shapely.intersection(np.asarray(shapes, dtype=object)[which[batch]], outlines)
+        areas[batch] = _areas(frame, pieces)
+    return areas
 
 
 def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
@@ -75,9 +75,9 @@ def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
     parts, source = parts[solid], source[solid]
     rings, part = shapely.get_rings(parts, return_index=True)
     hole = np.diff(part, prepend=-1) == 0
-    at, ring = shapely.get_coordinates(rings, return_index=True)
+    vertices, ring = shapely.get_coordinates(rings, return_index=True)
     last = np.diff(ring, append=-1) != 0  # the first vertex again
-    p, q = at[~last].T
+    p, q = vertices[~last].T
     ends = np.concatenate([[0], np.cumsum(np.bincount(ring, minlength=rings.size) - 1)])
     areas = enclosed_areas(frame.crs, frame.from_plane, p, q, ends)
     total = np.bincount(source[part], np.where(hole, -areas, areas), pieces.size)
@@ -129,13 +129,25 @@ def _swollen(line: Floats) -> Floats:
     return np.moveaxis(line, 0, -1)
 
 
-def _side(frame: Frame, column: Any, row: Any, t: Any) -> tuple[Floats, Floats]:
-    """Points of the plane on sides of pixels, NaN off the map.
+def _side(frame: Frame, column: Any, row: Any, way: Any) -> tuple[Floats, Floats]:
+    """Points of the plane on the sides of pixels, NaN off the map.
 
-    A side to each unit of t, from a corner on, counter-clockwise on the body.
+    Parameters
+    ----------
+    frame : Frame
+        How the raster lies on the body.
+    column, row : array_like of int
+        The pixels.
+    way : array_like
+        How far to go around each pixel, counter-clockwise on the body, in sides from its first corner; any number.
+
+    Returns
+    -------
+    p, q : ndarray
+        Coordinates in the plane, of the shape to which the arguments broadcast.
     """
-    t = np.mod(t if frame.hand > 0 else -t, 4.0)
-    side, share = np.divmod(t, 1.0)
+    way = np.mod(way if frame.hand > 0 else -way, 4.0)
+    side, share = np.divmod(way, 1.0)
     across = np.choose(side.astype(np.int64), [share, 1.0, 1.0 - share, 0.0])
     down = np.choose(side.astype(np.int64), [0.0, share, 1.0, 1.0 - share])
     u, v = np.broadcast_arrays(column + across, row + down)
@@ -144,10 +156,13 @@ def _side(frame: Frame, column: Any, row: Any, t: Any) -> tuple[Floats, Floats]:
 
 
 def _traced(frame: Frame, column: Any, row: Any, start: Floats, stop: Floats) -> Floats:
-    """Points along stretches of sides, of shape (..., points, 2), the denser the closer to the ends."""
-    t = start[..., None] + (stop - start)[..., None] * np.sin(np.pi / 2 * np.arange(_MOST + 1) / _MOST) ** 2
-    t[..., -1] = stop
-    return _swollen(np.stack(_side(frame, column[..., None], row[..., None], t)))
+    """Points along stretches of sides, of shape (..., points, 2), which lie the denser the closer to the ends.
+
+    `start` and `stop` say between where, as `_side` takes it.
+    """
+    way = start[..., None] + (stop - start)[..., None] * np.sin(np.pi / 2 * np.arange(_MOST + 1) / _MOST) ** 2
+    way[..., -1] = stop
+    return _swollen(np.stack(_side(frame, column[..., None], row[..., None], way)))
 
 
 def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools) -> list[Any]:
@@ -191,17 +206,29 @@ def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools
     return out
 
 
-def _last_on(frame: Frame, column: Ints, row: Ints, at: Any, step: float) -> Floats:
-    """How far along a side the map goes on, from places on it."""
-    low, high = np.zeros(at.size), np.full(at.size, step)
-    before, _ = _side(frame, column, row, at)
+def _last_on(frame: Frame, column: Ints, row: Ints, way: Any, step: float) -> Floats:
+    """How far around pixels the map goes on from points of it, found by halving.
+
+    Parameters
+    ----------
+    frame : Frame
+        How the raster lies on the body.
+    column, row : ndarray of int64, shape (n,)
+        The pixels.
+    way : ndarray, shape (n,)
+        Points on the map, as `_side` takes them.
+    step : float
+        How far from these the map has certainly ended; negative for the clockwise sense.
+    """
+    low, high = np.zeros(way.size), np.full(way.size, step)
+    before, _ = _side(frame, column, row, way)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        p, _ = _side(frame, column, row, at + middle)
+        p, _ = _side(frame, column, row, way + middle)
         with np.errstate(invalid="ignore"):
             on = np.isfinite(p) & ((np.abs(p - before) <= 180.0) | (frame.kind == "azimuthal"))
         low, high, before = np.where(on, middle, low), np.where(on, high, middle), np.where(on, p, before)
-    return np.asarray(at + low)
+    return np.asarray(way + low)
 
 
 def _edge_of_plane(frame: Frame, end: Floats, begin: Floats) -> Floats | None:

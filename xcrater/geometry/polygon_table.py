@@ -135,7 +135,22 @@ def linear_rings(x: Floats, y: Floats, start: Ints) -> Geometries:
 
 
 def collect(parts: Geometries, owner: Ints, count: int) -> Geometries:
-    """Combine the polygons of each shape into one polygon or multipolygon; None for a shape without any."""
+    """Combine the polygons of each shape.
+
+    Parameters
+    ----------
+    parts : ndarray of shapely.Polygon
+        The polygons.
+    owner : ndarray of int64
+        The shape that each belongs to.
+    count : int
+        Number of shapes.
+
+    Returns
+    -------
+    ndarray of object, shape (count,)
+        A polygon or multipolygon per shape, None for a shape without any.
+    """
     out = np.full(count, None, dtype=object)
     pieces = np.bincount(owner, minlength=count)
     alone = pieces[owner] == 1
@@ -147,12 +162,38 @@ def collect(parts: Geometries, owner: Ints, count: int) -> Geometries:
 
 
 def offsets(sizes: NDArray[np.integer]) -> Ints:
-    """Position of each group's first member in a flat array, and the number of all members."""
+    """Offsets of groups that lie one after the other in a flat array.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (groups,)
+        Number of members of each group.
+
+    Returns
+    -------
+    ndarray of int64, shape (groups + 1,)
+        Position of each group's first member, and the number of all members.
+    """
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def gather(start: Ints, groups: NDArray[np.integer]) -> tuple[Ints, Ints]:
-    """Positions of all members of the given groups, and the offsets of each group among them."""
+    """Find the members of some groups in a flat array.
+
+    Parameters
+    ----------
+    start : ndarray of int64, shape (groups + 1,)
+        Offsets of all groups; see `offsets`.
+    groups : ndarray of int, shape (k,)
+        The groups wanted, in the order wanted.
+
+    Returns
+    -------
+    members : ndarray of int64
+        Positions of their members, group after group.
+    begin : ndarray of int64, shape (k + 1,)
+        Offsets of the groups wanted among `members`.
+    """
     size = start[groups + 1] - start[groups]
     begin = offsets(size)
     return np.arange(begin[-1]) + np.repeat(start[groups] - begin[:-1], size), begin
