@@ -508,6 +508,33 @@ def test_going_on_with_a_damaged_store_is_refused(tmp_path):
     assert_same_arrays(xcrater.open_arrays(path), arrays)
 
 
+@pytest.mark.parametrize("how", ["cut short", "empty", "missing"])
+def test_going_on_after_a_killed_job_left_half_a_chunk_is_refused_and_the_advice_helps(tmp_path, how):
+    """As on network file systems, where the last chunk of a killed job may be incomplete or not there."""
+    arrays, path = fifty(), tmp_path / "a"
+    append, times = store._append, iter(range(2))
+
+    def fail(*args: Any) -> None:
+        if next(times, None) is None:
+            raise OSError("killed")
+        append(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "_append", fail)
+        with pytest.raises(OSError, match="killed"):
+            arrays.to_zarr(path, batch=5)
+    hurt(path / "region-0" / "values" / "c" / "0", how)
+
+    def go_on() -> None:
+        arrays.to_zarr(path, batch=5)
+        read_all(path)
+
+    with pytest.raises(StoreError, match=r"is damaged: region 'floor'.*overwrite=True"):
+        go_on()
+    arrays.to_zarr(path, overwrite=True)
+    assert_same_arrays(xcrater.open_arrays(path), arrays)
+
+
 def test_stores_without_checksums_still_open_and_say_so(tmp_path):
     arrays, path = kept(tmp_path, "exact")
     root = zarr.open_group(path)

@@ -59,13 +59,13 @@ def read_about(path: str) -> dict[str, Any] | None:
 
 
 @contextmanager
-def naming(path: str, part: str) -> Iterator[None]:
-    """Turn whatever zarr and its codecs raise while they read a part of a store into a `StoreError`."""
+def naming(path: str, part: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn what zarr and its codecs raise while they read a part of a store, but some errors, into a `StoreError`."""
     try:
         yield
-    except StoreError:
-        raise
     except Exception as error:
+        if isinstance(error, (StoreError, *but)):
+            raise
         raise damaged(path, part, f"{type(error).__name__}: {error}") from error
 
 

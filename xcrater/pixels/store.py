@@ -29,6 +29,7 @@ from xcrater.pixels.layout import (
     LAYOUT,
     checksum,
     entry_checksums,
+    naming,
     read_about,
     read_column,
     table_checksum,
@@ -79,7 +80,9 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
     for blocks in iter_blocks(source.take(position), batch) if position.size else ():
         entry = about["written"]
         for k, of_region in enumerate(blocks.values()):
-            _append(root, f"region-{k}", entry, of_region, sums)
+            # zarr reads the chunk that the last batch filled in part; a full disk is another matter.
+            with naming(path, f"region {source.regions[k]!r}", but=(OSError,)):
+                _append(root, f"region-{k}", entry, of_region, sums)
             about["written"] = entry + len(of_region)
         _extend(root, "crater", entry, position[of_region.crater], sums)
         # Only now do the entries count: what an interruption leaves half written is written again.
