@@ -225,18 +225,25 @@ class TestOrderAndNumbers:
         if not half:
             counted = counted.assign_coords(x=counted.x.astype(dtype), y=counted.y.astype(dtype))
         for part in (counted, counted.isel(x=slice(0, 170))):
-            of_x = advice_of(part, cdb, "along 'x' count up by 1 from")[0]
-            placed = followed(part, of_x)
-            placed = followed(placed, advice_of(placed, cdb, "along 'y' count up by 1 from")[0])
+            placed = followed(part, advice_of(part, cdb, "along 'y' and 'x' count up by 1")[0])
             np.testing.assert_array_equal(placed.y, da.y)
             np.testing.assert_array_equal(placed.x, da.x[: part.sizes["x"]])
         np.testing.assert_allclose(means(placed.reindex(x=da.x, fill_value=0), cdb)[0], truth[0], rtol=1e-12)
 
     def test_positions_that_count_up_by_one_keep_their_place_by_the_other_advice(self, cdb):
-        da = xr.DataArray(np.zeros((20, 30)), {"y": 10.0 - np.arange(20), "x": np.arange(30.0)}, ("y", "x"))
-        da = da.rio.write_crs(LONLAT).rio.write_transform(affine.Affine(0.5, 0, 0, 0, -0.5, 10))
+        da = xr.DataArray(np.zeros((20, 30)), {"y": np.arange(20.0), "x": np.arange(30.0)}, ("y", "x"))
+        da = da.rio.write_crs(LONLAT).rio.write_transform(affine.Affine(0.5, 0, 0, 0, 0.5, 0))
         advice = advice_of(da, cdb, "count up by 1")[-1]
-        assert read_raster(followed(da, advice)).surface[1] == (1, 0, -0.5, 0, -1, 10.5)
+        assert read_raster(followed(da, advice)).surface[1] == (1, 0, -0.5, 0, 1, -0.5)
+
+    @pytest.mark.parametrize("west", [-180, 0])
+    def test_coarser_rasters_keep_their_place_beside_the_geotransform_of_the_finer_one(self, cdb, west):
+        x, y = west + 0.25 + 0.5 * np.arange(720), 89.75 - 0.5 * np.arange(360)
+        fine = xr.DataArray(np.random.default_rng(1).random((360, 720)), {"y": y, "x": x}, ("y", "x"))
+        fine = fine.rio.write_crs(LONLAT).rio.write_transform(affine.Affine(0.5, 0, west, 0, -0.5, 90))
+        coarse = fine.coarsen(x=2, y=2).mean()
+        alone = xr.DataArray(coarse.to_numpy(), {"y": coarse.y.values, "x": coarse.x.values}, ("y", "x"))
+        np.testing.assert_array_equal(means(coarse, cdb), means(alone.rio.write_crs(LONLAT), cdb))
 
     def test_a_cut_without_coordinates_is_refused_and_the_advice_helps(self, tmp_path, cdb, truth):
         degrees().rio.to_raster(tmp_path / "a.tif")

@@ -86,6 +86,7 @@ def place_axes(da: xr.DataArray, y_dim: str, x_dim: str, crs: pyproj.CRS) -> tup
             f"the raster's geotransform is rotated: {tuple(declared)[:6]}. "
             "Resample it north-up first: da = da.rio.reproject(da.rio.crs)"
         )
+    _refuse_pixel_numbers(da, (y_dim, x_dim), declared)
     x, y = Axis(declared.c, declared.a), Axis(declared.f, declared.e)
     return _place(da, x_dim, x, crs, 1), _place(da, y_dim, y, crs, 0)
 
@@ -123,7 +124,6 @@ def _place(da: xr.DataArray, dim: str, declared: Axis | None, crs: pyproj.CRS, p
     if declared is not None and _agree(declared, centres, _rounding(da[dim], centres)):
         return Axis(float(declared.origin), float(declared.step))
     if size > 1:
-        _refuse_pixel_numbers(da[dim], declared)
         measured = _measured(da[dim], centres)
         _refuse_other_units(da[dim], measured, declared, crs)
         return measured
@@ -182,23 +182,26 @@ def _measured(coordinate: xr.DataArray, centres: NDArray[np.float64]) -> Axis:
     return Axis(float(start - step / 2), float(step))
 
 
-def _refuse_pixel_numbers(coordinate: xr.DataArray, declared: Axis | None) -> None:
-    """Refuse coordinates that count pixels beside a geotransform with pixels of another size."""
+def _counts(coordinate: xr.DataArray) -> bool:
+    """Whether coordinates may be numbers of pixels, at whole numbers or between them."""
     numbers = coordinate.to_numpy()
-    if (
-        declared is None
-        or abs(abs(declared.step) - 1) < 1e-3
-        or not np.array_equal(np.diff(numbers), np.ones(len(numbers) - 1))
-    ):
+    return bool(len(numbers) > 1 and numbers[0] >= 0 and numbers[0] % 0.5 == 0 and (np.diff(numbers) == 1).all())
+
+
+def _refuse_pixel_numbers(da: xr.DataArray, dims: tuple[str, str], declared: Affine) -> None:
+    """Refuse rows and columns that count pixels beside a geotransform with pixels of another size."""
+    axes = (Axis(declared.f, declared.e), Axis(declared.c, declared.a))
+    if any(dim not in da.coords or not _counts(da[dim]) for dim in dims) or abs(abs(declared.a) - 1) < 1e-3:
         return
-    if numbers[0] % 0.5:
-        return
-    dim = coordinate.name
+    half = [0 if da[dim].to_numpy()[0] % 1 else 0.5 for dim in dims]
+    placed = ", ".join(
+        f"{dim}={axis.origin!r} + (da[{dim!r}].values + {part}) * {axis.step!r}"
+        for dim, axis, part in zip(dims, axes, half, strict=True)
+    )
     raise GridError(
-        f"the coordinates along {dim!r} count up by 1 from {numbers[0]:g}, while the geotransform has pixels of "
-        f"{declared.step:g}. If they are numbers of pixels of the whole raster, counted from 0, say where these are: "
-        f"da = da.assign_coords({dim}={declared.origin!r} + (da[{dim!r}].values + {0 if numbers[0] % 1 else 0.5}) * "
-        f"{declared.step!r}); if they are positions, correct the geotransform: "
+        f"the coordinates along {dims[0]!r} and {dims[1]!r} count up by 1, while the geotransform has pixels of "
+        f"{declared.a:g}. If they are numbers of pixels of the whole raster, counted from 0, say where these are: "
+        f"da = da.assign_coords({placed}); if they are positions, correct the geotransform: "
         "da = da.rio.write_transform(da.rio.transform(recalc=True))"
     )
 
