@@ -83,6 +83,7 @@ def test_what_is_stored_comes_back(tmp_path, case, chunks, lead, coverage):
         xr.testing.assert_identical(ds.load(), arrays.to_dataset(i, "rim").load())
 
 
+@pytest.mark.slow
 @given(data=st.data(), case=strategies.grids(max_pixels=800))
 @settings(max_examples=8)
 def test_stores_do_not_depend_on_chunks_or_batches(data, case, tmp_path_factory):
@@ -213,6 +214,7 @@ def be_killed(path: str) -> None:
     fifty().to_zarr(path, batch=5)
 
 
+@pytest.mark.slow
 def test_another_process_goes_on_after_one_was_killed(tmp_path):
     code = f"from tests.pixels import test_store; test_store.be_killed({str(tmp_path / 'a')!r})"
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)

@@ -136,6 +136,7 @@ def test_stored_pixels_are_found_again(tmp_path):
     np.testing.assert_allclose(again.to_dataset(0)["distance"], wanted.to_dataset(0)["distance"], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_it_by_an_option(tmp_path):
     raster(289e3, tmp_path / "a.tif")
     cdb = table("vesta", 289e3)
