@@ -225,6 +225,20 @@ class TestPixelsThatAFileHides:
         assert_stats(on_degrees, np.where(gone, np.nan, numbers), cdb)
         assert_stats(da, np.where(gone, np.nan, numbers), cdb)
 
+    def test_are_the_special_constants_of_a_pds4_image(self, tmp_path, numbers, gone, cdb):
+        image = numbers.astype("i2")
+        image[gone] = np.random.default_rng(0).choice(np.array([-32768, -32767, -32766], "i2"), gone.sum())
+        step = np.pi * 1737400 / 90
+        placed = {"crs": "+proj=eqc +R=1737400 +units=m", "transform": Affine(step, 0, -90 * step, 0, -step, 45 * step)}
+        names = ("LOGICAL_IDENTIFIER", "TITLE", "INVESTIGATION_AREA_NAME", "INVESTIGATION_AREA_LID_REFERENCE")
+        labels = {f"VAR_{name}": "x" for name in (*names, "OBSERVING_SYSTEM_NAME")}
+        labels |= {"VAR_TARGET": "Moon", "VAR_TARGET_TYPE": "Satellite"}
+        path = Path(write(tmp_path / "a.xml", image, driver="PDS4", nodata=-32768, **placed, **labels))
+        more = "<low_instrument_saturation>-32767</low_instrument_saturation>"
+        more += "<high_instrument_saturation>-32766</high_instrument_saturation>"
+        path.write_text(path.read_text().replace("</missing_constant>", f"</missing_constant>{more}"))
+        assert_stats(open_mosaic(path), np.where(gone, np.nan, numbers), cdb)
+
     @pytest.mark.parametrize("kind", [kind for kind in HIDDEN if "nodata_" not in kind or "together" in kind])
     def test_are_not_known_to_rioxarray_and_the_advice_helps(self, tmp_path, numbers, gone, cdb, kind):
         path = getattr(Hidden, kind)(tmp_path, numbers, gone)
