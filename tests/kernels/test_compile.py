@@ -16,6 +16,7 @@ from tests.helpers import ring_set
 from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
+from xcrater.kernels import slots
 from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.selftest import check_covered, check_kernels
 
@@ -132,7 +133,7 @@ def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
 
     def wrong(*args):
         sound(*args)
-        args[-1].out[..., getattr(kernels, slot)] += 1
+        args[-1].out[..., getattr(slots, slot)] += 1
 
     monkeypatch.setattr(kernels, "accumulate", wrong)
     check_kernels.cache_clear()

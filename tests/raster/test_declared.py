@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -364,15 +365,10 @@ class TestDerivedArrays:
                 wanted = compute(plain(np.where(gone, np.nan, numbers))).to_numpy()
                 assert_stats(compute(open_mosaic(path, chunks=chunks)), wanted, cdb)
 
-    def test_of_integers_are_refused_where_nodata_may_be_another_number_now(self, image, numbers, gone, cdb):
-        for compute in (lambda da: da // 64, lambda da: da + 1, lambda da: da.clip(100, 200)):
-            computed = compute(open_mosaic(image))
-            with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
-                computed.craters.get_stats(cdb, "rim", "mean")
-            assert "nodata=0 in the call" in str(caught.value)
-            computed.craters.get_stats(cdb, "rim", "mean", nodata=1)
-            del computed.attrs["_FillValue"]
-            assert_stats(computed, computed.to_numpy(), cdb)
+    @pytest.mark.parametrize("chunks", ["auto", None])
+    def test_of_integers_keep_nodata_if_they_are_integers(self, image, numbers, gone, cdb, chunks):
+        found = open_mosaic(image, chunks=chunks) // 2
+        assert_stats(found, np.where(gone, np.nan, numbers // 2), cdb)
 
     def test_no_values_are_asked_for_by_masks(self, image, cdb):
         for da in (open_mosaic(image) - 100.0, open_mosaic(image).load().astype("f4")):
@@ -477,6 +473,24 @@ class TestAttributes:
         da = plain(numbers).assign_attrs({name: "none"})
         with pytest.raises(GridError, match=rf"received the attribute {name}='none' of type str; expected a number"):
             da.craters.get_stats(cdb, "rim", "mean")
+
+    def test_integers_of_the_other_sign_are_refused_and_the_advice_helps(self, numbers, cdb):
+        da = plain(numbers).astype("u1").astype("i1").assign_attrs(_Unsigned="true", _FillValue=np.int8(-100))
+        with pytest.raises(
+            GridError, match=r"says that they are uint8\. Read them as such: da = (.*), and name"
+        ) as caught:
+            da.craters.get_stats(cdb, "rim", "mean")
+        right = eval(re.search("da = (.*), and", str(caught.value))[1], {"da": da})
+        found = right.craters.get_stats(cdb, "rim", "mean", nodata=156, coverage="center")["mean"]
+        wanted = plain(np.where(numbers == 156, np.nan, numbers)).craters.get_stats(
+            cdb, "rim", "mean", coverage="center"
+        )
+        np.testing.assert_allclose(found, wanted["mean"], rtol=1e-12)
+        assert_stats(plain(numbers).astype("u1").assign_attrs(_Unsigned="true"), numbers, cdb)
+
+    def test_a_scale_that_is_written_in_letters(self, numbers, cdb):
+        da = plain(numbers).astype("i2").assign_attrs(scale_factor="0.5", add_offset="3")
+        assert_stats(da, numbers * 0.5 + 3, cdb)
 
     def test_nodata_set_on_the_accessor_of_rioxarray(self, numbers, cdb):
         da = plain(numbers).astype("i2")

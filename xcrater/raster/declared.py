@@ -120,8 +120,12 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
         A declaration is no number, there are more or fewer than bands, it describes other pixels than these, or the
         file hides pixels by a mask that `da` was opened without.
     """
-    if da.dtype.kind == "b":
-        return Declaration((), 1.0, 0.0)  # No file stores truth values: they were computed from what was declared.
+    if (
+        da.dtype.kind == "b"
+    ):  # No file stores truth values: what numbers declared stands on what was computed from them.
+        of_truth = [fill for fill in (nodata, *map(da.attrs.get, FILLS[:2])) if isinstance(fill, bool | np.bool_)]
+        return Declaration(tuple(of_truth[:1] if nodata is None else [nodata]), 1.0, 0.0)
+    _refuse_other_sign(da)
     file = packing_of(da)
     if file is not None and file.hidden:
         raise GridError(
@@ -140,6 +144,17 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
             fills = []
     kept = {_key(fill): fill for fill in fills if isinstance(fill, xr.DataArray) or _can_be(fill, da.dtype)}
     return Declaration(tuple(kept.values()), scale, offset)
+
+
+def _refuse_other_sign(da: xr.DataArray) -> None:
+    """Refuse integers that an attribute of netCDF's declares to be of the other sign than their data type says."""
+    signed = {"false": "i", "true": "u"}.get(str(da.attrs.get("_Unsigned")).lower(), da.dtype.kind)
+    if da.dtype.kind in "iu" and da.dtype.kind != signed:
+        meant = f"{'int' if signed == 'i' else 'uint'}{8 * da.dtype.itemsize}"
+        raise GridError(
+            f"received pixels of {da.dtype} whose attribute _Unsigned={da.attrs['_Unsigned']!r} says that they are "
+            f"{meant}. Read them as such: da = da.astype({meant!r}).drop_attrs(deep=False), and name nodata in the call"
+        )
 
 
 def _declared_fills(da: xr.DataArray, file: Packing | None) -> dict[str, Any]:
@@ -234,12 +249,13 @@ def _describe_others(da: xr.DataArray, declared: Mapping[str, Any]) -> bool:
     GridError
         It stands on other pixels, and it is not known whether the number still means no value.
     """
+    if da.dtype.kind != "f" or not declared:
+        return False  # Integers of integers: nothing tells them apart.
     operations = _operations(da)
     kept = None if operations is None else operations <= VIEWS | UNMASKED
-    integers = da.dtype.kind == "f" and any(isinstance(fill, np.integer) for fill in declared.values())
-    if not declared or kept or (kept is None and not integers):
-        return False  # Of pixels in memory no more can be told than that floats have become of integers.
-    if da.dtype.kind == "f" and operations is not None and "where" in operations:
+    if kept or (kept is None and not any(isinstance(fill, np.integer) for fill in declared.values())):
+        return False  # Of pixels in memory no more can be told than that floats have come of integers.
+    if operations is not None and "where" in operations:
         return True
     name, fill = next(iter(declared.items()))
     raise GridError(
