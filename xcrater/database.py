@@ -43,8 +43,9 @@ class CraterDatabase(CraterTable):
         The table's own columns, and ``_lat``, ``_lon`` (degrees) and ``_radius_m`` (metres).
     orig_cols : pandas.Index
         The table's own columns.
-    regions : dict of str to Annulus or Polygons
-        The declared regions by name; ``del cdb.regions["rim"]`` removes one.
+    regions : dict of str to Region
+        The declared regions by name (`xcrater.table.regions.Region` says what each offers);
+        ``del cdb.regions["rim"]`` removes one.
 
     Raises
     ------

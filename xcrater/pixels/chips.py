@@ -33,23 +33,24 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 METHODS = {"nearest": 1, "bilinear": 2, "cubic": 4}
-"""Pixels that a sample is made of, along each axis."""
+"""Number of raster pixels, along each axis, that a sample is interpolated from, by method."""
 
 FINEST = 32
-"""Most samples of a chip's pixel along each axis."""
+"""Greatest number of samples, along each axis, whose mean is one pixel of a chip."""
 
 HALF = 0.5 - 1e-9
-"""Weight of pixels with values from which on there is one; a hair less, so that rounding does not decide."""
+"""Least weight of pixels with values that gives a chip's pixel one: half, less a hair, lest rounding decide."""
 
 AGAIN = 8
-"""Times that chunks of the raster may be needed on average before there is a warning."""
+"""How often, on average, a chunk of the raster may be needed before a warning is given."""
 
-_REACH = 3.0  # pixels around a chip that its samples may need
-_CHUNK = 2**21  # pixels in a group of chips
-_BATCH = 2**18  # samples that are projected together
+_REACH = 3.0  # pixels of the raster, beyond a chip's edge, that its samples may need
+_CHUNK = 2**21  # pixels of all chips in a group
+_BATCH = 2**18  # samples that are projected at once
 
 Partial = tuple[NDArray[np.int32], Floats, Floats]
-"""Craters of a tile; their sums of weights by values, and of weights."""
+"""Positions of a tile's craters in the order of the chips, shape (n,); and for each pixel of their chips, shape
+(images, n, rows, columns), the sum of weight times stored number, and the sum of weights."""
 
 
 def chips(
@@ -145,12 +146,12 @@ def _checked_size(size: Any) -> tuple[int, int]:
 
 
 def _images(da: xr.DataArray) -> int:
-    """Most images in one block."""
+    """Greatest number of images, over the raster's extra dimensions, in one block."""
     return math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
 
 
 def _reaching(grid: Grid, box: Boxes) -> Boxes:
-    """Boxes that hold all pixels that samples within others are made of."""
+    """Boxes, in pixels, grown by what samples within the given ones are interpolated from."""
     top, bottom, west, east = box[0] - _REACH, box[1] + _REACH, box[2] - _REACH, box[3] + _REACH
     columns, half, *_, low, high = around(grid)
     # Beyond a pole rows go on half a turn away
@@ -186,7 +187,15 @@ def _home(grid: Grid, craters: Craters) -> Ints:
 
 
 def _edges(home: Ints, group: int) -> list[int]:
-    """Where groups begin and end: of one tile each, and of so many craters at the most."""
+    """Positions at which groups begin, and the end of the last.
+
+    Parameters
+    ----------
+    home : ndarray of int64, shape (n,)
+        Number of each crater's tile, ascending. No group has craters of two.
+    group : int
+        Greatest number of craters in a group.
+    """
     if not home.size:
         return [0, 0]  # one group without craters
     first = np.flatnonzero(np.diff(home, prepend=-1))
@@ -227,9 +236,9 @@ class Leaf:
     shape : tuple of int
         Rows and columns of a chip.
     extent : float
-        From a chip's centre to its edge, crater radii.
+        Distance from a chip's centre to its edge, crater radii.
     taps : int
-        Pixels that a sample is made of, along each axis.
+        Number of raster pixels that a sample is interpolated from, along each axis.
     north_up : bool
         Whether up is north, or the direction of the raster's columns at the crater's centre.
     antialias : bool
@@ -247,7 +256,7 @@ class Leaf:
     nodata: float | int | None
 
     def __call__(self, block: NDArray[Any], tile: Tile) -> list[Partial]:
-        """Sums of one tile, each of shape (images, craters, rows, columns)."""
+        """Sums of one tile, a block of shape (..., rows, columns), for the chips of its craters; see `Partial`."""
         craters, grid = tile.craters, self.grid
         block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
         nodata, has_nodata = sentinel(self.nodata, block.dtype)
@@ -270,7 +279,12 @@ class Leaf:
         kernels.sample_points(source, u, v, *more)
 
     def _places(self, craters: Craters, turn: Floats, fine: Ints) -> Any:
-        """Batches of rows of chips: (chip, row, samples of a pixel, u, v), as `sample_points` takes them."""
+        """Batches of rows of chips, as `sample_points` takes them.
+
+        Yields (chip, row, samples, u, v): position of the crater and row of its chip, shape (n,); number of samples of
+        a pixel, down and across; column and row coordinates of the samples on the raster, of shape (n, down,
+        columns of the chip * across).
+        """
         frame = self.grid.to_frame()
         rows, cols = self.shape
         for samples in sorted(set(map(tuple, fine.tolist()))):
@@ -291,7 +305,7 @@ class Leaf:
                 yield chip, row, samples, u.reshape(size), v.reshape(size)
 
     def _turn(self, craters: Craters) -> Floats:
-        """Azimuth of each chip's upward direction, radians."""
+        """Azimuth of each chip's upward direction, radians clockwise from north, shape (craters,)."""
         if self.north_up:
             return np.zeros(len(craters))
         grid = self.grid
@@ -300,25 +314,28 @@ class Leaf:
         frame = grid.to_frame()
         u, v = frame.pixels(*centres(craters))
         azimuth = [seen_from(grid, craters, *frame.lonlat(u, v + step))[1] for step in (-0.01, 0.01)]
-        # Half a step off the map is as good as another: look down and turn back
+        # Where the point above is off the map, the opposite of the direction downwards is as good
         return np.asarray(np.radians(np.where(np.isnan(azimuth[0]), azimuth[1] + 180.0, azimuth[0])))
 
     def _fine(self, craters: Craters) -> Ints:
-        """Samples of a chip's pixel along rows and columns, shape (craters, 2)."""
+        """Number of samples of a chip's pixel, down and across, shape (craters, 2)."""
         sides = 2 * self.extent * craters.radius[:, None] / np.array(self.shape)
         if not self.antialias:
             return np.ones(sides.shape, np.int64)
         return np.clip(np.ceil(self._density(craters)[:, None] * sides - 1e-6), 1, FINEST).astype(np.int64)
 
     def _density(self, craters: Craters) -> Floats:
-        """Pixels of the raster per radian at each crater, the root of how many a square has; 0 off the map."""
+        """Pixels of the raster per radian at each crater, shape (craters,); 0 off the map.
+
+        It is the root of how many pixels a square radian has there.
+        """
         frame = self.grid.to_frame()
         lon, lat = centres(craters)
         if self.grid.closed or frame.kind == "cylindrical":
             south, north = np.clip(lat - 0.01, -90.0, 90.0), np.clip(lat + 0.01, -90.0, 90.0)
             v = [frame.pixels(lon, at)[1] for at in (south, north)]
             by_lat = np.abs(v[1] - v[0]) / np.radians(north - south)
-            # Around a pole, at which meridians meet, the mean over the disc
+            # Meridians meet at a pole, so there the mean over the disc stands for the width at the centre
             wide = np.maximum(np.cos(craters.lat), np.minimum(self.extent * craters.radius, np.pi) / 2)
             found = by_lat * self.grid.period / (2 * np.pi) / wide
         else:
@@ -334,7 +351,7 @@ class Leaf:
 
 
 def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
-    """A block that kernels take, with the same values: native and in one piece; NaN where it is masked."""
+    """The block as kernels take it, with the same values: contiguous, in native byte order, NaN where it is masked."""
     if np.ma.is_masked(block):
         return np.ma.filled(block.astype(np.float64), np.nan)
     stored: NDArray[Any] = np.ma.getdata(block)
@@ -344,7 +361,7 @@ def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class Finish:
-    """Sums of all tiles to values.
+    """Turns the sums of all tiles into values.
 
     Parameters
     ----------
@@ -353,7 +370,7 @@ class Finish:
     scale, offset : float
         ``value = stored * scale + offset``.
     dtype : str
-        Of the values.
+        Data type of the values.
     """
 
     shape: tuple[int, int]

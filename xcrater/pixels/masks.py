@@ -29,14 +29,15 @@ KINDS = {"any": "bool", "count": "int32", "crater": "int32"}
 
 @dataclass(frozen=True)
 class Marker:
-    """What marks the regions of a tile's craters in its pixels.
+    """The function of a tile that marks which of its pixels lie in its craters' regions.
 
     Parameters
     ----------
     shapes : RegionSet
         The one region.
     kind : {"any", "count", "crater"}
-        What a pixel says.
+        What each pixel tells: whether it lies in any crater's region, in how many, or in whose, by the crater's row of
+        the table (-1 for none).
     columns : int
         Columns of the grid in one turn of longitude.
     """
@@ -46,16 +47,16 @@ class Marker:
     columns: int
 
     def __call__(self, tile: Tile) -> NDArray[Any]:
-        """Mark one tile."""
+        """Mark one tile: an array of shape (rows, columns) of its window; bool for "any", else int32."""
         top, bottom, left, right = tile.window
         count = self.kind != "crater"
         out = np.full((bottom - top, right - left), 0 if count else -1, np.int32)
         craters = tile.craters
-        if not count:  # large ones first, of equals the last: those that matter are written over them
+        if not count:  # the largest first, and of equals the last first: what is to stay is written last
             craters = craters.take(np.lexsort((-craters.row, -craters.radius)))
         if len(craters):
             for _, shapes in self.shapes.parts():
-                for start in range(left, right, self.columns):  # by the turn: what is drawn lies within one
+                for start in range(left, right, self.columns):  # by the turn: regions are drawn within one
                     window = (top, bottom, start, min(start + self.columns, right))
                     part = out[:, start - left : window[3] - left]
                     for drawn in shapes.draw(craters, window):
@@ -100,8 +101,8 @@ def mask(
 def _every_tile(grid: Grid, plan: Plan) -> Iterator[Tile]:
     """All chunks whole, with their craters.
 
-    A plan leaves out columns past one turn of longitude, where places are shown again: a chunk that holds some gets
-    the craters of all its rows.
+    A plan leaves out columns past one turn of longitude, where places are shown again. A chunk with such columns gets
+    the craters of all tiles in its row of chunks, since any of them may be shown there.
     """
     found = {tile.index: tile for tile in plan}
     rows: dict[int, Craters] = {}

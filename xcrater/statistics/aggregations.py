@@ -12,11 +12,14 @@ arrays of shape (lead, region, crater), where lead counts the raster's images (b
 - ``count``, ``nodata``, ``nan``: numbers of pixels with a value, with the nodata value and with NaN; under "exact"
   coverage, sums of the fractions covered;
 - ``weight``: sum of the weights of the pixels with a value (their number, without weights);
-- ``total``, ``low``, ``high``: weighted sum, minimum and maximum of the *stored* numbers;
+- ``total``, ``low``, ``high``: weighted sum, minimum and maximum of the *stored* numbers, to which neither scale nor
+  offset has been applied;
 - ``m2``: weighted sum of squared differences from the mean; integers without weights have ``sq_high`` and ``sq_low``
   instead, the exact sum of squares in two words. `_variance` serves both;
-- ``m3``, ``m4``, for the need "moments": weighted sums of the third and fourth powers of differences from the mean;
-- ``area``, for the need "area": area in m² of the pixels with a value.
+- ``m3``, ``m4``: weighted sums of the third and fourth powers of differences from the mean; read them only where the
+  need "moments" is declared, for without it they may be 0;
+- ``area``: area in m² of the pixels with a value; read it only where the need "area" is declared, for without it every
+  pixel may count 1.
 
 ``statistic`` is the name of the statistic that is being made, ``dtype`` that of the raster's dtype;
 ``scale`` and ``offset`` are numbers that turn stored numbers into values, ``value = stored * scale + offset``. Order

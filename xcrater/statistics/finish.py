@@ -26,8 +26,9 @@ Array = NDArray[Any]
 class State(dict[str, Any]):
     """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
 
-    An array is laid out when it is first asked for. Sums of integers that are too large for them are refused then, to
-    the statistic that asks.
+    An array is laid out when it is first asked for, but for areas and higher moments, which `add_moments` lays out at
+    once. Integers whose sums, or sums of squares, may not fit 64 bits are refused then, to the statistic
+    that asks.
 
     Parameters
     ----------
@@ -44,7 +45,13 @@ class State(dict[str, Any]):
         self._slots = slots_of(sums.dtype, weighted=weighted)
 
     def add_moments(self, sums: Array) -> None:
-        """Add areas and higher moments, which have accumulators of their own."""
+        """Lay out areas and higher moments, which have accumulators of their own.
+
+        Parameters
+        ----------
+        sums : ndarray of float64, shape (crater, lead, region, slots.MOMENTS)
+            The extended accumulators of the same craters.
+        """
         craters, lead, regions, length = sums.shape
         for name, slot in slots.MOMENT_NAMES.items():
             out = np.empty((lead * regions, craters))

@@ -33,7 +33,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Leaf:
-    """One request's leaf: regions over a tile's pixels to a `Partial`.
+    """The leaf of one request: collects the pixels of a tile in its craters' regions into a `Partial`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Leaf:
     area, higher : bool
         Whether areas and higher moments are wanted, besides the sums.
     surface : tuple or None
-        What `xcrater.geometry.areas.pixel_areas` takes besides a window, where areas are wanted.
+        What `xcrater.geometry.areas.pixel_areas` takes besides a window, where areas are wanted or are the weights.
     summarise : bool or None
         Whether to sum whole squares of pixels once for all craters; None where it pays.
     """
@@ -64,7 +64,7 @@ class Leaf:
 
     @property
     def more(self) -> bool:
-        """Whether there are accumulators with areas and higher moments."""
+        """Whether extended accumulators, with areas and higher moments, are collected besides."""
         return self.area or self.higher
 
     @property
@@ -73,11 +73,21 @@ class Leaf:
         return self.shapes.exact or self.weights is not None
 
     def start(self, dtype: np.dtype[Any]) -> Array:
-        """An accumulator before any pixel."""
+        """An accumulator before any pixel, for a raster of a dtype; of floats where pixels are weighted."""
         return empty_accumulator(np.dtype("f8") if self.weighted else dtype)
 
     def __call__(self, block: Array, tile: Tile, given: Array | None = None) -> Partial:
-        """Accumulate one tile, whose blocks of pixels have shape (..., rows, columns)."""
+        """Accumulate one tile.
+
+        Parameters
+        ----------
+        block : ndarray, shape (..., rows, columns)
+            Stored numbers of the tile's pixels, one image after the other along the leading dimensions.
+        tile : Tile
+            Its window and its craters.
+        given : ndarray, shape (rows, columns), optional
+            Weight of each pixel, where `weights` is "given".
+        """
         weights, areas = self._factors(tile.window, given)
         narrow = list(self._images(block, tile.window, weights, areas))
         dtype = narrow[0].pixels.stored.dtype if narrow else block.dtype
@@ -126,7 +136,7 @@ class Leaf:
         return self.order.merge(found, targets)
 
     def _images(self, block: Array, window: Window, weights: Array, areas: Array) -> Iterator[Image]:
-        """Images of a block, as kernels take them."""
+        """Images of a block of shape (..., rows, columns), as kernels take them."""
         for pixels in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:]):
             native = kernel_block(pixels, self.nodata)
             codes, clean = classify(native, self.nodata)

@@ -48,7 +48,8 @@ class Image:
 
 
 Way = Callable[[Image, Craters, kernels.Sums], None]
-"""(image, craters on its tile, accumulators): overwrites the accumulators of these craters' regions in that image."""
+"""(image, craters on its tile, accumulators) -> None; overwrites the accumulators of these craters' regions in that
+image, and no others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,21 +227,33 @@ def sum_true_areas(
 def _replace(
     way: Way, index: Array, members: Array, image: Image, craters: Craters, sums: kernels.Sums
 ) -> None:  # fmt: skip
-    """Overwrite the accumulators of the craters at ``index`` and of the regions ``members`` by another way."""
+    """Overwrite accumulators of some craters by those of another way.
+
+    Parameters
+    ----------
+    way : Way
+        The other way.
+    index : ndarray of int64, shape (n,)
+        Positions of these craters among the tile's.
+    members : ndarray of int64, shape (regions,)
+        Positions of the regions, among those of the request, that are overwritten.
+    image, craters, sums
+        As the way of all craters takes them.
+    """
     out = np.empty((index.size, *sums.out.shape[1:]), sums.out.dtype)
     way(image, craters.take(index), sums._replace(out=out))
     sums.out[index[:, None], sums.image, members] = out[:, sums.image, members]
 
 
 def _by_rows(craters: Craters, grid: kernels.Rows) -> Array:
-    """Order of the craters by row, so that neighbours find each other's pixels in the processor's cache."""
+    """Positions of the craters in the order of their rows, so that neighbours find pixels in the processor's cache."""
     return np.argsort(craters.lat * grid.lat_step, kind="stable")
 
 
 def _whole_squares(
     pixels: kernels.Pixels, start: Array, regions: RegionSet, craters: Craters, summarise: bool | None
 ) -> Array:
-    """Accumulators of whole squares of pixels, shape (squares, slots); none where they would not pay."""
+    """Accumulators of whole squares, `kernels.LANES` pixels wide, shape (squares, slots); none if they do not pay."""
     stored = pixels.stored
     if summarise is None:
         # It pays once wide regions would visit more pixels than there are.

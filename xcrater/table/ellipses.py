@@ -46,8 +46,9 @@ class Ellipses:
     inner, outer : float
         Bounds in units of the ellipse that the table gives, ``0 <= inner < outer``: 1 is its outline.
     columns : EllipseColumns
-        Columns of the table with the axes and the angle. They belong to the table's rows, so the ellipses follow their
-        craters when rows of `CraterDatabase.data` are taken or sorted.
+        Columns of the table that hold the axes and the angle, and what turns the axes into semi-axes in metres. Since
+        they are read anew for each request, ellipses follow their craters when rows of `CraterDatabase.data` are taken
+        or sorted.
     angle_from : {"east", "north"}
         Whether the angle is counter-clockwise from east or clockwise from north.
     nvert : int or None
@@ -189,7 +190,7 @@ class EllipseShapes:
 
     @property
     def fitted(self) -> NDArray[np.intp]:
-        """Positions of the craters that have an ellipse."""
+        """Positions of the craters that have an ellipse, shape (m,), ascending."""
         return np.flatnonzero(np.isfinite(self.major))
 
     def take(self, index: NDArray[np.integer] | slice) -> EllipseShapes:
@@ -198,7 +199,7 @@ class EllipseShapes:
         return EllipseShapes(lon, lat, major, minor, azimuth, self.bounds, self.vertices)
 
     def boxes(self, frame: Frame, caps: Caps) -> Boxes:
-        """Pixel bounds of every crater's shape: those of the disc around the ellipse."""
+        """Pixel bounds of every crater's shape, those of the disc around its ellipse; see `CraterShapes.boxes`."""
         fitted = self.fitted
         found = np.full((4, len(self.major)), np.nan)
         found[:, fitted] = ring_boxes(frame, caps.take(fitted), self.bounds[1], self.vertices, self._on_body(fitted))
@@ -219,12 +220,12 @@ class EllipseShapes:
         return ring_shape(frame, caps.take(one), 0, *self.bounds, self.vertices, self._on_body(one))
 
     def _on_body(self, craters: NDArray[np.intp]) -> tracing.Ellipses:
-        """The ellipses of some craters, all of which have one."""
+        """The ellipses of the craters at some positions, all of which have one, as geometry takes them."""
         azimuth = np.degrees(self.azimuth[craters])
         return tracing.Ellipses(self.major[craters], self.minor[craters], azimuth)
 
     def table(self) -> PolygonTable:
-        """The shapes as polygons of a fixed number of vertices on the body's sphere."""
+        """The shapes as polygons of `vertices` vertices, which must not be 0, on the body's sphere."""
         inner, outer = self.bounds
         fitted = self.fitted
         outside = self.sample(outer, fitted, self.vertices)
@@ -267,7 +268,13 @@ class EllipseShapes:
         return np.unwrap(x, period=360.0, axis=1), y
 
     def _assemble(self, outside: tuple[Floats, Floats], inside: tuple[Floats, Floats] | None) -> PolygonTable:
-        """Rings between the curves of the outer and of the inner bound, closed over a pole that they hold."""
+        """Rings between the curves of the outer and of the inner bound, closed over a pole that they hold.
+
+        Parameters
+        ----------
+        outside, inside : tuple of ndarray, each of shape (fitted craters, vertices)
+            Longitudes and latitudes, degrees, as `sample` gives them; `inside` is None where there is no hole.
+        """
         fitted = self.fitted
         owner, rings = [np.empty(0, np.intp)], [np.empty((0, 2, 1))]
         shells: dict[int, tuple[float, Floats]] = {}  # around a pole
@@ -302,7 +309,7 @@ class EllipseShapes:
 
 
 def _line(x: Floats, y: Floats) -> Floats:
-    """A closed curve around a pole as a line of a turn of longitude, shape (2, n + 1)."""
+    """A closed curve around a pole, n points in degrees, as an open line of one turn of longitude, shape (2, n + 1)."""
     return np.stack([np.append(x, x[0] + 360.0 * _turns(x[None])[0]), np.append(y, y[0])])
 
 
