@@ -34,7 +34,7 @@ COVERAGES = ("center", "all_touched", "exact")
 
 
 def weights_of(da: xr.DataArray, cdb: CraterDatabase, region: str, **options: Any) -> list[Array]:
-    """How much of each pixel belongs to the region of each crater."""
+    """How much of each pixel belongs to the region of each crater, from 0 to 1."""
     request = make_request(da, cdb, region, **{"coverage": None, "nodata": None, **options})
     grid = request.raster.grid
     whole = (0, grid.shape[0], 0, grid.columns)
@@ -92,7 +92,7 @@ def check(cdb: CraterDatabase, exclude: Exclude, coverage: str, chunks: Any = No
 
 
 def test_areas_are_of_what_is_left() -> None:
-    """As if the pixels of others held no values."""
+    """Areas with neighbours left out are those of a raster on which the neighbours' pixels hold no values."""
     cdb, values = database(*CRATERS), np.ones(GLOBAL.shape, "u1")
     da = strategies.data_array(values, GLOBAL)
     found = da.craters.get_stats(cdb, list(cdb.regions), "area", coverage="exact", exclude=1.0)["area"]
@@ -479,7 +479,7 @@ def test_regions_that_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.nojit
 def test_runs_without_holes() -> None:
-    """The kernel, on runs by hand."""
+    """The kernel that cuts discs out of runs of pixels, on runs and discs that are written down by hand."""
     from xcrater import kernels
 
     # One crater, two regions of rows 1 to 3; three discs, which overlap, meet and go beyond.

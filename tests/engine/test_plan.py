@@ -117,7 +117,7 @@ def test_an_empty_plan_is_well_formed() -> None:
 
 
 def calls_of_making_a_plan(n: int, rng: np.random.Generator) -> tuple[int, Plan]:
-    """Calls of Python and C functions while n craters are placed and planned."""
+    """Number of calls of Python and C functions that it takes to place n craters and make their plan."""
     case = GridCase(Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720))
     grid = grid_of(case, ((60,) * 6, (60,) * 12))
     table = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n))), rng.uniform(0.01, 2, n)

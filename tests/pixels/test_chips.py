@@ -54,7 +54,7 @@ PLACES = {
 
 
 def table(*craters: tuple[float, float, float], body: str = "moon") -> CraterDatabase:
-    """(lon, planetocentric lat, radius in degrees of the body's sphere)."""
+    """Craters given as (longitude, planetocentric latitude, angular radius on the body's sphere), degrees."""
     lon, lat, radius = np.array(craters, dtype=float).T
     metres = np.radians(radius) * {"moon": 1737400.0, "mars": 3396190.0}[body]
     return CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": metres}), body)
@@ -73,7 +73,7 @@ def noise(name: str, dtype: str = "f8", lead: tuple[int, ...] = ()) -> Array:
 
 
 def pixels(name: str, cdb: CraterDatabase, crater: int, size: tuple[int, int], extent: float) -> tuple[Array, Array]:
-    """Pixel coordinates of a chip's pixels, by PROJ's own azimuthal equidistant projection."""
+    """Where a chip's pixels lie on the raster, in pixels, by PROJ's own azimuthal equidistant projection."""
     _, crs, origin, step, _ = RASTERS[name]
     crs = pyproj.CRS(crs)
     a, b = crs.ellipsoid.semi_major_metre, crs.ellipsoid.semi_minor_metre
@@ -93,7 +93,7 @@ def pixels(name: str, cdb: CraterDatabase, crater: int, size: tuple[int, int], e
 
 
 def padded(name: str, values: Array) -> Array:
-    """The raster with 8 more rows and columns on every side: those of its other side, or NaN."""
+    """The raster with 8 more rows and columns on every side: those from beyond the seam or the pole, or else NaN."""
     more = 8
     rows, cols = values.shape
     out = np.full((rows + 2 * more, cols + 2 * more), np.nan)
@@ -120,7 +120,7 @@ def kernel(taps: int, away: float) -> float:
 
 
 def interpolated(name: str, values: Array, u: Array, v: Array, taps: int) -> Array:
-    """One sample after the other, from the padded raster."""
+    """Samples interpolated one after the other, slowly and plainly, from the padded raster."""
     wide = padded(name, values)
     period = 360 / abs(RASTERS[name][3][0]) if "longlat" in RASTERS[name][1] else math.inf
     if name == "eqc":
@@ -158,7 +158,7 @@ def test_chips_are_samples_at_the_places_of_proj(name: str, method: str) -> None
     for i, place in enumerate(PLACES):
         u, v = pixels(name, cdb, i, size, 1.7)
         if place == "huge" and name in ("eqc", "mars", "sinusoidal"):
-            continue  # PROJ's aeqd is of no use so near to the antipode of an ellipsoid
+            continue  # PROJ's aeqd is not accurate enough so near to the antipode on an ellipsoid
         wanted = interpolated(name, values, u, v, METHODS[method])
         np.testing.assert_allclose(found[i], wanted, rtol=1e-6, atol=1e-5, err_msg=place)
     if name in TURNS:

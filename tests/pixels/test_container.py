@@ -45,7 +45,7 @@ CRATERS = (IN_THE_OPEN, ON_THE_SEAM, OVER_A_POLE, SMALL)
 
 
 def database(*craters: tuple[float, float, float], nvert: int | None = 32) -> CraterDatabase:
-    """(lon, lat, radius in degrees) with a disc "floor" and a ring "rim"."""
+    """Craters given as (longitude, latitude, angular radius), degrees, with a disc "floor" and a ring "rim"."""
     lon, lat, radius = np.array(craters, dtype=float).T
     return with_regions(pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M}), nvert)
 
@@ -58,7 +58,7 @@ def with_regions(frame: pd.DataFrame, nvert: int | None = 32) -> CraterDatabase:
 
 
 def numbered(case: GridCase, dtype: str = "i4", lead: tuple[int, ...] = ()) -> Array:
-    """A raster whose value tells the pixel: row * columns + column."""
+    """A raster each of whose values tells which pixel it is: row * columns + column."""
     shape = (*lead, *case.shape)
     return np.arange(math.prod(shape)).reshape(shape).astype(dtype)
 

@@ -47,7 +47,7 @@ def everything(**given: Array) -> dict[str, Array]:
 
 
 def got(da: xr.DataArray, cdb: CraterDatabase, region: Any = "floor", **options: Any) -> xr.Dataset:
-    """All that a function is given, as arrays in cells."""
+    """Everything that a function is given for each crater, kept as arrays in the cells of the result."""
     wants = options.pop("wants", WANTS)
     found = da.craters.map(
         cdb, region, everything, wants=wants, dtype=object, returns={f"given {name}": None for name in wants}, **options
@@ -75,7 +75,7 @@ def test_a_function_is_given_the_oracles_pixels(case: strategies.GridCase, cover
             np.testing.assert_allclose(cells["y"], t.f + t.e * (row + 0.5), atol=1e-9)
             np.testing.assert_allclose(cells["lon"], cells["x"], atol=1e-9)
             np.testing.assert_allclose(cells["lat"], cells["y"], atol=1e-9)
-            # Across the antimeridian they run on, row by row.
+            # Longitudes run on across the antimeridian, row by row.
             assert (np.diff(cells["lon"])[np.diff(row) == 0] > 0).all()
             away = ref.great_circle_distance(cdb.lon[i], cdb.lat[i], cells["lon"], cells["lat"])
             radius = np.degrees(cdb.rad[i] / MOON_RADIUS_M)

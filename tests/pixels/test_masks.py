@@ -46,7 +46,7 @@ def database(*craters: tuple[float, float, float], nvert: int | None = None) -> 
 
 
 def combined(each: Array, radius: Array) -> dict[str, Array]:
-    """The three kinds of mask, of every crater's own: shape (crater, row, column)."""
+    """What each kind of mask should say, put together from every crater's own mask, shape (crater, row, column)."""
     order = sorted(range(len(radius)), key=lambda i: (radius[i], i))
     crater = np.full(each.shape[1:], -1)
     for i in reversed(order):
@@ -55,7 +55,7 @@ def combined(each: Array, radius: Array) -> dict[str, Array]:
 
 
 def alone(da: xr.DataArray, cdb: CraterDatabase, region: str, coverage: str) -> Array:
-    """Every crater's own mask, on a raster of one turn of longitude at the most."""
+    """Every crater's own mask, shape (crater, row, column), on a raster of at most one turn of longitude."""
     request = make_request(da, cdb, region, coverage=coverage, nodata=None)
     window = (0, request.raster.grid.shape[0], 0, request.raster.grid.shape[1])
     return np.array([region_mask(request.shapes, 0, request.craters, i, window) for i in range(len(cdb))])

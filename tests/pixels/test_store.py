@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:no region of the:xcrater.errors.
 
 
 def assert_same_arrays(stored: Any, arrays: Any) -> None:
-    """The same container: labels, regions, elements and all at once."""
+    """Two containers are the same: in labels, in regions, element by element, and computed all at once."""
     assert stored.regions == arrays.regions
     pd.testing.assert_index_equal(stored.index, arrays.index)
     assert stored.dtype == arrays.dtype.newbyteorder("=")
@@ -148,7 +148,7 @@ def test_an_element_reads_its_own_chunks(tmp_path, monkeypatch):
 
 
 def counted(read: list[Any], broken: set[Any]) -> xr.DataArray:
-    """A raster of 8 x 8 chunks that says which were read, some of which cannot be."""
+    """A raster of 8 x 8 chunks that records which of them were read, and some of which cannot be read."""
 
     def block(block_info: Any = None) -> np.ndarray:
         at = block_info[None]["chunk-location"]
@@ -202,7 +202,7 @@ def fifty() -> Any:
 
 
 def be_killed(path: str) -> None:
-    """Store fifty craters, and die in the fourth batch."""
+    """Store fifty craters, and end the process in the fourth batch."""
     whole, times = store._append, iter(range(3))
 
     def append(*args: Any) -> None:
@@ -352,7 +352,7 @@ DAMAGES = {
 
 
 def _flipped(content):
-    """Bytes of which one bit is another."""
+    """The same bytes with one bit flipped."""
     where = len(content) // 2
     return content[:where] + bytes([content[where] ^ 1]) + content[where + 1 :]
 
@@ -406,7 +406,7 @@ def kept(tmp_path: Path, coverage: str = "all_touched", lead: tuple[int, ...] = 
 
 
 def read_all(path: Path) -> dict[str, Any]:
-    """Read whatever a store holds of its pixels, as a new process does."""
+    """Read all pixels that a store holds, opening it anew as another process would."""
     for cache in (stored._group, stored._array, stored._column, stored._entries):
         cache.cache_clear()
     return xcrater.open_arrays(path).to_ragged()
@@ -422,7 +422,7 @@ def error_in(path: Path) -> str | None:
 
 
 def hurt(path: Path, how: str) -> None:
-    """Damage a file as copies and disks do."""
+    """Damage a file in one of the ways in which copying and disks damage files."""
     whole = path.read_bytes()
     if how == "missing":
         path.unlink()
