@@ -120,11 +120,8 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
         A declaration is no number, there are more or fewer than bands, it describes other pixels than these, or the
         file hides pixels by a mask that `da` was opened without.
     """
-    if (
-        da.dtype.kind == "b"
-    ):  # No file stores truth values: what numbers declared stands on what was computed from them.
-        of_truth = [fill for fill in (nodata, *map(da.attrs.get, FILLS[:2])) if isinstance(fill, bool | np.bool_)]
-        return Declaration(tuple(of_truth[:1] if nodata is None else [nodata]), 1.0, 0.0)
+    if da.dtype.kind == "b":
+        return Declaration(_fills_of_truth(da, nodata), 1.0, 0.0)
     _refuse_other_sign(da)
     file = packing_of(da)
     if file is not None and file.hidden:
@@ -144,6 +141,17 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
             fills = []
     kept = {_key(fill): fill for fill in fills if isinstance(fill, xr.DataArray) or _can_be(fill, da.dtype)}
     return Declaration(tuple(kept.values()), scale, offset)
+
+
+def _fills_of_truth(da: xr.DataArray, nodata: float | int | None) -> tuple[PerImage, ...]:
+    """What stands for no value among truth values.
+
+    No file stores them: what a number declares belongs to pixels that they were computed from.
+    """
+    if nodata is not None:
+        return (nodata,) if nodata in (0, 1) else ()
+    named = [da.attrs.get(name) for name in FILLS[:2]]
+    return tuple(float(fill) for fill in named if isinstance(fill, bool | np.bool_))[:1]
 
 
 def _refuse_other_sign(da: xr.DataArray) -> None:
