@@ -87,7 +87,7 @@ def assert_equal(found: object, wanted: object) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("chunks", [None, 47])
+@pytest.mark.parametrize("chunks", [47])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_statistics_are_those_of_a_native_copy(cdb, layout, dtype, chunks):
