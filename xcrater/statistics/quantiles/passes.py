@@ -8,9 +8,10 @@ pixels: a pass holds 65,536 counts for each prefix.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +70,39 @@ class Asked(NamedTuple):
         return cls(region, roi, np.zeros(1, np.uint64))
 
 
+class Searched:
+    """What the targets of ranks and those of cumulated weights share; each is a dataclass of one array per fact."""
+
+    roi: Ints
+    prefix: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return self.roi.size
+
+    def take(self, index: Any) -> Self:
+        """The ROIs at some positions."""
+        return type(self)(*(getattr(self, each.name)[index] for each in fields(self)))  # type: ignore[arg-type]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All ROIs of several targets, by their numbers."""
+        names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        whole = cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        return whole.take(np.argsort(whole.roi))
+
+    @cached_property
+    def questions(self) -> Questions:
+        """What the next pass has to count."""
+        return questions_about(self.prefix)
+
+    def asked(self, region: int, position: int) -> Asked:
+        """The questions about one ROI, given its region and its position among the targets."""
+        first, stop = np.searchsorted(self.questions.target, [position, position + 1]).tolist()
+        return Asked(region, first, self.questions.prefix[first:stop])
+
+
 @dataclass(frozen=True, eq=False)
-class Targets:
+class Targets(Searched):
     """Keys that are wanted, as far as they are known.
 
     Parameters
@@ -116,26 +148,7 @@ class Targets:
             np.empty(0, np.int64), np.empty(0, np.int64), np.empty(shape, np.uint64), np.empty(shape, np.int64),
             np.empty(0, np.int32),
         )  # fmt: skip
-        parts = [none, *parts]
-        whole = cls(*(np.concatenate([getattr(t, name) for t in parts]) for name in cls.__dataclass_fields__))
-        return whole.take(np.argsort(whole.roi))
-
-    def __len__(self) -> int:
-        return self.roi.size
-
-    def take(self, index: Any) -> Targets:
-        """The ROIs at some positions."""
-        return Targets(self.roi[index], self.count[index], self.prefix[index], self.rank[index], self.tiles[index])
-
-    @cached_property
-    def questions(self) -> Questions:
-        """What the next pass has to count."""
-        return questions_about(self.prefix)
-
-    def asked(self, region: int, position: int) -> Asked:
-        """The questions about one ROI, given its region and its position among the targets."""
-        first, stop = np.searchsorted(self.questions.target, [position, position + 1]).tolist()
-        return Asked(region, first, self.questions.prefix[first:stop])
+        return cls.joined([none, *parts])
 
     def extended(self, digits: Pairs) -> Targets:
         """Those targets whose digits have been counted on all of their tiles, 16 bits longer.

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.statistics.quantiles.pairs import Array, Floats, Ints, Pairs, offsets_of
-from xcrater.statistics.quantiles.passes import Asked, Questions, questions_about
+from xcrater.statistics.quantiles.passes import Asked, Searched
 from xcrater.statistics.quantiles.problem import DIGIT, Problem
 
 ROUNDING = 1e-15
@@ -28,7 +26,7 @@ ROUNDING = 1e-15
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedTargets:
+class WeightedTargets(Searched):
     """The ends of intervals of cumulated weight, as far as their keys are known.
 
     Parameters
@@ -81,26 +79,7 @@ class WeightedTargets:
         none = cls(
             np.empty(0, np.int64), np.empty(0), empty.astype(np.uint64), empty, empty, empty, np.empty(0, np.int32)
         )
-        parts = [none, *parts]
-        whole = cls(*(np.concatenate([getattr(t, name) for t in parts]) for name in cls.__dataclass_fields__))
-        return whole.take(np.argsort(whole.roi))
-
-    def __len__(self) -> int:
-        return self.roi.size
-
-    def take(self, index: Any) -> WeightedTargets:
-        """The ROIs at some positions."""
-        return WeightedTargets(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
-
-    @cached_property
-    def questions(self) -> Questions:
-        """What the next pass has to count."""
-        return questions_about(self.prefix)
-
-    def asked(self, region: int, position: int) -> Asked:
-        """The questions about one ROI, given its region and its position among the targets."""
-        first, stop = np.searchsorted(self.questions.target, [position, position + 1]).tolist()
-        return Asked(region, first, self.questions.prefix[first:stop])
+        return cls.joined([none, *parts])
 
     def extended(self, digits: Pairs) -> WeightedTargets:
         """Those targets whose digits have been counted on all of their tiles, 16 bits longer."""
