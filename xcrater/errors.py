@@ -54,17 +54,21 @@ class ReadError(XcraterError):
     path : str
         The file.
     window : tuple of int
-        First row and the row past the last, first column and the column past the last, of the pixels asked for.
+        First row and the row past the last, first column and the column past the last, of the pixels asked for; of the
+        whole mosaic, where the file is one of many.
+    raster : str
+        The file, or what the mosaic that it is part of is called.
     """
 
     path: str = ""
+    raster: str = ""
     window: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @classmethod
-    def at(cls, path: str, window: tuple[int, int, int, int], text: str) -> ReadError:
+    def at(cls, path: str, window: tuple[int, int, int, int], text: str, *, raster: str | None = None) -> ReadError:
         """The error of some pixels of a file; attributes travel with it between processes."""
         error = cls(text)
-        error.path, error.window = path, window
+        error.path, error.window, error.raster = path, window, path if raster is None else raster
         return error
 
 
@@ -97,7 +101,14 @@ class DroppedRowsWarning(UserWarning):
 
 
 class BlocksWarning(UserWarning):
-    """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are therefore read repeatedly."""
+    """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are therefore read repeatedly.
+
+    Or the blocks of a file are so large that each of them takes long to read, and much memory.
+    """
+
+
+class MissingFilesWarning(UserWarning):
+    """Some of the files that a mosaic is to be made of do not exist."""
 
 
 class UncheckedStoreWarning(UserWarning):

@@ -111,7 +111,7 @@ def stats_frame(
         results = graph.compute(*lazy, workers=n_jobs)
     except ReadError as err:
         for name, da in named.items():
-            if da.encoding.get("source") == err.path:
+            if da.encoding.get("source") == err.raster:
                 with make_request(da, cdb, regions, coverage=coverage, nodata=missing.get(name)).naming_craters():
                     raise
         raise

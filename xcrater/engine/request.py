@@ -106,7 +106,7 @@ class Request:
         try:
             yield
         except ReadError as err:
-            if err.path != self.da.encoding.get("source"):
+            if err.raster != self.da.encoding.get("source"):
                 raise
             top, bottom, left, right = err.window
             rows: set[int] = set()
@@ -122,7 +122,8 @@ class Request:
             named = ", ".join(map(str, labels[:NAMED])) + (
                 f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
             )
-            raise ReadError.at(err.path, err.window, f"{err}. Craters that need these pixels: {named}") from err
+            text = f"{err}. Craters that need these pixels: {named}"
+            raise ReadError.at(err.path, err.window, text, raster=err.raster) from err
 
     def image_coordinates(self) -> dict[str, xr.Variable]:
         """Coordinates along the raster's extra dimensions, and those that have none."""

@@ -24,6 +24,7 @@ from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
 from xcrater.errors import GridError, ReadError
+from xcrater.raster.sources import local_file
 
 HEADER_BYTES = 4096
 """Bytes at the start of a file that tell it from another of the same size and time."""
@@ -95,9 +96,15 @@ def opened(path: str) -> Iterator[Any]:
 
 
 def fingerprint(path: str) -> tuple[int, int, str] | None:
-    """Size in bytes, time of change in nanoseconds and hash of the header of a local file; None for other sources."""
+    """Size in bytes, time of change in nanoseconds and hash of the header of a local file; None for other sources.
+
+    Of a file in an archive, those of the archive.
+    """
+    local = local_file(path)
+    if local is None:
+        return None
     try:
-        with open(path, "rb") as file:
+        with open(local, "rb") as file:
             facts = os.stat(file.fileno())
             header = hashlib.blake2b(file.read(HEADER_BYTES), digest_size=8).hexdigest()
     except OSError:

@@ -6,9 +6,10 @@ import hashlib
 import os
 import uuid
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,11 +17,15 @@ import rasterio
 import rasterio.env
 import rioxarray
 import xarray as xr
+from rasterio import Affine
+from rasterio.crs import CRS
 from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.geometry.bodies import get_body
-from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, is_what_its_name_says, opened
+from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, Packing, is_what_its_name_says, opened
+from xcrater.raster.many_files import join
+from xcrater.raster.sources import Sources, sources_of
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
@@ -40,22 +45,27 @@ STORED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "scales",
 
 
 def open_mosaic(
-    paths: str | os.PathLike[str] | Dataset,
+    paths: str | os.PathLike[str] | Dataset | Iterable[str | os.PathLike[str]],
     chunks: str | int | dict[str, int] | None = "auto",
     *,
     decode: bool = True,
     body: str | None = None,
 ) -> xr.DataArray:
-    """Open a raster file as a lazy DataArray of values, chunks aligned to the file's blocks.
+    """Open a raster file, or many files of one map, as a lazy DataArray of values, chunks aligned to blocks.
 
     Parameters
     ----------
-    paths : path or rasterio dataset
-        Anything that GDAL reads. An open dataset is read as it was opened, be it an overview, a warped view or one in
+    paths : path, rasterio dataset, or iterable of paths
+        Anything that GDAL reads, or many files of one CRS and one grid of pixels, whose order matters only where they
+        overlap (see the notes): a list of paths; a pattern such as ``"ctx/*.tif"`` or ``"/vsizip/ctx/*.zip/*.tif"``, in
+        the order of names; or an index, which is a text file (``.txt``, ``.lst``) with one path a line, or a table of
+        footprints with the column ``location``, as ``gdaltindex`` writes it (GeoPackage, shapefile, GeoJSON, …; also
+        ``GTI:`` before it). An open dataset is read as it was opened, be it an overview, a warped view or one in
         memory; where no path leads to it, it has to stay open until the pixels are read.
     chunks : "auto", int, dict or None
         Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels a chunk: bands of full
-        width where the file has strips. None reads the file into memory when its pixels are first asked for.
+        width where the file has strips. Chunks of many files begin where files do. None reads the raster into memory
+        when its pixels are first asked for.
     decode : bool
         Whether to give values. False gives the stored numbers as they are in the file, with nodata, scale and offset
         as attributes, as rioxarray does.
@@ -77,16 +87,28 @@ def open_mosaic(
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        There is no such file, or none of many.
     GridError
-        GDAL cannot read it.
+        GDAL cannot read it. Of many files, one is in another CRS, of another data type, or not on the grid of the
+        others; or stored numbers are asked for where files differ in nodata, scale or offset, or where there is no
+        nodata number for a pixel that is in no file.
     BodyError
         The body is not known.
     ReadError
         When pixels are read: they are damaged, or the file is no longer the one that was opened.
 
+    Warns
+    -----
+    MissingFilesWarning
+        Some of many files do not exist.
+
     Notes
     -----
+    Of many files, the last one that holds a value at a pixel gives it, as in GDAL's virtual rasters. Pixels that are in
+    no file are missing ones; a file that exists and cannot be read is an error that names it, and never missing pixels.
+    Each file is decoded by its own nodata, scale and offset. Where they differ, or where integers without nodata leave
+    some pixels out, values are floats, NaN where there is none.
+
     Statistics of values that were only opened are summed from the stored numbers, which is as fast as without a scale,
     and exact. What is computed from them (``da * 2``, ``da.where(...)``) means what it shows.
 
@@ -100,23 +122,14 @@ def open_mosaic(
     >>> xcrater.open_mosaic(xcrater.sample_data["moon.tif"]).dtype
     dtype('uint8')
     """
-    if isinstance(paths, Dataset) and not is_what_its_name_says(paths):
-        unbound = DatasetPixels.of(paths, paths.name, decode=decode)
-        pixels: FilePixels = replace(cast(DatasetPixels, unbound), mark=None, dataset=paths)
-        labels, shape, block = _labels(paths), paths.shape, paths.block_shapes[0]
+    sources = None if isinstance(paths, Dataset) else sources_of(paths)
+    if sources is not None:
+        source = _many(sources, decode=decode)
+    elif isinstance(paths, Dataset) and not is_what_its_name_says(paths):
+        source = _unbound(paths, decode=decode)
     else:
-        source = paths.name if isinstance(paths, Dataset) else _checked_path(paths)
-        with opened(source) as dataset:
-            if not dataset.count:
-                raise GridError(
-                    f"{source!r} holds several rasters; name one of its subdatasets: "
-                    + ", ".join(map(repr, dataset.subdatasets))
-                )
-            shape, block = dataset.shape, dataset.block_shapes[0]
-            pixels = FilePixels.of(dataset, source, decode=decode)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
-            labels = cast(xr.DataArray, rioxarray.open_rasterio(source))
+        source = _single(paths.name if isinstance(paths, Dataset) else _checked_path(paths), decode=decode)
+    pixels, labels = source.pixels, source.labels
     lazy: Any = indexing.LazilyIndexedArray(pixels)
     if chunks is None:
         lazy = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))
@@ -128,12 +141,60 @@ def open_mosaic(
     da = da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
     if chunks is None:
         return da
-    if chunks == "auto":
-        chunks = dict(zip(("y", "x"), _auto_chunks(shape, block), strict=True))
-    da = _chunked(da, pixels, chunks)
-    if _decoded_times(da, shape, block) == 1:
+    da = _chunked(da, pixels, dict(zip(("y", "x"), source.chunks, strict=True)) if chunks == "auto" else chunks)
+    if chunks == "auto" or (sources is None and _decoded_times(da, pixels.lengths[1:], source.block) == 1):
         _limit_cache()
     return da
+
+
+class _Source(NamedTuple):
+    """What pixels come from: the pixels, coordinates and attributes, rows and columns of a block, chunks of "auto"."""
+
+    pixels: FilePixels
+    labels: xr.DataArray
+    block: tuple[int, int]
+    chunks: tuple[int | tuple[int, ...], int | tuple[int, ...]]
+
+
+def _single(path: str, *, decode: bool) -> _Source:
+    """A raster that GDAL opens."""
+    with opened(path) as dataset:
+        if not dataset.count:
+            raise GridError(
+                f"{path!r} holds several rasters; name one of its subdatasets: "
+                + ", ".join(map(repr, dataset.subdatasets))
+            )
+        block, pixels = dataset.block_shapes[0], FilePixels.of(dataset, path, decode=decode)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
+        labels = cast(xr.DataArray, rioxarray.open_rasterio(path))
+    return _Source(pixels, labels, block, _auto_chunks(pixels.lengths[1:], block))
+
+
+def _unbound(dataset: Dataset, *, decode: bool) -> _Source:
+    """An open dataset that no path leads to."""
+    pixels = cast(DatasetPixels, DatasetPixels.of(dataset, dataset.name, decode=decode))
+    pixels = replace(pixels, mark=None, dataset=dataset)
+    block, crs = dataset.block_shapes[0], dataset.crs
+    labels = _labels(pixels, Packing.of(dataset), dataset.transform, crs)
+    return _Source(pixels, labels, block, _auto_chunks(dataset.shape, block))
+
+
+def _many(sources: Sources, *, decode: bool) -> _Source:
+    """Many files."""
+    mosaic = join(sources, stacklevel=3)
+    pixels, first = mosaic.pixels, mosaic.first
+    if not decode and not mosaic.packing.alike:
+        raise GridError(
+            f"the files of {sources.name!r} have no nodata number that holds for all of their bands and for the pixels "
+            "between them, or they differ in scale or offset; expected that to give stored numbers. Open them as "
+            "values: da = xcrater.open_mosaic(paths)"
+        )
+    crs = CRS.from_wkt(first.crs) if first.crs else None
+    labels = _labels(pixels, mosaic.packing, Affine(*mosaic.transform), crs)
+    labels.encoding["source"] = sources.name
+    chunks = mosaic.chunks(_auto_chunks(pixels.lengths[1:], first.block))
+    return _Source(pixels.decoded(decode), labels, first.block, chunks)
 
 
 def _checked_path(path: Any) -> str:
@@ -148,20 +209,21 @@ def _checked_path(path: Any) -> str:
     return os.path.abspath(source)
 
 
-def _labels(dataset: Any) -> xr.DataArray:
-    """Coordinates and attributes of an open dataset, as rioxarray gives them for files; without pixels."""
-    height, width = dataset.shape
-    a, _, c, _, e, f = tuple(dataset.transform)[:6]
+def _labels(of: FilePixels, packing: Packing, transform: Affine, crs: CRS | None) -> xr.DataArray:
+    """Coordinates and attributes as rioxarray gives them for files; without pixels."""
+    bands, height, width = of.lengths
+    a, _, c, _, e, f = tuple(transform)[:6]
     coords = {
-        "band": list(dataset.indexes),
+        "band": list(range(1, bands + 1)),
         "y": f + e * (np.arange(height) + 0.5),
         "x": c + a * (np.arange(width) + 0.5),
     }
-    pixels = np.broadcast_to(np.zeros((), dataset.dtypes[0]), (dataset.count, height, width))
-    labels = xr.DataArray(pixels, coords, ("band", "y", "x")).rio.write_transform(dataset.transform)
-    labels = labels if dataset.crs is None else labels.rio.write_crs(dataset.crs)
-    labels.attrs |= {"scales": tuple(dataset.scales), "offsets": tuple(dataset.offsets)}
-    return labels if dataset.nodata is None else labels.rio.write_nodata(dataset.nodata)
+    pixels = np.broadcast_to(np.zeros((), of.stored), of.lengths)
+    labels = xr.DataArray(pixels, coords, ("band", "y", "x")).rio.write_transform(transform, inplace=True)
+    labels = labels if crs is None else labels.rio.write_crs(crs, inplace=True)
+    labels.attrs |= {"scales": packing.scales, "offsets": packing.offsets}
+    nodata = packing.nodata[0]
+    return labels if nodata is None else labels.rio.write_nodata(nodata, inplace=True)
 
 
 _PIXELS: WeakValueDictionary[str, FilePixels] = WeakValueDictionary()

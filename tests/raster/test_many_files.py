@@ -1,0 +1,409 @@
+"""Many files as one raster: where they lie, what they hide, and what is said when they do not fit."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+
+import dask
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import rasterio.shutil
+import rioxarray
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shapely.geometry import box
+
+from tests.helpers import raise_if_dask_computes
+from xcrater import CraterDatabase, open_mosaic
+from xcrater.errors import GridError, MissingFilesWarning, ReadError
+from xcrater.raster import many_files, mosaic
+
+ROWS, COLUMNS, SIDE = 192, 384, 64
+STEP = 360 / COLUMNS
+NUMBERS = (np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * 7 % 251 + 1).astype("u1")
+
+
+def write(path, numbers, top=0, left=0, **profile):
+    """Write a file whose first pixel is at a row and column of the whole map."""
+    options = {"driver": "GTiff", "crs": "IAU_2015:30100", "dtype": numbers.dtype, "nodata": None} | profile
+    options.setdefault("transform", Affine(STEP, 0, -180 + left * STEP, 0, -STEP, 90 - top * STEP))
+    scale, offset = options.pop("scale", 1.0), options.pop("offset", 0.0)
+    numbers = numbers.reshape(-1, *numbers.shape[-2:])
+    shape = dict(zip(("count", "height", "width"), numbers.shape))
+    with rasterio.open(path, "w", **shape, **options) as file:
+        file.write(numbers)
+        file.scales, file.offsets = (scale,) * len(numbers), (offset,) * len(numbers)
+    return path
+
+
+def cut(folder, numbers=NUMBERS, side=SIDE, **profile):
+    """Write a map as square tiles: their paths by row and column of the tile."""
+    return {
+        (i, j): write(folder / f"tile_{i}_{j}.tif", numbers[top : top + side, left : left + side], top, left, **profile)
+        for i, top in enumerate(range(0, ROWS, side))
+        for j, left in enumerate(range(0, COLUMNS, side))
+    }
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    return cut(tmp_path)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return write(tmp_path / "whole.tif", NUMBERS, tiled=True, blockxsize=64, blockysize=64)
+
+
+@pytest.fixture
+def cdb():
+    """Craters of which one lies on two tiles, one on four, one across the antimeridian, and one on a single tile."""
+    places = {"lat": [60.0, 30.0, -10.0, -60.0], "lon": [-120.0, 0.0, 180.0, -90.0]}
+    made = CraterDatabase(pd.DataFrame({**places, "radius_km": [300.0, 400.0, 350.0, 100.0]}), "moon", units="km")
+    made.data = made.data.set_axis(["Abel", "Baco", "Cook", "Dove"])
+    made.add_annuli("rim", 0.5, 1.5, nvert=None)
+    return made
+
+
+def stats(da, cdb):
+    return da.craters.get_stats(cdb, "rim", "count mean min max median nodata").compute()
+
+
+def test_tiles_are_the_whole_map(tiles, whole, cdb):
+    with raise_if_dask_computes():
+        da = open_mosaic(list(tiles.values()))
+    assert (da.shape, da.dims, da.dtype, da.rio.crs.to_string()) == (NUMBERS.shape, ("y", "x"), "u1", "IAU_2015:30100")
+    np.testing.assert_array_equal(da, NUMBERS)
+    one = open_mosaic(whole)
+    np.testing.assert_allclose(da.x, one.x, atol=1e-9)
+    np.testing.assert_allclose(da.y, one.y, atol=1e-9)
+    assert stats(da, cdb).equals(stats(one, cdb))
+
+
+@pytest.mark.parametrize("chunks", ["auto", None, 50, {"y": 64, "x": 100}])
+@pytest.mark.parametrize("key", [np.s_[60:70, 60:200:3], np.s_[5], np.s_[::-50, -1], np.s_[[1, 100], 3]], ids=str)
+def test_any_slice_in_any_chunks(tiles, chunks, key):
+    np.testing.assert_array_equal(open_mosaic(tiles.values(), chunks)[key], NUMBERS[key])
+
+
+class TestWaysToNameFiles:
+    def test_a_pattern(self, tiles, tmp_path):
+        np.testing.assert_array_equal(open_mosaic(tmp_path / "tile_*.tif"), NUMBERS)
+        with pytest.raises(FileNotFoundError, match=r"no file matches 'none_\*\.tif'"):
+            open_mosaic("none_*.tif")
+
+    def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path):
+        path = write(tmp_path / "a[1].tif", NUMBERS)
+        np.testing.assert_array_equal(open_mosaic(path), NUMBERS)
+
+    @pytest.mark.parametrize("absolute", [True, False])
+    def test_a_text_file(self, tiles, tmp_path, absolute):
+        lines = (str(path) if absolute else path.name for path in tiles.values())
+        (tmp_path / "tiles.txt").write_text("\n".join(lines) + "\n\n")
+        np.testing.assert_array_equal(open_mosaic(tmp_path / "tiles.txt"), NUMBERS)
+
+    @pytest.mark.parametrize("name", ["index.gpkg", "index.shp", "index.geojson", "index.gti.gpkg"])
+    def test_a_tile_index(self, tiles, tmp_path, name):
+        index = gpd.GeoDataFrame({"location": [path.name for path in tiles.values()]})
+        index = index.set_geometry([box(j, -i, j + 1, 1 - i) for i, j in tiles], crs="IAU_2015:30100")
+        index.to_file(tmp_path / name)
+        np.testing.assert_array_equal(open_mosaic(tmp_path / name), NUMBERS)
+        np.testing.assert_array_equal(open_mosaic(f"GTI:{tmp_path / name}"), NUMBERS)
+        tiles[1, 1].write_bytes(b"no raster")  # GDAL's own reader of indexes gives nodata here, without a word.
+        with pytest.raises(GridError, match=r"tile_1_1\.tif' as a raster"):
+            open_mosaic(tmp_path / name)
+
+    def test_an_index_without_locations(self, tmp_path):
+        gpd.GeoDataFrame({"file": ["a"]}, geometry=[box(0, 0, 1, 1)], crs=4326).to_file(tmp_path / "index.gpkg")
+        with pytest.raises(GridError, match=r"columns are \['file'\]; expected an index .* the column 'location'"):
+            open_mosaic(tmp_path / "index.gpkg")
+
+    def test_archives(self, tiles, tmp_path):
+        for (i, j), path in tiles.items():
+            with zipfile.ZipFile(tmp_path / f"{i}.zip", "a") as file:
+                file.write(path, f"in/{j}.tif")
+                file.writestr(f"in/{j}.txt", "label")
+        da = open_mosaic(f"/vsizip/{tmp_path}/*.zip/in/*.tif")
+        np.testing.assert_array_equal(da, NUMBERS)
+        (tmp_path / "1.zip").write_bytes((tmp_path / "0.zip").read_bytes())
+        with pytest.raises(ReadError, match=r"1\.zip/in/\d\.tif': the file has been changed"):
+            da.compute()
+
+    def test_one_file_in_a_list(self, whole):
+        np.testing.assert_array_equal(open_mosaic([whole]), NUMBERS)
+
+    def test_nothing(self):
+        with pytest.raises(GridError, match="received an empty list of files; expected"):
+            open_mosaic([])
+        with pytest.raises(GridError, match="received an object of type int among the files"):
+            open_mosaic([3])
+
+    def test_cdb_get_stats_takes_patterns_and_indexes(self, tiles, tmp_path, cdb):
+        found = cdb.get_stats(f"{tmp_path}/tile_*.tif", "rim", "mean")
+        pd.testing.assert_frame_equal(found, cdb.get_stats(open_mosaic(tiles.values()), "rim", "mean"))
+
+
+class TestPixelsInNoFile:
+    def test_are_nodata_where_there_is_a_number_for_it(self, tmp_path, cdb):
+        tiles = cut(tmp_path, nodata=0)
+        gone = np.zeros(NUMBERS.shape, bool)
+        for i, j in [(1, 2), (0, 0), (2, 5)]:
+            tiles.pop((i, j))
+            gone[i * SIDE : (i + 1) * SIDE, j * SIDE : (j + 1) * SIDE] = True
+        da = open_mosaic(tiles.values(), chunks=100)
+        assert (da.dtype, da.rio.nodata) == ("u1", 0)
+        np.testing.assert_array_equal(da, np.where(gone, 0, NUMBERS))
+        filled = write(tmp_path / "whole.tif", np.where(gone, 0, NUMBERS).astype("u1"), nodata=0)
+        assert stats(da, cdb).equals(stats(open_mosaic(filled), cdb))
+        assert stats(open_mosaic(tiles.values(), decode=False), cdb).equals(stats(open_mosaic(filled), cdb))
+
+    def test_are_nan_where_no_number_means_nodata(self, tiles, cdb):
+        tiles.pop((1, 2))
+        da = open_mosaic(tiles.values())
+        expected = NUMBERS.astype("f4")
+        expected[SIDE : 2 * SIDE, 2 * SIDE : 3 * SIDE] = np.nan
+        assert da.dtype == "f4"
+        np.testing.assert_array_equal(da, expected)
+        assert stats(da, cdb)["mean"].notnull().all()
+        with pytest.raises(GridError, match=r"Open them as values: da = xcrater\.open_mosaic\(paths\)"):
+            open_mosaic(tiles.values(), decode=False)
+
+    @pytest.mark.parametrize("nodata", [None, -9999.0, np.nan])
+    @pytest.mark.parametrize("scale", [1.0, 0.5])
+    def test_of_floats(self, tmp_path, nodata, scale):
+        tiles = cut(tmp_path, NUMBERS.astype("f4"), nodata=nodata, scale=scale)
+        tiles.pop((0, 1))
+        da = open_mosaic(tiles.values(), chunks=90)
+        expected = np.where(np.arange(COLUMNS) // SIDE == 1, np.nan, NUMBERS[:SIDE] * scale)
+        np.testing.assert_array_equal(da[:SIDE], expected)
+
+    def test_a_file_that_does_not_exist_is_said(self, tiles):
+        os.remove(tiles[0, 0])
+        with pytest.warns(MissingFilesWarning, match=r"1 of the 18 files .* such as '.*tile_0_0\.tif'") as caught:
+            da = open_mosaic(tiles.values())
+        assert caught[0].filename == __file__
+        assert np.isnan(da[:SIDE, :SIDE]).all()
+        with pytest.raises(FileNotFoundError, match="there is no raster file"):
+            open_mosaic(["absent.tif", "gone.tif"])
+
+
+class TestOverlaps:
+    def test_the_last_file_with_a_value_counts(self, tmp_path):
+        below = write(tmp_path / "a.tif", np.full((60, 60), 1, "u1"), 10, 10, nodata=0)
+        above = np.full((60, 60), 2, "u1")
+        above[:40, :40] = 0
+        above = write(tmp_path / "b.tif", above, 30, 30, nodata=0)
+        expected = np.zeros((80, 80), "u1")
+        expected[:60, :60] = 1
+        expected[60:, 20:60] = expected[20:, 60:] = expected[60:, 60:] = 2
+        expected[20:60, 60:], expected[60:, 20:60] = 0, 0
+        expected[60:, 60:] = 2
+        with rasterio.open(above) as file:
+            top = file.read(1)
+        expected[20:, 20:] = np.where(top == 0, expected[20:, 20:], top)
+        for chunks in (None, 7, 50):
+            np.testing.assert_array_equal(open_mosaic([below, above], chunks), expected)
+
+    @settings(max_examples=25, deadline=None)
+    @given(data=st.data())
+    def test_random_places_and_chunks(self, tmp_path_factory, data):
+        folder = tmp_path_factory.mktemp("random")
+        draw = data.draw
+        places = draw(
+            st.lists(st.tuples(*(st.integers(0, 40),) * 2, *(st.integers(1, 30),) * 2), min_size=1, max_size=6)
+        )
+        nodata = draw(st.sampled_from([(None,), (0,), (0, 255), (0, None)]))
+        expected, paths = np.full((80, 80), np.nan), []
+        for n, (top, left, height, width) in enumerate(places):
+            numbers = np.random.default_rng(n).choice(np.array([0, 3, 200, 255], "u1"), (height, width))
+            own = nodata[n % len(nodata)]
+            paths.append(write(folder / f"{n}.tif", numbers, top, left, nodata=own))
+            part = expected[top : top + height, left : left + width]
+            np.copyto(part, numbers, where=(numbers != own) if own is not None else True)
+        tops, lefts, heights, widths = np.array(places).T
+        expected = expected[tops.min() : (tops + heights).max(), lefts.min() : (lefts + widths).max()]
+        da = open_mosaic(paths, draw(st.sampled_from(["auto", 7, 33])))
+        found = da.astype(float).where(da != da.rio.nodata if da.dtype == "u1" and da.rio.nodata is not None else True)
+        np.testing.assert_array_equal(found, expected)
+
+
+class TestFilesThatDiffer:
+    def test_in_nodata_and_scale_are_decoded_each_by_its_own(self, tmp_path, cdb):
+        tiles = cut(tmp_path)
+        stored = NUMBERS[:SIDE, :SIDE]
+        write(tiles[0, 0], stored, nodata=7)
+        write(tiles[0, 1], NUMBERS[:SIDE, SIDE : 2 * SIDE], 0, SIDE, nodata=9, scale=0.1, offset=3.0)
+        expected = NUMBERS.astype(float)
+        expected[:SIDE, :SIDE][stored == 7] = np.nan
+        part = expected[:SIDE, SIDE : 2 * SIDE]
+        part[...] = np.where(part == 9, np.nan, part * 0.1 + 3.0)
+        da = open_mosaic(tiles.values(), chunks=100)
+        np.testing.assert_array_equal(da, expected)
+        plain = write(tmp_path / "plain.tif", expected)
+        for name, found in stats(da, cdb).data_vars.items():
+            np.testing.assert_allclose(found, stats(open_mosaic(plain), cdb)[name], rtol=1e-12)
+        with pytest.raises(GridError, match="they differ in scale or offset"):
+            open_mosaic(tiles.values(), decode=False)
+
+    def test_a_scale_of_all_is_summed_from_stored_numbers(self, tmp_path, cdb):
+        tiles = cut(tmp_path, nodata=5, scale=0.25, offset=-3.0)
+        da = open_mosaic(tiles.values())
+        np.testing.assert_array_equal(da, np.where(NUMBERS == 5, np.nan, NUMBERS * 0.25 - 3.0))
+        assert mosaic.stored_numbers(da).dtype == "u1"
+        whole = open_mosaic(write(tmp_path / "whole.tif", NUMBERS, nodata=5, scale=0.25, offset=-3.0))
+        assert stats(da, cdb).equals(stats(whole, cdb))
+
+    def test_masks_and_bands(self, tmp_path):
+        bands = np.stack([NUMBERS, NUMBERS[::-1]])
+        paths = []
+        for j, left in enumerate((0, COLUMNS // 2)):
+            part = bands[:, :, left : left + COLUMNS // 2]
+            paths.append(write(tmp_path / f"{j}.tif", part, 0, left))
+            if j:
+                with rasterio.open(paths[-1], "r+") as file:
+                    file.write_mask(part[0] > 100)
+        expected = bands.astype("f4")
+        right = expected[:, :, COLUMNS // 2 :]
+        right[:, right[0] <= 100] = np.nan
+        da = open_mosaic(paths, chunks=100)
+        assert da.dims == ("band", "y", "x")
+        np.testing.assert_array_equal(da, expected)
+
+    def refused(self, paths, pattern):
+        with pytest.raises(GridError, match=pattern) as caught:
+            open_mosaic(paths)
+        return str(caught.value)
+
+    def test_in_crs_are_refused_by_name_and_the_advice_helps(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        a = write(tmp_path / "a.tif", NUMBERS[:64, :64], 64, 128)
+        plane = Affine(2e3, 0, 0, 0, -2e3, 0)
+        b = write(tmp_path / "b.tif", NUMBERS[:64, :64], crs="IAU_2015:30110", transform=plane)
+        message = self.refused([a, b], r"the CRS of '.*b\.tif' is '.*', that of '.*a\.tif' is '.*'; expected one CRS")
+        run_advice(message, r"da = rioxarray.*")
+        with rasterio.open("reprojected.tif") as file:
+            assert file.crs == rasterio.open(a).crs
+
+    def test_in_another_writing_of_one_crs_are_not(self, tmp_path):
+        a = write(tmp_path / "a.tif", NUMBERS[:, :64])
+        b = write(
+            tmp_path / "b.tif", NUMBERS[:, 64:], 0, 64, crs=rasterio.CRS.from_user_input("IAU_2015:30100").to_wkt()
+        )
+        np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
+
+    def test_in_data_type_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        a, b = (
+            write(tmp_path / "a.tif", NUMBERS[:, :64]),
+            write(tmp_path / "b.tif", NUMBERS[:, 64:].astype("i2"), 0, 64),
+        )
+        message = self.refused(
+            [a, b], r"bands of '.*b\.tif' are int16, those of '.*a\.tif' are uint8; expected the same"
+        )
+        run_advice(message, r"da = rioxarray.*")
+        np.testing.assert_array_equal(open_mosaic([a, "converted.tif"]), NUMBERS)
+
+    @pytest.mark.parametrize("change", ["half a pixel", "other pixels"])
+    def test_off_the_grid_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch, change):
+        monkeypatch.chdir(tmp_path)
+        a = write(tmp_path / "a.tif", NUMBERS[:, :64])
+        place, size = (64.4, STEP) if change == "half a pixel" else (64, 2 * STEP)
+        transform = Affine(size, 0, -180 + place * STEP, 0, -size, 90)
+        b = write(tmp_path / "b.tif", NUMBERS[:96, 64:128], transform=transform)
+        message = self.refused([a, b], r"the pixels of '.*b\.tif', .* off the grid of '.*a\.tif'.*share one grid")
+        run_advice(message, r"da = rioxarray.*")
+        assert open_mosaic([a, "resampled.tif"]).sizes["x"] > 100
+
+    def test_by_rounding_are_placed(self, tmp_path):
+        a = write(tmp_path / "a.tif", NUMBERS[:, :64])
+        transform = Affine(STEP * (1 + 1e-9), 0, -180 + 64 * STEP + 1e-6, 0, -STEP, 90 - 1e-6)
+        b = write(tmp_path / "b.tif", NUMBERS[:, 64:], transform=transform)
+        np.testing.assert_array_equal(open_mosaic([b, a]), NUMBERS)
+
+    def test_in_convention_of_longitude_are_refused_and_the_advice_helps(self, tmp_path):
+        a, b = write(tmp_path / "a.tif", NUMBERS[:, :64]), write(tmp_path / "b.tif", NUMBERS[:, 64:], 0, 64 + COLUMNS)
+        message = self.refused([a, b], r"the files span 7\d\d° of longitude; expected at most one turn\. Move")
+        run_advice(message, r"with rasterio.*")
+        np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
+
+    def test_without_a_place_are_refused(self, tmp_path):
+        a = write(tmp_path / "a.tif", NUMBERS[:, :64])
+        with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
+            b = write(tmp_path / "b.tif", NUMBERS[:, 64:], transform=Affine.identity())
+        self.refused([a, b], r"the geotransform of '.*b\.tif' is not declared")
+        write(b, NUMBERS[:, 64:], transform=Affine(STEP, 0.1, 0, 0.1, -STEP, 90))
+        self.refused([a, b], r"the geotransform of '.*b\.tif' is rotated")
+
+
+def run_advice(message, pattern):
+    """Type the line that an error names."""
+    (line,) = re.findall(pattern, message)
+    exec(line, {"rasterio": rasterio, "rioxarray": rioxarray})
+
+
+class TestUnreadableFiles:
+    def test_are_named_with_the_craters_that_need_them(self, tmp_path, cdb):
+        tiles = cut(tmp_path, compress="deflate")
+        content = bytearray(tiles[0, 0].read_bytes())
+        content[300:900] = bytes(600)
+        tiles[0, 0].write_bytes(content)
+        da = open_mosaic(tiles.values())
+        with pytest.raises(
+            ReadError, match=r"cannot read rows 0 to 64, columns 0 to 64 of band 1 of '.*tile_0_0\.tif'"
+        ):
+            stats(da, cdb)
+        with pytest.raises(ReadError, match=r"tile_0_0\.tif'.*Craters that need these pixels: Abel") as caught:
+            cdb.get_stats(da, "rim", "mean")
+        assert caught.value.path == str(tiles[0, 0])
+        with pytest.raises(ReadError, match=r"tile_0_0\.tif'.*Craters that need these pixels: Abel"):
+            da.craters.get_arrays(cdb, "rim").compute()
+        assert da[SIDE:].mean() > 0  # what is whole can be read
+
+    @pytest.mark.parametrize("change", ["other pixels", "no file", "another file"])
+    def test_a_file_that_changed_is_refused(self, tiles, cdb, change):
+        result = open_mosaic(tiles.values()).craters.get_stats(cdb, "rim", "mean")
+        if change == "no file":
+            os.remove(tiles[1, 2])
+        else:
+            write(tiles[1, 2], NUMBERS[:SIDE, : SIDE if change == "other pixels" else 9], SIDE, 2 * SIDE)
+        with pytest.raises(ReadError, match=r"tile_1_2\.tif': the file has been changed, replaced or removed"):
+            result.compute()
+
+    def test_an_error_travels_between_processes(self, tiles, cdb):
+        da = open_mosaic(tiles.values())
+        os.remove(tiles[1, 2])
+        with dask.config.set(scheduler="processes", num_workers=1), pytest.raises(ReadError, match=r"tile_1_2\.tif"):
+            da.isel(y=slice(SIDE, 2 * SIDE)).compute()
+
+
+class TestChunks:
+    def test_begin_where_files_do(self, tiles, monkeypatch):
+        monkeypatch.setattr(mosaic, "TARGET_PIXELS", SIDE**2)
+        assert open_mosaic(tiles.values()).chunks == (3 * (SIDE,), 6 * (SIDE,))
+
+    @pytest.mark.parametrize(
+        ("edges", "step", "chunks"),
+        [
+            ([0, 47420, 94840], 4096, (11 * (4096,) + (2364,)) * 2),
+            ([0, 5, 10, 15, 20], 10, (10, 10)),
+            ([0, 100, 103, 200], 50, (50, 50, 50, 50)),
+            ([0, 1], 10, (1,)),
+            ([0, 12], 10, (12,)),
+        ],
+    )
+    def test_of_about_a_size(self, edges, step, chunks):
+        assert many_files._cut(edges, step) == chunks
+
+    def test_equal_names_mean_equal_pixels(self, tiles):
+        paths = list(tiles.values())
+        assert open_mosaic(paths).data.name == open_mosaic(paths).data.name
+        assert open_mosaic(paths).data.name != open_mosaic(paths[::-1]).data.name
+        before = open_mosaic(paths).data.name
+        write(paths[0], NUMBERS[:SIDE, :SIDE], nodata=1)
+        assert open_mosaic(paths).data.name != before
