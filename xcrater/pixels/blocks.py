@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xcrater.engine.sized import Sized
+
 Masked = np.ma.MaskedArray[Any, Any]
 Array = NDArray[Any]
 
@@ -18,7 +20,7 @@ RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class Blocks(Sized):
     """Pixels of one region of some craters: those of each bounding box row by row, one crater after another.
 
     Parameters

@@ -17,6 +17,7 @@ from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
 from xcrater.engine.request import Request, make_request
+from xcrater.engine.sized import Sized
 from xcrater.engine.weights import block_weights, check_weights
 from xcrater.errors import FunctionError
 from xcrater.pixels.blocks import Masked
@@ -99,7 +100,7 @@ class LabelledTile(SpreadTile):
 
 
 @dataclass(frozen=True, eq=False)
-class Results:
+class Results(Sized):
     """Results of some craters.
 
     Parameters
@@ -115,7 +116,7 @@ class Results:
 
 
 @dataclass(frozen=True, eq=False)
-class HandedPixels:
+class HandedPixels(Sized):
     """What one tile hands to the last tile that lists some of its craters.
 
     Parameters

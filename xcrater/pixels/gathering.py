@@ -18,6 +18,7 @@ from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
+from xcrater.engine.sized import Sized
 from xcrater.pixels import blocks as _blocks
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.cutting import Cut, Cutter, Pieces
@@ -31,7 +32,7 @@ RegionBlocks = list[Blocks]
 
 
 @dataclass(frozen=True, eq=False)
-class HandedOver:
+class HandedOver(Sized):
     """What one tile hands to the last tile that lists some of its craters.
 
     Parameters

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
+from xcrater.engine.sized import Sized
 from xcrater.kernels import slots
 from xcrater.statistics.quantiles.answers import AnyTargets
 from xcrater.statistics.quantiles.search import OrderPartial, OrderSearch
@@ -52,7 +53,7 @@ class Sums:
 
 
 @dataclass(frozen=True, eq=False)
-class Partial:
+class Partial(Sized):
     """What some tiles found, in the order of the tiles.
 
     Parameters

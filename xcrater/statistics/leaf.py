@@ -124,8 +124,8 @@ class Leaf:
         sought = self._sought(image, tile, number, sums.shape[1])
         counting = self._counting(image, tile, sums[:, number])
         if counting is not None:
-            return self.order.counting_pass(counting, sought.rois, tile.spread.count)
-        return self.order.first_pass(sought, self._most(sums[:, number]), tile.spread.count, tile.by_digits)
+            return self.order.counting_pass(counting, sought.rois, tile.tiles)
+        return self.order.first_pass(sought, self._most(sums[:, number]), tile.tiles, tile.by_digits)
 
     def next_pass(self, block: Array, tile: Tile, targets: AnyTargets, number: int) -> OrderPartial:
         """Take a tile in a later pass, for order statistics of craters that are too large to ship."""

@@ -17,6 +17,7 @@ from xcrater.engine.plan import Tile
 from xcrater.engine.reduction import Output, Reduction
 from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import make_request
+from xcrater.engine.sized import Sized
 from xcrater.geometry.areas import pixel_areas
 from xcrater.geometry.places import lonlat, seen_from
 from xcrater.raster.reading import Raster
@@ -114,7 +115,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(Sized):
     """Moments of the zones of some craters, from one tile or several.
 
     Parameters

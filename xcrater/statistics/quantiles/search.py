@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xcrater.engine.sized import Sized
 from xcrater.statistics.quantiles.answers import (
     Answers,
     AnyTargets,
@@ -44,7 +45,7 @@ from xcrater.statistics.quantiles.weighted_passes import WeightedTargets
 
 
 @dataclass(frozen=True, eq=False)
-class OrderPartial:
+class OrderPartial(Sized):
     """What one pass over some tiles has found.
 
     Parameters

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.engine.plan import FAN_IN, Plan, Spread, SpreadTile
+from xcrater.engine.plan import FAN_IN, Plan, Spread, Tile
 from xcrater.statistics.quantiles.problem import Problem
 
 PAIR = 32
@@ -16,15 +16,18 @@ PAIR = 32
 
 
 @dataclass(frozen=True, eq=False)
-class SharedTile(SpreadTile):
+class SharedTile(Tile):
     """A tile that knows which of its craters are shared by digit passes.
 
     Parameters
     ----------
+    tiles : ndarray of int32, shape (craters of this tile,)
+        Number of tiles that list each crater.
     by_digits : ndarray of bool, shape (craters of this tile,)
         Whether tiles count digits of the crater's keys; otherwise they ship pairs.
     """
 
+    tiles: NDArray[np.int32]
     by_digits: NDArray[np.bool_]
 
     def revisited(self) -> SharedTile | None:
@@ -32,8 +35,7 @@ class SharedTile(SpreadTile):
         large = np.flatnonzero(self.by_digits)
         if not large.size:
             return None
-        craters, spread = self.craters.take(large), self.spread.take(large)
-        return SharedTile(self.index, self.window, craters, self.number, spread, self.by_digits[large])
+        return SharedTile(self.index, self.window, self.craters.take(large), self.tiles[large], self.by_digits[large])
 
 
 def shared_tiles(plan: Plan, by_digits: NDArray[np.bool_]) -> Iterator[SharedTile]:
@@ -46,9 +48,9 @@ def shared_tiles(plan: Plan, by_digits: NDArray[np.bool_]) -> Iterator[SharedTil
     by_digits : ndarray of bool, shape (craters,)
         From `choose_digits`, for the whole table.
     """
-    for tile in plan.spread_tiles():
-        mine = by_digits[plan.members(tile.number)]
-        yield SharedTile(tile.index, tile.window, tile.craters, tile.number, tile.spread, mine)
+    for n, tile in enumerate(plan):
+        members = plan.members(n)
+        yield SharedTile(tile.index, tile.window, tile.craters, plan.spread.count[members], by_digits[members])
 
 
 def choose_digits(
