@@ -19,6 +19,7 @@ from affine import Affine
 from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic
 from xcrater.errors import BlocksWarning, GridError
+from xcrater.raster import files
 from xcrater.raster import mosaic as module
 from xcrater.raster.mosaic import check_chunks
 
@@ -306,12 +307,12 @@ class TestChunksThatStraddleBlocks:
 
 def test_gdal_keeps_few_blocks_unless_told_otherwise(tiled):
     code = (
-        "import rasterio.env, xcrater, sys; xcrater.open_mosaic(sys.argv[1]);"
+        "import rasterio.env, xcrater, sys; xcrater.open_mosaic(sys.argv[1]).compute(scheduler='sync');"
         "print(rasterio.env.get_gdal_config('GDAL_CACHEMAX'))"
     )
     environment = {k: v for k, v in os.environ.items() if k != "GDAL_CACHEMAX"}
     for wish, wanted in (
-        ({}, module.CACHE_BYTES),
+        ({}, files.CACHE_BYTES[0]),
         ({"GDAL_CACHEMAX": "300"}, 300 * 2**20),
         ({"GDAL_CACHEMAX": "1"}, 2**20),
     ):

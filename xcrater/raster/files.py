@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import rasterio
+import rasterio.env
 import rasterio.vrt
 import xarray as xr
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ from xarray.core import indexing
 
 from xcrater.errors import GridError, ReadError
 from xcrater.raster.sources import local_file
+
+CACHE_BYTES = (2**22, 2**26)
+"""The least and the most bytes of decoded blocks that GDAL is to keep while it reads whole blocks."""
 
 HEADER_BYTES = 4096
 """Bytes at the start of a file that tell it from another of the same size and time."""
@@ -205,6 +210,7 @@ class FilePixels(BackendArray):
         cause, stored = "", None
         try:
             with self._opened() as dataset:
+                limit_cache(dataset, rows, columns)
                 if self.packing is None:
                     return np.asarray(dataset.read(numbers, window=window, out_dtype=self.dtype))
                 stored = dataset.read(numbers, window=window, masked=True)
@@ -251,6 +257,33 @@ class DatasetPixels(FilePixels):
             if self.dataset.closed:
                 raise GridError("the dataset has been closed; compute before it is")
             yield self.dataset
+
+
+def limit_cache(dataset: Any, rows: tuple[int, int], columns: tuple[int, int]) -> None:
+    """Have GDAL keep few decoded blocks if a window of whole blocks is read: none of them is wanted twice.
+
+    GDAL uses the memory of a block that it drops for the next one. A worker of dask.distributed, whose allocator gives
+    memory back as soon as it is free, would get that memory from the system anew for each block, which takes as long
+    as a fifth of the decoding.
+    """
+    if "GDAL_CACHEMAX" in os.environ:
+        return
+    sides = zip((rows, columns), dataset.block_shapes[0], dataset.shape, strict=True)
+    if any(start % side or (stop % side and stop != length) for (start, stop), side, length in sides):
+        return
+    # All bands of a block are decoded together where pixels are interleaved, and every thread works on a block.
+    block = dataset.count * math.prod(dataset.block_shapes[0]) * np.dtype(dataset.dtypes[0]).itemsize
+    least, most = CACHE_BYTES
+    wanted = min(max(least, 2 * (os.cpu_count() or 1) * block), most)
+    with _cache_lock:
+        kept = rasterio.env.get_gdal_config("GDAL_CACHEMAX")
+        if kept > most or (kept == _cache_set[0] and wanted > kept):
+            rasterio.env.set_gdal_config("GDAL_CACHEMAX", wanted)
+            _cache_set[0] = wanted
+
+
+_cache_lock = Lock()
+_cache_set = [0]  # bytes that GDAL was last told to keep
 
 
 def is_what_its_name_says(dataset: Any) -> bool:

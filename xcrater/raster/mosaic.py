@@ -14,7 +14,6 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 import rasterio
-import rasterio.env
 import rioxarray
 import xarray as xr
 from rasterio import Affine
@@ -29,9 +28,6 @@ from xcrater.raster.sources import Sources, sources_of
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
-
-CACHE_BYTES = 2**26
-"""Bytes of decoded blocks that GDAL keeps: chunks of whole blocks want none of them twice."""
 
 SMALL = 2**24
 """Pixels up to which a file is decoded so soon that `check_chunks` says nothing."""
@@ -112,9 +108,9 @@ def open_mosaic(
     Statistics of values that were only opened are summed from the stored numbers, which is as fast as without a scale,
     and exact. What is computed from them (``da * 2``, ``da.where(...)``) means what it shows.
 
-    Chunks of whole blocks never want a block twice. For them, GDAL's cache of decoded blocks, which would take 5 % of
-    the memory, is set to 64 MB for the process, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is
-    smaller already.
+    Chunks of whole blocks never want a block twice. Where they are read, on a cluster in each worker, GDAL's cache of
+    decoded blocks, which would take 5 % of the memory, is set to 4 to 64 MB for the process, depending on the size of
+    a block, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is smaller already.
 
     Examples
     --------
@@ -141,10 +137,7 @@ def open_mosaic(
     da = da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
     if chunks is None:
         return da
-    da = _chunked(da, pixels, dict(zip(("y", "x"), source.chunks, strict=True)) if chunks == "auto" else chunks)
-    if chunks == "auto" or (sources is None and _decoded_times(da, pixels.lengths[1:], source.block) == 1):
-        _limit_cache()
-    return da
+    return _chunked(da, pixels, dict(zip(("y", "x"), source.chunks, strict=True)) if chunks == "auto" else chunks)
 
 
 class _Source(NamedTuple):
@@ -267,12 +260,6 @@ def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, i
     cols = width if block[1] >= width else min(width, max(1, side // block[1]) * block[1])
     rows = max(1, TARGET_PIXELS // cols // block[0]) * block[0]
     return min(height, rows), cols
-
-
-def _limit_cache() -> None:
-    """Have GDAL keep no more blocks than chunks of whole blocks need."""
-    if "GDAL_CACHEMAX" not in os.environ and rasterio.env.get_gdal_config("GDAL_CACHEMAX") > CACHE_BYTES:
-        rasterio.env.set_gdal_config("GDAL_CACHEMAX", CACHE_BYTES)
 
 
 def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
