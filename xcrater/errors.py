@@ -84,6 +84,10 @@ class FunctionError(XcraterError):
     """A user-supplied function fails for a crater, or its arguments or results do not fit."""
 
 
+class MemoryBudgetError(XcraterError):
+    """Pixels or a result would take more memory than the option ``memory`` allows or than there is."""
+
+
 class StoreError(XcraterError):
     """The file or directory at a path is not the expected store of crater arrays, or the store is damaged."""
 

@@ -23,9 +23,9 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
 from xcrater import CraterDatabase
+from xcrater.engine.rounds import AHEAD
 from xcrater.errors import GridError, NoOverlapWarning, RegionError
 from xcrater.pixels.container import CraterArrays
-from xcrater.pixels.gathering import AHEAD
 
 Array = NDArray[Any]
 

@@ -38,18 +38,33 @@ Position = tuple[int, ...]
 """Chunk numbers along the raster's extra dimensions, and the number of the group."""
 
 
+class Round(NamedTuple):
+    """Tiles that are read one after another.
+
+    Parameters
+    ----------
+    tiles : sequence of Tile
+        The tiles, each with the craters of this round alone.
+    handover : Handover, optional
+        What these tiles hand to later ones of the round.
+    """
+
+    tiles: Sequence[Tile]
+    handover: Handover | None = None
+
+
 class Group(NamedTuple):
     """Craters that are finished together.
 
     Parameters
     ----------
-    tiles : sequence of Tile
+    rounds : sequence of Round
         The tiles that they lie on, each with the craters of this group alone.
     start, stop : int
         Position of the first crater along the dimension of craters, and the position past the last.
     """
 
-    tiles: Sequence[Tile]
+    rounds: Sequence[Round]
     start: int
     stop: int
 
@@ -60,18 +75,23 @@ def is_lazy(da: xr.DataArray) -> bool:
 
 
 def reduce_tiles(da: xr.DataArray, tiles: Iterable[Tile], reduction: Reduction, *, token: Any) -> dict[str, Any]:
-    """Reduce the tiles of a raster to arrays of all craters.
+    """Reduce the tiles of a raster to arrays of all craters; see `reduce_rounds`."""
+    return reduce_rounds(da, [Round(list(tiles))], reduction, token=token)
+
+
+def reduce_rounds(da: xr.DataArray, rounds: Sequence[Round], reduction: Reduction, *, token: Any) -> dict[str, Any]:
+    """Reduce the tiles of a raster to arrays of all craters, in rounds of which one starts when another is over.
 
     Parameters
     ----------
     da : xarray.DataArray
         The raster, rows and columns last.
-    tiles : iterable of Tile
-        The tiles to read, in order.
+    rounds : sequence of Round
+        The tiles to read, in order; those of one round after those of another.
     reduction : Reduction
         The operation.
     token : object
-        Everything besides the raster and the declared outputs that the results depend on.
+        Everything besides the raster, the rounds and the declared outputs that the results depend on.
 
     Returns
     -------
@@ -81,16 +101,17 @@ def reduce_tiles(da: xr.DataArray, tiles: Iterable[Tile], reduction: Reduction, 
 
     Notes
     -----
-    A further pass reads its tiles again: blocks kept since the first pass would be in memory all at once. To that end
-    the tasks of the source are copied under other names, and the copies start once the pass before is over.
+    A further round or pass reads its tiles again: blocks kept since the first would be in memory all at once. To that
+    end the tasks of the source are copied under other names, and the copies start once what comes before is over.
     """
-    whole = Group(list(tiles), 0, 0)
     if is_lazy(da):
-        return _reduce_lazily(da.data, [whole], reduction, token, grouped=False)
+        return _reduce_lazily(da.data, [Group(rounds, 0, 0)], reduction, token, grouped=False)
     block: np.ndarray = da.data
     cut = [block] if reduction.beside is None else [block, np.asarray(reduction.beside.data)]
-    found = (reduction.leaf(*_arguments(cut, tile)) for tile in whole.tiles)
-    partials = list(found) if reduction.handover is None else list(reduction.handover.in_turn(found))
+    partials: list[Any] = []
+    for tiles, handover in rounds:
+        found = (reduction.leaf(*_arguments(cut, tile)) for tile in tiles)
+        partials.extend(found if handover is None else handover.in_turn(found))
     if reduction.passes is not None and reduction.passes.tiles:
         partials = [_pass_in_memory(block, reduction.merge(partials), reduction.passes)]
     images = block.shape[:-2]
@@ -125,7 +146,8 @@ def reduce_groups(da: xr.DataArray, groups: Sequence[Group], reduction: Reductio
     lead, total = block.shape[:-2], groups[-1].stop if groups else 0
     results = {name: np.empty((*lead, total, *out.shape), out.dtype) for name, out in reduction.outputs.items()}
     for group in groups:
-        partials = [reduction.leaf(*_arguments([block], tile, copy=False)) for tile in group.tiles]
+        tiles = itertools.chain.from_iterable(one.tiles for one in group.rounds)
+        partials = [reduction.leaf(*_arguments([block], tile, copy=False)) for tile in tiles]
         bounds = (group.start, group.stop)
         shapes = _shapes(reduction, lead, group.stop - group.start)
         found = _finish_all(reduction.finish, reduction.merge, partials, math.prod(lead), bounds, shapes)
@@ -141,21 +163,31 @@ def _reduce_lazily(
     sources = [source]
     if reduction.beside is not None:
         sources.append(dask.array.asarray(reduction.beside.data).rechunk(source.chunks[-2:]))
-    edges = [(group.start, group.stop) for group in groups]
+    edges = [(group.start, group.stop, [len(one.tiles) for one in group.rounds]) for group in groups]
     outputs = reduction.outputs
     declared = {name: (out.shape, out.dtype) for name, out in outputs.items()}
     name = f"craters-{tokenize([each.name for each in sources], edges, token, declared)}"
     lead_chunks = source.chunks[:-2]
     leads = list(itertools.product(*(range(len(c)) for c in lead_chunks)))
 
-    layer: Tasks = {}
-    partials: dict[Position, list[Any]] = {}
-    for lead, (n, group) in itertools.product(leads, enumerate(groups)):
-        keys = _add_leaves(layer, (f"{name}-tile", *lead, n), lead, group.tiles, reduction.leaf, sources)
-        if reduction.handover is not None:
-            keys = _add_handover(layer, name, (*lead, n), reduction.handover, keys)
-        partials[*lead, n] = _add_merges(layer, f"{name}-merge", (*lead, n), reduction.merge, keys)
-    graph, last = _layer(f"{name}-tile", layer, sources), f"{name}-tile"
+    partials: dict[Position, list[Any]] = {(*lead, n): [] for lead, n in itertools.product(leads, range(len(groups)))}
+    last, graph, blocks = "", HighLevelGraph.merge(*(each.dask for each in sources)), sources
+    for number in range(max((len(group.rounds) for group in groups), default=0)):
+        layer: Tasks = {}
+        prefix = f"{name}-{number}" if number else name
+        for lead, n in itertools.product(leads, range(len(groups))):
+            position, group = (*lead, n), groups[n]
+            tiles, handover = group.rounds[number] if number < len(group.rounds) else Round([])
+            keys = _add_leaves(layer, (f"{prefix}-tile", *position), lead, tiles, reduction.leaf, blocks)
+            if handover is not None:
+                keys = _add_handover(layer, prefix, position, handover, keys)
+            partials[position] += _add_merges(layer, f"{prefix}-merge", position, reduction.merge, keys)
+        graph = _after(graph, f"{prefix}-tile", layer, *(each.name for each in blocks), *([last] if last else []))
+        last = f"{prefix}-tile"
+        if any(number + 1 < len(group.rounds) for group in groups):
+            graph, blocks = _read_again(graph, f"{name}-gate-{number + 1}", partials.values(), last, sources)
+    if not last:
+        graph, last = _after(graph, f"{name}-tile", {}), f"{name}-tile"
     if reduction.passes is not None and reduction.passes.tiles:
         graph, last = _add_passes(graph, name, source, reduction.passes, reduction.merge, partials)
 
@@ -254,9 +286,8 @@ def _add_passes(
     graph = _after(graph, f"{name}-first", layer, f"{name}-tile")
     state, last = f"{name}-state", f"{name}-first"  # keys of the state, and the layer that has them
     for number in range(1, passes.count + 1):
-        gate = f"{name}-gate-{number}"
-        graph = _after(graph, gate, {gate: (_nothing, [(state, *position) for position in partials])})
-        again = bind(source, Delayed(gate, graph), seed=gate)
+        known = [[(state, *position)] for position in partials]
+        graph, (again,) = _read_again(graph, f"{name}-pass-gate-{number}", known, last, [source])
         layer = {}
         for position in partials:
             for n, tile in enumerate(passes.tiles):
@@ -267,7 +298,6 @@ def _add_passes(
             layer[(f"{name}-state-{number}", *position)] = (
                 _next_state, passes.between, passes.merge, keys, (state, *position),
             )  # fmt: skip
-        graph = HighLevelGraph.merge(graph, again.dask)
         graph = _after(graph, f"{name}-pass-{number}", layer, again.name, last)
         state, last = f"{name}-state-{number}", f"{name}-pass-{number}"
     layer = {}
@@ -275,6 +305,17 @@ def _add_passes(
         layer[(f"{name}-last", *position)] = (passes.finish, (f"{name}-first", *position), (state, *position))
         partials[position] = [(f"{name}-last", *position)]
     return _after(graph, f"{name}-last", layer, f"{name}-first", last), f"{name}-last"
+
+
+def _read_again(
+    graph: HighLevelGraph, gate: str, keys: Iterable[Sequence[Any]], last: str, sources: Sequence[Array]
+) -> tuple[HighLevelGraph, list[Array]]:
+    """Add copies of the sources' tasks that start once some tasks, of the layer ``last``, are over."""
+    # Each key has a task of its own to tell that it is over, so that on a cluster no result moves for it.
+    over = {(f"{gate}-over", n): (_nothing, key) for n, key in enumerate(itertools.chain.from_iterable(keys))}
+    graph = _after(graph, gate, {**over, gate: (_nothing, list(over))}, last)
+    copies = [bind(source, Delayed(gate, graph), seed=gate) for source in sources]
+    return HighLevelGraph.merge(graph, *(copy.dask for copy in copies)), copies
 
 
 def _nothing(*_: Any) -> None:
@@ -382,46 +423,45 @@ def gather(
     return Array(_layer(name, layer, [source]), name, tuple((n,) for n in shape), meta=meta)
 
 
-def each_tile(source: Array | np.ndarray, tiles: Sequence[Tile], leaf: Leaf, *, ahead: int) -> Iterator[Any]:
-    """Partial results of tiles in order, computed some at a time while the caller uses those before.
+def each_tile(source: Array | np.ndarray, steps: Iterable[Sequence[Tile]], leaf: Leaf) -> Iterator[Any]:
+    """Partial results of tiles in order, some being computed while the caller uses those before.
 
     Parameters
     ----------
     source : dask.array.Array or ndarray
         The raster's pixels, rows and columns last; extra dimensions in one chunk.
-    tiles : sequence of Tile
-        The tiles to read.
+    steps : iterable of sequence of Tile
+        The tiles to read, those together that are computed at once.
     leaf : callable
         (block, tile) -> partial result.
-    ahead : int
-        Number of tiles that are computed at once.
     """
     if not isinstance(source, Array):
-        for tile in tiles:
+        for tile in itertools.chain.from_iterable(steps):
             yield leaf(*_arguments([source], tile))
         return
     lead = (0,) * (source.ndim - 2)
     name = f"craters-{uuid.uuid4().hex}"
 
-    def read(start: int) -> list[Any]:
+    def read(number: int, tiles: Sequence[Tile]) -> list[Any]:
         layer: Tasks = {}
-        key = f"{name}-{start}"
-        keys = _add_leaves(layer, (f"{key}-tile",), lead, tiles[start : start + ahead], leaf, [source])
+        key = f"{name}-{number}"
+        keys = _add_leaves(layer, (f"{key}-tile",), lead, tiles, leaf, [source])
         layer[key] = (list, keys)
         (results,) = dask_compute(Delayed(key, _layer(key, layer, [source])))
         return list(results)
 
     with ThreadPoolExecutor(1) as thread:
         coming = None
-        for start in range(0, len(tiles), ahead):
+        for number, tiles in enumerate(itertools.chain(steps, [None])):
             # The thread sees the scheduler that is set here and now.
             context = contextvars.copy_context()
-            following = thread.submit(context.run, read, start)
+            following = None if tiles is None else thread.submit(context.run, read, number, tiles)
             if coming is not None:
-                yield from coming.result()
+                results = coming.result()[::-1]
+                coming = None  # so that no result is held once it has been used
+                while results:
+                    yield results.pop()
             coming = following
-        if coming is not None:
-            yield from coming.result()
 
 
 def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.ndarray, token: Any) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -126,6 +126,15 @@ class Plan:
             window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns))
             craters = self.craters.take(self.members(n))
             yield Tile((i, j), window, craters.on(window, self.grid.period))
+
+    def only(self, kept: NDArray[np.bool_]) -> Plan:
+        """The tiles that any of some craters touch, and these craters on them; ``kept`` says which they are."""
+        chosen = kept[self.member]
+        stops = np.append(0, np.cumsum(chosen))[self.offset]
+        touched = np.flatnonzero(np.diff(stops))
+        return replace(
+            self, tile=self.tile[touched], offset=np.append(0, stops[1:][touched]), member=self.member[chosen]
+        )
 
     def members(self, n: int) -> NDArray[np.int32]:
         """Positions in `craters` of those that the tile at position ``n`` lists."""

@@ -128,8 +128,6 @@ class Reduction:
         An array of the raster's rows and columns, such as weights, whose block the leaf takes as well.
     passes : Passes, optional
         Further passes over some tiles.
-    handover : Handover, optional
-        What tiles hand to later ones.
     """
 
     leaf: Leaf
@@ -139,7 +137,6 @@ class Reduction:
     keep_images: bool = True
     beside: xr.DataArray | None = None
     passes: Passes | None = None
-    handover: Handover | None = None
 
 
 def chained(partials: Sequence[Sequence[Any]]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,6 +74,12 @@ class Request:
     def take(self, index: NDArray[np.integer]) -> Request:
         """The same request of some of the craters, which keep their rows of the table."""
         return replace(self, craters=self.craters.take(index))
+
+    @property
+    def images(self) -> int:
+        """Greatest number of images, over the raster's extra dimensions, in one block."""
+        da = self.da
+        return math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
 
     @cached_property
     def boxes(self) -> list[Boxes]:

@@ -58,6 +58,11 @@ class Blocks(Sized):
         """Rows and columns of each block, shape (n, 2)."""
         return self.window[:, 1::2] - self.window[:, ::2]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pixels."""
+        return self.values.nbytes + self.mask.nbytes + (0 if self.fraction is None else self.fraction.nbytes)
+
     def part(self, start: int, stop: int) -> Blocks:
         """Views of the blocks [start, stop)."""
         pixels = slice(int(self.offset[start]), int(self.offset[stop]))

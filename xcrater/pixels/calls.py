@@ -67,6 +67,21 @@ class Call:
     skip: bool = False
 
     @property
+    def wants_places(self) -> bool:
+        """Whether it receives where pixels lie."""
+        return bool(set(self.takes or ()) - {"values", "coverage", "weights"})
+
+    def pixel_bytes(self, itemsize: int) -> int:
+        """About how many bytes it takes for each pixel to be handed over, besides the block itself.
+
+        Parameters
+        ----------
+        itemsize : int
+            Bytes of one value.
+        """
+        return 0 if self.takes is None else itemsize + 8 * len(self.takes) + (64 if self.wants_places else 0)
+
+    @property
     def width(self) -> int:
         """Number of columns of the results."""
         return sum(1 if width is None else width for _, width in self.columns)
@@ -122,20 +137,27 @@ class Call:
             for v, m in zip(values, mask, strict=True):
                 yield replace(blocks, values=v, mask=m).arrays()
             return
-        pixels = np.flatnonzero(~mask.all(axis=0))
-        placed = _places(blocks, pixels, craters, raster, set(self.takes))
+        valid = ~mask
+        placed: dict[str, Array] = {}
+        if self.wants_places:
+            pixels = np.flatnonzero(valid.any(axis=0))
+            placed = _places(blocks, pixels, craters, raster, set(self.takes))
+            valid_of_placed = valid[:, pixels]
         if "weights" in self.takes:
-            placed["weights"] = np.ones(pixels.size) if weights is None else weights[pixels]
-        for v, m in zip(values, mask, strict=True):
-            valid = ~m[pixels]
-            inside = pixels[valid]
-            ends = np.searchsorted(inside, blocks.offset).tolist()
+            weights = np.ones(flat[1]) if weights is None else weights
+        fraction = np.ones(flat[1]) if blocks.fraction is None and "coverage" in self.takes else blocks.fraction
+        of_blocks = list(itertools.pairwise(blocks.offset.tolist()))
+        for n, inside in enumerate(valid):
+            ends = itertools.accumulate((np.count_nonzero(inside[a:b]) for a, b in of_blocks), initial=0)
             cuts = [slice(start, stop) for start, stop in itertools.pairwise(ends)]
             if not self.takes:
-                values_inside = v[inside]
+                values_inside = values[n][inside]
                 yield (values_inside[cut] for cut in cuts)
                 continue
-            arrays = {name: v[inside] if name == "values" else placed[name][valid] for name in self.takes}
+            whole = {"values": values[n], "coverage": fraction, "weights": weights}
+            arrays = {
+                name: placed[name][valid_of_placed[n]] if name in placed else whole[name][inside] for name in self.takes
+            }
             yield ({name: array[cut] for name, array in arrays.items()} for cut in cuts)
 
     def _fill(self, cell: Array, label: Any, received: Any) -> None:
@@ -246,12 +268,8 @@ def make_call(
 
 
 def _places(blocks: Blocks, pixels: Array, craters: Craters, raster: Raster, wanted: set[str]) -> dict[str, Array]:
-    """Coverage, places and coordinates of some pixels of blocks, as far as they are wanted."""
+    """Places and coordinates of some pixels of blocks, as far as they are wanted."""
     out: dict[str, Array] = {}
-    if "coverage" in wanted:
-        out["coverage"] = np.ones(pixels.size) if blocks.fraction is None else blocks.fraction[pixels]
-    if not wanted & {"distance", "azimuth", "x", "y", "lon", "lat"}:
-        return out
     block = np.searchsorted(blocks.offset, pixels, "right") - 1
     down, across = np.divmod(pixels - blocks.offset[block], blocks.shape[block, 1])
     u, v = blocks.window[block, 2] + across + 0.5, blocks.window[block, 0] + down + 0.5

@@ -83,7 +83,7 @@ def chips(
         da, cdb, {"chip": Circle(math.sqrt(2.0) * extent, nvert=None)}, coverage="all_touched", nodata=nodata
     )
     grid, raster, dtype = request.raster.grid, request.raster, request.da.dtype
-    images = _images(request.da)
+    images = request.images
     needed = math.prod(shape) * images * 16
     if needed > get_option("memory"):
         raise ChipError(
@@ -121,7 +121,7 @@ def chips(
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
     data = graph.reduce_groups(
         request.da,
-        [graph.Group(*group) for group in zip(groups, edges, edges[1:], strict=False)],
+        [graph.Group([graph.Round(of)], *bounds) for of, *bounds in zip(groups, edges, edges[1:], strict=False)],
         Reduction(leaf, chained, finish, {"chips": Output(shape, finish.dtype)}),
         token=(request.craters, at, leaf, finish),
     )["chips"]
@@ -143,11 +143,6 @@ def _checked_size(size: Any) -> tuple[int, int]:
             f"received size={size!r}; expected pixels along each side, above 0: size=64, or (rows, columns)"
         )
     return int(sides[0]), int(sides[1])
-
-
-def _images(da: xr.DataArray) -> int:
-    """Greatest number of images, over the raster's extra dimensions, in one block."""
-    return math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
 
 
 def _reaching(grid: Grid, box: Boxes) -> Boxes:

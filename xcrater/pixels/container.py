@@ -185,6 +185,11 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         pixels = sum(region._elements.pixels() for region in self._by_region.values())
         return math.prod(self._source.lead) * self.dtype.itemsize * pixels
 
+    @cached_property
+    def sizes(self) -> pd.Series[int]:
+        """Bytes that all arrays of each crater take with their masks, by the craters' labels."""
+        return pd.Series(self._source.sizes, self.index, name="bytes")
+
     def _one(self, position: int) -> dict[str, Any]:
         return {name: region.iloc[position] for name, region in self._by_region.items()}
 

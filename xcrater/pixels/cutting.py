@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.engine.craters import Craters
-from xcrater.engine.outlined import OUTLINED
 from xcrater.engine.plan import Tile
-from xcrater.engine.region_set import RegionSet
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import RAW, Blocks, groups
-from xcrater.raster.reading import Raster
-from xcrater.raster.values import missing, sentinel
+from xcrater.pixels.windows import BlockWindows
+from xcrater.raster.values import missing
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -117,95 +115,8 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Cutter:
-    """Cuts regions from the tiles of a raster.
-
-    Parameters
-    ----------
-    shapes : RegionSet
-        The regions.
-    raster : Raster
-        Grid of the raster, and what its stored numbers mean.
-    dtype : str
-        Dtype of the stored numbers.
-    """
-
-    shapes: RegionSet
-    raster: Raster
-    dtype: str
-
-    @property
-    def result_dtype(self) -> np.dtype[Any]:
-        """Dtype of the values: the raster's own, or float64 where a scale or offset applies."""
-        return np.dtype("f8") if self.raster.decodes else np.dtype(self.dtype)
-
-    @property
-    def fill_value(self) -> Any:
-        """Number shown for masked pixels: the raster's nodata, or None for numpy's default."""
-        _, held = sentinel(self.raster.nodata, np.dtype(self.dtype))
-        return self.raster.nodata if held and not self.raster.decodes else None
-
-    def windows(self, craters: Craters) -> NDArray[np.int64]:
-        """Window of every region of every crater, shape (region, crater, 4).
-
-        A window is the bounding box of the region, rounded outwards to whole rows and columns. It may reach beyond
-        the raster's edges. On a raster that goes once round the body, columns below 0 or beyond the width stand for
-        those on the other side of the antimeridian; a region that goes all the way round has each column once.
-        """
-        grid = self.raster.grid
-        width, period = grid.columns, grid.period
-        out = np.empty((len(self.shapes), len(craters), 4), np.int64)
-        for k, bounds in enumerate(self._bounds(craters)):
-            shown = np.asarray(np.isfinite(bounds).all(axis=1))
-            top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
-            if np.isfinite(period):  # take the copy whose middle is within one turn of the first column
-                turn = np.floor((left + right) / (2 * period))
-                left, right = left - turn * period, right - turn * period
-            if grid.wraps:
-                # The period may differ from the width by a fraction of a column: count from the edge that is crossed.
-                start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
-                stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
-                whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
-            elif np.isfinite(period):
-                west = right - period > 0  # whether the copy one turn to the west reaches onto the grid
-                here = left < width
-                shift = np.where(west & ~here, period, 0.0)
-                start, stop = np.floor(left - shift), np.ceil(right - shift)
-                whole = (right - left >= period * (1 - 1e-12)) | (west & here)
-            else:
-                start, stop, whole = np.floor(left), np.ceil(right), np.zeros(left.size, bool)
-            out[k, :, 0], out[k, :, 1] = np.floor(top), np.ceil(bottom)
-            out[k, :, 2], out[k, :, 3] = np.where(whole, 0, start), np.where(whole, width, stop)
-            out[k, ~shown] = 0
-        return out
-
-    def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
-        """Bounds of each region of the craters, shape (crater, 4): first and last row coordinate, then column."""
-        shapes = self.shapes
-        for k in range(len(shapes)):
-            bounds = np.full((len(craters), 4), np.nan)
-            _, one = shapes.of([k]).parts()[0]
-            if one.closed:
-                kernels.region_windows(
-                    craters.column, craters.lat, craters.radius, one.bounds[1, 0], int(one.vertices[0]), shapes.grid,
-                    kernels.node_scratch(int(one.vertices[0])), bounds,
-                )  # fmt: skip
-            else:
-                assert one.frame is not None
-                for start in range(0, len(craters), OUTLINED):
-                    run = np.arange(start, min(start + OUTLINED, len(craters)))
-                    west, east, top, bottom = one.regions[0].outlines(one.frame, craters.take(run)).bounds()
-                    bounds[run] = np.stack([top, bottom, west, east], axis=1)
-            yield bounds
-
-    def portions(self, window: Window) -> Iterator[Window]:
-        """The parts of a window that lie on the raster, each within one turn of longitude."""
-        height, width = self.raster.grid.shape[0], self.raster.grid.columns
-        row_start, row_stop = max(window[0], 0), min(window[1], height)
-        for turn in (-1, 0, 1) if self.raster.grid.wraps else (0,):
-            col_start, col_stop = max(window[2] - turn * width, 0), min(window[3] - turn * width, width)
-            if row_start < row_stop and col_start < col_stop:
-                yield row_start, row_stop, col_start, col_stop
+class Cutter(BlockWindows):
+    """Cuts regions from the tiles of a raster."""
 
     def __call__(self, block: Array, tile: Tile) -> Cut:
         """Cut the blocks of a tile's craters from its pixels, shape (extra dimensions of the raster, rows, columns)."""
@@ -224,12 +135,22 @@ class Cutter:
         count = int(alone.sum())
         whole = [blocks.part(n * count, (n + 1) * count) for n in range(regions)]
 
-        reached = (place[..., 0] < place[..., 1]) & (place[..., 2] < place[..., 3]) & ~alone  # (turn, region, crater)
-        k, i, turn = np.nonzero(reached.transpose(1, 2, 0))
-        piece = np.full((regions, craters, len(place)), -1)
-        piece[k, i, turn] = np.arange(k.size)
-        parts = Pieces(rows[i], k, place[turn, k, i], *self._fill(block, tile, piece, place[turn, k, i]))
+        parts = self._pieces(block, tile, place, np.logical_not(alone))
         return Cut(np.flatnonzero(alone), whole, parts)
+
+    def pieces(self, block: Array, tile: Tile) -> Pieces:
+        """Cut what a tile holds of the blocks of its craters, even of those that lie on it alone."""
+        place, _, _ = self._crops(self.windows(tile.craters), tile.window)
+        return self._pieces(block, tile, place, np.ones(len(tile.craters), bool))
+
+    def _pieces(self, block: Array, tile: Tile, place: Ints, which: NDArray[np.bool_]) -> Pieces:
+        """Pieces of some of a tile's craters, whose windows meet the tile at these places; see `_crops`."""
+        reached = (place[..., 0] < place[..., 1]) & (place[..., 2] < place[..., 3]) & which  # (turn, region, crater)
+        k, i, turn = np.nonzero(reached.transpose(1, 2, 0))
+        piece = np.full((*place.shape[1:3], len(place)), -1)
+        piece[k, i, turn] = np.arange(k.size)
+        rows = tile.craters.row.astype(np.int64)
+        return Pieces(rows[i], k, place[turn, k, i], *self._fill(block, tile, piece, place[turn, k, i]))
 
     def _crops(self, windows: Ints, tile: Window) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
         """Where windows meet a tile, turn of longitude by turn.
@@ -372,21 +293,49 @@ class Cutter:
         images : int
             Number of images.
         """
-        offset = np.concatenate([[0], np.cumsum((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2]))])
-        total = int(offset[-1])
-        stored, mask = self._blank(images, total), np.ones((images, total), bool)
-        fraction = np.zeros((1, total)) if self.shapes.exact else None
-        raw = RAW[stored.itemsize]
+        filled = self._empty(window, images)
         for pieces, position in within:
             which = np.flatnonzero((pieces.region == region) & (position >= 0))
-            if not which.size:
-                continue
-            target = (which, position[which], pieces.place, pieces.offset, window, offset)
-            kernels.put(pieces.values.view(raw), *target, stored.view(raw))
-            kernels.put(pieces.mask, *target, mask)
-            if fraction is not None and pieces.fraction is not None:
-                kernels.put(pieces.fraction[None], *target, fraction)
-        return Filled(offset, stored, mask, None if fraction is None else fraction[0])
+            if which.size:
+                self._put(pieces, which, position[which], window, filled)
+        return filled
+
+    def _empty(self, window: Ints, images: int) -> Filled:
+        """Blocks of some windows, shape (n, 4), that no pixel has been put into."""
+        offset = np.concatenate([[0], np.cumsum((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2]))])
+        total = int(offset[-1])
+        fraction = np.zeros(total) if self.shapes.exact else None
+        return Filled(offset, self._blank(images, total), np.ones((images, total), bool), fraction)
+
+    def _put(self, pieces: Pieces, which: Ints, to: Ints, window: Ints, filled: Filled) -> None:
+        """Copy the pieces at positions ``which`` into the blocks at positions ``to``, which have these windows."""
+        raw = RAW[filled.stored.itemsize]
+        target = (which, to, pieces.place, pieces.offset, window, filled.offset)
+        kernels.put(pieces.values.view(raw), *target, filled.stored.view(raw))
+        kernels.put(pieces.mask, *target, filled.mask)
+        if filled.fraction is not None and pieces.fraction is not None:
+            kernels.put(pieces.fraction[None], *target, filled.fraction[None])
+
+    def band(self, crater: Craters, rows: Window, parts: Iterable[Pieces], lead: tuple[int, ...]) -> Blocks:
+        """Some rows of one crater's block of the only region, put together from pieces as they come.
+
+        Parameters
+        ----------
+        crater : Craters
+            The one crater.
+        rows : tuple of int
+            Window of these rows: all columns of the block's window, and some of its rows.
+        parts : iterable of Pieces
+            Pieces of this crater that lie within the rows, from every tile that meets them.
+        lead : tuple of int
+            Lengths of the raster's extra dimensions.
+        """
+        window = np.array([rows])
+        filled = self._empty(window, math.prod(lead))
+        for pieces in parts:
+            which = np.arange(pieces.crater.size)
+            self._put(pieces, which, np.zeros_like(which), window, filled)
+        return self._blocks(crater.row.astype(np.int64), window, filled, lead)
 
 
 def _raw(block: Array, images: int) -> Array:

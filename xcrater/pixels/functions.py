@@ -21,6 +21,7 @@ from xcrater.engine.sized import Sized
 from xcrater.engine.weights import block_weights, check_weights
 from xcrater.errors import FunctionError
 from xcrater.pixels.blocks import Masked
+from xcrater.pixels.budget import check_craters
 from xcrater.pixels.calls import Call, Returns, check_wants, make_call
 from xcrater.pixels.cutting import Cutter
 from xcrater.pixels.gathering import HandedOver, RegionBlocks, complete, hand_over
@@ -264,16 +265,24 @@ def map_craters(
     """
     request, cutter = source.request, source.cutter
     index = request.table.data.index
-    tiles = [
-        LabelledTile(t.index, t.window, t.craters, t.number, t.spread, index[t.craters.row].to_numpy())
-        for t in source.plan.spread_tiles()
+    # Pieces and the block that they are put together to are in memory at once.
+    block = cutter.pixel_bytes(request.images)
+    handed = call.pixel_bytes(cutter.result_dtype.itemsize) + (0 if weights is None else 18)
+    needed = source.sizes // block * (2 * block + handed)
+    check_craters(needed, source.labels, "take statistics that are not user-supplied: they never hold a whole crater")
+    rounds = [
+        [
+            LabelledTile(t.index, t.window, t.craters, t.number, t.spread, index[t.craters.row].to_numpy())
+            for t in plan.spread_tiles()
+        ]
+        for plan in source.rounds()
     ]
     beside = weights if isinstance(weights, xr.DataArray) else None
     leaf = MapLeaf(cutter, call, apart, None if weights is None else "area" if beside is None else "given")
     lead = None if apart else source.lead
-    cells = graph.reduce_tiles(
+    cells = graph.reduce_rounds(
         request.da,
-        tiles,
+        [graph.Round(tiles, Handover.to_last(tiles, leaf.complete)) for tiles in rounds],
         Reduction(
             leaf,
             chained,
@@ -281,7 +290,6 @@ def map_craters(
             {"cells": Output((len(request.names), len(request.craters), call.width), call.dtype.str)},
             keep_images=apart,
             beside=beside,
-            handover=Handover.to_last(tiles, leaf.complete),
         ),
         token=(request.craters, leaf, index),
     )["cells"]

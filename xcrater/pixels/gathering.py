@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from xcrater.engine import graph
 from xcrater.engine.craters import Craters
-from xcrater.engine.plan import SpreadTile
+from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
+from xcrater.engine.rounds import AHEAD, Room
 from xcrater.engine.sized import Sized
+from xcrater.options import get_option
 from xcrater.pixels import blocks as _blocks
+from xcrater.pixels.bands import iter_bands
 from xcrater.pixels.blocks import Blocks
+from xcrater.pixels.budget import check_craters, check_result
 from xcrater.pixels.cutting import Cut, Cutter, Pieces
 from xcrater.pixels.source import BlockSource
-
-AHEAD = 4
-"""Number of tiles that `iter_blocks` computes at once."""
 
 RegionBlocks = list[Blocks]
 """Blocks of every region, of the same craters in the same order; `Blocks.crater` are rows of the table."""
@@ -206,31 +207,57 @@ def gather(source: BlockSource) -> Any:
         A dask array of one chunk for a raster backed by dask, else a numpy array.
     """
     request, leaf = source.request, GatherLeaf(source.cutter)
-    tiles = list(source.plan.spread_tiles())
-    return graph.reduce_tiles(
+    check_result(int(source.sizes.sum()), "arrays.compute()", "use arrays.iter_computed(), or arrays.to_zarr(path)")
+    rounds = [list(plan.spread_tiles()) for plan in source.rounds()]
+    return graph.reduce_rounds(
         request.da,
-        tiles,
+        [graph.Round(tiles, Handover.to_last(tiles, leaf.complete)) for tiles in rounds],
         Reduction(
             leaf,
             chained,
             GatherFinish(source.cutter, request.craters, source.position, source.lead),
             {"cells": Output((len(source.regions), len(request.craters)), "O")},
             keep_images=False,
-            handover=Handover.to_last(tiles, leaf.complete),
         ),
         token=("gather", request.craters, source.cutter),
     )["cells"]
 
 
 def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
-    """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end."""
-    leaf, tiles = GatherLeaf(source.cutter), list(source.plan.spread_tiles())
-    read = graph.each_tile(source.request.da.data, tiles, leaf, ahead=AHEAD)
+    """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end.
+
+    The craters are read in as many rounds as the option ``memory`` makes necessary.
+    """
+    leaf, room = GatherLeaf(source.cutter), Room.within(get_option("memory"))
+    large = source.large()
+    rounds = source.rounds(but=large)
+    steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in rounds)
+    read = graph.each_tile(source.request.da.data, steps, leaf)
     with source.request.naming_craters():
-        for completed in Handover.to_last(tiles, leaf.complete).in_turn(read):
-            yield from (of_regions for of_regions in completed if len(of_regions[0]))
-    nowhere = np.flatnonzero(source.plan.spread.count == 0)
+        for plan in rounds:
+            handover = Handover.to_last(plan.spread_tiles(), leaf.complete)
+            for completed in handover.in_turn(itertools.islice(read, len(plan))):
+                yield from (of_regions for of_regions in completed if len(of_regions[0]))
+                completed.clear()
+    for position in large.tolist():
+        yield [band.blocks for band in iter_bands(source, position, most=get_option("memory"))]
+    nowhere = np.flatnonzero((source.plan.spread.count == 0) & ~np.isin(np.arange(len(source.labels)), large))
     yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)
+
+
+def _steps(plan: Plan, sizes: NDArray[np.int64], room: Room) -> Iterator[list[SpreadTile]]:
+    """Tiles that are computed at once: consecutive ones, as many as have room for what is cut from them."""
+    step: list[SpreadTile] = []
+    held = 0.0
+    for tile in plan.spread_tiles():
+        cut = float((sizes[plan.members(tile.number)] / tile.spread.count).sum())
+        if step and (len(step) == AHEAD or held + cut > room.threads):
+            yield step
+            step, held = [], 0.0
+        step.append(tile)
+        held += cut
+    if step:
+        yield step
 
 
 def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
@@ -241,7 +268,8 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     source : BlockSource
         The blocks.
     batch : int
-        Number of craters at a time; the last batch may have fewer.
+        Number of craters at a time. The last batch may have fewer, and so may one whose pixels would take more than a
+        quarter of the option ``memory``.
 
     Yields
     ------
@@ -250,17 +278,37 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     """
     if batch < 1:
         raise ValueError(f"received batch={batch!r}; expected a number of craters from 1 on")
+    check_craters(
+        source.sizes,
+        source.labels,
+        f"leave such craters out by arrays.loc[arrays.sizes <= {get_option('memory')}], or take arrays.to_zarr(path)",
+    )
+    yield from in_batches(source, batch)
+
+
+def in_batches(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
+    """Blocks of a number of craters at a time, or of fewer whose pixels take their share of the memory."""
+    most = Room.within(get_option("memory")).waiting
     waiting: list[RegionBlocks] = []
-    count = 0
+    count = held = 0
     for of_regions in iter_complete(source):
+        size = sum(blocks.nbytes for blocks in of_regions)
+        if waiting and held + size > most:
+            yield _named(source, _concatenated(waiting))
+            count = held = 0
+            waiting.clear()
         waiting.append(of_regions)
-        count += len(of_regions[0])
+        count, held = count + len(of_regions[0]), held + size
+        del of_regions
         if count >= batch:
             joined = _concatenated(waiting)
+            waiting.clear()
             full = count - count % batch
             for start in range(0, full, batch):
                 yield _named(source, [blocks.part(start, start + batch) for blocks in joined])
-            waiting = [[blocks.part(full, count) for blocks in joined]] if full < count else []
+            if full < count:
+                waiting.append([blocks.part(full, count) for blocks in joined])
+            held = sum(blocks.nbytes for rest in waiting for blocks in rest)
             count -= full
             del joined
     if count:

@@ -25,6 +25,9 @@ from xcrater.errors import StoreError
 LAYOUT = 1
 """Version of the layout; stores of other versions are refused."""
 
+READ_BACK = 2**22
+"""Number of pixels that are read at a time where the checksum of a large entry is wanted."""
+
 
 def read_about(path: str) -> dict[str, Any] | None:
     """The description that a store holds in its attributes; None if there is nothing at that path.
@@ -113,6 +116,25 @@ def entry_checksums(
         bounds = (offset * (len(octets) // array.shape[-1])).tolist()
         sums = [zlib.crc32(octets[bounds[i] : bounds[i + 1]], before) for i, before in enumerate(sums)]
     return np.array(sums, np.uint32)
+
+
+def stored_checksum(group: Any, first: int, last: int) -> int:
+    """The checksum of one entry of a region's group, read back a part at a time; see `entry_checksums`.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        The region's group.
+    first, last : int
+        The entry's first pixel in the flat arrays, and the pixel past its last.
+    """
+    total = 0
+    for name in ("values", "mask", "coverage"):
+        array = group.get(name)
+        for start in range(first, last, READ_BACK) if array is not None else ():
+            part = np.asarray(array[..., start : min(start + READ_BACK, last)])
+            total = zlib.crc32(_octets(np.moveaxis(part, -1, 0)), total)
+    return total
 
 
 def table_checksum(craters: Any) -> int:

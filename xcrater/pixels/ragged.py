@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater._optional import require
+from xcrater.engine.rounds import Room
+from xcrater.options import get_option
 from xcrater.pixels import gathering
+from xcrater.pixels.bands import Band, iter_bands
 from xcrater.pixels.blocks import RAW, Blocks
+from xcrater.pixels.budget import check_result
 from xcrater.pixels.source import BlockSource
 
 Ints = NDArray[np.int64]
@@ -135,6 +139,9 @@ BATCH = 10_000
 
 def to_ragged(source: BlockSource) -> dict[str, Ragged]:
     """The pixels of every crater laid out flat, for each region; see `CraterArrays.to_ragged`."""
+    check_result(
+        int(source.sizes.sum()), "arrays.to_ragged()", "store them by arrays.to_zarr(path), or use arrays.iter_blocks()"
+    )
     cutter, none = source.cutter, np.empty(0, np.int64)
     values = np.empty((*source.lead, 0), cutter.result_dtype)
     like = Blocks(
@@ -147,7 +154,25 @@ def to_ragged(source: BlockSource) -> dict[str, Ragged]:
         fill_value=cutter.fill_value,
     )
     windows = dict(zip(source.regions, cutter.windows(source.request.craters), strict=True))
-    return lay_out(gathering.iter_blocks(source, BATCH), windows, source.labels, like)
+    large = source.large()
+    whole = np.setdiff1d(np.arange(len(source.labels)), large)
+    batches = gathering.in_batches(source.take(whole), BATCH) if whole.size else iter(())
+    placed = ({name: replace(of, crater=whole[of.crater]) for name, of in found.items()} for found in batches)
+    out = lay_out(placed, windows, source.labels, like)
+    for position in large.tolist():
+        for band in iter_bands(source, position, most=Room.within(get_option("memory")).waiting):
+            _lay_band(band, out[source.regions[band.region]], position)
+    return out
+
+
+def _lay_band(band: Band, out: Ragged, position: int) -> None:
+    """Copy some rows of one crater to their place."""
+    rows = slice(band.blocks.window[0, 0] - band.window[0], band.blocks.window[0, 1] - band.window[0])
+    part, shape = slice(*out.offsets[position : position + 2].tolist()), out.shapes[position].tolist()
+    for source, target in ((band.blocks.values, out.values), (band.blocks.mask, out.mask)):
+        target[part].reshape(shape)[..., rows, :] = source.reshape(*shape[:-2], -1, shape[-1])
+    if out.coverage is not None and band.blocks.fraction is not None:
+        out.coverage[part].reshape(shape)[..., rows, :] = band.blocks.fraction.reshape(-1, shape[-1])
 
 
 def lay_out(

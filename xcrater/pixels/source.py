@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xcrater.engine import graph
+from xcrater.engine.rounds import Room, in_rounds
+from xcrater.options import get_option
 from xcrater.pixels.cutting import Cutter
 
 if TYPE_CHECKING:
@@ -85,6 +87,24 @@ class BlockSource:
     def plan(self) -> Plan:
         """Which craters are cut from which tile."""
         return self.request.plan(warn=False) if self.planned is None else self.planned
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of the pixels of all regions of each crater, shape (craters,)."""
+        return self.cutter.sizes(self.request.craters, self.request.images)
+
+    def large(self) -> NDArray[np.int64]:
+        """Positions of the craters whose pixels do not fit the room that others share, ascending."""
+        return np.flatnonzero(self.sizes > Room.within(get_option("memory")).waiting)
+
+    def rounds(self, but: NDArray[np.int64] | None = None) -> list[Plan]:
+        """The plan of all craters but some, in as many rounds as the option ``memory`` makes necessary."""
+        plan = self.plan
+        if but is not None and but.size:
+            kept = np.ones(len(self.labels), bool)
+            kept[but] = False
+            plan = plan.only(kept)
+        return in_rounds(plan, self.sizes, Room.within(get_option("memory")))
 
     @property
     def token(self) -> str:

@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 
 from xcrater._optional import require
 from xcrater.engine.request import Request
+from xcrater.engine.rounds import Room
 from xcrater.errors import StoreError
+from xcrater.options import get_option
+from xcrater.pixels.bands import Band, iter_bands
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.elements import Elements
-from xcrater.pixels.gathering import iter_blocks
+from xcrater.pixels.gathering import in_batches
 from xcrater.pixels.layout import (
     LAYOUT,
     checksum,
@@ -32,6 +35,7 @@ from xcrater.pixels.layout import (
     naming,
     read_about,
     read_column,
+    stored_checksum,
     table_checksum,
     whole_path,
 )
@@ -76,8 +80,11 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
     missing = np.ones(len(source.labels), bool)
     sums = about.get("checksums")  # None where an earlier version began the store
     missing[read_column(root, path, "crater", about["written"], sums)] = False
+    left = source.take(np.flatnonzero(missing))
+    large = np.flatnonzero(missing)[left.large()]
+    missing[large] = False
     position = np.flatnonzero(missing)
-    for blocks in iter_blocks(source.take(position), batch) if position.size else ():
+    for blocks in in_batches(source.take(position), batch) if position.size else ():
         entry = about["written"]
         for k, of_region in enumerate(blocks.values()):
             # zarr reads the chunk that the last batch filled in part; a full disk is another matter.
@@ -87,6 +94,32 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
         _extend(root, "crater", entry, position[of_region.crater], sums)
         # Only now do the entries count: what an interruption leaves half written is written again.
         root.update_attributes({"xcrater": about})
+    for n in large.tolist():
+        for band in iter_bands(source, n, most=Room.within(get_option("memory")).waiting):
+            with naming(path, f"region {source.regions[band.region]!r}", but=(OSError,)):
+                _append_band(root, about["written"], band, sums)
+        _extend(root, "crater", about["written"], np.array([n]), sums)
+        about["written"] += 1
+        root.update_attributes({"xcrater": about})
+
+
+def _append_band(root: Any, entry: int, band: Band, sums: dict[str, int] | None) -> None:
+    """Write some rows of a crater as part of an entry of their region, which the last rows complete."""
+    region, blocks = f"region-{band.region}", band.blocks
+    group = root[region]
+    top, bottom, left, right = band.window
+    first, width = int(group["offset"][entry]), right - left
+    start, stop = (first + (int(row) - top) * width for row in blocks.window[0, :2])
+    group["values"][..., start:stop] = blocks.values
+    group["mask"][..., start:stop] = blocks.mask
+    if blocks.fraction is not None:
+        group["coverage"][start:stop] = blocks.fraction
+    if blocks.window[0, 1] < bottom:
+        return
+    _extend(root, f"{region}/window", entry, np.array([band.window]), sums)
+    _extend(root, f"{region}/offset", entry + 1, np.array([stop]), sums)
+    if sums is not None:
+        _extend(root, f"{region}/checksum", entry, np.array([stored_checksum(group, first, stop)]), sums)
 
 
 def _append(root: Any, region: str, entry: int, blocks: Blocks, sums: dict[str, int] | None) -> None:

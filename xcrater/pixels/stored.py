@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -25,6 +25,7 @@ from xcrater.engine.region_set import RegionSet
 from xcrater.engine.request import Request
 from xcrater.errors import StoreError, UncheckedStoreWarning
 from xcrater.geometry.bodies import get_body
+from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import Blocks, groups
 from xcrater.pixels.cutting import PIXELS, Cut, Cutter, Pieces
 from xcrater.pixels.layout import (
@@ -33,6 +34,7 @@ from xcrater.pixels.layout import (
     naming,
     read_about,
     read_column,
+    stored_checksum,
     table_checksum,
     whole_path,
 )
@@ -98,14 +100,36 @@ class Store:
                 fill_value=fill_value,
             )
         if _checksums(self) is not None:
-            wanted = _column(self, f"{group}/checksum", self.entries)[start:stop]
-            found = entry_checksums(blocks.values, blocks.mask, blocks.fraction, blocks.offset)
-            differing = np.flatnonzero(found != wanted)
-            if differing.size:
-                labels = f"the craters at positions {self.crater[start + differing[:5]].tolist()} of the table"
-                cause = f"a chunk is missing or was changed; it holds {labels}"
-                raise damaged(self.path, part, cause)
+            self._compare(region, start, entry_checksums(blocks.values, blocks.mask, blocks.fraction, blocks.offset))
         return blocks
+
+    def rows(self, region: int, entry: int, rows: Window, fill_value: Any) -> Blocks:
+        """Some rows of one entry's block; with its first rows, the whole entry is compared with its checksum."""
+        name = f"region-{region}"
+        first, last = _column(self, f"{name}/offset", self.entries + 1)[entry : entry + 2].tolist()
+        top, _, left, right = self.window(region)[entry].tolist()
+        start, stop = (first + (row - top) * (right - left) for row in rows[:2])
+        with naming(self.path, f"region {self.names[region]!r}"):
+            if rows[0] == top and _checksums(self) is not None:
+                self._compare(region, entry, np.array([stored_checksum(_group(self)[name], first, last)], np.uint32))
+            return Blocks(
+                crater=self.crater[entry : entry + 1],
+                window=np.array([rows]),
+                offset=np.array([0, stop - start]),
+                values=_array(self, f"{name}/values")[..., start:stop],
+                mask=_array(self, f"{name}/mask")[..., start:stop],
+                fraction=_array(self, f"{name}/coverage")[start:stop] if self.exact else None,
+                fill_value=fill_value,
+            )
+
+    def _compare(self, region: int, start: int, found: NDArray[np.uint32]) -> None:
+        """Compare the checksums of the entries from ``start`` on with those that were written."""
+        wanted = _column(self, f"region-{region}/checksum", self.entries)[start : start + len(found)]
+        differing = np.flatnonzero(found != wanted)
+        if differing.size:
+            labels = f"the craters at positions {self.crater[start + differing[:5]].tolist()} of the table"
+            cause = f"a chunk is missing or was changed; it holds {labels}"
+            raise damaged(self.path, f"region {self.names[region]!r}", cause)
 
 
 @dataclass(frozen=True)
@@ -137,6 +161,10 @@ class StoredCutter(Cutter):
         """Read the blocks of craters that no tile lists; a store has no pieces to be put together."""
         if len(craters):
             yield self._read(craters)
+
+    def band(self, crater: Craters, rows: Window, parts: Iterable[Pieces], lead: tuple[int, ...]) -> Blocks:
+        """Read some rows of one crater's block; nothing is cut."""
+        return self.store.rows(self.regions[0], int(self.store.entry[crater.row][0]), rows, self.fill_value)
 
     def _read(self, craters: Craters) -> list[Blocks]:
         """Blocks of craters, read in one go from the first of their entries to the last."""

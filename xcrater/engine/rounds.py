@@ -1,0 +1,142 @@
+"""Rounds over a raster: which craters have their pixels in memory together.
+
+Pixels take memory in two ways. All that is cut from one tile is held at once, and what a tile alone cannot complete of
+a crater waits until the crater's last tile has been read. Where either would take more room than there is, craters are
+left for a later round, which reads their tiles again. To read a tile takes a fraction of the time that it takes to cut
+this much from it, so the rounds cost little; and a table that fits takes a single one.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.engine.plan import Plan
+
+Ints = NDArray[np.int64]
+
+AHEAD = max(2, os.cpu_count() or 1)
+"""At most so many tiles are computed at once, where the caller uses those before in the meantime."""
+
+
+class Room(NamedTuple):
+    """How many bytes of pixels may be held.
+
+    Parameters
+    ----------
+    threads : int
+        What all threads together cut from the tiles that they are at.
+    waiting : int
+        What waits for tiles that have not been read yet. A crater that takes more is read by itself.
+    """
+
+    threads: int
+    waiting: int
+
+    @classmethod
+    def within(cls, memory: int) -> Room:
+        """Shares of the memory allowed: a quarter waits, and another is cut by all threads together.
+
+        The other half is for the copies that are made where pieces are put together, and for what the caller holds.
+        """
+        return cls(memory // 4, memory // 4)
+
+    @property
+    def tile(self) -> int:
+        """What is cut from one tile at a time."""
+        return max(1, self.threads // (os.cpu_count() or 1))
+
+
+def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:
+    """Share the craters of a plan out among rounds, each of which keeps to the room that there is.
+
+    Parameters
+    ----------
+    plan : Plan
+        The tiles, in the order in which they are read.
+    sizes : ndarray of int64, shape (craters of the plan,)
+        Bytes that the pixels of each crater take.
+    room : Room
+        The room that there is. A crater that takes more by itself has a round of its own.
+
+    Returns
+    -------
+    list of Plan
+        The same plan of some of the craters each, every crater that lies on a tile in exactly one of them.
+    """
+    tile = np.repeat(np.arange(len(plan)), np.diff(plan.offset))
+    member = plan.member.astype(np.int64)
+    several = plan.spread.count > 1
+    number = np.zeros(len(plan.craters), np.int64)
+
+    alone = ~several[member]
+    taken = np.where(alone, sizes[member], 0)
+    before = np.cumsum(taken) - taken
+    within = before - before[plan.offset[:-1]][tile]
+    number[member[alone]] = within[alone] // room.tile
+
+    listed = np.flatnonzero(several[member])
+    listings = _Listings(member[listed], tile[listed], plan, sizes)
+    left = np.flatnonzero(several)
+    left = left[np.argsort(sizes[left], kind="stable")]
+    turn = 0
+    while left.size:
+        count = listings.most(left, room)
+        number[left[:count]] = turn
+        left, turn = left[count:], turn + 1
+        listings = listings.of(left)
+    if not number.any():
+        return [plan]
+    on_tile = plan.spread.count > 0
+    return [plan.only(on_tile & (number == n)) for n in range(int(number.max()) + 1) if (number[on_tile] == n).any()]
+
+
+class _Listings(NamedTuple):
+    """Craters that several tiles list, once for each of these tiles.
+
+    Parameters
+    ----------
+    member, tile : ndarray of int64, shape (listings,)
+        Position of the crater and of the tile in the plan.
+    plan : Plan
+        The plan.
+    sizes : ndarray of int64
+        Bytes that the pixels of each crater of the plan take.
+    """
+
+    member: Ints
+    tile: Ints
+    plan: Plan
+    sizes: Ints
+
+    def of(self, craters: Ints) -> _Listings:
+        """The listings of some craters."""
+        kept = np.zeros(len(self.plan.craters), bool)
+        kept[craters] = True
+        chosen = kept[self.member]
+        return self._replace(member=self.member[chosen], tile=self.tile[chosen])
+
+    def most(self, craters: Ints, room: Room) -> int:
+        """How many of these craters, from the first on, fit the room together; at least one."""
+        if self._fits(craters, room):
+            return craters.size
+        low, high = 1, craters.size - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if self._fits(craters[:middle], room) else (low, middle - 1)
+        return low
+
+    def _fits(self, craters: Ints, room: Room) -> bool:
+        spread, tiles = self.plan.spread, len(self.plan)
+        size = self.sizes[craters].astype(float)
+        change = np.bincount(spread.first[craters], size, tiles + 1)
+        change -= np.bincount(spread.last[craters] + 1, size, tiles + 1)
+        if np.cumsum(change).max() > room.waiting:
+            return False
+        held = self.of(craters)
+        # A piece is taken to be as large as if the crater were shared out equally among its tiles.
+        piece = held.sizes[held.member] / spread.count[held.member]
+        return bool(np.bincount(held.tile, piece, tiles).max() <= room.tile)

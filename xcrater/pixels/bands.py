@@ -1,0 +1,108 @@
+"""The pixels of a crater that is too large to be held whole, a band of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.engine import graph
+from xcrater.engine.plan import Tile
+from xcrater.engine.rounds import AHEAD
+from xcrater.geometry.grid import Window
+from xcrater.pixels.blocks import Blocks
+from xcrater.pixels.cutting import Cutter, Pieces
+from xcrater.pixels.source import BlockSource
+
+
+class Band(NamedTuple):
+    """Some rows of one crater's block.
+
+    Parameters
+    ----------
+    region : int
+        Position of the region.
+    window : tuple of int
+        Window of the whole block on the raster's grid.
+    blocks : Blocks
+        The rows, as a block of their own.
+    """
+
+    region: int
+    window: Window
+    blocks: Blocks
+
+
+@dataclass(frozen=True)
+class BandLeaf:
+    """Cuts from a tile what lies within a band of rows.
+
+    Parameters
+    ----------
+    cutter : Cutter
+        How the region is cut.
+    """
+
+    cutter: Cutter
+
+    def __call__(self, block: NDArray[Any], tile: BandTile) -> Pieces:
+        """Pieces of the tile's only crater."""
+        first, last = tile.rows
+        top, bottom, left, right = tile.window
+        inside = max(top, first), min(bottom, last)
+        narrow = Tile(tile.index, (*inside, left, right), tile.craters)
+        return self.cutter.pieces(block[..., inside[0] - top : inside[1] - top, :], narrow)
+
+
+@dataclass(frozen=True, eq=False)
+class BandTile(Tile):
+    """A tile of which a band of rows is wanted.
+
+    Parameters
+    ----------
+    rows : tuple of int
+        First row of the band, and the row past its last.
+    """
+
+    rows: tuple[int, int]
+
+
+def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Band]:
+    """The blocks of one crater, however large, a band of rows at a time: region by region, from the top.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The blocks.
+    position : int
+        Position of the crater in the source.
+    most : int
+        Bytes of a band, unless a single row has more.
+    """
+    grid = source.request.raster.grid
+    edges = np.asarray(grid.row_edges)
+    crater = source.request.craters.take(np.array([position]))
+    for k in range(len(source.regions)):
+        cutter = source.of([k]).cutter
+        window: Window = tuple(cutter.windows(crater)[0, 0].tolist())
+        top, bottom, left, right = window
+        each = -(-int(cutter.sizes(crater, source.request.images)[0]) // max(bottom - top, 1))
+        while top < bottom:
+            stop = min(bottom, top + max(1, most // max(each, 1)))
+            chunk = int(edges[np.searchsorted(edges, stop, "right") - 1])
+            if top < chunk < stop < bottom:  # ends with a row of chunks, so that no chunk is read for two bands
+                stop = chunk
+            rows = (top, stop, left, right)
+            tiles = [
+                BandTile(index, (*tile[:3], min(tile[3], grid.columns)), crater, (top, stop))
+                for index, tile in grid.tiles(cutter.portions(rows))
+            ]
+            steps = (tiles[n : n + AHEAD] for n in range(0, len(tiles), AHEAD))
+            parts = graph.each_tile(source.request.da.data, steps, BandLeaf(cutter))
+            with source.request.naming_craters():
+                blocks = cutter.band(crater, rows, parts, source.lead)
+            yield Band(k, window, blocks)
+            top = stop
