@@ -26,6 +26,7 @@ from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
 from xcrater.errors import GridError, ReadError
+from xcrater.raster.remote import patiently
 from xcrater.raster.sources import local_file
 
 CACHE_BYTES = (2**22, 2**26)
@@ -205,15 +206,9 @@ class FilePixels(BackendArray):
                 f"cannot read {where} of {self.path!r}: the file has been changed, replaced or removed since it was "
                 "opened. Open it again: da = xcrater.open_mosaic(...)",
             )
-        window = Window.from_slices(rows, columns)
-        numbers = [band + 1 for band in range(*bands)]
         cause, stored = "", None
         try:
-            with self._opened() as dataset:
-                limit_cache(dataset, rows, columns)
-                if self.packing is None:
-                    return np.asarray(dataset.read(numbers, window=window, out_dtype=self.dtype))
-                stored = dataset.read(numbers, window=window, masked=True)
+            stored = patiently(self.path, lambda: self._stored(bands, rows, columns))
         except (rasterio.errors.RasterioError, GridError) as err:
             cause = str(err.__cause__ or err)
         if stored is None:  # Outside of the handler: GDAL's exceptions cannot travel between processes.
@@ -223,7 +218,19 @@ class FilePixels(BackendArray):
                 f"cannot read {where} of band {which} of {self.path!r}: {cause}. Expected a whole, readable file: "
                 "check it with `gdalinfo -checksum`, or copy it again",
             )
-        return self._values(stored, slice(*bands))
+        return stored if self.packing is None else self._values(stored, slice(*bands))
+
+    def _stored(self, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]) -> Any:
+        """Stored numbers, masked if they are to be decoded."""
+        window = Window.from_slices(rows, columns)
+        numbers = [band + 1 for band in range(*bands)]
+        with self._opened() as dataset:
+            if (dataset.count, *dataset.shape) != self.lengths:
+                raise GridError(f"it has {dataset.shape} pixels by now, and had {self.lengths[1:]} when it was opened")
+            limit_cache(dataset, rows, columns)
+            if self.packing is None:
+                return dataset.read(numbers, window=window, out_dtype=self.dtype)
+            return dataset.read(numbers, window=window, masked=True)
 
     def _values(self, stored: np.ma.MaskedArray[Any, Any], bands: slice) -> NDArray[Any]:
         """Values of stored numbers of some bands, NaN where there is none."""

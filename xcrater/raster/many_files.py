@@ -20,6 +20,7 @@ from rasterio.crs import CRS
 from xcrater.errors import GridError, MissingFilesWarning, ReadError
 from xcrater.geometry.projection import classify
 from xcrater.raster.files import FilePixels, Packing, fingerprint, opened
+from xcrater.raster.remote import is_absent, patiently
 from xcrater.raster.sources import Sources, local_file
 from xcrater.raster.values import missing, representable
 
@@ -59,12 +60,18 @@ class Header(NamedTuple):
         return self.pixels.path
 
     @classmethod
-    def of(cls, dataset: Any, path: str) -> Header:
-        """Read it from an open dataset of rasterio."""
-        packing, stored = Packing.of(dataset), np.result_type(*dataset.dtypes).str
-        pixels = FilePixels(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing)
-        crs = "" if dataset.crs is None else dataset.crs.wkt
-        return cls(pixels, crs, tuple(dataset.transform)[:6], dataset.block_shapes[0], dataset.dtypes)
+    def read(cls, path: str) -> Header:
+        """Read it from a file."""
+        with opened(path) as dataset:
+            if not dataset.count:
+                raise GridError(
+                    f"{path!r} holds several rasters; name one of its subdatasets: "
+                    + ", ".join(map(repr, dataset.subdatasets))
+                )
+            packing, stored = Packing.of(dataset), np.result_type(*dataset.dtypes).str
+            pixels = FilePixels(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing)
+            crs = "" if dataset.crs is None else dataset.crs.wkt
+            return cls(pixels, crs, tuple(dataset.transform)[:6], dataset.block_shapes[0], dataset.dtypes)
 
 
 class Placed(NamedTuple):
@@ -253,10 +260,12 @@ def _header(path: str) -> Header | None:
     local = local_file(path)
     if local is not None and not os.path.exists(local):
         return None
-    with opened(path) as dataset:
-        if not dataset.count:
-            raise GridError(f"{path!r} holds several rasters; name those to join: {', '.join(dataset.subdatasets)}")
-        return Header.of(dataset, path)
+    try:
+        return patiently(path, lambda: Header.read(path))
+    except GridError as err:
+        if is_absent(err):
+            return None
+        raise
 
 
 def _check_alike(first: Header, other: Header, same_crs: set[str]) -> None:

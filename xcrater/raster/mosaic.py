@@ -22,8 +22,9 @@ from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.geometry.bodies import get_body
-from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, Packing, is_what_its_name_says, opened
-from xcrater.raster.many_files import join
+from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, Packing, is_what_its_name_says
+from xcrater.raster.many_files import Header, join
+from xcrater.raster.remote import patiently
 from xcrater.raster.sources import Sources, sources_of
 
 TARGET_PIXELS = 2**24
@@ -108,6 +109,11 @@ def open_mosaic(
     Statistics of values that were only opened are summed from the stored numbers, which is as fast as without a scale,
     and exact. What is computed from them (``da * 2``, ``da.where(...)``) means what it shows.
 
+    Paths may lead to other machines (``https://``, ``s3://``, ``/vsicurl/``, ``/vsizip//vsicurl/``, …). Requests that
+    fail there for a moment are repeated, which GDAL's own options tune (``GDAL_HTTP_MAX_RETRY``,
+    ``GDAL_HTTP_RETRY_DELAY``, …, in the environment); of many files, those for which the server answers 404 are taken
+    for ones that do not exist.
+
     Chunks of whole blocks never want a block twice. Where they are read, on a cluster in each worker, GDAL's cache of
     decoded blocks, which would take 5 % of the memory, is set to 4 to 64 MB for the process, depending on the size of
     a block, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is smaller already.
@@ -151,16 +157,11 @@ class _Source(NamedTuple):
 
 def _single(path: str, *, decode: bool) -> _Source:
     """A raster that GDAL opens."""
-    with opened(path) as dataset:
-        if not dataset.count:
-            raise GridError(
-                f"{path!r} holds several rasters; name one of its subdatasets: "
-                + ", ".join(map(repr, dataset.subdatasets))
-            )
-        block, pixels = dataset.block_shapes[0], FilePixels.of(dataset, path, decode=decode)
+    header = patiently(path, lambda: Header.read(path))
+    pixels, block = header.pixels.decoded(decode), header.block
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
-        labels = cast(xr.DataArray, rioxarray.open_rasterio(path))
+        labels = cast(xr.DataArray, patiently(path, lambda: rioxarray.open_rasterio(path)))
     return _Source(pixels, labels, block, _auto_chunks(pixels.lengths[1:], block))
 
 

@@ -1,0 +1,138 @@
+"""Files behind a server that fails: asked for again, and never taken for missing ones."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+import rasterio.env
+
+from tests.raster.flaky_server import flaky_server
+from tests.raster.test_many_files import COLUMNS, NUMBERS, SIDE, cut, write
+from xcrater import CraterDatabase, open_mosaic
+from xcrater.errors import GridError, MissingFilesWarning, ReadError
+from xcrater.raster import remote
+
+FAILURES = ("503", "drop")
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setenv("GDAL_HTTP_RETRY_DELAY", "0.01")
+
+
+def noise(seed=0):
+    return np.random.default_rng(seed).integers(1, 255, NUMBERS.shape).astype("u1")
+
+
+@pytest.fixture
+def tiles(tmp_path):
+    return cut(tmp_path, noise(), tiled=True, blockxsize=32, blockysize=32)
+
+
+@pytest.mark.parametrize(("every", "kinds"), [(3, FAILURES), (5, ("half",)), (4, ("503", "half", "drop"))])
+def test_a_server_that_fails_every_few_requests(tiles, tmp_path, every, kinds):
+    with flaky_server(tmp_path, every, *kinds) as server:
+        da = open_mosaic([f"http://127.0.0.1:{server.port}/{path.name}" for path in tiles.values()], chunks=100)
+        np.testing.assert_array_equal(da, noise())
+    assert server.failures > 20
+
+
+def test_one_file(tmp_path):
+    write(tmp_path / "a.tif", noise())
+    with flaky_server(tmp_path, 3, *FAILURES) as server:
+        for path in ("http://127.0.0.1:{}/a.tif", "/vsicurl/http://127.0.0.1:{}/a.tif"):
+            np.testing.assert_array_equal(open_mosaic(path.format(server.port)), noise())
+
+
+def test_what_failed_once_is_not_remembered_as_absent(tmp_path):
+    write(tmp_path / "a.tif", noise())
+    with flaky_server(tmp_path, 1, "drop") as server:
+        url = f"http://127.0.0.1:{server.port}/a.tif"
+        for _ in range(2):
+            before = server.asked()
+            with pytest.raises(GridError, match="Empty reply"):
+                open_mosaic(url)
+            assert server.asked() - before >= remote.ATTEMPTS
+
+
+@pytest.mark.parametrize("kind", ["503", "drop"])
+def test_a_mask_beside_the_image_is_found_whichever_request_fails(tmp_path, kind):
+    mask = noise(1) > 100
+    write(tmp_path / "a.tif", noise())
+    with rasterio.open(tmp_path / "a.tif", "r+") as file, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False):
+        file.write_mask(mask)
+    assert (tmp_path / "a.tif.msk").exists()
+    for every in (3, 5, 11):
+        with flaky_server(tmp_path, every, kind) as server:
+            found = open_mosaic(f"http://127.0.0.1:{server.port}/a.tif").to_numpy()
+        np.testing.assert_array_equal(found, np.where(mask, noise(), np.nan))
+
+
+def test_archives_and_buckets(tiles, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as file:
+        for path in tiles.values():
+            file.write(path, path.name)
+    names = [path.name for path in tiles.values()]
+    with flaky_server(tmp_path, 3, *FAILURES) as server:
+        host = f"127.0.0.1:{server.port}"
+        options = {"AWS_S3_ENDPOINT": host, "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": "FALSE"}
+        for name, value in (options | {"AWS_NO_SIGN_REQUEST": "YES"}).items():
+            monkeypatch.setenv(name, value)
+        np.testing.assert_array_equal(
+            open_mosaic([f"/vsizip//vsicurl/http://{host}/all.zip/{n}" for n in names]), noise()
+        )
+        (tmp_path / "bucket").mkdir()
+        for path in tiles.values():
+            path.rename(tmp_path / "bucket" / path.name)
+        for bucket in ("s3://bucket", "/vsis3/bucket"):
+            np.testing.assert_array_equal(open_mosaic([f"{bucket}/{name}" for name in names]), noise())
+
+
+def test_absent_files_are_missing_and_a_server_that_is_down_is_an_error(tiles, tmp_path):
+    cdb = CraterDatabase(pd.DataFrame({"lat": [75.0], "lon": [-150.0], "radius_km": [100.0]}), "moon", units="km")
+    cdb.data = cdb.data.set_axis(["Abel"])
+    cdb.add_annuli("rim", 0.5, 1.5, nvert=None)
+    tiles[2, 5].unlink()
+    with flaky_server(tmp_path, 3, *FAILURES) as server:
+        urls = [f"http://127.0.0.1:{server.port}/{path.name}" for path in tiles.values()]
+        with pytest.warns(MissingFilesWarning, match=r"1 of the 18 files .* such as 'http.*tile_2_5\.tif'"):
+            da = open_mosaic(urls)
+        found = da.to_numpy()
+        assert np.isnan(found[-SIDE:, COLUMNS - SIDE :]).all()
+        np.testing.assert_array_equal(found[:-SIDE], noise()[:-SIDE])
+    remote._forget(urls[0])  # pixels that GDAL has kept
+    start = time.perf_counter()
+    with pytest.raises(ReadError, match=r"of 'http.*tile_0_0\.tif': .*Craters that need these pixels: Abel"):
+        cdb.get_stats(da, "rim", "mean")
+    assert time.perf_counter() - start < 20
+
+
+def test_options_of_the_user_hold(monkeypatch):
+    def seen():
+        return [rasterio.env.get_gdal_config(name) for name in ("GDAL_HTTP_MAX_RETRY", "GDAL_HTTP_CONNECTTIMEOUT")]
+
+    assert remote.patiently("https://example.org/a.tif", seen) == [4, 30]
+    assert remote.patiently("a.tif", seen) == [None, None]
+    monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
+    assert remote.patiently("s3://bucket/a.tif", seen) == [0, 30]
+    with rasterio.Env(GDAL_HTTP_CONNECTTIMEOUT=7):
+        assert remote.patiently("/vsis3/bucket/a.tif", seen) == [0, 7]
+    assert seen() == [0, None]
+
+
+@pytest.mark.parametrize(
+    ("path", "beginning"),
+    [
+        ("https://a.org/b.tif", "/vsicurl/https://a.org/b.tif"),
+        ("s3://a/b.tif", "/vsis3/a/b.tif"),
+        ("zip+https://a.org/b.zip!c.tif", "/vsicurl/https://a.org/b.zip"),
+        ("/vsizip//vsicurl/http://a.org/b.zip/c.tif", "/vsicurl/http://a.org/b.zip"),
+    ],
+)
+def test_the_path_that_gdal_forgets(path, beginning):
+    assert remote._of_gdal(path).startswith(beginning)
