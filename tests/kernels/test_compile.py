@@ -17,6 +17,7 @@ from xcrater import kernels
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Tile
 from xcrater.kernels import slots
+from xcrater.kernels.half_widths import arcsine_ratio
 from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.selftest import check_covered, check_kernels
 
@@ -118,6 +119,13 @@ def test_damaged_files_are_made_anew(tmp_path, damage):
                 path.write_bytes(damage or path.read_bytes()[:100])
         assert answer(start(tmp_path)) == before
         assert all(len(p.read_bytes()) > 100 for p in tmp_path.rglob("*.nb?"))
+
+
+def test_parts_of_kernels_refuse_calls_from_python():
+    for _ in range(2):
+        with pytest.raises(TypeError, match="py_func"):
+            arcsine_ratio(0.0)
+    assert arcsine_ratio.py_func(0.0) == 1.0
 
 
 @pytest.mark.slow

@@ -239,11 +239,12 @@ def test_numbers_of_compass_points_grow_with_azimuth() -> None:
     from xcrater import kernels
 
     azimuth = np.sort(np.append(np.random.default_rng(0).uniform(0, 360, 200), [0, 90, 180, 270, 360 - 1e-14]))
-    numbers = [kernels.compass(np.sin(np.radians(a)), np.cos(np.radians(a))) for a in azimuth]
+    compass = getattr(kernels.compass, "py_func", kernels.compass)
+    numbers = [compass(np.sin(np.radians(a)), np.cos(np.radians(a))) for a in azimuth]
     np.testing.assert_allclose(numbers, sectors.compass(azimuth), rtol=0, atol=1e-15)
     assert (np.diff(sectors.compass(azimuth)) > 0).all()
     assert sectors.compass(np.array([0.0, 90.0, 180.0, 270.0, 360.0])).tolist() == [0, 1, 2, 3, 4]
-    assert kernels.compass(-1e-300, 1.0) < 4.0
+    assert compass(-1e-300, 1.0) < 4.0
 
 
 def test_mixed_regions_and_sectors_are_each_drawn_right() -> None:

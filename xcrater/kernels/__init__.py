@@ -81,12 +81,7 @@ _NAMES = {
         "name_craters",
         "paint",
     ),
-    "missing": (
-        "NODATA",
-        "VALID",
-        "classify",
-        "classify_float",
-    ),
+    "missing": ("NAN", "NODATA", "VALID"),
     "planes": ("place_moments",),
     "polygon_spans": (
         "MARGIN",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.compile import chosen, inlined, jit
 from xcrater.kernels.slots import (
     AREA,
     COUNT,
@@ -73,28 +73,38 @@ def merge_moments(held, t, n, total, origin, square, cubes, fourths):
 
 
 @inlined
-def add_sums(exact, source, i, held, t):
-    """Merge all slots of accumulator ``source[i]`` but MISSING into ``held[t]``; exact is None for floats."""
-    if exact is None:
-        held[t, PIXELS] += source[i, PIXELS]
-        if source.shape[1] > AREA:
-            held[t, AREA] += source[i, AREA]
+def _add_floats(exact, source, i, held, t):
+    held[t, PIXELS] += source[i, PIXELS]
+    if source.shape[1] > AREA:
+        held[t, AREA] += source[i, AREA]
     if source[i, COUNT] > 0:
-        if exact is None and source.shape[1] > AREA:
+        if source.shape[1] > AREA:
             merge_moments(
                 held, t, source[i, COUNT], source[i, TOTAL], source[i, ORIGIN], source[i, SQ_HIGH], source[i, CUBES],
                 source[i, FOURTHS],
             )  # fmt: skip
-        elif exact is None:
-            merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
         else:
-            held[t, COUNT] += source[i, COUNT]
-            held[t, TOTAL] += source[i, TOTAL]
-            held[t, SQ_HIGH] += source[i, SQ_HIGH]
-            held[t, SQ_LOW] += source[i, SQ_LOW]
+            merge_float(held, t, source[i, COUNT], source[i, TOTAL], source[i, SQ_HIGH])
         held[t, LOW] = min(held[t, LOW], source[i, LOW])
         held[t, HIGH] = max(held[t, HIGH], source[i, HIGH])
     held[t, NANS] += source[i, NANS]
+
+
+@inlined
+def _add_integers(exact, source, i, held, t):
+    if source[i, COUNT] > 0:
+        held[t, COUNT] += source[i, COUNT]
+        held[t, TOTAL] += source[i, TOTAL]
+        held[t, SQ_HIGH] += source[i, SQ_HIGH]
+        held[t, SQ_LOW] += source[i, SQ_LOW]
+        held[t, LOW] = min(held[t, LOW], source[i, LOW])
+        held[t, HIGH] = max(held[t, HIGH], source[i, HIGH])
+    held[t, NANS] += source[i, NANS]
+
+
+@chosen(_add_floats, _add_integers)
+def add_sums(exact, source, i, held, t):
+    """Merge all slots of accumulator ``source[i]`` but MISSING into ``held[t]``; exact is None for floats."""
 
 
 @inlined

@@ -24,7 +24,40 @@ import llvmlite.binding
 import numba
 import numba.core.caching
 import platformdirs
+from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+
+
+class _PartLibrary(JITCodeLibrary):
+    """Code of a function that only kernels call: linked into these, and optimised there.
+
+    numba would optimise and emit it by itself as well, and again within each of its callers on the way to a kernel.
+    That took as long as the kernels themselves.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _PartCompiler(Compiler):
+    """Compiler for functions that only kernels call."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any,
+                 locals: Any) -> None:  # fmt: skip
+        flags.no_cpython_wrapper = flags.no_compile = True
+        library = _PartLibrary(targetctx.codegen(), "part")
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+
+    def compile_extra(self, func: Any) -> Any:
+        """Compile a function and tell numba where the code of calls to it is; the entry is but a name for that."""
+        result = super().compile_extra(func)._replace(entry_point=object())
+        result.library._ensure_finalized()
+        result.target_context.insert_user_function(result.entry_point, result.fndesc, [result.library])
+        return result
 
 
 class _ApartCompiler(Compiler):
@@ -36,7 +69,10 @@ class _ApartCompiler(Compiler):
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
 
 
-def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = False) -> Any:
+_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, "_nrt": False}
+
+
+def jit(function: Callable[..., Any], *, apart: bool = False) -> Any:
     """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
 
     Kernels allocate no arrays, so reference counting is switched off: for a small crater, counting references to the
@@ -46,9 +82,6 @@ def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = Fal
     ----------
     function : callable
         A function in the subset of Python that numba compiles.
-    inline : bool
-        Whether the body replaces every call. For functions called once per row or run, where passing a dozen arrays
-        would cost more than the work itself.
     apart : bool
         Whether no two of the array arguments ever overlap, so that short loops need not check for that at run time.
 
@@ -57,10 +90,10 @@ def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = Fal
     callable
         The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
     """
-    options: Any = {"nogil": True, "error_model": "numpy", "forceinline": inline, "_nrt": False}
-    if apart:
-        options["pipeline_class"] = _ApartCompiler
-    kernel: Any = numba.njit(**options)(function)
+    # An option that is not given is that of the function at whose call this one is compiled.
+    kernel: Any = numba.njit(**_OPTIONS, forceinline=False, pipeline_class=_ApartCompiler if apart else Compiler)(
+        function
+    )
     settings: Any = numba.config
     directory = None if settings.DISABLE_JIT else cache_directory()
     if directory is not None:
@@ -74,9 +107,65 @@ def jit(function: Callable[..., Any], *, inline: bool = False, apart: bool = Fal
     return kernel
 
 
+def linked(function: Callable[..., Any], *, inline: bool = False) -> Any:
+    """Compile a part of kernels, as a decorator.
+
+    It has no machine code of its own, so only kernels can call it; ``py_func`` is the plain function.
+
+    Parameters
+    ----------
+    function : callable
+        A function in the subset of Python that numba compiles.
+    inline : bool
+        Whether the body replaces every call; else the compiler of the kernel decides.
+    """
+    part: Any = numba.njit(**_OPTIONS, forceinline=inline, pipeline_class=_PartCompiler)(function)
+    if not isinstance(part, type(function)):
+        part._insert = _leave_out  # or a call from Python would jump to where no code is
+        part._compile_for_args = _refuse
+    return part
+
+
+def _leave_out(*args: Any, **kwargs: Any) -> None:
+    """Add no overload to those that calls from Python choose among."""
+
+
+def _refuse(*args: Any, **kwargs: Any) -> Any:
+    raise TypeError("received a call from Python of a part of kernels; expected one of its plain function, py_func")
+
+
 def inlined(function: Callable[..., Any]) -> Any:
-    """`jit` with ``inline=True``, as a decorator."""
-    return jit(function, inline=True)
+    """`linked` with ``inline=True``, as a decorator.
+
+    For functions called once per row or run, where passing a dozen arrays would cost more than the work itself.
+    """
+    return linked(function, inline=True)
+
+
+def chosen(floats: Any, integers: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Put one of two parts of kernels in place of a function, by what the kernel is compiled for, as a decorator.
+
+    Parameters
+    ----------
+    floats, integers : callable
+        Parts, from `inlined`. The first one stands in where the function's first argument, or its field ``exact``, is
+        None; the other where it is not.
+    """
+
+    def choose(kind: Any) -> Any:
+        if isinstance(kind, numba.types.NamedTuple):
+            kind = kind.types[kind.fields.index("exact")]
+        return floats if isinstance(kind, numba.types.NoneType) else integers
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return lambda first, *rest: (floats if getattr(first, "exact", first) is None else integers)(first, *rest)
+        part = linked(function)
+        part.get_call_template = lambda args, kws: choose(args[0]).get_call_template(args, kws)
+        part.get_overload = lambda args: choose(args[0]).get_overload(args)
+        return part
+
+    return decorate
 
 
 def apart(function: Callable[..., Any]) -> Any:
@@ -125,9 +214,13 @@ class _LockedCache(numba.core.caching.FunctionCache):
         return filelock.FileLock(Path(self._cache_path).parent / "lock")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load the machine code for a signature; None where there is none or it cannot be read."""
+        """Load the machine code for a signature; None where there is none or it cannot be read.
+
+        numba would first load all that it can compile. Machine code needs none of it, and a process whose kernels are
+        all cached starts a third of a second earlier without it; the compiler sees to it by itself where it is needed.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            return self._load_overload(sig, target_context)
         except Exception:  # a damaged pickle or object file may raise anything
             with contextlib.suppress(OSError, NotImplementedError), self._lock:
                 self.flush()

@@ -32,7 +32,7 @@ from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.partial_pixels import EMPTY, cover_box, covered_part, disc_bounds, list_parts, parts_of
 from xcrater.kernels.records import BoxScratch, BoxSums, CoveredScratch, Disc, EdgeScratch
 from xcrater.kernels.slots import COUNT, HIGH, LOW, MISSING, NANS, PIXELS
-from xcrater.kernels.sums import TALL, scan_band, scan_lanes
+from xcrater.kernels.sums import scan_ring
 
 MOST_LANES = OUTSIDE - 4 * LANES
 """Columns that a disc may have for its bounds to fit into the 16 bits of a lane."""
@@ -269,15 +269,7 @@ def _scan_whole(pixels, squares, first, rows, window, wide, groups, origin, edge
         if whole[e] == 0:
             continue
         before = held[e, COUNT] + held[e, NANS]
-        row = 0
-        while row < rows:
-            until = min(rows, row + LANES - (top + row) % LANES if wide else row + TALL)
-            if wide:
-                scan_band(pixels, squares, top, origin - left, lanes, 2 * e, row, until, held, e)
-            else:
-                for lane in range(0, groups * LANES, LANES):
-                    scan_lanes(pixels, top, origin - left, lanes, 2 * e, row, until, lane, held, e)
-            row = until
+        scan_ring(pixels, squares, top, origin - left, lanes, 2 * e, 0, rows, wide, groups, held, e)
         held[e, MISSING] += whole[e] - (held[e, COUNT] + held[e, NANS] - before)
 
 

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.compile import inlined, jit, linked
 from xcrater.kernels.half_widths import (
     CENTER,
     CONTAINED,
@@ -93,7 +93,7 @@ def nested_lanes(count, rows, lanes):
     return not apart
 
 
-@jit
+@linked
 def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_stop, start, stop, n):
     """Append the spans of one row to n spans: the outer disc without the inner one.
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from xcrater.kernels.accumulators import add_accumulator, add_sums, carry_squares, merge_float
-from xcrater.kernels.compile import inlined, jit
+from xcrater.kernels.compile import chosen, inlined, jit, linked
 from xcrater.kernels.half_widths import CENTER, edge_half_widths
 from xcrater.kernels.lanes import LANES, NOWHERE, OUTSIDE, ring_deviations, ring_sums
 from xcrater.kernels.missing import NODATA, VALID
 from xcrater.kernels.slots import COUNT, HIGH, LOW, MISSING, NANS, SQ_HIGH, SQ_LOW, TOTAL
 from xcrater.kernels.spans import disc_lanes, nested_lanes, row_columns, row_spans
 
-# Whether ``pixels.exact`` is None is known when a kernel is compiled, so the branch that does not apply costs nothing.
+# Whether ``pixels.exact`` is None is known when a kernel is compiled. `chosen` leaves the function that does not apply
+# out before it is compiled; a branch within a function is only left out of the machine code.
 
 
 @inlined
@@ -66,35 +67,41 @@ def _scan_float(pixels, r, a, b, held, t):
     merge_float(held, t, n, s, square)
 
 
-@inlined
+@chosen(_scan_float, _scan_exact)
 def scan_run(pixels, r, a, b, held, t):
     """Add pixels [a, b) of row r of the block to accumulator ``held[t]``, each with weight 1."""
-    if pixels.exact is None:
-        _scan_float(pixels, r, a, b, held, t)
-    else:
-        _scan_exact(pixels, r, a, b, held, t)
 
 
 @inlined
-def scan_lanes(pixels, top, left, lanes, e, first, stop, lane, held, t):
-    """Add a ring's pixels in one group of lanes to ``held[t]``, in all slots but MISSING; see `ring_sums`."""
-    block, codes, clean, exact = pixels
-    n, nans, total, low, high, square_high, square_low = ring_sums(
-        block, codes, clean, top, left, lanes, e, first, stop, lane
-    )
-    if exact is None:
-        held[t, NANS] += nans
+def _float_lanes(pixels, top, left, lanes, e, first, stop, lane, held, t):
+    block, codes, clean, _ = pixels
+    n, nans, total, low, high, _, _ = ring_sums(block, codes, clean, top, left, lanes, e, first, stop, lane)
+    held[t, NANS] += nans
     if n > 0:
         held[t, LOW] = min(held[t, LOW], low)
         held[t, HIGH] = max(held[t, HIGH], high)
-        if exact is None:
-            square = ring_deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, total / n)
-            merge_float(held, t, n, total, square)
-        else:
-            held[t, COUNT] += n
-            held[t, TOTAL] += total
-            held[t, SQ_HIGH] += square_high
-            held[t, SQ_LOW] += square_low
+        square = ring_deviations(block, codes, clean, top, left, lanes, e, first, stop, lane, total / n)
+        merge_float(held, t, n, total, square)
+
+
+@inlined
+def _exact_lanes(pixels, top, left, lanes, e, first, stop, lane, held, t):
+    block, codes, clean, _ = pixels
+    n, _, total, low, high, square_high, square_low = ring_sums(
+        block, codes, clean, top, left, lanes, e, first, stop, lane
+    )
+    if n > 0:
+        held[t, LOW] = min(held[t, LOW], low)
+        held[t, HIGH] = max(held[t, HIGH], high)
+        held[t, COUNT] += n
+        held[t, TOTAL] += total
+        held[t, SQ_HIGH] += square_high
+        held[t, SQ_LOW] += square_low
+
+
+@chosen(_float_lanes, _exact_lanes)
+def scan_lanes(pixels, top, left, lanes, e, first, stop, lane, held, t):
+    """Add a ring's pixels in one group of lanes to ``held[t]``, in all slots but MISSING; see `ring_sums`."""
 
 
 @jit
@@ -114,20 +121,33 @@ def summarise(pixels, start, lanes, out):
     """
     across = pixels.stored.shape[1] // LANES
     lanes[0, 0], lanes[1, 0], lanes[0, 1], lanes[1, 1] = OUTSIDE, NOWHERE, 0, LANES
+    zero, rows = np.int64(0), np.int64(LANES)  # constants are types of their own, and one signature compiles once
     for j in range(out.shape[0]):
         for slot in range(8):
             out[j, slot] = start[slot]
         top, left = j // across * LANES, j % across * LANES
-        scan_lanes(pixels, top, left, lanes, 0, 0, LANES, 0, out, j)
+        scan_lanes(pixels, top, left, lanes, zero, zero, rows, zero, out, j)
 
 
 TALL = 16384
 """Rows that are scanned at once: a lane counts its pixels in 16 bits."""
 
 
-@jit
-def scan_band(pixels, squares, top, left, lanes, e, row, until, held, t):
-    """Add a ring's pixels in rows [row, until) to ``held[t]``, in all slots but MISSING.
+@inlined
+def _band_bounds(lanes, e, row, until):
+    """First and last lane that any, and that every, of some rows takes of a disc, and then of its hole."""
+    out_a, full_a, full_b, out_b = OUTSIDE, 0, OUTSIDE, NOWHERE
+    hole_a, core_a, core_b, hole_b = OUTSIDE, 0, OUTSIDE, NOWHERE
+    for r in range(row, until):
+        a, b, c, d = lanes[0, e + 1, r], lanes[1, e + 1, r], lanes[0, e, r], lanes[1, e, r]
+        out_a, full_a, full_b, out_b = min(out_a, a), max(full_a, a), min(full_b, b), max(out_b, b)
+        hole_a, core_a, core_b, hole_b = min(hole_a, c), max(core_a, c), min(core_b, d), max(hole_b, d)
+    return out_a, full_a, full_b, out_b, hole_a, core_a, core_b, hole_b
+
+
+@inlined
+def scan_ring(pixels, squares, top, left, lanes, e, first, stop, wide, groups, held, t):
+    """Add a ring's pixels to ``held[t]``, in all slots but MISSING.
 
     Parameters
     ----------
@@ -141,31 +161,35 @@ def scan_band(pixels, squares, top, left, lanes, e, row, until, held, t):
         Bounds of every disc in every row; see `ring_sums`. The ring is disc e + 1 without disc e.
     e : int
         Position of the disc that the ring surrounds.
-    row, until : int
-        The rows, all of them in one row of squares.
+    first, stop : int
+        The ring's rows.
+    wide : bool
+        Whether rows go by rows of squares, to take whole squares and to pass over the hole.
+    groups : int
+        Groups of lanes that the outermost disc is wide.
     held : ndarray, shape (accumulators, 8)
         Changed.
     t : int
         Position of the ring's accumulator.
     """
-    # The widest and the narrowest of these rows, of the disc and of its hole.
-    out_a, full_a, full_b, out_b = OUTSIDE, 0, OUTSIDE, NOWHERE
-    hole_a, core_a, core_b, hole_b = OUTSIDE, 0, OUTSIDE, NOWHERE
-    for r in range(row, until):
-        a, b, c, d = lanes[0, e + 1, r], lanes[1, e + 1, r], lanes[0, e, r], lanes[1, e, r]
-        out_a, full_a, full_b, out_b = min(out_a, a), max(full_a, a), min(full_b, b), max(out_b, b)
-        hole_a, core_a, core_b, hole_b = min(hole_a, c), max(core_a, c), min(core_b, d), max(hole_b, d)
-    whole = squares.shape[0] > 0 and until - row == LANES and (top + row) % LANES == 0 and left % LANES == 0
     across = pixels.stored.shape[1] // LANES
-    for lane in range(out_a // LANES * LANES, out_b, LANES):
-        last = lane + LANES
-        if core_a <= lane and last <= core_b:
-            continue
-        if whole and full_a <= lane and last <= full_b and (hole_b <= lane or last <= hole_a):
-            square = (top + row) // LANES * across + (left + lane) // LANES
-            add_sums(pixels.exact, squares, square, held, t)
-        else:
-            scan_lanes(pixels, top, left, lanes, e, row, until, lane, held, t)
+    full_a, full_b, hole_a, core_a, core_b, hole_b = 0, 0, 0, OUTSIDE, 0, 0
+    whole, lane, end, row = False, 0, groups * LANES, first
+    while row < stop:
+        until = min(stop, row + LANES - (top + row) % LANES if wide else row + TALL)
+        if wide:
+            lane, full_a, full_b, end, hole_a, core_a, core_b, hole_b = _band_bounds(lanes, e, row, until)
+            lane = lane // LANES * LANES
+            whole = squares.shape[0] > 0 and until - row == LANES and (top + row) % LANES == 0 and left % LANES == 0
+        for at in range(lane, end, LANES):
+            last = at + LANES
+            if core_a <= at and last <= core_b:
+                continue
+            if whole and full_a <= at and last <= full_b and (hole_b <= at or last <= hole_a):
+                add_sums(pixels.exact, squares, (top + row) // LANES * across + (left + at) // LANES, held, t)
+            else:
+                scan_lanes(pixels, top, left, lanes, e, row, until, at, held, t)
+        row = until
 
 
 @inlined
@@ -220,22 +244,14 @@ def _scan_rings(pixels, squares, u0, widest, first, stop, modes, period, window,
     top, left = first - window[0], origin - left
     inner = held[0, MISSING] * 0
     for e in range(count):
-        row, end = reach[e, 0], reach[e, 1]
-        while row < end:
-            until = min(end, row + LANES - (top + row) % LANES if wide else row + TALL)
-            if wide:
-                scan_band(pixels, squares, top, left, lanes, e, row, until, held, e)
-            else:
-                for lane in range(0, groups * LANES, LANES):
-                    scan_lanes(pixels, top, left, lanes, e, row, until, lane, held, e)
-            row = until
+        scan_ring(pixels, squares, top, left, lanes, e, reach[e, 0], reach[e, 1], wide, groups, held, e)
         inside = held[e, MISSING]
         held[e, MISSING] = inside - inner - held[e, COUNT] - held[e, NANS]
         inner = inside
     return True
 
 
-@jit
+@linked
 def _scan_regions(pixels, u0, first, stop, nest, period, window, half, runs, held):
     """Add the pixels of one crater's regions to their accumulators, region by region and run by run.
 

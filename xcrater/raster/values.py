@@ -104,20 +104,20 @@ def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
     clean : bool
         Whether all pixels hold values.
     """
-    masked = isinstance(pixels, np.ma.MaskedArray) and pixels.mask is not np.ma.nomask
-    stored = np.ascontiguousarray(np.ma.getdata(pixels))
-    none: Array = np.empty((1, 1), np.uint8)
-    codes: Array
+    stored = np.ma.getdata(pixels)
     number, held = sentinel(nodata, stored.dtype)
+    absent: Array | None = stored == number if held else None
+    if np.ma.is_masked(pixels):
+        mask = np.ma.getmaskarray(pixels)
+        absent = mask if absent is None else absent | mask
+    codes: Array | None = None
+    if absent is not None and absent.any():
+        codes = absent.view(np.uint8) * np.uint8(kernels.NODATA)
     if stored.dtype.kind == "f":
-        codes = np.empty(stored.shape, np.uint8)
-        clean = kernels.classify_float(stored, number, held, codes) == 0
-    elif held:
-        codes = np.empty(stored.shape, np.uint8)
-        clean = kernels.classify(stored, number, held, codes) == 0
-    else:
-        codes, clean = none, True
-    if masked and np.ma.getmaskarray(pixels).any():
-        codes = np.where(np.ma.getmaskarray(pixels), kernels.NODATA, 0 if clean else codes).astype(np.uint8)
-        clean = False
-    return (none if clean else codes), clean
+        nan = np.isnan(stored)
+        if codes is not None:
+            nan &= codes == kernels.VALID
+        if nan.any():
+            found = nan.view(np.uint8) * np.uint8(kernels.NAN)
+            codes = found if codes is None else codes + found
+    return (np.empty((1, 1), np.uint8), True) if codes is None else (np.ascontiguousarray(codes), False)
