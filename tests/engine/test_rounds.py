@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xcrater.engine.craters import place
 from xcrater.engine.plan import Plan, make_plan
-from xcrater.engine.rounds import Room, in_rounds
+from xcrater.engine.rounds import Room, along_tiles, in_rounds
 from xcrater.geometry.grid import Grid
 
 
@@ -93,3 +93,15 @@ def test_rooms_share_the_memory(memory):
 def test_an_empty_plan_has_no_tile_to_read():
     plan = plan_of(60)
     assert sum(map(len, in_rounds(plan, np.empty(0, np.int64), Room(1, 1)))) == 0
+
+
+@given(cases(), st.integers(1, 100), st.integers(1, 2000))
+def test_rounds_along_tiles_share_all_craters_out(case, each, most):
+    plan, _, _ = case
+    rounds = along_tiles(plan, each, most)
+    together = np.concatenate([np.empty(0, int), *rounds])
+    np.testing.assert_array_equal(np.sort(together), np.arange(len(plan.craters)))
+    for craters in rounds:
+        assert (np.diff(craters) > 0).all()
+        found = plan.spread.count[craters] * each
+        assert found.sum() < most + found.max(initial=0) or found.sum() <= most

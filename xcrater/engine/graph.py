@@ -47,10 +47,14 @@ class Round(NamedTuple):
         The tiles, each with the craters of this round alone.
     handover : Handover, optional
         What these tiles hand to later ones of the round.
+    finish : callable, optional
+        (partial result of the round, number of images in the block) -> something smaller. The reduction's own finish
+        then takes the list of what came of all rounds, every one of which has a finish.
     """
 
     tiles: Sequence[Tile]
     handover: Handover | None = None
+    finish: Callable[[Any, int], Any] | None = None
 
 
 class Group(NamedTuple):
@@ -108,15 +112,16 @@ def reduce_rounds(da: xr.DataArray, rounds: Sequence[Round], reduction: Reductio
         return _reduce_lazily(da.data, [Group(rounds, 0, 0)], reduction, token, grouped=False)
     block: np.ndarray = da.data
     cut = [block] if reduction.beside is None else [block, np.asarray(reduction.beside.data)]
+    images = block.shape[:-2]
     partials: list[Any] = []
-    for tiles, handover in rounds:
+    for tiles, handover, finish in rounds:
         found = (reduction.leaf(*_arguments(cut, tile)) for tile in tiles)
-        partials.extend(found if handover is None else handover.in_turn(found))
+        several = list(found if handover is None else handover.in_turn(found))
+        partials += several if finish is None else [_finish_round(finish, reduction.merge, several, math.prod(images))]
     if reduction.passes is not None and reduction.passes.tiles:
         partials = [_pass_in_memory(block, reduction.merge(partials), reduction.passes)]
-    images = block.shape[:-2]
     shapes = _shapes(reduction, images)
-    return _finish_all(reduction.finish, reduction.merge, partials, math.prod(images), (), shapes)
+    return _finish_all(reduction.finish, _last_merge(rounds, reduction), partials, math.prod(images), (), shapes)
 
 
 def reduce_groups(da: xr.DataArray, groups: Sequence[Group], reduction: Reduction, *, token: Any) -> dict[str, Any]:
@@ -177,11 +182,16 @@ def _reduce_lazily(
         prefix = f"{name}-{number}" if number else name
         for lead, n in itertools.product(leads, range(len(groups))):
             position, group = (*lead, n), groups[n]
-            tiles, handover = group.rounds[number] if number < len(group.rounds) else Round([])
+            tiles, handover, finish = group.rounds[number] if number < len(group.rounds) else Round([])
             keys = _add_leaves(layer, (f"{prefix}-tile", *position), lead, tiles, reduction.leaf, blocks)
             if handover is not None:
                 keys = _add_handover(layer, prefix, position, handover, keys)
-            partials[position] += _add_merges(layer, f"{prefix}-merge", position, reduction.merge, keys)
+            keys = _add_merges(layer, f"{prefix}-merge", position, reduction.merge, keys)
+            if finish is not None:
+                images = math.prod(c[i] for c, i in zip(lead_chunks, lead, strict=True))
+                layer[(f"{prefix}-round", *position)] = (_finish_round, finish, reduction.merge, keys, images)
+                keys = [(f"{prefix}-round", *position)]
+            partials[position] += keys
         graph = _after(graph, f"{prefix}-tile", layer, *(each.name for each in blocks), *([last] if last else []))
         last = f"{prefix}-tile"
         if any(number + 1 < len(group.rounds) for group in groups):
@@ -196,10 +206,11 @@ def _reduce_lazily(
     layer = {}
     chosen: dict[str, Tasks] = {out: {} for out in outputs}
     for lead, (n, group) in itertools.product(leads, enumerate(groups)):
-        images = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
-        shapes = _shapes(reduction, images, group.stop - group.start if grouped else None)
+        of_block = tuple(c[i] for c, i in zip(lead_chunks, lead, strict=True))
+        shapes = _shapes(reduction, of_block, group.stop - group.start if grouped else None)
         bounds = (group.start, group.stop) if grouped else ()
-        task = (reduction.finish, reduction.merge, partials[*lead, n], math.prod(images), bounds, shapes)
+        merge = _last_merge(group.rounds, reduction)
+        task = (reduction.finish, merge, partials[*lead, n], math.prod(of_block), bounds, shapes)
         if only is None:
             layer[(name, *lead, n)] = (_finish_all, *task)
         for out, tasks in chosen.items():
@@ -333,6 +344,15 @@ def _after(graph: HighLevelGraph, name: str, layer: Tasks, *others: str) -> High
 
 def _layer(name: str, layer: Tasks, sources: Sequence[Any]) -> HighLevelGraph:
     return HighLevelGraph.from_collections(name, layer, dependencies=sources)
+
+
+def _last_merge(rounds: Sequence[Round], reduction: Reduction) -> Merge:
+    """What merges the partial results that are left at the end; those of finished rounds are listed."""
+    return list if any(one.finish is not None for one in rounds) else reduction.merge
+
+
+def _finish_round(finish: Callable[[Any, int], Any], merge: Merge, partials: Sequence[Any], images: int) -> Any:
+    return finish(merge(partials), images)
 
 
 def _finish_all(

@@ -94,6 +94,30 @@ def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:
     return [plan.only(on_tile & (number == n)) for n in range(int(number.max()) + 1) if (number[on_tile] == n).any()]
 
 
+def along_tiles(plan: Plan, each: int, most: int) -> list[NDArray[np.int32]]:
+    """Share craters out among rounds by where they lie, so that few tiles are read by more than one round.
+
+    Parameters
+    ----------
+    plan : Plan
+        The tiles, in the order in which they are read.
+    each : int
+        Bytes that a tile finds of each of its craters.
+    most : int
+        Bytes that the tiles of a round may find together; those of a single crater may be more.
+
+    Returns
+    -------
+    list of ndarray of int32
+        Positions in the plan of each round's craters, ascending; craters on no tile are among the first.
+    """
+    order = np.argsort(plan.spread.first, kind="stable")
+    found = plan.spread.count[order].astype(np.int64) * each
+    number = (np.cumsum(found) - found) // max(most, 1)
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    return [np.sort(run).astype(np.int32) for run in np.split(order, starts[1:])]
+
+
 class _Listings(NamedTuple):
     """Craters that several tiles list, once for each of these tiles.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -139,4 +139,51 @@ class Finish:
             for a in self.aggregations:
                 state.update(statistic=a.name, order=block.declared_by(a.name, a.order))
                 results[a.name][..., first:stop] = a.finalise(state)
+        return results
+
+
+@dataclass(frozen=True)
+class FinishSome:
+    """The end of a round: merged tiles to an array for each statistic of the round's craters alone.
+
+    Parameters
+    ----------
+    finish : Finish
+        The request's end.
+    craters : ndarray of int32, shape (n,)
+        The round's craters, ascending.
+    """
+
+    finish: Finish
+    craters: NDArray[np.int32]
+
+    def __call__(self, partial: Partial, lead: int) -> tuple[NDArray[np.int32], dict[str, Array]]:
+        """The round's craters, and arrays of shape (lead, region, craters of the round)."""
+        sums, moments = (
+            [Sums(np.searchsorted(self.craters, piece.row).astype(np.int32), piece.sums) for piece in pieces]
+            for pieces in (partial.sums, partial.moments)
+        )
+        some = replace(self.finish, craters=self.craters.size)
+        return self.craters, some(Partial(sums, moments, partial.found), lead)
+
+
+@dataclass(frozen=True)
+class FinishRounds:
+    """A request's end that puts the statistics of all rounds into one array for each of them.
+
+    Parameters
+    ----------
+    finish : Finish
+        The end of each round.
+    """
+
+    finish: Finish
+
+    def __call__(self, rounds: list[tuple[NDArray[np.int32], dict[str, Array]]], lead: int) -> dict[str, Array]:
+        """Arrays of shape (lead, region, crater); each round has the craters that no other has."""
+        shape = (lead, self.finish.regions, self.finish.craters)
+        results = {a.name: np.empty(shape, a.dtype) for a in self.finish.aggregations}
+        for craters, arrays in rounds:
+            for name, array in arrays.items():
+                results[name][..., craters] = array
         return results

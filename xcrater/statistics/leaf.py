@@ -72,6 +72,11 @@ class Leaf:
         """Whether accumulators are of weighted pixels."""
         return self.shapes.exact or self.weights is not None
 
+    def crater_bytes(self, images: int) -> int:
+        """Bytes of the accumulators of one crater on one tile, for so many images."""
+        each = self.start(np.dtype("f8")).nbytes + (8 * slots.MOMENTS if self.more else 0)
+        return images * len(self.shapes) * each
+
     def start(self, dtype: np.dtype[Any]) -> Array:
         """An accumulator before any pixel, for a raster of a dtype; of floats where pixels are weighted."""
         return empty_accumulator(np.dtype("f8") if self.weighted else dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial, reduce
@@ -17,13 +16,14 @@ from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, Tile
 from xcrater.engine.reduction import Output, Passes, Reduction
 from xcrater.engine.request import Request, make_request
+from xcrater.engine.rounds import along_tiles
 from xcrater.engine.weights import check_weights
 from xcrater.errors import StatisticError
 from xcrater.options import get_option
 from xcrater.pixels import functions
 from xcrater.statistics import accumulators
 from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
-from xcrater.statistics.finish import Finish
+from xcrater.statistics.finish import Finish, FinishRounds, FinishSome
 from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.coding import Coding
 from xcrater.statistics.quantiles.problem import Problem
@@ -85,14 +85,20 @@ def get_stats(
             surface=raster.surface if "area" in needs or (weights is not None and given is None) else None,
         )
         finish = Finish(wanted, shape[1], shape[0], da.dtype.str, raster.scale, raster.offset, leaf)
-        tiles, passes = (plan, None) if leaf.order is None else _passes(request, plan, leaf)
-        results = graph.reduce_tiles(
+        passes: Passes | None = None
+        end: Callable[..., Any] = finish
+        if leaf.order is None:
+            rounds, end = _rounds(request, plan, finish)
+        else:
+            tiles, passes = _passes(request, plan, leaf)
+            rounds = [graph.Round(tiles)]
+        results = graph.reduce_rounds(
             request.da,
-            tiles,
+            rounds,
             Reduction(
                 leaf,
                 partial(accumulators.merge, order=leaf.order),
-                finish,
+                end,
                 {a.name: Output(shape, a.dtype) for a in wanted},
                 beside=given,
                 passes=passes,
@@ -112,6 +118,20 @@ def get_stats(
     return dataset.isel(region=0) if isinstance(regions, str) else dataset
 
 
+def _rounds(request: Request, plan: Plan, finish: Finish) -> tuple[list[graph.Round], Callable[..., Any]]:
+    """Rounds whose accumulators fit half of the memory together, and what finishes what came of them."""
+    each = finish.leaf.crater_bytes(request.images)
+    parts = along_tiles(plan, each, get_option("memory") // 2)
+    if len(parts) < 2:
+        return [graph.Round(list(plan))], finish
+    rounds = []
+    for craters in parts:
+        inside = np.zeros(len(plan.craters), bool)
+        inside[craters] = True
+        rounds.append(graph.Round(list(plan.only(inside)), finish=FinishSome(finish, craters)))
+    return rounds, FinishRounds(finish)
+
+
 def _order(request: Request, wanted: OrderStatistics, weighted: bool, given: bool) -> OrderSearch:
     raster = request.raster
     coding = Coding(request.da.dtype.str, raster.scale, raster.offset)
@@ -123,9 +143,8 @@ def _passes(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], P
     """Tiles that know how they share craters, and more passes over those of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None
-    images = math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
     pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers
-    by_digits = choose_digits(plan.spread, len(plan), pixels.astype(np.int64), order.problem, images=images)
+    by_digits = choose_digits(plan.spread, len(plan), pixels.astype(np.int64), order.problem, images=request.images)
     all_tiles = list(shared_tiles(plan, by_digits))
     again = [large for tile in all_tiles if (large := tile.revisited()) is not None]
     between, finish = partial(accumulators.targets, order), partial(accumulators.with_targets, order)
