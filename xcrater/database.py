@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 
 from xcrater import frames
-from xcrater.table.crater_table import CraterTable
+from xcrater.table.vector_table import VectorTable
 
 
-class CraterDatabase(CraterTable):
+class CraterDatabase(VectorTable):
     """A table of craters on one body, with named regions around each crater.
 
     Parameters
     ----------
-    dataset : str, os.PathLike or pandas.DataFrame
-        Path of a table (.csv; .tsv, .tab or .txt; .parquet), or the table itself, which is copied. Text files may be in
+    dataset : str, os.PathLike, pandas.DataFrame or geopandas.GeoDataFrame
+        Path of a table (.csv; .tsv, .tab or .txt; .parquet) or of a vector file (.geojson, .gpkg, .shp and others; see
+        `read_shapefile` for where craters lie), or the table itself, which is copied. Text files may be in
         UTF-8, UTF-16 or Latin-1, with comments, semicolons, decimal commas or names of rows; see
         `xcrater.table.text_files.read_text`. Levels of column labels are joined by underscores. A table without rows
         makes an empty database, which is false.

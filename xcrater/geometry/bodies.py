@@ -17,7 +17,7 @@ from pyproj.enums import PJType
 from pyproj.exceptions import CRSError
 
 from xcrater.errors import BodyError
-from xcrater.geometry.sphere import planetocentric_latitude
+from xcrater.geometry.sphere import geodetic_latitude, planetocentric_latitude
 
 Floats = NDArray[np.float64]
 
@@ -263,6 +263,71 @@ def to_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, input_crs: Any = "de
             raise BodyError(f"received input_crs={input_crs!r} for {body.name}; that longitude system is Vesta's")
         return _wrap(x + _VESTA_OFFSETS[system]), y.copy()
     return _from_crs(x, y, _input_crs(input_crs, body))
+
+
+def from_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, crs: Any) -> tuple[Floats, Floats]:
+    """Bring east longitude and planetocentric latitude to the coordinates of a CRS; the inverse of `to_geodetic`.
+
+    Parameters
+    ----------
+    lon, lat : array_like, shape (n,)
+        East longitude and planetocentric latitude, degrees.
+    body : Body
+        The body that they are on.
+    crs : str or pyproj.CRS
+        Geographic or projected CRS of the body.
+
+    Returns
+    -------
+    x, y : ndarray, shape (n,)
+        Longitude and latitude in the unit, direction and kind of the CRS; or easting and northing. The order of its
+        axes plays no part. Points that a projection does not show are infinite.
+
+    Raises
+    ------
+    BodyError
+        The CRS is unknown or belongs to another body.
+
+    Examples
+    --------
+    >>> x, y = from_geodetic([90.0], [44.6618], get_body("mars"), "IAU_2015:49901")
+    >>> x.round(4).tolist(), y.round(4).tolist()
+    ([-90.0], [45.0])
+    """
+    crs = crs_on_body(crs, body)
+    frame = crs.geodetic_crs
+    axes = None if frame is None else _axes(frame)
+    assert frame is not None
+    x, y = np.asarray(lon, dtype=float) - prime_meridian(frame), np.asarray(lat, dtype=float)
+    x = np.where(np.abs(x) > 180.0, _wrap(x), x)  # 180 remains 180: it is the eastern edge of a polygon
+    names = [axis.name.lower() for axis in frame.axis_info]
+    lat_at = next(i for i, name in enumerate(names) if "lat" in name)
+    lon_axis = frame.axis_info[next(i for i, name in enumerate(names) if "lon" in name)]
+    if axes is not None and "planetocentric" not in names[lat_at]:
+        y = geodetic_latitude(y, axes)
+    x = (-x if lon_axis.direction.lower() == "west" else x) * (_DEGREE / lon_axis.unit_conversion_factor)
+    y = y * (_DEGREE / frame.axis_info[lat_at].unit_conversion_factor)
+    if not crs.is_projected:
+        return x, y
+    forward = pyproj.Transformer.from_crs(frame, crs)
+    place = forward.transform(*((y, x) if lat_at == 0 else (x, y)), errcheck=False)
+    northing_first = "north" in crs.axis_info[0].name.lower()
+    return np.asarray(place[1 if northing_first else 0]), np.asarray(place[0 if northing_first else 1])
+
+
+def crs_on_body(crs: Any, body: Body) -> pyproj.CRS:
+    """The CRS that a user names, which must be a geographic or projected one of the body; else a `BodyError`."""
+    remedy = f"expected a CRS of {body.name} that pyproj reads, such as {body.crs.to_string()!r}"
+    try:
+        found = horizontal(pyproj.CRS.from_user_input(crs))
+    except CRSError as err:
+        raise BodyError(f"received crs={crs!r}; {remedy}") from err
+    if not same_body(found, body):
+        other = body_of_crs(found)
+        raise BodyError(f"received the CRS {found.name!r}, {f'of {other.name}' if other else 'of no body'}; {remedy}")
+    if found.is_geocentric or (found.is_derived and not found.is_projected):
+        raise BodyError(f"received the CRS {found.name!r}, a {found.type_name}; {remedy}")
+    return found
 
 
 def convention_of(body: Body, input_crs: Any = "default") -> Convention:

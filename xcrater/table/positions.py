@@ -17,6 +17,7 @@ from xcrater.table.cells import Cells, Mark, read_cells, shared_mark
 from xcrater.table.header import UNITS, Column, SizeColumn, find_column, find_size_column
 from xcrater.table.reading import finite_numbers, read_table, usable_rows
 from xcrater.table.split_coordinates import refuse_hemisphere_column, refuse_sexagesimal_columns
+from xcrater.table.vector_files import as_table, is_vector
 from xcrater.table.wording import Direction
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,12 @@ def read_craters(
         raise TableError(
             f"received rad_col={names.radius!r} and diam_col={names.diameter!r}; expected only one of them"
         )
+    if is_vector(dataset):
+        placed = names.latitude is not None or names.longitude is not None or input_crs != "default"
+        dataset, input_crs, found = as_table(dataset, body, input_crs, placed)
+        names = names._replace(latitude=names.latitude or found[0], longitude=names.longitude or found[1])
+        if found[2] is not None and names.radius is None and names.diameter is None:
+            names, units = names._replace(radius=found[2]), "m"
     table, mark = read_table(dataset)
     projected = is_projected(input_crs)
     if names.latitude is None and not projected:

@@ -19,8 +19,6 @@ from xcrater.errors import DroppedRowsWarning, TableError
 from xcrater.table.cells import Mark, read_cells
 from xcrater.table.text_files import SEPARATORS, read_text
 
-_VECTOR = frozenset({".shp", ".geojson", ".json", ".gpkg", ".kml", ".gml", ".fgb"})
-
 
 class Table(NamedTuple):
     """A crater table as it was read."""
@@ -163,15 +161,10 @@ def usable_rows(
 
 def _read_file(path: Path) -> Table:
     suffix = path.suffix.lower()
-    if suffix in _VECTOR:
-        raise TableError(
-            f"received {str(path)!r}; vector files are not read yet. Read it with geopandas and pass the table: "
-            f"CraterDatabase(geopandas.read_file({str(path)!r}), ...)"
-        )
     if suffix not in SEPARATORS and suffix != ".parquet":
         raise TableError(
-            f"received {str(path)!r}; expected a file that ends in {', '.join(SEPARATORS)} or .parquet. "
-            "Read any other with pandas and pass the DataFrame"
+            f"received {str(path)!r}; expected a file that ends in {', '.join(SEPARATORS)} or .parquet, or a "
+            "vector file. Read any other with pandas and pass the DataFrame"
         )
     if not path.is_file():
         where = "" if path.is_absolute() else f" in {Path.cwd()}"

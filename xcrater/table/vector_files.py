@@ -1,0 +1,189 @@
+"""Vector files of craters, as GIS programs write them, read as tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from xcrater._optional import require
+from xcrater.errors import BodyError, TableError
+from xcrater.geometry.bodies import Body, body_of_crs, same_body, to_geodetic
+
+Geometries = NDArray[np.object_]
+
+SUFFIXES = (".shp", ".geojson", ".json", ".gpkg", ".kml", ".gml", ".fgb")
+"""Suffixes of files that are read as vector files."""
+
+CENTRE = {"_lat": "latitude", "_lon": "longitude", "_radius_m": "radius"}
+"""Columns that hold each crater's centre, east and planetocentric, and its radius in metres."""
+
+_OF_FILE = "xcrater_of_file"
+WKT, ACTIVE = "_wkt", "_active_wkt"
+"""Ends of the names of columns with the polygons of a region as text; of the region whose polygons are geometries."""
+
+_FIRST_LINES = 2**16  # bytes in which the members of a GeoJSON file that are no features are looked for
+
+
+class Source(NamedTuple):
+    """A vector file or GeoDataFrame as a table: what tables of text take from their headers."""
+
+    data: pd.DataFrame
+    input_crs: Any
+    names: tuple[str | None, str | None, str | None]
+    """Columns of latitude, longitude and radius in metres where they are known, else None."""
+
+
+def is_vector(dataset: object) -> bool:
+    """Tell whether a dataset is a vector file, by its suffix, or a GeoDataFrame."""
+    if isinstance(dataset, (str, os.PathLike)):
+        return Path(dataset).suffix.lower() in SUFFIXES
+    return isinstance(dataset, pd.DataFrame) and hasattr(dataset, "geometry") and hasattr(dataset, "crs")
+
+
+def read_file(path: str | os.PathLike[str]) -> Any:
+    """Read a vector file.
+
+    Parameters
+    ----------
+    path : path
+        A file that GDAL reads.
+
+    Returns
+    -------
+    geopandas.GeoDataFrame
+        One row per feature.
+
+    Raises
+    ------
+    TableError
+        There is no such file, or GDAL cannot read it.
+    ImportError
+        geopandas or pyogrio is not installed.
+    """
+    geopandas, pyogrio = require("geopandas", extra="vector"), require("pyogrio", extra="vector")
+    where = Path(path).expanduser()
+    if not where.exists():
+        raise TableError(f"received {os.fspath(path)!r}; there is no such file in {Path.cwd()}")
+    try:
+        frame = geopandas.read_file(where, engine="pyogrio")
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as err:
+        raise TableError(f"{os.fspath(path)!r} cannot be read as a vector file: {err}") from err
+    frame.attrs[_OF_FILE] = True
+    return frame
+
+
+def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
+    """Make a plain table of a vector file or GeoDataFrame.
+
+    Parameters
+    ----------
+    dataset : path or geopandas.GeoDataFrame
+        The craters, one a row.
+    body : Body
+        The body that they are on.
+    input_crs : str or pyproj.CRS
+        As `CraterDatabase` takes it.
+    placed : bool
+        Whether the user says by names of columns or by `input_crs` where craters lie; geometries then play no part.
+
+    Returns
+    -------
+    Source
+        The attributes, without the geometries. Positions are those of `to_geojson`'s own columns, if they are there;
+        else those of the geometries, if these are points in a CRS of the body; else they are left to the headers.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read.
+    BodyError
+        The geometries are on another body.
+    """
+    frame = read_file(dataset) if isinstance(dataset, (str, os.PathLike)) else dataset
+    active = getattr(frame, "_geometry_column_name", None)
+    data = pd.DataFrame(frame.drop(columns=[active] if active in frame.columns else []))
+    data.attrs = dict(frame.attrs)
+    # Of a file, they are as old as what stands beside them; of a frame in memory, that may have been changed
+    own = bool(data.attrs.pop(_OF_FILE, False)) and set(CENTRE) <= set(data.columns)
+    crs = None if active not in frame.columns or frame.crs is None else pyproj.CRS(frame.crs)
+    if placed:
+        return Source(data, input_crs, (None, None, None))
+    if crs is not None and not same_body(crs, body):
+        # GeoJSON without a CRS is read as Earth's: the format knows no other.
+        if crs.to_epsg() != 4326:
+            other = body_of_crs(crs)
+            raise BodyError(
+                f"received the CRS {crs.name!r}, {f'of {other.name}' if other else 'of no body'}; the table is on "
+                f"{body.name}. Pass " + (f"body={other.name!r}" if other else f"input_crs={body.crs.to_string()!r}")
+            )
+        crs = body.crs
+    if own:
+        return Source(data, "planetocentric", ("_lat", "_lon", "_radius_m"))
+    if crs is None or not len(data) or not (frame.geom_type == "Point").all() or frame.geometry.is_empty.any():
+        return Source(data, input_crs, (None, None, None))
+    lon, lat = to_geodetic(frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy(), body, crs)
+    outside = data.index[np.isnan(lon)]
+    if len(outside):
+        raise TableError(f"{len(outside)} points, the first at row {outside[0]}, are outside of the CRS {crs.name!r}")
+    return Source(data.assign(_lat=lat, _lon=lon), "planetocentric", ("_lat", "_lon", None))
+
+
+class Shapes(NamedTuple):
+    """A file that `to_geojson` or craterpy wrote, or any other, with what it says beyond its attributes."""
+
+    frame: Any
+    """GeoDataFrame without the columns of regions."""
+    body: str
+    units: str
+    regions: dict[str, Geometries]
+    """Polygons of regions, by name, in east longitude and planetocentric latitude."""
+
+
+def read_shapes(path: str | os.PathLike[str], body: str | None, units: str) -> Shapes:
+    """Read a vector file with the body, units and regions that it may tell of; see `CraterDatabase.read_shapefile`."""
+    frame = read_file(path)
+    told = _metadata(Path(path).expanduser())
+    if body is None:
+        body = told.get("body")
+    if body is None:
+        found = None if frame.crs is None or frame.crs.to_epsg() == 4326 else body_of_crs(frame.crs)
+        if found is None:
+            raise BodyError(f"{os.fspath(path)!r} does not say which body it is on; name it: body='moon'")
+        body = found.name
+    regions = {}
+    for column in [column for column in frame.columns if str(column).endswith(WKT)]:
+        name = str(column).removesuffix(ACTIVE).removesuffix(WKT)
+        try:
+            shapes = shapely.from_wkt(frame[column].to_numpy())
+        except (shapely.errors.GEOSException, TypeError):
+            continue  # not of ours
+        frame = frame.drop(columns=column)
+        if np.isin(shapely.get_type_id(shapes), (-1, 3, 6)).all():
+            # Along a pole outlines have edges of a whole turn, which would be taken the short way round
+            regions[name] = shapely.segmentize(shapes, 90.0)
+    return Shapes(frame, body, told.get("units", units), regions)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The member ``metadata`` of a GeoJSON file; nothing of other files."""
+    if path.suffix.lower() not in (".geojson", ".json") or not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        head = file.read(_FIRST_LINES).decode("utf-8", "ignore")
+    at = head.find('"metadata"')
+    features = head.find('"features"')
+    if at < 0 or 0 <= features < at:
+        return {}
+    try:
+        told, _ = json.JSONDecoder().raw_decode(head[head.index("{", at) :])
+    except ValueError:
+        return {}
+    return {name: value for name, value in told.items() if isinstance(value, str)}

@@ -1,0 +1,252 @@
+"""Crater tables and GIS: geometries with a CRS, vector files, and the craters that two tables have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, Self
+
+import pandas as pd
+import pyproj
+
+from xcrater.geometry.bodies import crs_on_body
+from xcrater.table import matching, vector_output
+from xcrater.table.crater_table import CraterTable
+from xcrater.table.vector_files import read_shapes
+
+
+class VectorTable(CraterTable):
+    """A crater table whose centres and regions are geometries in a CRS, and which reads and writes vector files."""
+
+    _shown_in: pyproj.CRS | None = None
+
+    @property
+    def center(self) -> pd.Series[Any]:
+        """Centre of each crater: shapely points, a GeoSeries where geopandas is installed, made on each access.
+
+        They are longitude and latitude in the CRS `crs`, or what `to_crs` says.
+        """
+        points = super().center
+        return vector_output.as_series(points.to_numpy(), points.index, "center", self._body, self._shown_in)
+
+    def _polygons(self, name: str) -> pd.Series[Any]:
+        shapes = super()._polygons(name)
+        return vector_output.as_series(shapes.to_numpy(), shapes.index, name, self._body, self._shown_in)
+
+    def to_crs(self, crs: Any, inplace: bool = False) -> Self | None:
+        """Show centres and outlines of regions in another CRS.
+
+        Parameters
+        ----------
+        crs : str or pyproj.CRS
+            Geographic or projected CRS of the body.
+        inplace : bool, default False
+            Whether to change this table instead of a copy.
+
+        Returns
+        -------
+        CraterDatabase or None
+            A copy whose `center`, regions and GeoJSON files are in that CRS; None with ``inplace=True``. `lon`, `lat`
+            and `rad` remain what they are, as do statistics.
+
+        Raises
+        ------
+        BodyError
+            The CRS is unknown or belongs to another body.
+
+        Notes
+        -----
+        Edges of outlines get vertices every degree before they are projected. A shape that the projection does not show
+        as a whole is None. Latitudes become geodetic where the CRS is on an ellipsoid, unless its axes say
+        planetocentric.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [-90.0], "lon": [0.0], "r": [1e4]}), "moon")
+        >>> cdb.to_crs("IAU_2015:30135").center[0].wkt
+        'POINT (0 0)'
+        """
+        found = crs_on_body(crs, self._body)
+        changed = self if inplace else self.copy()
+        changed.__dict__["_shown_in"] = None if found == self.crs else found
+        return None if inplace else changed  # type: ignore[return-value]
+
+    def to_geojson(
+        self,
+        filename: str | os.PathLike[str],
+        region: str | None = None,
+        crs: Any = None,
+        keep_cols: Iterable[str] | None = None,
+        keep_all: bool = False,
+    ) -> None:
+        """Write the craters to a GeoJSON file.
+
+        Parameters
+        ----------
+        filename : path
+            The file; one that exists is replaced once the new one is complete.
+        region : str, optional
+            Name of the region whose outlines are the geometries; centres by default.
+        crs : str or pyproj.CRS, optional
+            CRS of the geometries, one that has a code; by default the table's, see `to_crs`.
+        keep_cols : sequence of str, optional
+            Columns, and regions as text in a column ``<name>_wkt``, to write beside the table's own columns. By default
+            all columns.
+        keep_all : bool, default False
+            Whether to write all regions as text, and the centres and radii in ``_lat``, ``_lon`` and ``_radius_m``.
+            Without effect on columns if `keep_cols` is given.
+
+        Raises
+        ------
+        TableError
+            A column does not exist, or the table cannot be written.
+        RegionError
+            The region was not added.
+        BodyError
+            The CRS is unknown, belongs to another body or has no code.
+        ImportError
+            geopandas or pyogrio is not installed.
+
+        See Also
+        --------
+        read_shapefile : Read the file again.
+
+        Notes
+        -----
+        The member ``metadata`` of the file says the body and the unit of the table's sizes, and files of outlines have
+        the centres and radii in columns, so that the file is read as the table that it was. Outlines in longitude and
+        latitude are cut at the antimeridian.
+        """
+        shown = self if crs is None else self.to_crs(crs)
+        assert shown is not None
+        if region is not None:
+            self.region(region)
+        shapes = shown.center if region is None else shown._polygons(region)
+        vector_output.write_geojson(
+            self,
+            filename,
+            shapes,
+            region,
+            units=self._units,
+            keep_cols=keep_cols,
+            keep_all=keep_all,
+            wkt=super()._polygons,
+        )
+
+    @classmethod
+    def read_shapefile(
+        cls, filename: str | os.PathLike[str], body: str | None = "Moon", units: str = "m", **kwargs: Any
+    ) -> Self:
+        """Read craters from a vector file: shapefile, GeoJSON, GeoPackage or another that GDAL reads.
+
+        Parameters
+        ----------
+        filename : path
+            The file.
+        body : str or None, default "Moon"
+            Planetary body; None for the one that the file tells of by its metadata or its CRS.
+        units : {"m", "km"}, default "m"
+            Unit of the radius or diameter column. That in the metadata of a GeoJSON file, as `to_geojson` writes it,
+            goes before it.
+        **kwargs
+            More arguments of `CraterDatabase`.
+
+        Returns
+        -------
+        CraterDatabase
+            The craters, with those regions that `to_geojson` wrote as text.
+
+        Raises
+        ------
+        TableError
+            The file does not exist, cannot be read, or has no sizes or positions.
+        BodyError
+            The file is of another body, or does not tell of which.
+        ImportError
+            geopandas or pyogrio is not installed.
+
+        Notes
+        -----
+        Craters lie where points of the file are, by its CRS; the columns of longitude and latitude count where there
+        are no points, or where `input_crs` or names of columns are given. A GeoJSON file without a CRS counts as one of
+        longitude and latitude on the body.
+        """
+        found = read_shapes(filename, body, units)
+        cdb = cls(found.frame, found.body, units=found.units, **kwargs)
+        for name, shapes in found.regions.items():
+            cdb.add_polygons(name, shapes)
+        return cdb
+
+    def match(self, other: CraterTable, *, separation: float = 1.0, ratio: float = 1.5) -> pd.DataFrame:
+        """Find the craters that another table has as well.
+
+        Parameters
+        ----------
+        other : CraterDatabase
+            A table on the same body.
+        separation : float, default 1.0
+            Greatest distance between the centres, in radii of the smaller of the two craters.
+        ratio : float, default 1.5
+            Greatest ratio of the larger radius to the smaller.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per pair: the labels ``first`` and ``second`` of the craters in this table and in the other; their
+            positions ``first_row`` and ``second_row``; ``distance_m``, metres; ``separation``, that distance in radii
+            of the smaller; and ``ratio``, the other radius over this one. No crater is in two pairs: the best pair is
+            taken first, by the separation and the logarithm of the ratio.
+
+        Raises
+        ------
+        BodyError
+            The tables are on two bodies.
+        TableError
+            A tolerance is no number that it can be.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> one, two = (CraterDatabase(pd.DataFrame({"lat": [0, 9], "lon": [0, 9], "r": r}), "moon") for r in (10, 12))
+        >>> one.match(two)[["first", "second", "ratio"]].values.tolist()
+        [[0.0, 0.0, 1.2], [1.0, 1.0, 1.2]]
+        """
+        return matching.match(self, other, separation, ratio)
+
+    @classmethod
+    def merge(cls, cdb1: Self, cdb2: Self, *, separation: float = 1.0, ratio: float = 1.5) -> Self:
+        """Join two tables, with the craters that both have once.
+
+        Parameters
+        ----------
+        cdb1, cdb2 : CraterDatabase
+            Tables on one body.
+        separation, ratio : float
+            How far craters that are the same may differ; see `match`, which says which craters these are.
+
+        Returns
+        -------
+        CraterDatabase
+            The craters of `cdb1` with their positions and radii, then those that `cdb2` alone has. It has the columns
+            of both: those of `cdb2` alone are filled in for craters of both tables. It has no regions.
+
+        Raises
+        ------
+        BodyError
+            The tables are on two bodies.
+        TableError
+            Sizes in metres and in kilometres would come into one column.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> one = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [10.0]}), "moon")
+        >>> two = CraterDatabase(pd.DataFrame({"lat": [0.0, 5.0], "lon": [0.0, 5.0], "r": [11.0, 7.0]}), "moon")
+        >>> CraterDatabase.merge(one, two).rad.tolist()
+        [10.0, 7.0]
+        """
+        new = cdb1.copy()
+        new.data, new.orig_cols = matching.merged(cdb1, cdb2, (cdb1._units, cdb2._units), separation, ratio)
+        new.regions = {}
+        return new  # type: ignore[return-value]
