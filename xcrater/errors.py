@@ -72,6 +72,26 @@ class ReadError(XcraterError):
         return error
 
 
+class LostTilesError(XcraterError):
+    """A cluster ended a run because its workers died or its scheduler did; there is no result, not even of a part.
+
+    Parameters
+    ----------
+    text : str
+        What happened.
+    windows : list of tuple of int
+        First row and the row past the last, first column and the column past the last, of each tile that is lost: of
+        the one that the workers died of, or of all.
+    """
+
+    def __init__(self, text: str, windows: list[tuple[int, int, int, int]]) -> None:
+        self.windows = windows
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type[LostTilesError], tuple[str, list[tuple[int, int, int, int]]]]:
+        return type(self), (str(self), self.windows)
+
+
 class StatisticError(XcraterError):
     """A statistic is unknown or has no meaning here."""
 

@@ -27,6 +27,7 @@ from dask.delayed import Delayed, delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
+from xcrater.engine.lost import naming_lost_tiles
 from xcrater.engine.plan import FAN_IN, Tile
 from xcrater.engine.reduction import Finish, Handover, Leaf, Merge, Passes, Reduction
 from xcrater.geometry.grid import Grid, Window
@@ -242,7 +243,7 @@ def _add_leaves(
 ) -> list[Any]:
     """Add a leaf task for each tile; its arguments are the sources' blocks, of which the first has extra dimensions."""
     source, *beside = sources
-    keys = [(*prefix, n) for n in range(len(tiles))]
+    keys = [(*prefix, *tile.index) for tile in tiles]
     for key, tile in zip(keys, tiles, strict=True):
         layer[key] = (leaf, (source.name, *lead, *tile.index), tile, *((o.name, *tile.index) for o in beside))
     return keys
@@ -467,7 +468,9 @@ def each_tile(source: Array | np.ndarray, steps: Iterable[Sequence[Tile]], leaf:
         key = f"{name}-{number}"
         keys = _add_leaves(layer, (f"{key}-tile",), lead, tiles, leaf, [source])
         layer[key] = (list, keys)
-        (results,) = dask_compute(Delayed(key, _layer(key, layer, [source])))
+        step = Delayed(key, _layer(key, layer, [source]))
+        with naming_lost_tiles(step):
+            (results,) = dask_compute(step)
         return list(results)
 
     with ThreadPoolExecutor(1) as thread:
@@ -526,7 +529,8 @@ def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
         Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
     """
     if workers is None:
-        return dask_compute(*collections)
+        with naming_lost_tiles(*collections):
+            return dask_compute(*collections)
     cores = dask.system.CPU_COUNT
     threads = max(1, cores + 1 + workers) if workers < 0 else max(1, workers)
     return dask_compute(*collections, scheduler="threads", num_workers=threads)

@@ -1,0 +1,38 @@
+"""Workers that share nothing with the client but the network and the raster's file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+import xcrater
+from tests.distributed.processes import Processes
+
+
+@pytest.mark.slow
+def test_workers_without_the_cache_of_kernels_in_their_own_directory(tmp_path, monkeypatch, cdb):
+    there, here = tmp_path / "there", tmp_path / "here"
+    there.mkdir()
+    here.mkdir()
+    shutil.copy(xcrater.sample_data["moon.tif"], here / "moon.tif")
+    monkeypatch.chdir(here)
+    lazy = xcrater.open_mosaic("moon.tif", chunks=128).craters.get_stats(
+        cdb, "true_ejecta", ["count", "mean", "std"], coverage="center"
+    )
+    expected = lazy.compute(scheduler="threads")
+    cluster = Processes(tmp_path)
+    try:
+        cluster.add_worker(directory=there, NUMBA_CACHE_DIR=str(there))
+        with cluster.client(1) as client:
+            found = lazy.compute()
+            assert list(client.run(lambda: "numba" in sys.modules).values()) == [True]
+            assert not client.run_on_scheduler(lambda: "numba" in sys.modules)
+    finally:
+        cluster.stop()
+    assert any(there.glob("*/*/*.nbi"))
+    for name in lazy.data_vars:
+        np.testing.assert_array_equal(found[name], expected[name])
+        assert found[name].values.tobytes() == expected[name].values.tobytes()
