@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from xcrater.database import CraterDatabase
+from xcrater.display.plan import CraterPlan, make_crater_plan
 from xcrater.engine.neighbours import Exclude
 from xcrater.statistics import profiles, zonal
 from xcrater.statistics.aggregations import Aggregation
@@ -234,3 +235,57 @@ class StatisticsMethods:
             exclude=exclude,
             add_stats=add_stats,
         )
+
+    def plan(
+        self,
+        cdb: CraterDatabase,
+        regions: str | Iterable[str],
+        stats: str | Iterable[str] = ("mean", "std", "count"),
+        *,
+        coverage: str | None = None,
+        nodata: float | int | None = None,
+        exclude: Exclude | float | None = None,
+    ) -> CraterPlan:
+        """Tell what statistics and arrays of these regions would read, give, and hold in memory.
+
+        Nothing is read.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions.
+        stats : str or iterable of str
+            Names of statistics, whose results are counted.
+        coverage, nodata, exclude
+            As in `get_stats`.
+
+        Returns
+        -------
+        CraterPlan
+            The tiles with the number of craters on each, the bytes to read, and for statistics and arrays the bytes of
+            the result, the rounds over the raster that the option ``memory`` makes necessary, and about how much memory
+            a process needs; a table in notebooks.
+
+        Raises
+        ------
+        GridError, BodyError, RegionError, StatisticError
+            The raster, the table, a region or a statistic does not fit.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> table = pd.DataFrame({"lat": [10.0, 60.0], "lon": [20.0, 0.0], "radius": [50e3, 300e3]})
+        >>> cdb = xcrater.CraterDatabase(table, "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> plan = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb, chunks=240).craters.plan(cdb, "rim")
+        >>> len(plan.tiles), plan.chunks, plan.bytes_read
+        (3, 18, 691200)
+        >>> plan.sizes.tolist()
+        [2200, 147600]
+        >>> plan.arrays.rounds
+        1
+        """
+        return make_crater_plan(self._da, cdb, regions, stats, coverage=coverage, nodata=nodata, exclude=exclude)

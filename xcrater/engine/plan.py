@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,8 +128,10 @@ class Plan:
             craters = self.craters.take(self.members(n))
             yield Tile((i, j), window, craters.on(window, self.grid.period))
 
-    def only(self, kept: NDArray[np.bool_]) -> Plan:
-        """The tiles that any of some craters touch, and these craters on them; ``kept`` says which they are."""
+    def only(self, craters: NDArray[Any]) -> Plan:
+        """The tiles that any of some craters touch, and these craters on them; by position, or by a mask of all."""
+        kept = np.zeros(len(self.craters), bool)
+        kept[craters] = True
         chosen = kept[self.member]
         stops = np.append(0, np.cumsum(chosen))[self.offset]
         touched = np.flatnonzero(np.diff(stops))

@@ -45,6 +45,11 @@ class Room(NamedTuple):
         return cls(memory // 4, memory // 4)
 
     @property
+    def accumulators(self) -> int:
+        """What tiles find of their craters, where accumulators are all that is kept: half of the memory."""
+        return self.threads + self.waiting
+
+    @property
     def tile(self) -> int:
         """What is cut from one tile at a time."""
         return max(1, self.threads // (os.cpu_count() or 1))

@@ -101,9 +101,7 @@ class BlockSource:
         """The plan of all craters but some, in as many rounds as the option ``memory`` makes necessary."""
         plan = self.plan
         if but is not None and but.size:
-            kept = np.ones(len(self.labels), bool)
-            kept[but] = False
-            plan = plan.only(kept)
+            plan = plan.only(np.delete(np.arange(len(self.labels)), but))
         return in_rounds(plan, self.sizes, Room.within(get_option("memory")))
 
     @property

@@ -16,7 +16,7 @@ from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, Tile
 from xcrater.engine.reduction import Output, Passes, Reduction
 from xcrater.engine.request import Request, make_request
-from xcrater.engine.rounds import along_tiles
+from xcrater.engine.rounds import Room, along_tiles
 from xcrater.engine.weights import check_weights
 from xcrater.errors import StatisticError
 from xcrater.options import get_option
@@ -121,14 +121,10 @@ def get_stats(
 def _rounds(request: Request, plan: Plan, finish: Finish) -> tuple[list[graph.Round], Callable[..., Any]]:
     """Rounds whose accumulators fit half of the memory together, and what finishes what came of them."""
     each = finish.leaf.crater_bytes(request.images)
-    parts = along_tiles(plan, each, get_option("memory") // 2)
+    parts = along_tiles(plan, each, Room.within(get_option("memory")).accumulators)
     if len(parts) < 2:
         return [graph.Round(list(plan))], finish
-    rounds = []
-    for craters in parts:
-        inside = np.zeros(len(plan.craters), bool)
-        inside[craters] = True
-        rounds.append(graph.Round(list(plan.only(inside)), finish=FinishSome(finish, craters)))
+    rounds = [graph.Round(list(plan.only(craters)), finish=FinishSome(finish, craters)) for craters in parts]
     return rounds, FinishRounds(finish)
 
 
