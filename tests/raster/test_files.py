@@ -14,7 +14,8 @@ from affine import Affine
 
 from xcrater import CraterDatabase, open_mosaic
 from xcrater.errors import ReadError
-from xcrater.raster.files import FilePixels, Packing, fingerprint
+from xcrater.raster.files import Packing, fingerprint
+from xcrater.raster.headers import read_header
 
 ROWS, COLUMNS = 256, 512
 NUMBERS = (np.arange(3 * ROWS * COLUMNS).reshape(3, ROWS, COLUMNS) * 7 % 32749).astype("i2")
@@ -148,8 +149,7 @@ def test_a_relative_path_is_found_from_another_directory(path, monkeypatch, tmp_
 
 
 def test_pixels_travel_to_other_processes(path):
-    with rasterio.open(path) as dataset:
-        pixels = FilePixels.of(dataset, str(path), decode=True)
+    pixels = read_header(str(path), None).pixels.decoded()
     again = pickle.loads(pickle.dumps(pixels))
     assert again == pixels
     np.testing.assert_array_equal(again.read((0, 1), (3, 9), (10, 20)), NUMBERS[:1, 3:9, 10:20])

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import rasterio
 import rasterio.shutil
+import rasterio.vrt
 import rioxarray
 from affine import Affine
 from hypothesis import given, settings
@@ -21,8 +22,8 @@ from shapely.geometry import box
 
 from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic
-from xcrater.errors import GridError, MissingFilesWarning, ReadError
-from xcrater.raster import many_files, mosaic
+from xcrater.errors import BlocksWarning, GridError, MissingFilesWarning, ReadError
+from xcrater.raster import headers, many_files, mosaic
 
 ROWS, COLUMNS, SIDE = 192, 384, 64
 STEP = 360 / COLUMNS
@@ -407,3 +408,92 @@ class TestChunks:
         before = open_mosaic(paths).data.name
         write(paths[0], NUMBERS[:SIDE, :SIDE], nodata=1)
         assert open_mosaic(paths).data.name != before
+
+
+class TestOverviews:
+    @pytest.fixture
+    def coarse(self, tiles):
+        for path in tiles.values():
+            with rasterio.open(path, "r+") as file:
+                file.build_overviews([2, 4], rasterio.enums.Resampling.nearest)
+        return list(tiles.values())
+
+    @pytest.mark.parametrize(
+        ("options", "factor"),
+        [
+            ({"overview_level": 0}, 2),
+            ({"overview_level": 1}, 4),
+            ({"resolution": 4 * STEP}, 4),
+            ({"resolution": 3.9 * STEP}, 2),
+            ({"resolution": 100.0}, 4),
+            ({"resolution": STEP / 2}, 1),
+        ],
+    )
+    def test_of_one_file_and_of_many(self, coarse, cdb, options, factor):
+        for paths, height, width in ((coarse, ROWS, COLUMNS), (coarse[0], SIDE, SIDE)):
+            da = open_mosaic(paths, **options)
+            assert da.shape == (height // factor, width // factor)
+            assert np.isclose(da.rio.resolution()[0], STEP * factor)
+            np.testing.assert_allclose(da.rio.bounds(), open_mosaic(paths).rio.bounds())
+        whole = open_mosaic(coarse, **options)
+        for n, path in enumerate(coarse):
+            with rasterio.open(path, **({"overview_level": {2: 0, 4: 1}[factor]} if factor > 1 else {})) as file:
+                part, side = file.read(1), SIDE // factor
+            i, j = divmod(n, COLUMNS // SIDE)
+            np.testing.assert_array_equal(whole[i * side : (i + 1) * side, j * side : (j + 1) * side], part)
+        assert stats(whole, cdb)["mean"].notnull().all()
+
+    def test_keep_nodata_and_scale(self, tmp_path):
+        path = write(tmp_path / "a.tif", NUMBERS, nodata=5, scale=0.5)
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2], rasterio.enums.Resampling.nearest)
+        with rasterio.open(path, overview_level=0) as file:
+            stored = file.read(1)
+        assert (stored == 5).any()
+        expected = np.where(stored == 5, np.nan, stored * 0.5)
+        for paths in (path, [path]):
+            np.testing.assert_array_equal(open_mosaic(paths, overview_level=0), expected)
+        with rasterio.open(path, overview_level=0) as file:
+            np.testing.assert_array_equal(open_mosaic(file), expected)
+
+    def test_that_there_are_not_are_refused_and_the_advice_helps(self, coarse, whole):
+        with pytest.raises(GridError, match=r"received overview_level=2; .* are 0 \(by 2\), 1 \(by 4\)\."):
+            open_mosaic(coarse, overview_level=2)
+        with pytest.raises(GridError, match=r"the overviews of '.*whole\.tif' are none\. Make some") as caught:
+            open_mosaic(whole, overview_level=0)
+        run_advice(str(caught.value), r"with rasterio.*")
+        assert open_mosaic(whole, overview_level=1).shape == (ROWS // 4, COLUMNS // 4)
+
+    def test_bad_wishes(self, whole):
+        for options in ({"overview_level": -1}, {"overview_level": 0.5}, {"resolution": 0.0}, {"resolution": "fine"}):
+            with pytest.raises(GridError, match=f"received {next(iter(options))}="):
+                open_mosaic(whole, **options)
+        with pytest.raises(GridError, match="expected one of them"):
+            open_mosaic(whole, overview_level=0, resolution=1.0)
+        advice = r"open_mosaic\(rasterio\.open\(path, overview_level=0\)\)"
+        with (
+            rasterio.open(whole) as file,
+            rasterio.vrt.WarpedVRT(file) as warped,
+            pytest.raises(GridError, match=advice),
+        ):
+            open_mosaic(warped, overview_level=0)
+
+
+class TestLargeBlocks:
+    def test_are_said_and_the_advice_helps(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(headers, "LARGE_BLOCK", 600 * 600)
+        numbers = np.tile(NUMBERS, (4, 2))
+        place = Affine(0.1, 0, 0, 0, -0.1, 90)
+        paths = [
+            write(tmp_path / name, numbers, blockysize=len(numbers), compress="deflate", transform=place)
+            for name in ("a.tif", "b.tif")
+        ]
+        with pytest.warns(BlocksWarning, match=r"'.*a\.tif' is stored in blocks of 768 x 768 pixels") as caught:
+            open_mosaic(paths[0])
+        assert caught[0].filename == __file__
+        with pytest.warns(BlocksWarning, match=r"'.*a\.tif' and 1 more files are stored in blocks") as caught:
+            open_mosaic(paths)
+        assert caught[0].filename == __file__
+        run_advice(str(caught[0].message), r"rasterio\.shutil.*")
+        np.testing.assert_array_equal(open_mosaic("tiled.tif"), numbers)

@@ -88,13 +88,13 @@ Dataset: TypeAlias = rasterio.io.DatasetReader | rasterio.io.DatasetWriter | ras
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Any]:
-    """Open a file with rasterio; one that is no raster raises GridError."""
+def opened(path: str, level: int | None = None) -> Iterator[Any]:
+    """Open a file with rasterio, or an overview of it; one that is no raster raises GridError."""
     try:
         with warnings.catch_warnings():
             # A raster without a geotransform is for `read_raster` to refuse, with advice.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            dataset = rasterio.open(path)
+            dataset = rasterio.open(path, **({} if level is None else {"overview_level": level}))
     except RasterioIOError as err:
         raise GridError(f"cannot read {path!r} as a raster: {err}") from err
     with dataset:
@@ -134,6 +134,8 @@ class FilePixels(BackendArray):
         Data type of the stored numbers.
     packing : Packing or None
         How stored numbers become values, NaN where there is none; None for the stored numbers themselves.
+    level : int or None
+        Which overview of the file is read, counted from 0 for the finest; None for the full resolution.
     """
 
     path: str
@@ -141,13 +143,7 @@ class FilePixels(BackendArray):
     lengths: tuple[int, int, int]
     stored: str
     packing: Packing | None
-
-    @classmethod
-    def of(cls, dataset: Any, path: str, *, decode: bool) -> FilePixels:
-        """Pixels of an open dataset of rasterio, decoded if that is asked for and changes anything."""
-        packing = Packing.of(dataset)
-        stored = np.result_type(*dataset.dtypes).str
-        return cls(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing).decoded(decode)
+    level: int | None = None
 
     def decoded(self, decode: bool = True) -> FilePixels:
         """The same with or without decoding; without, if decoding would change nothing but lose an integer's type."""
@@ -160,7 +156,7 @@ class FilePixels(BackendArray):
     @contextmanager
     def _opened(self) -> Iterator[Any]:
         """The dataset to read from."""
-        with opened(self.path) as dataset:
+        with opened(self.path, self.level) as dataset:
             yield dataset
 
     @property

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -19,8 +19,9 @@ from rasterio.crs import CRS
 
 from xcrater.errors import GridError, MissingFilesWarning, ReadError
 from xcrater.geometry.projection import classify
-from xcrater.raster.files import FilePixels, Packing, fingerprint, opened
-from xcrater.raster.remote import is_absent, patiently
+from xcrater.raster.files import FilePixels, Packing
+from xcrater.raster.headers import Header, advise, read_header
+from xcrater.raster.remote import is_absent
 from xcrater.raster.sources import Sources, local_file
 from xcrater.raster.values import missing, representable
 
@@ -29,49 +30,6 @@ ALIGNED = 0.05
 
 OPENERS = 8
 """Files that are opened at a time."""
-
-
-class Header(NamedTuple):
-    """What a raster file says of itself.
-
-    Parameters
-    ----------
-    pixels : FilePixels
-        Its pixels as values.
-    crs : str
-        As WKT; empty for none.
-    transform : tuple of float
-        Its geotransform (a, b, c, d, e, f).
-    block : tuple of int
-        Rows and columns of a block.
-    dtypes : tuple of str
-        Data type of each band.
-    """
-
-    pixels: FilePixels
-    crs: str
-    transform: tuple[float, float, float, float, float, float]
-    block: tuple[int, int]
-    dtypes: tuple[str, ...]
-
-    @property
-    def path(self) -> str:
-        """What GDAL opens."""
-        return self.pixels.path
-
-    @classmethod
-    def read(cls, path: str) -> Header:
-        """Read it from a file."""
-        with opened(path) as dataset:
-            if not dataset.count:
-                raise GridError(
-                    f"{path!r} holds several rasters; name one of its subdatasets: "
-                    + ", ".join(map(repr, dataset.subdatasets))
-                )
-            packing, stored = Packing.of(dataset), np.result_type(*dataset.dtypes).str
-            pixels = FilePixels(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing)
-            crs = "" if dataset.crs is None else dataset.crs.wkt
-            return cls(pixels, crs, tuple(dataset.transform)[:6], dataset.block_shapes[0], dataset.dtypes)
 
 
 class Placed(NamedTuple):
@@ -137,6 +95,11 @@ class MosaicPixels(FilePixels):
         """First row, row past the last, first column and column past the last of each file, shape (4, files)."""
         return np.array([(f.top, f.bottom, f.left, f.right) for f in self.files], dtype=np.int64).T
 
+    def chunks(self, step: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rows and columns of chunks that begin where files do, of about a given shape."""
+        top, bottom, left, right = self._edges
+        return _cut(np.union1d(top, bottom).tolist(), step[0]), _cut(np.union1d(left, right).tolist(), step[1])
+
     def read(self, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[Any]:
         """Read a window of some consecutive bands from the files that it meets.
 
@@ -180,41 +143,22 @@ class MosaicPixels(FilePixels):
         raise ReadError.at(file.pixels.path, (*rows, *columns), text, raster=self.path)
 
 
-class Mosaic(NamedTuple):
-    """Files as one raster.
-
-    Parameters
-    ----------
-    pixels : MosaicPixels
-        Its pixels as values.
-    first : Header
-        Header of the first file, whose CRS and bands are those of all.
-    packing : Packing
-        How stored numbers become values, as far as one record says it.
-    transform : tuple of float
-        Geotransform (a, b, c, d, e, f).
-    """
-
-    pixels: MosaicPixels
-    first: Header
-    packing: Packing
-    transform: tuple[float, float, float, float, float, float]
-
-    def chunks(self, step: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Rows and columns of chunks that begin where files do, of about a given shape."""
-        top, bottom, left, right = self.pixels._edges
-        return _cut(np.union1d(top, bottom).tolist(), step[0]), _cut(np.union1d(left, right).tolist(), step[1])
-
-
-def join(sources: Sources, stacklevel: int) -> Mosaic:
+def join(sources: Sources, level: int | None, stacklevel: int) -> Header:
     """Open files, check them against one another, and place them on one grid.
 
     Parameters
     ----------
     sources : Sources
         The files.
+    level : int or None
+        Which overview of the files is read, counted from 0 for the finest.
     stacklevel : int
-        Of the warning that some do not exist, as `warnings.warn` counts it here.
+        Of warnings, as `warnings.warn` counts it here.
+
+    Returns
+    -------
+    Header
+        That of the whole; its pixels are `MosaicPixels`, its blocks those of the first file.
 
     Raises
     ------
@@ -224,7 +168,7 @@ def join(sources: Sources, stacklevel: int) -> Mosaic:
         A file cannot be read as a raster, or does not fit the others.
     """
     with ThreadPoolExecutor(OPENERS) as pool:
-        found = list(pool.map(_header, sources.paths))
+        found = list(pool.map(partial(_header, level=level), sources.paths))
     headers = [header for header in found if header is not None]
     absent = [path for path, header in zip(sources.paths, found, strict=True) if header is None]
     if not headers:
@@ -237,6 +181,7 @@ def join(sources: Sources, stacklevel: int) -> Mosaic:
             MissingFilesWarning,
             stacklevel=stacklevel + 1,
         )
+    advise(headers, stacklevel + 1)
     first = headers[0]
     same_crs = {first.crs}
     for header in headers[1:]:
@@ -251,17 +196,17 @@ def join(sources: Sources, stacklevel: int) -> Mosaic:
     _refuse_two_turns(headers, columns, width, transform)
     packing, fill = _common_packing(headers, gaps=_has_gaps(files, (height, width)))
     lengths = (first.pixels.lengths[0], height, width)
-    pixels = MosaicPixels(sources.name, None, lengths, first.pixels.stored, packing, files, fill)
-    return Mosaic(pixels, first, packing, transform)
+    pixels = MosaicPixels(sources.name, None, lengths, first.pixels.stored, packing, files=files, fill=fill)
+    return first._replace(pixels=pixels, transform=transform)
 
 
-def _header(path: str) -> Header | None:
+def _header(path: str, level: int | None) -> Header | None:
     """Header of a file; None if there is no such file."""
     local = local_file(path)
     if local is not None and not os.path.exists(local):
         return None
     try:
-        return patiently(path, lambda: Header.read(path))
+        return read_header(path, level)
     except GridError as err:
         if is_absent(err):
             return None

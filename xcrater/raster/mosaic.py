@@ -7,7 +7,6 @@ import os
 import uuid
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
@@ -22,10 +21,11 @@ from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.geometry.bodies import get_body
-from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, Packing, is_what_its_name_says
-from xcrater.raster.many_files import Header, join
+from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, is_what_its_name_says
+from xcrater.raster.headers import Header, advise, choose_level, header_of, packing_as_opened, read_header
+from xcrater.raster.many_files import MosaicPixels, join
 from xcrater.raster.remote import patiently
-from xcrater.raster.sources import Sources, sources_of
+from xcrater.raster.sources import Sources, absolute, is_plain, sources_of
 
 TARGET_PIXELS = 2**24
 """Pixels in a chunk that ``chunks="auto"`` aims at."""
@@ -47,6 +47,8 @@ def open_mosaic(
     *,
     decode: bool = True,
     body: str | None = None,
+    overview_level: int | None = None,
+    resolution: float | None = None,
 ) -> xr.DataArray:
     """Open a raster file, or many files of one map, as a lazy DataArray of values, chunks aligned to blocks.
 
@@ -70,6 +72,11 @@ def open_mosaic(
         Name of the body that the raster shows, where its CRS has another sphere than the body's of the IAU, as mosaics
         of Vesta on 289 km have: metres, those of the craters' radii too, become angles by the raster's sphere. It is
         written to the attribute ``body``, which other DataArrays may be given as well.
+    overview_level : int, optional
+        Which overview of the files is read for a coarse pass, counted from 0 for the finest.
+    resolution : float, optional
+        Size of a pixel, in units of the CRS, that is fine enough: the coarsest overview whose pixels are not larger is
+        read, or the full resolution where there is none.
 
     Returns
     -------
@@ -98,6 +105,8 @@ def open_mosaic(
     -----
     MissingFilesWarning
         Some of many files do not exist.
+    BlocksWarning
+        A file is stored in blocks so large that reading any part of one takes long, and much memory.
 
     Notes
     -----
@@ -126,11 +135,18 @@ def open_mosaic(
     """
     sources = None if isinstance(paths, Dataset) else sources_of(paths)
     if sources is not None:
-        source = _many(sources, decode=decode)
+        level = choose_level(sources.paths, overview_level, resolution)
+        source = _many(sources, level, decode=decode)
     elif isinstance(paths, Dataset) and not is_what_its_name_says(paths):
+        if overview_level is not None or resolution is not None:
+            raise GridError(
+                "received an open dataset that no path leads to, and an overview of it to read; expected a path. Open "
+                "the overview: xcrater.open_mosaic(rasterio.open(path, overview_level=0))"
+            )
         source = _unbound(paths, decode=decode)
     else:
-        source = _single(paths.name if isinstance(paths, Dataset) else _checked_path(paths), decode=decode)
+        path = paths.name if isinstance(paths, Dataset) else _checked_path(paths)
+        source = _single(path, choose_level([path], overview_level, resolution), decode=decode)
     pixels, labels = source.pixels, source.labels
     lazy: Any = indexing.LazilyIndexedArray(pixels)
     if chunks is None:
@@ -147,48 +163,48 @@ def open_mosaic(
 
 
 class _Source(NamedTuple):
-    """What pixels come from: the pixels, coordinates and attributes, rows and columns of a block, chunks of "auto"."""
+    """What pixels come from: the pixels, coordinates and attributes, and rows and columns of chunks for "auto"."""
 
     pixels: FilePixels
     labels: xr.DataArray
-    block: tuple[int, int]
     chunks: tuple[int | tuple[int, ...], int | tuple[int, ...]]
 
 
-def _single(path: str, *, decode: bool) -> _Source:
+def _single(path: str, level: int | None, *, decode: bool) -> _Source:
     """A raster that GDAL opens."""
-    header = patiently(path, lambda: Header.read(path))
-    pixels, block = header.pixels.decoded(decode), header.block
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
-        labels = cast(xr.DataArray, patiently(path, lambda: rioxarray.open_rasterio(path)))
-    return _Source(pixels, labels, block, _auto_chunks(pixels.lengths[1:], block))
+    header = read_header(path, level)
+    advise([header], stacklevel=3)
+    if level is None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
+            labels = cast(xr.DataArray, patiently(path, lambda: rioxarray.open_rasterio(path)))
+    else:
+        labels = _labels(header)
+    labels.encoding["source"] = path
+    return _Source(header.pixels.decoded(decode), labels, _auto_chunks(header.pixels.lengths[1:], header.block))
 
 
 def _unbound(dataset: Dataset, *, decode: bool) -> _Source:
     """An open dataset that no path leads to."""
-    pixels = cast(DatasetPixels, DatasetPixels.of(dataset, dataset.name, decode=decode))
-    pixels = replace(pixels, mark=None, dataset=dataset)
-    block, crs = dataset.block_shapes[0], dataset.crs
-    labels = _labels(pixels, Packing.of(dataset), dataset.transform, crs)
-    return _Source(pixels, labels, block, _auto_chunks(dataset.shape, block))
+    header = header_of(dataset, dataset.name, packing_as_opened(dataset))
+    facts = header.pixels
+    pixels = DatasetPixels(facts.path, None, facts.lengths, facts.stored, facts.packing, dataset=dataset)
+    return _Source(pixels.decoded(decode), _labels(header), _auto_chunks(dataset.shape, header.block))
 
 
-def _many(sources: Sources, *, decode: bool) -> _Source:
+def _many(sources: Sources, level: int | None, *, decode: bool) -> _Source:
     """Many files."""
-    mosaic = join(sources, stacklevel=3)
-    pixels, first = mosaic.pixels, mosaic.first
-    if not decode and not mosaic.packing.alike:
+    header = join(sources, level, stacklevel=3)
+    pixels = cast(MosaicPixels, header.pixels)
+    if not decode and not (pixels.packing is not None and pixels.packing.alike):
         raise GridError(
             f"the files of {sources.name!r} have no nodata number that holds for all of their bands and for the pixels "
             "between them, or they differ in scale or offset; expected that to give stored numbers. Open them as "
             "values: da = xcrater.open_mosaic(paths)"
         )
-    crs = CRS.from_wkt(first.crs) if first.crs else None
-    labels = _labels(pixels, mosaic.packing, Affine(*mosaic.transform), crs)
+    labels = _labels(header)
     labels.encoding["source"] = sources.name
-    chunks = mosaic.chunks(_auto_chunks(pixels.lengths[1:], first.block))
-    return _Source(pixels.decoded(decode), labels, first.block, chunks)
+    return _Source(pixels.decoded(decode), labels, pixels.chunks(_auto_chunks(pixels.lengths[1:], header.block)))
 
 
 def _checked_path(path: Any) -> str:
@@ -196,25 +212,29 @@ def _checked_path(path: Any) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise GridError(f"received an object of type {type(path).__name__}; expected the path of a raster file")
     source = os.fspath(path)
-    if "://" in source or source.startswith("/vsi") or ":" in Path(source).parts[0]:
-        return source
+    if not is_plain(source):
+        return absolute(source)
     if not Path(source).exists():
         raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
     return os.path.abspath(source)
 
 
-def _labels(of: FilePixels, packing: Packing, transform: Affine, crs: CRS | None) -> xr.DataArray:
+def _labels(header: Header) -> xr.DataArray:
     """Coordinates and attributes as rioxarray gives them for files; without pixels."""
-    bands, height, width = of.lengths
-    a, _, c, _, e, f = tuple(transform)[:6]
+    bands, height, width = header.pixels.lengths
+    a, _, c, _, e, f = header.transform
     coords = {
         "band": list(range(1, bands + 1)),
         "y": f + e * (np.arange(height) + 0.5),
         "x": c + a * (np.arange(width) + 0.5),
     }
-    pixels = np.broadcast_to(np.zeros((), of.stored), of.lengths)
-    labels = xr.DataArray(pixels, coords, ("band", "y", "x")).rio.write_transform(transform, inplace=True)
-    labels = labels if crs is None else labels.rio.write_crs(crs, inplace=True)
+    pixels = np.broadcast_to(np.zeros((), header.pixels.stored), header.pixels.lengths)
+    labels = xr.DataArray(pixels, coords, ("band", "y", "x")).rio.write_transform(
+        Affine(*header.transform), inplace=True
+    )
+    labels = labels.rio.write_crs(CRS.from_wkt(header.crs), inplace=True) if header.crs else labels
+    packing = header.pixels.packing
+    assert packing is not None
     labels.attrs |= {"scales": packing.scales, "offsets": packing.offsets}
     nodata = packing.nodata[0]
     return labels if nodata is None else labels.rio.write_nodata(nodata, inplace=True)

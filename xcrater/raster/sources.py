@@ -76,7 +76,7 @@ def sources_of(paths: Any) -> Sources | None:
             raise GridError(f"received an object of type {type(path).__name__} among the files; expected paths")
     if not named:
         raise GridError("received an empty list of files; expected the paths of raster files")
-    found = [_absolute(os.fspath(path)) for path in named]
+    found = [absolute(os.fspath(path)) for path in named]
     return Sources(found, found[0] if len(found) == 1 else f"{found[0]} and {len(found) - 1} more")
 
 
@@ -93,7 +93,7 @@ def _matching(pattern: str) -> list[str]:
             found += [f"/vsizip/{archive}/{name}" for name in members]
     if not found:
         raise FileNotFoundError(f"no file matches {pattern!r} (looked in {Path.cwd()})")
-    return [_absolute(path) for path in found]
+    return [absolute(path) for path in found]
 
 
 def _listed(path: str) -> list[str] | None:
@@ -125,7 +125,7 @@ def _listed(path: str) -> list[str] | None:
 def _beside(index: str, path: str) -> str:
     """A path of an index, which may be relative to the index or to the working directory."""
     beside = os.path.join(os.path.dirname(os.path.abspath(index)), path)
-    return beside if is_plain(path) and os.path.exists(beside) else _absolute(path)
+    return beside if is_plain(path) and os.path.exists(beside) else absolute(path)
 
 
 def is_plain(path: str) -> bool:
@@ -141,7 +141,7 @@ def local_file(path: str) -> str | None:
     return zipped["archive"] if zipped is not None and is_plain(zipped["archive"]) else None
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
     """A path that means the same wherever it is opened."""
     if is_plain(path):
         return os.path.abspath(path)
