@@ -48,7 +48,7 @@ def naming_lost_tiles(*collections: Any) -> Iterator[None]:
             ) from err
         if isinstance(err, distributed.client.FutureCancelledError | distributed.client.FuturesCancelledError):
             reason = getattr(err, "reason", "cancelled")
-        elif isinstance(err, distributed.CommClosedError):
+        elif isinstance(err, distributed.comm.CommClosedError):
             reason = "connection lost"
         else:
             raise
