@@ -128,6 +128,8 @@ class PixelMethods:
         FunctionError
             An argument does not fit; or, when computed, the function raises an exception or returns something other
             than `returns` and `dtype` say. The message names the crater by its label.
+        MemoryBudgetError
+            The pixels of some crater, and what the function is handed of them, take more than the option ``memory``.
         GridError, BodyError, RegionError
             The raster, the table or a region does not fit.
 

@@ -105,7 +105,8 @@ class CraterPlan:
             rows["Largest crater"] = f"{formatting.size(int(self.sizes.max()))} of pixels: {self.sizes.idxmax()}"
         for name, outlook in (("Statistics", self.statistics), ("Arrays", self.arrays)):
             rounds = "" if outlook.rounds < 2 else f" in {outlook.rounds} rounds, {outlook.tiles_read:,} tiles read"
-            rows[name] = f"{formatting.size(outlook.result)}; at most about {formatting.size(outlook.peak)}{rounds}"
+            result, peak = formatting.size(outlook.result), formatting.size(outlook.peak)
+            rows[name] = f"{result} of results, at most about {peak} of memory{rounds}"
         return rows
 
     def __repr__(self) -> str:

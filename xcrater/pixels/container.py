@@ -279,6 +279,11 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         dict of str to Ragged
             Values, mask, offsets, shapes and labels by region, craters in the order of these arrays; see `Ragged`.
 
+        Raises
+        ------
+        MemoryBudgetError
+            The result is larger than the memory that is available; nothing has been read.
+
         See Also
         --------
         to_zarr : Stores them where they do not fit into memory.
@@ -322,8 +327,9 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
 
         Notes
         -----
-        Memory holds what `iter_computed` needs. On a local disk a crash leaves every chunk either as it was before
-        or completely written.
+        Memory holds what `iter_computed` needs, and of craters that are too large for it only a band of rows at a
+        time: any crater can be stored. On a local disk a crash leaves every chunk either as it was before or completely
+        written.
 
         Examples
         --------
@@ -354,6 +360,11 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
             One row per crater and one column per region. Each cell is a `numpy.ma.MaskedArray` of dimensions
             (extra dimensions of the raster, row, column).
 
+        Raises
+        ------
+        MemoryBudgetError
+            The result is larger than the memory that is available; nothing has been read.
+
         See Also
         --------
         iter_computed : Gives them batch by batch, where they do not all fit into memory.
@@ -366,20 +377,26 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Parameters
         ----------
         batch : int
-            Number of craters in a batch; the last batch may have fewer.
+            Number of craters in a batch; the last may have fewer, and so may one whose pixels take much memory.
 
         Yields
         ------
         pandas.DataFrame
             What `compute` returns, for `batch` craters. Every crater comes once, in the order in which tiles complete
-            them, row of tiles by row of tiles: of each tile first the craters that lie on it alone, then those whose
-            last tile it is, both in the order of these arrays. Craters that lie on no tile come at the very end.
+            them, round by round, and within a round row of tiles by row of tiles: of each tile first the craters that
+            lie on it alone, then those whose last tile it is, both in the order of these arrays. Craters that lie on no
+            tile come at the very end.
+
+        Raises
+        ------
+        MemoryBudgetError
+            The pixels of some crater take more than the option ``memory``; nothing has been read. `sizes` tells which.
 
         Notes
         -----
-        Memory holds a batch, the tiles being read, and the pixels read so far of craters that reach on to later tiles:
-        a value and a byte for each pixel of their bounding boxes, which takes gigabytes for regions of great basins.
-        Leave those craters out (``arrays.loc[diameter < 100]``), or use `map` or statistics, which need less.
+        Memory holds a batch, the tiles being read, and the pixels read so far of craters that reach on to later tiles.
+        The option ``memory`` bounds all three: craters that do not fit are left for further rounds over their tiles,
+        those that are too large to share it come at the end, one by one, and batches are cut short.
         Tiles are read with dask's scheduler, the next ones while a batch is being used.
 
         Examples
@@ -406,13 +423,18 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Parameters
         ----------
         batch : int
-            Number of craters in a batch; the last batch may have fewer.
+            Number of craters in a batch; the last may have fewer, and so may one whose pixels take much memory.
 
         Yields
         ------
         dict of str to Blocks
             The blocks of each region, of the same craters in the same order; `Blocks.crater` are their positions in
             these arrays. For the order see `iter_computed`.
+
+        Raises
+        ------
+        MemoryBudgetError
+            As by `iter_computed`.
         """
         return gathering.iter_blocks(self._source, batch)
 
