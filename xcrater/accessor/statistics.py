@@ -67,7 +67,8 @@ class StatisticsMethods:
         add_stats : mapping of str to callable or Aggregation, optional
             User-supplied statistics by name: functions of a crater's pixels, the 2-D masked array that `get_arrays`
             gives; or `xcrater.aggregations.Aggregation`, which declares what tiles collect and how a number is made
-            of it, so that the pixels are never held in memory.
+            of it, so that the pixels are never held in memory. The variables of functions hold objects, whatever each
+            returned; ``.astype(float)`` makes numbers of them.
 
         Returns
         -------

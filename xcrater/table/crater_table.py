@@ -1,4 +1,4 @@
-"""The table of craters on one body, and the regions declared around them."""
+"""The table of craters on one body."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ import pyproj
 import shapely
 
 from xcrater.geometry.bodies import get_body
-from xcrater.options import OPTION, Vertices, get_nvert
 from xcrater.table import region_names
-from xcrater.table.ellipses import Ellipses
-from xcrater.table.header import find_ellipse_columns
-from xcrater.table.polygon_tables import declare_polygons
+from xcrater.table.declared_regions import DeclaredRegions
 from xcrater.table.positions import Names, read_craters
-from xcrater.table.regions import Annulus, Circle, Region
 
 
-class CraterTable:
+class CraterTable(DeclaredRegions):
     """A table of craters on one body, with named regions around each crater.
 
     `xcrater.CraterDatabase`, which adds statistics and pixels of rasters, documents the parameters and attributes.
@@ -27,7 +23,6 @@ class CraterTable:
 
     data: pd.DataFrame
     orig_cols: pd.Index[Any]
-    regions: dict[str, Region]
 
     def __init__(
         self,
@@ -65,19 +60,6 @@ class CraterTable:
         if not isinstance(other, CraterTable):
             return NotImplemented
         return bool(self.crs == other.crs and self.regions == other.regions and self.data.equals(other.data))
-
-    def __getattr__(self, name: str) -> pd.Series[Any]:
-        # Copying and unpickling ask an instance for attributes before it has any
-        shown = region_names.by_attribute(self.__dict__.get("regions", {}))
-        if name not in shown:
-            known = f"; its regions are {', '.join(shown)}" if shown else "; it has no regions yet"
-            raise AttributeError(
-                f"{type(self).__name__!r} object has no attribute {name!r}{known}", name=name, obj=self
-            )
-        return self._polygons(shown[name])
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *region_names.by_attribute(self.regions)})
 
     @property
     def body(self) -> str:
@@ -130,180 +112,3 @@ class CraterTable:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__, data=self.data.copy(), regions=dict(self.regions))
         return new
-
-    def add_circles(
-        self, name: str = "", size: float = 1.0, *, nvert: Vertices = OPTION, n_jobs: int | None = None
-    ) -> None:
-        """Declare a region that is the disc around each crater.
-
-        Parameters
-        ----------
-        name : str, optional
-            Name of the region, ``circle_{size}`` if not given.
-        size : float, default 1.0
-            Radius of the disc in crater radii.
-        nvert : int or None, optional
-            Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
-            is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
-        n_jobs : int, optional
-            Without effect, since a declaration takes no time: accepted for calls written for craterpy.
-
-        Raises
-        ------
-        RegionError
-            The name is taken or reserved, or the size or number of vertices cannot be used.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
-        >>> cdb.add_circles(size=2.5)
-        >>> cdb.regions
-        {'circle_2.5': Circle(inner=0.0, outer=2.5, nvert=32)}
-        """
-        self._declare(name or f"circle_{size}", Circle(size, get_nvert(nvert)))
-
-    def add_annuli(
-        self, name: str, inner: float, outer: float, *, nvert: Vertices = OPTION, n_jobs: int | None = None
-    ) -> None:
-        """Declare a region that is a ring around each crater.
-
-        Parameters
-        ----------
-        name : str
-            Name of the region, ``annulus_{inner}_{outer}`` if empty.
-        inner, outer : float
-            Distances from the centre in crater radii, ``0 <= inner < outer``. From 1 to 3 is the ejecta up to one
-            diameter from the rim.
-        nvert : int or None, optional
-            Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
-            is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
-        n_jobs : int, optional
-            Without effect, since a declaration takes no time: accepted for calls written for craterpy.
-
-        Raises
-        ------
-        RegionError
-            The name is taken or reserved, or the bounds or number of vertices make no ring.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
-        >>> cdb.add_annuli("rim", 1, 1.5, nvert=None)
-        >>> cdb.regions
-        {'rim': Annulus(inner=1, outer=1.5, nvert=None)}
-        """
-        self._declare(name or f"annulus_{inner}_{outer}", Annulus(inner, outer, get_nvert(nvert)))
-
-    def add_ellipses(
-        self,
-        name: str,
-        inner: float = 0.0,
-        outer: float = 1.0,
-        *,
-        major_col: str | None = None,
-        minor_col: str | None = None,
-        angle_col: str | None = None,
-        angle_from: Literal["east", "north"] = "east",
-        nvert: int | None = None,
-    ) -> None:
-        """Declare a region that is a ring of ellipses around each crater, from the table's fits to the rims.
-
-        Parameters
-        ----------
-        name : str
-            Name of the region, ``ellipse_{inner}_{outer}`` if empty.
-        inner, outer : float, default 0 and 1
-            Bounds in units of the fitted ellipse, ``0 <= inner < outer``.
-        major_col, minor_col, angle_col : str, optional
-            Columns of the axes, in the table's units, and of the major axis' angle, degrees; found by words of the
-            header if not given. Axes are full ones, unless the header says "semi" or "radius".
-        angle_from : {"east", "north"}, default "east"
-            Counter-clockwise from east (`xcrater.table.ellipses.Ellipses` says why), or clockwise from north.
-        nvert : int or None, optional
-            Number of vertices, even, of the polygon that stands for each ellipse; None means the true curve.
-
-        Raises
-        ------
-        RegionError, TableError
-            A name, bound, column or ellipse cannot be used. Craters without axes and angle have no region.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> table = pd.DataFrame({"lat": [0.0], "lon": [0.0], "diam": [20.0], "major": [24.0], "minor": [16.0]})
-        >>> cdb = CraterDatabase(table.assign(angle=30.0), "moon", units="km")
-        >>> cdb.add_ellipses("floor", 0, 0.8)
-        >>> cdb.regions
-        {'floor': Ellipses(inner=0, outer=0.8, nvert=None)}
-        """
-        columns = find_ellipse_columns(self.data, major_col, minor_col, angle_col, self._units)
-        region = Ellipses(inner, outer, columns, angle_from, nvert)
-        region.check(self.data, self.body_radius)
-        self._declare(name or f"ellipse_{inner}_{outer}", region)
-
-    def add_polygons(self, name: str, geometries: Any, crs: Any = None) -> None:
-        """Declare a region of user-supplied polygons, such as mapped ejecta, one or none per crater.
-
-        Parameters
-        ----------
-        name : str
-            Name of the region.
-        geometries : sequence, numpy.ndarray, pandas.Series or geopandas.GeoSeries
-            A shapely Polygon or MultiPolygon per crater, in the table's order; None or an empty polygon for a crater
-            without one. The index of a Series must be the table's.
-        crs : str or pyproj.CRS, optional
-            CRS of the coordinates, as the table's `input_crs`. By default a GeoSeries' own CRS, or else east longitude
-            and planetocentric latitude, as `lon` and `lat` are.
-
-        Raises
-        ------
-        RegionError
-            The name is taken or reserved, there is not one geometry per crater, or one cannot be used: it is not a
-            polygon, is invalid, or lies outside its CRS. The error names the crater.
-        BodyError
-            The CRS is unknown or belongs to another body.
-
-        Notes
-        -----
-        Edges are straight in the given CRS, and drawn so on a raster in the same projected CRS. Longitudes may
-        be in any range; polygons that cross the antimeridian may continue past it, jump from one side to the other, or
-        be cut in two there. In longitude and latitude an edge of more than 180° is taken the short way round, so that
-        a wider one needs vertices in between. A ring that goes around the body is closed over the nearer pole.
-        `xcrater.table.polygon_tables.make_polygon_table` states these rules and the accuracy.
-
-        The polygons follow their craters when rows of `data` are taken or sorted.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0, 9.0], "lon": [0.0, 180.0], "r": [1e4, 2e4]}), "moon")
-        >>> cdb.add_polygons("ejecta", [None, shapely.box(179, 8, 181, 10)])
-        >>> cdb.regions
-        {'ejecta': Polygons(1 of 2 craters, 4 vertices)}
-        >>> cdb.ejecta[1].bounds
-        (-180.0, 8.0, 180.0, 10.0)
-        """
-        region_names.check_name(name, self.regions, self)
-        self.regions[name] = declare_polygons(self.data, geometries, self._body, crs)
-
-    def region(self, name: str) -> Region:
-        """Look up the declaration of the region that was added under a name; a `RegionError` if there is none.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
-        >>> cdb.add_annuli("rim", 1, 1.5)
-        >>> cdb.region("rim").outer
-        1.5
-        """
-        return region_names.find_region(name, self.regions)
-
-    def _declare(self, name: str, region: Region) -> None:
-        self.regions[region_names.check_name(name, self.regions, self)] = region
-
-    def _polygons(self, name: str) -> pd.Series[Any]:
-        polygons = self.region(name).polygons(self.data, self.body_radius)
-        return pd.Series(polygons, index=self.data.index, name=name, dtype=object)
