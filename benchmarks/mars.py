@@ -99,7 +99,7 @@ def main() -> None:
     lazy = da.craters.get_stats(cdb, list(REGIONS), ["count", "mean", "std"], coverage="center")
     planned = time.perf_counter()
     graph = lazy["mean"].data.dask
-    tiles = {key: task for key, task in graph.items() if isinstance(key, tuple) and key[0].endswith("-tile")}
+    tiles = {key: task for key, task in graph.items() if isinstance(key, tuple) and "-tile-" in key[0]}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"{da.shape[0]:,} x {da.shape[1]:,} pixels in {da.data.npartitions:,} chunks, {len(cdb):,} craters")
     print(f"virtual raster made in {made - start:.1f} s")

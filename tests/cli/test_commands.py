@@ -118,7 +118,7 @@ def test_stats_on_a_cluster(raster, table, tmp_path):
     from distributed import LocalCluster
 
     out = tmp_path / "stats.csv"
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         result = run(
             "stats",
             raster,

@@ -27,7 +27,9 @@ class Processes:
         self.folder = folder
         self.file = folder / "scheduler.json"
         self._running: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
+        self.scheduler = self._start(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0", "--no-show"
+        )
 
     def add_worker(self, *options: str, directory: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker, with its nanny, in a directory of its own if one is given: the nanny's process."""

@@ -184,26 +184,28 @@ def _reduce_lazily(
         for lead, n in itertools.product(leads, range(len(groups))):
             position, group = (*lead, n), groups[n]
             tiles, handover, finish = group.rounds[number] if number < len(group.rounds) else Round([])
-            keys = _add_leaves(layer, (f"{prefix}-tile", *position), lead, tiles, reduction.leaf, blocks)
+            keys = _add_leaves(layer, (_stage(prefix, "tile"), *position), lead, tiles, reduction.leaf, blocks)
             if handover is not None:
                 keys = _add_handover(layer, prefix, position, handover, keys)
-            keys = _add_merges(layer, f"{prefix}-merge", position, reduction.merge, keys)
+            keys = _add_merges(layer, _stage(prefix, "merge"), position, reduction.merge, keys)
             if finish is not None:
                 images = math.prod(c[i] for c, i in zip(lead_chunks, lead, strict=True))
-                layer[(f"{prefix}-round", *position)] = (_finish_round, finish, reduction.merge, keys, images)
-                keys = [(f"{prefix}-round", *position)]
+                layer[(_stage(prefix, "round"), *position)] = (_finish_round, finish, reduction.merge, keys, images)
+                keys = [(_stage(prefix, "round"), *position)]
             partials[position] += keys
-        graph = _after(graph, f"{prefix}-tile", layer, *(each.name for each in blocks), *([last] if last else []))
-        last = f"{prefix}-tile"
+        graph = _after(graph, _stage(prefix, "tile"), layer, *(each.name for each in blocks), *([last] if last else []))
+        last = _stage(prefix, "tile")
         if any(number + 1 < len(group.rounds) for group in groups):
-            graph, blocks = _read_again(graph, f"{name}-gate-{number + 1}", partials.values(), last, sources)
+            graph, blocks = _read_again(graph, _stage(name, "gate", number + 1), partials.values(), last, sources)
     if not last:
-        graph, last = _after(graph, f"{name}-tile", {}), f"{name}-tile"
+        graph, last = _after(graph, _stage(name, "tile"), {}), _stage(name, "tile")
     if reduction.passes is not None and reduction.passes.tiles:
         graph, last = _add_passes(graph, name, source, reduction.passes, reduction.merge, partials)
 
     # With a single output the task that finishes gives the array itself, else a dict that one more task looks it up in.
     only = next(iter(outputs)) if len(outputs) == 1 else None
+    whole = _stage(name, "finish")
+    names = {out: whole if only else _stage(name, "pick") + f"-{out}" for out in outputs}
     layer = {}
     chosen: dict[str, Tasks] = {out: {} for out in outputs}
     for lead, (n, group) in itertools.product(leads, enumerate(groups)):
@@ -213,23 +215,33 @@ def _reduce_lazily(
         merge = _last_merge(group.rounds, reduction)
         task = (reduction.finish, merge, partials[*lead, n], math.prod(of_block), bounds, shapes)
         if only is None:
-            layer[(name, *lead, n)] = (_finish_all, *task)
+            layer[(whole, *lead, n)] = (_finish_all, *task)
         for out, tasks in chosen.items():
             zeros = (0 for _ in outputs[out].shape)
-            key = (f"{name}-{out}", *(lead if reduction.keep_images else ()), *((n,) if grouped else ()), *zeros)
-            tasks[key] = (_finish_only, *task) if only else (operator.getitem, (name, *lead, n), out)
+            key = (names[out], *(lead if reduction.keep_images else ()), *((n,) if grouped else ()), *zeros)
+            tasks[key] = (_finish_only, *task) if only else (operator.getitem, (whole, *lead, n), out)
     if only is None:
-        graph, last = _after(graph, name, layer, last), name
+        graph, last = _after(graph, whole, layer, last), whole
     along = (tuple(group.stop - group.start for group in groups),) if grouped else ()
     return {
         out: Array(
-            _after(graph, f"{name}-{out}", tasks, last),
-            f"{name}-{out}",
+            _after(graph, names[out], tasks, last),
+            names[out],
             (*(lead_chunks if reduction.keep_images else ()), *along, *((n,) for n in outputs[out].shape)),
             dtype=np.dtype(outputs[out].dtype),
         )
         for out, tasks in chosen.items()
     }
+
+
+def _stage(name: str, stage: str, number: int | None = None) -> str:
+    """Name of the tasks of one stage of a reduction.
+
+    Schedulers expect tasks to last as long as those before whose names begin with the same words, up to the hash: a
+    stage has words of its own, so that a look into a dict is not taken to last as long as reading a tile.
+    """
+    words, rest = name.split("-", 1)
+    return f"{words}-{stage}-{rest}" + ("" if number is None else f"-{number}")
 
 
 def _shapes(reduction: Reduction, images: tuple[int, ...], craters: int | None = None) -> dict[str, tuple[int, ...]]:
@@ -254,14 +266,14 @@ def _add_handover(layer: Tasks, name: str, position: Position, handover: Handove
     own: list[Any] = []
     handed: dict[int, list[Any]] = {}
     for n, (key, receivers) in enumerate(zip(keys, handover.receivers, strict=True)):
-        layer[(f"{name}-own", *position, n)] = (operator.getitem, key, None)
-        own.append((f"{name}-own", *position, n))
+        layer[(_stage(name, "own"), *position, n)] = (operator.getitem, key, None)
+        own.append((_stage(name, "own"), *position, n))
         for receiver in receivers:
-            layer[(f"{name}-handed", *position, n, receiver)] = (operator.getitem, key, receiver)
-            handed.setdefault(receiver, []).append((f"{name}-handed", *position, n, receiver))
+            layer[(_stage(name, "handed"), *position, n, receiver)] = (operator.getitem, key, receiver)
+            handed.setdefault(receiver, []).append((_stage(name, "handed"), *position, n, receiver))
     for receiver, parts in handed.items():
-        layer[(f"{name}-complete", *position, receiver)] = (handover.complete, parts)
-    return [*own, *((f"{name}-complete", *position, receiver) for receiver in handed)]
+        layer[(_stage(name, "complete"), *position, receiver)] = (handover.complete, parts)
+    return [*own, *((_stage(name, "complete"), *position, receiver) for receiver in handed)]
 
 
 def _add_merges(
@@ -293,30 +305,40 @@ def _add_passes(
     """Add further passes to a graph, whose results replace the partials: the graph, and the name of its last layer."""
     layer: Tasks = {}
     for position, keys in partials.items():
-        layer[(f"{name}-first", *position)] = (merge, keys)
-        layer[(f"{name}-state", *position)] = (passes.between, (f"{name}-first", *position))
-    graph = _after(graph, f"{name}-first", layer, f"{name}-tile")
-    state, last = f"{name}-state", f"{name}-first"  # keys of the state, and the layer that has them
+        layer[(_stage(name, "first"), *position)] = (merge, keys)
+        layer[(_stage(name, "state"), *position)] = (passes.between, (_stage(name, "first"), *position))
+    graph = _after(graph, _stage(name, "first"), layer, _stage(name, "tile"))
+    state, last = _stage(name, "state"), _stage(name, "first")  # keys of the state, and the layer that has them
     for number in range(1, passes.count + 1):
         known = [[(state, *position)] for position in partials]
-        graph, (again,) = _read_again(graph, f"{name}-pass-gate-{number}", known, last, [source])
+        graph, (again,) = _read_again(graph, _stage(name, "again", number), known, last, [source])
         layer = {}
         for position in partials:
             for n, tile in enumerate(passes.tiles):
                 block = (again.name, *position[:-1], *tile.index)
-                layer[(f"{name}-pass-{number}", *position, n)] = (passes.leaf, block, tile, (state, *position), number)
-            keys = [(f"{name}-pass-{number}", *position, n) for n in range(len(passes.tiles))]
-            keys = _add_merges(layer, f"{name}-merge-{number}", position, passes.merge, keys, (state, *position))
-            layer[(f"{name}-state-{number}", *position)] = (
+                layer[(_stage(name, "pass", number), *position, n)] = (
+                    passes.leaf,
+                    block,
+                    tile,
+                    (state, *position),
+                    number,
+                )
+            keys = [(_stage(name, "pass", number), *position, n) for n in range(len(passes.tiles))]
+            keys = _add_merges(layer, _stage(name, "merge", number), position, passes.merge, keys, (state, *position))
+            layer[(_stage(name, "state", number), *position)] = (
                 _next_state, passes.between, passes.merge, keys, (state, *position),
             )  # fmt: skip
-        graph = _after(graph, f"{name}-pass-{number}", layer, again.name, last)
-        state, last = f"{name}-state-{number}", f"{name}-pass-{number}"
+        graph = _after(graph, _stage(name, "pass", number), layer, again.name, last)
+        state, last = _stage(name, "state", number), _stage(name, "pass", number)
     layer = {}
     for position in partials:
-        layer[(f"{name}-last", *position)] = (passes.finish, (f"{name}-first", *position), (state, *position))
-        partials[position] = [(f"{name}-last", *position)]
-    return _after(graph, f"{name}-last", layer, f"{name}-first", last), f"{name}-last"
+        layer[(_stage(name, "last"), *position)] = (
+            passes.finish,
+            (_stage(name, "first"), *position),
+            (state, *position),
+        )
+        partials[position] = [(_stage(name, "last"), *position)]
+    return _after(graph, _stage(name, "last"), layer, _stage(name, "first"), last), _stage(name, "last")
 
 
 def _read_again(
