@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import dask
 import geopandas as gpd
@@ -135,6 +137,27 @@ class TestWaysToNameFiles:
         (tmp_path / "1.zip").write_bytes((tmp_path / "0.zip").read_bytes())
         with pytest.raises(ReadError, match=r"1\.zip/in/\d\.tif': the file has been changed"):
             da.compute()
+
+        with zipfile.ZipFile(tmp_path / "1.zip", "w") as file:
+            file.write(tiles[1, 0], "in/0.tif")
+        members = [f"/vsizip/{tmp_path}/1.zip/in/{j}.tif" for j in range(2)]
+        with pytest.warns(MissingFilesWarning, match=r"1 of the 2 files .* such as '.*1\.zip/in/1\.tif'"):
+            np.testing.assert_array_equal(open_mosaic(members), NUMBERS[SIDE : 2 * SIDE, :SIDE])
+
+    def test_an_index_that_only_gdal_can_read_is_refused(self, tiles, tmp_path):
+        index = gpd.GeoDataFrame({"location": [str(path) for path in tiles.values()]})
+        index = index.set_geometry([box(j, -i, j + 1, 1 - i) for i, j in tiles], crs="IAU_2015:30100")
+        index.to_file(tmp_path / "index.gpkg")
+        text = "<GDALTileIndexDataset><IndexDataset>index.gpkg</IndexDataset></GDALTileIndexDataset>"
+        (tmp_path / "index.gti").write_text(text.replace("index.gpkg", f"{tmp_path}/index.gpkg"))
+        with pytest.raises(GridError, match=r"takes tiles that it cannot read for missing.*Give the table"):
+            open_mosaic(tmp_path / "index.gti")
+
+    def test_a_directory(self, tiles, tmp_path):
+        with pytest.raises(GridError, match=r"received the directory .*a pattern for many: (.*)$") as caught:
+            open_mosaic(tmp_path)
+        (line,) = re.findall(r"xcrater\.open_mosaic\('(.*)'\)", str(caught.value))
+        np.testing.assert_array_equal(open_mosaic(line), NUMBERS)
 
     def test_one_file_in_a_list(self, whole):
         np.testing.assert_array_equal(open_mosaic([whole]), NUMBERS)
@@ -497,3 +520,12 @@ class TestLargeBlocks:
         assert caught[0].filename == __file__
         run_advice(str(caught[0].message), r"rasterio\.shutil.*")
         np.testing.assert_array_equal(open_mosaic("tiled.tif"), numbers)
+
+
+def test_filters_of_warnings_are_as_before_whatever_threads_open_files(tmp_path):
+    with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
+        path = write(tmp_path / "a.tif", NUMBERS, transform=Affine.identity())
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(headers.read_header, [str(path)] * 200, [None] * 200))) == 200
+    assert warnings.filters == before

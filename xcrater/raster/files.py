@@ -87,13 +87,41 @@ Dataset: TypeAlias = rasterio.io.DatasetReader | rasterio.io.DatasetWriter | ras
 """Open datasets of rasterio that pixels can be read from."""
 
 
+class _Quiet:
+    """While it is entered, in any thread, rasterio does not warn of files without a geotransform.
+
+    `read_raster` refuses them, with advice. Python's own `warnings.catch_warnings` is for one thread at a time: of two
+    that overlap, the one that leaves last restores the filters of the other.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._entered = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._entered:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            self._entered += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._entered -= 1
+            if not self._entered:
+                self._caught.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+
+
 @contextmanager
 def opened(path: str, level: int | None = None) -> Iterator[Any]:
     """Open a file with rasterio, or an overview of it; one that is no raster raises GridError."""
     try:
-        with warnings.catch_warnings():
-            # A raster without a geotransform is for `read_raster` to refuse, with advice.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with _quiet:
             dataset = rasterio.open(path, **({} if level is None else {"overview_level": level}))
     except RasterioIOError as err:
         raise GridError(f"cannot read {path!r} as a raster: {err}") from err

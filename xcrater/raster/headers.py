@@ -75,6 +75,12 @@ def _read_header(path: str, level: int | None) -> Header:
                 f"{path!r} holds several rasters; name one of its subdatasets: "
                 + ", ".join(map(repr, whole.subdatasets))
             )
+        if whole.driver == "GTI":
+            raise GridError(
+                f"GDAL reads {path!r} as an index of tiles, and takes tiles that it cannot read for missing pixels. "
+                "Give the table of the index instead, such as xcrater.open_mosaic('index.gpkg'), or the tiles: "
+                "xcrater.open_mosaic('tiles/*.tif')"
+            )
         if level is None:
             return header_of(whole, path, Packing.of(whole))
         factors = whole.overviews(1)

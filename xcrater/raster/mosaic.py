@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import uuid
@@ -214,6 +215,11 @@ def _checked_path(path: Any) -> str:
     source = os.fspath(path)
     if not is_plain(source):
         return absolute(source)
+    if os.path.isdir(source) and glob.glob(os.path.join(glob.escape(source), "*.tif")):
+        raise GridError(
+            f"received the directory {source!r}; expected a file, or a pattern for many: "
+            f"xcrater.open_mosaic({os.path.join(source, '*.tif')!r})"
+        )
     if not Path(source).exists():
         raise FileNotFoundError(f"there is no raster file {source!r} (looked in {Path.cwd()})")
     return os.path.abspath(source)
