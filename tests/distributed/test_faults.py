@@ -116,8 +116,10 @@ def assert_same_or_lost(lazy: xr.Dataset, expected: xr.Dataset) -> bool:
 def kill_workers(client: Client, times: int, pause: float) -> None:
     for _ in range(times):
         time.sleep(random.uniform(0, pause))
-        with contextlib.suppress(OSError, ValueError):  # a worker that is starting does not answer yet
-            os.kill(random.choice(list(client.run(os.getpid, on_error="ignore").values())), signal.SIGKILL)
+        running = list(client.run(os.getpid, on_error="ignore").values())
+        if running:  # those that are starting do not answer yet
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(random.choice(running), signal.SIGKILL)
 
 
 @pytest.mark.slow
