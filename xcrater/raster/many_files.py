@@ -57,6 +57,10 @@ class Placed(NamedTuple):
         """The column past its last."""
         return self.left + self.pixels.lengths[2]
 
+    def holds(self, rows: tuple[int, int], columns: tuple[int, int]) -> bool:
+        """Whether all pixels of a window of the mosaic are its own."""
+        return self.top <= rows[0] and rows[1] <= self.bottom and self.left <= columns[0] and columns[1] <= self.right
+
 
 @dataclass(frozen=True)
 class MosaicPixels(FilePixels):
@@ -110,16 +114,17 @@ class MosaicPixels(FilePixels):
         """
         top, bottom, left, right = self._edges
         met = np.flatnonzero((top < rows[1]) & (bottom > rows[0]) & (left < columns[1]) & (right > columns[0]))
+        files = [self.files[n] for n in met.tolist()]
+        if len(files) == 1 and files[0].holds(rows, columns):
+            return np.asarray(self._part(files[0], bands, rows, columns), self.dtype)
         shape = (bands[1] - bands[0], rows[1] - rows[0], columns[1] - columns[0])
         fill = self.fill if self.packing is None else float("nan")
         out = np.full(shape, 0 if fill is None else fill, self.dtype)
         empty = np.ones(shape, bool)
-        for file in (self.files[n] for n in met[::-1].tolist()):
+        for file in reversed(files):
             first, last = max(rows[0], file.top), min(rows[1], file.bottom)
             west, east = max(columns[0], file.left), min(columns[1], file.right)
             part = self._part(file, bands, (first, last), (west, east))
-            if len(met) == 1 and part.shape == shape and part.dtype == self.dtype:
-                return part
             where = np.s_[:, first - rows[0] : last - rows[0], west - columns[0] : east - columns[0]]
             take = empty[where] & ~missing(part, fill)
             np.copyto(out[where], part, where=take)
@@ -132,10 +137,8 @@ class MosaicPixels(FilePixels):
         self, file: Placed, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
     ) -> NDArray[Any]:
         """A window of one file, given in rows and columns of the mosaic."""
-        own_rows, own_columns = (
-            (rows[0] - file.top, rows[1] - file.top),
-            (columns[0] - file.left, columns[1] - file.left),
-        )
+        own_rows = (rows[0] - file.top, rows[1] - file.top)
+        own_columns = (columns[0] - file.left, columns[1] - file.left)
         try:
             return file.pixels.read(bands, own_rows, own_columns)
         except ReadError as err:
@@ -224,12 +227,20 @@ def _check_alike(first: Header, other: Header, same_crs: set[str]) -> None:
                 '.rio.crs).rio.to_raster("reprojected.tif")'
             )
         same_crs.add(other.crs)
+    one, more = sorted((first, other), key=lambda header: len(header.dtypes))
+    if len(one.dtypes) != len(more.dtypes):
+        raise GridError(
+            f"{more.path!r} has {len(more.dtypes)} bands, {one.path!r} has {len(one.dtypes)}; expected as many in all "
+            f"files. Take some of them: da = rioxarray.open_rasterio({more.path!r}); "
+            f'da[:{len(one.dtypes)}].rio.to_raster("bands.tif")'
+        )
     if other.dtypes != first.dtypes:
+        wide = str(np.result_type(*first.dtypes, *other.dtypes))
+        narrow = other if {*other.dtypes} != {wide} else first
         raise GridError(
             f"the bands of {other.path!r} are {', '.join(other.dtypes)}, those of {first.path!r} are "
-            f"{', '.join(first.dtypes)}; expected the same number of bands of the same data types in all files. "
-            f"Convert one: da = rioxarray.open_rasterio({other.path!r}); "
-            f'da.astype({first.dtypes[0]!r}).rio.to_raster("converted.tif")'
+            f"{', '.join(first.dtypes)}; expected the same data types in all files. Convert one: da = "
+            f'rioxarray.open_rasterio({narrow.path!r}); da.astype({wide!r}).rio.to_raster("converted.tif")'
         )
 
 
