@@ -26,7 +26,7 @@ from tests.helpers import raise_if_dask_computes
 from xcrater import CraterDatabase, open_mosaic
 from xcrater.errors import BlocksWarning, GridError, MissingFilesWarning, ReadError
 from xcrater.raster import headers, many_files, mosaic
-from xcrater.raster.sources import Sources
+from xcrater.raster.sources import Sources, sources_of
 
 ROWS, COLUMNS, SIDE = 192, 384, 64
 STEP = 360 / COLUMNS
@@ -105,6 +105,12 @@ class TestWaysToNameFiles:
     def test_a_file_whose_name_looks_like_a_pattern(self, tmp_path):
         path = write(tmp_path / "a[1].tif", NUMBERS)
         np.testing.assert_array_equal(open_mosaic(path), NUMBERS)
+
+    @pytest.mark.parametrize(
+        "path", ["https://a.org/b.tif?key=*", "/vsicurl/https://a.org/b.tif?key", "s3://a/b[1].tif", "/vsis3/a/b*.tif"]
+    )
+    def test_patterns_are_of_local_files_alone(self, path):
+        assert sources_of(path) is None
 
     @pytest.mark.parametrize("absolute", [True, False])
     def test_a_text_file(self, tiles, tmp_path, absolute):

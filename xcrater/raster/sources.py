@@ -64,7 +64,7 @@ def sources_of(paths: Any) -> Sources | None:
         if isinstance(text, bytes):
             return None
         text = text.removeprefix("GTI:")
-        if PATTERN.search(text) and not os.path.exists(text) and "://" not in text.removeprefix("zip://"):
+        if PATTERN.search(text) and not os.path.exists(text) and local_file(text) is not None:
             return Sources(_matching(text), text)
         listed = _listed(text)
         return None if listed is None else Sources([_beside(text, path) for path in listed], text)
