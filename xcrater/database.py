@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from xcrater import frames
-from xcrater.table.vector_table import VectorTable
+from xcrater.table.selectable_table import SelectableTable
 
 
-class CraterDatabase(VectorTable):
+class CraterDatabase(SelectableTable):
     """A table of craters on one body, with named regions around each crater.
 
     Parameters

@@ -34,6 +34,10 @@ class ColumnExistsError(TableError):
         return type(self), (self.columns,)
 
 
+class IterationError(XcraterError, TypeError):
+    """A crater table is iterated over."""
+
+
 class BodyError(XcraterError):
     """A planetary body or one of its coordinate systems is unknown, or two of them disagree."""
 

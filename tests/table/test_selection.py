@@ -1,0 +1,87 @@
+"""Rows of tables as pandas chooses them, with their regions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from xcrater import CraterDatabase
+from xcrater.errors import IterationError, TableError
+
+
+@pytest.fixture
+def cdb():
+    lat, lon = np.array([0.0, 10, 20, 30]), np.array([0.0, 50, 100, 179.5])
+    frame = pd.DataFrame({"lat": lat, "lon": lon, "diam": [2.0, 4, 60, 80], "a b": [1, 2, 3, 4]}, index=list("wxyy"))
+    cdb = CraterDatabase(frame, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    cdb.add_polygons("mapped", shapely.box(lon, lat, lon + 1, lat + 1))
+    return cdb
+
+
+@pytest.mark.parametrize(
+    ("choose", "expected"),
+    [
+        (lambda cdb: cdb[cdb.rad > 1500], [1, 2, 3]),
+        (lambda cdb: cdb[[True, False, True, False]], [0, 2]),
+        (lambda cdb: cdb[np.array([False] * 4)], []),
+        (lambda cdb: cdb[pd.array([True, None, False, True], dtype="boolean")], [0, 3]),
+        (lambda cdb: cdb[1:3], [1, 2]),
+        (lambda cdb: cdb.iloc[-1], [3]),
+        (lambda cdb: cdb.iloc[[2, 0]], [2, 0]),
+        (lambda cdb: cdb.loc["y"], [2, 3]),
+        (lambda cdb: cdb.loc[["x", "w"]], [1, 0]),
+        (lambda cdb: cdb.loc["w":"x"], [0, 1]),
+        (lambda cdb: cdb.query("diam > 3 and lat < 25"), [1, 2]),
+        (lambda cdb: cdb.query("`a b` == 4"), [3]),
+        (lambda cdb: cdb.head(2), [0, 1]),
+        (lambda cdb: cdb.head(), [0, 1, 2, 3]),
+        (lambda cdb: cdb.sample(4, seed=1), [0, 1, 2, 3]),
+    ],
+)
+def test_rows_and_their_regions(cdb, choose, expected):
+    some = choose(cdb)
+    assert type(some) is CraterDatabase
+    assert some.lat.tolist() == cdb.lat.iloc[expected].tolist()
+    assert some.orig_cols.equals(cdb.orig_cols)
+    for name in ("rim", "mapped"):
+        assert [shape.wkt for shape in getattr(some, name)] == [getattr(cdb, name).iloc[i].wkt for i in expected]
+    some.add_circles("floor")
+    assert list(cdb.regions) == ["rim", "mapped"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "message"),
+    [
+        (lambda cdb: cdb["rim"], r"received cdb\['rim'\]; expected one truth value per crater"),
+        (lambda cdb: cdb[0], "expected one truth value per crater"),
+        (lambda cdb: cdb[[0, 1]], "expected one truth value per crater"),
+        (lambda cdb: cdb[[True]], "received a mask of 1 truth values; expected 4"),
+        (lambda cdb: cdb[(cdb.rad > 0).reset_index(drop=True)], r"cdb\[mask.to_numpy\(\)\]"),
+        (lambda cdb: cdb.iloc[4], "expected positions from 0 to 3"),
+        (lambda cdb: cdb.loc["none"], "expected labels of cdb.data.index"),
+        (lambda cdb: cdb.query("none > 1"), "cannot be evaluated: name 'none' is not defined. Columns are lat, lon"),
+        (lambda cdb: cdb.query("1 + 1"), "expected a comparison, such as '_radius_m > 1000'"),
+        (lambda cdb: cdb.sample(5), "expected a whole number of craters from 0 to 4"),
+    ],
+)
+def test_errors(cdb, choose, message):
+    with pytest.raises(TableError, match=message):
+        choose(cdb)
+
+
+def test_iteration_is_refused_with_advice(cdb):
+    with pytest.raises(IterationError, match=r"type for crater in cdb.data.itertuples\(\)"):
+        list(cdb)
+    assert issubclass(IterationError, TypeError)
+    assert len(list(cdb.data.itertuples())) == 4
+    assert len(cdb.query("_radius_m > 1000")) == 3
+    assert len(cdb[(cdb.rad > 0).to_numpy()]) == 4
+
+
+def test_describe(cdb):
+    assert cdb.describe().loc["max"].tolist() == [30.0, 179.5, 80.0]
+    assert len(cdb.sample(2, seed=0)) == 2
+    assert cdb.sample(2, seed=0) == cdb.sample(2, seed=0)

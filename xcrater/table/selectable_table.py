@@ -1,0 +1,154 @@
+"""Rows of crater tables, chosen as pandas chooses them; the regions travel along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, Generic, Self, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from xcrater.errors import IterationError, TableError
+from xcrater.table.regions import Polygons
+from xcrater.table.vector_table import VectorTable
+
+Table = TypeVar("Table", bound="SelectableTable")
+
+
+class SelectableTable(VectorTable):
+    """A crater table whose rows are chosen as those of a DataFrame."""
+
+    def __getitem__(self, key: Any) -> Self:
+        """Craters of a mask, or of a slice of positions, as in a DataFrame."""
+        if isinstance(key, slice):
+            return self.iloc[key]
+        values: Any = key.array if isinstance(key, pd.Series) else key
+        mask = pd.array(values) if isinstance(values, list | np.ndarray | pd.api.extensions.ExtensionArray) else None
+        if mask is None or mask.ndim != 1 or not pd.api.types.is_bool_dtype(mask.dtype):
+            raise TableError(
+                f"received cdb[{key!r}]; expected one truth value per crater, as in cdb[cdb.rad > 1000]. A column is "
+                "cdb.data['name'], a region cdb.name, a crater cdb.loc[[label]] or cdb.iloc[[0]]"
+            )
+        if isinstance(key, pd.Series) and not key.index.equals(self.data.index):
+            raise TableError(
+                "received a mask with other labels than the table's; expected those of cdb.data.index. Make the mask "
+                "of cdb.data, or go by position: cdb[mask.to_numpy()]"
+            )
+        if len(mask) != len(self):
+            raise TableError(f"received a mask of {len(mask)} truth values; expected {len(self)}, one per crater")
+        return self._taken(np.flatnonzero(np.asarray(mask.astype("boolean").fillna(False), dtype=bool)))
+
+    def __iter__(self) -> Iterator[Any]:
+        raise IterationError(
+            "a crater table is not iterated over, because one crater at a time is slow; ask for all of them at once, "
+            "as by cdb.get_stats(...), or type for crater in cdb.data.itertuples()"
+        )
+
+    @property
+    def iloc(self) -> Rows[Self]:
+        """Craters by position: ``cdb.iloc[:100]``, ``cdb.iloc[[3, 5]]``; one position gives a table of one crater."""
+        return Rows(self, by_label=False)
+
+    @property
+    def loc(self) -> Rows[Self]:
+        """Craters by label: ``cdb.loc[["Tycho"]]``; one label gives a table, too."""
+        return Rows(self, by_label=True)
+
+    def query(self, expression: str) -> Self:
+        """Craters for which an expression of columns holds.
+
+        Parameters
+        ----------
+        expression : str
+            As `pandas.DataFrame.query` takes it, of columns of `data`.
+
+        Returns
+        -------
+        CraterDatabase
+            These craters, with all regions.
+
+        Raises
+        ------
+        TableError
+            The expression cannot be evaluated, or gives no truth value per crater.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [0.0, 5.0], "lon": [0.0, 5.0], "diam_km": [12.0, 30.0]})
+        >>> CraterDatabase(table, "moon", units="km").query("diam_km > 20").rad.tolist()
+        [15000.0]
+        """
+        try:
+            mask = self.data.eval(expression, engine="python")
+        except Exception as err:  # pandas raises whatever the expression does
+            raise TableError(
+                f"received the query {expression!r}, which cannot be evaluated: {err}. Columns are "
+                f"{', '.join(map(str, self.data.columns))}; names with spaces stand in backticks"
+            ) from err
+        if not isinstance(mask, pd.Series):
+            raise TableError(f"received the query {expression!r}; expected a comparison, such as '_radius_m > 1000'")
+        return self[mask]
+
+    def head(self, n: int = 5) -> Self:
+        """The first `n` craters."""
+        return self.iloc[:n]
+
+    def sample(self, n: int, *, seed: Any = None) -> Self:
+        """Some craters, drawn at random without repetition.
+
+        Parameters
+        ----------
+        n : int
+            How many, at most as many as there are.
+        seed : int or numpy.random.Generator, optional
+            The same seed draws the same craters.
+
+        Raises
+        ------
+        TableError
+            There are not so many.
+        """
+        if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= len(self):
+            raise TableError(f"received n={n!r}; expected a whole number of craters from 0 to {len(self)}")
+        return self._taken(np.sort(np.random.default_rng(seed).choice(len(self), size=n, replace=False)))
+
+    def describe(self) -> pd.DataFrame:
+        """Count, mean, spread and quartiles of latitude, longitude (degrees) and diameter (km)."""
+        sizes = {"lat": self.lat, "lon": self.lon, "diameter_km": self.rad / 500.0}
+        return pd.DataFrame(sizes).describe()
+
+    def _taken(self, at: NDArray[np.integer]) -> Self:
+        """The craters at some positions, with their regions."""
+        new = self.copy()
+        new.data = self.data.iloc[at]
+        for name, region in new.regions.items():
+            if isinstance(region, Polygons):
+                table = region.of_craters(self.data).table.take(at)
+                centres = new.data[["_lon", "_lat"]].to_numpy(np.float64)
+                new.regions[name] = replace(region, table=table, index=new.data.index, centres=centres)
+        return new  # type: ignore[return-value]
+
+
+class Rows(Generic[Table]):
+    """Rows of a table by position or by label, as pandas' `iloc` and `loc` find them."""
+
+    def __init__(self, table: Table, by_label: bool) -> None:
+        self._table, self._by_label = table, by_label
+
+    def __getitem__(self, key: Any) -> Table:
+        """The craters; every key gives a table."""
+        index = self._table.data.index
+        positions = pd.Series(np.arange(len(index)), index=index)
+        try:
+            found = positions.loc[key] if self._by_label else positions.iloc[key]
+        except (KeyError, IndexError, TypeError, ValueError) as err:
+            kind = "labels" if self._by_label else "positions"
+            raise TableError(
+                f"received the {kind} {key!r}, which are not those of the {len(index)} craters: {err}; expected "
+                + ("labels of cdb.data.index" if self._by_label else f"positions from 0 to {len(index) - 1}")
+            ) from err
+        return self._table._taken(np.atleast_1d(np.asarray(found, dtype=np.int64)))
