@@ -221,6 +221,8 @@ MODULE_LINES, CLASS_LINES, METHODS, PARAMETERS = 600, 300, 25, 12
 # What is larger, and why that is better than cutting it. Names are ``module`` or ``module:qualified name``.
 LARGER: dict[str, str] = {
     "xcrater.accessor.elevations:ElevationMethods.depths": "the options of one measurement, all but one by keyword",
+    "xcrater.display.plot_table:PlotTable.plot": "the arguments of craterpy's call, and how a map looks, by keyword",
+    "xcrater.display.plot_table:PlotTable.plot_rois": "the arguments of craterpy's call; how panels look, by keyword",
 }
 # What is larger and still to be cut; never add to it.
 DEBTS: set[str] = set()

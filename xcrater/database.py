@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from xcrater import frames
-from xcrater.table.selectable_table import SelectableTable
+from xcrater.display.plot_table import PlotTable
 
 
-class CraterDatabase(SelectableTable):
+class CraterDatabase(PlotTable):
     """A table of craters on one body, with named regions around each crater.
 
     Parameters

@@ -100,6 +100,10 @@ class StatisticError(XcraterError):
     """A statistic is unknown or has no meaning here."""
 
 
+class PlotError(XcraterError):
+    """A figure of the requested kind cannot be drawn."""
+
+
 class ChipError(XcraterError):
     """Chips of the requested size, extent or method cannot be made."""
 

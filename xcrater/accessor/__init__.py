@@ -10,11 +10,12 @@ import xarray as xr
 from xcrater.accessor.elevations import ElevationMethods
 from xcrater.accessor.images import ImageMethods
 from xcrater.accessor.pixels import PixelMethods
+from xcrater.accessor.plots import PlotMethods
 from xcrater.accessor.statistics import StatisticsMethods
 
 
 @xr.register_dataarray_accessor("craters")
-class CratersAccessor(StatisticsMethods, PixelMethods, ImageMethods, ElevationMethods):
+class CratersAccessor(StatisticsMethods, PixelMethods, ImageMethods, ElevationMethods, PlotMethods):
     """Crater science on a raster: ``da.craters``.
 
     The raster needs two spatial dimensions, evenly spaced coordinates (or a geotransform) and a CRS on the

@@ -26,7 +26,9 @@ class SelectableTable(VectorTable):
         if isinstance(key, slice):
             return self.iloc[key]
         values: Any = key.array if isinstance(key, pd.Series) else key
-        mask = pd.array(values) if isinstance(values, list | np.ndarray | pd.api.extensions.ExtensionArray) else None
+        mask: Any = None
+        if isinstance(values, list | np.ndarray | pd.api.extensions.ExtensionArray):
+            mask = pd.array(values)  # type: ignore[arg-type]
         if mask is None or mask.ndim != 1 or not pd.api.types.is_bool_dtype(mask.dtype):
             raise TableError(
                 f"received cdb[{key!r}]; expected one truth value per crater, as in cdb[cdb.rad > 1000]. A column is "

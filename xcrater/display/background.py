@@ -1,0 +1,168 @@
+"""A raster behind a figure: as many of its pixels as the figure has, whatever its size and projection."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import Any
+
+import numpy as np
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+
+from xcrater.display.plane import Plane
+from xcrater.errors import PlotError
+from xcrater.geometry.bodies import get_body
+from xcrater.raster.declared import decoded
+from xcrater.raster.mosaic import open_mosaic
+from xcrater.raster.reading import read_raster
+
+Floats = NDArray[np.float64]
+
+MOST = 2**25
+"""Pixels that are read at most; rasters are decimated further beyond."""
+
+
+def open_image(raster: Any, band: int) -> xr.DataArray:
+    """One image of a raster.
+
+    Parameters
+    ----------
+    raster : path, rasterio dataset or xarray.DataArray
+        The raster.
+    band : int
+        Number of the image, from 1, along its further dimension.
+
+    Raises
+    ------
+    PlotError
+        There is no such image.
+    """
+    da = raster if isinstance(raster, xr.DataArray) else open_mosaic(raster)
+    found = read_raster(da)
+    da = da.transpose(..., found.y_dim, found.x_dim)
+    if not found.extra_dims:
+        if band != 1:
+            raise PlotError(f"received band={band!r}; the raster has one band: band=1")
+        return da
+    dim = found.extra_dims[0]
+    if len(found.extra_dims) > 1 or isinstance(band, bool) or not 1 <= band <= da.sizes[dim]:
+        dims = {name: da.sizes[name] for name in found.extra_dims}
+        raise PlotError(f"received band={band!r} of a raster with {dims}; choose one image: da.isel({dim}=0)")
+    return da.isel({dim: int(band) - 1})
+
+
+def image_on(plane: Plane, da: xr.DataArray, file: Any = None) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
+    """The raster's values at the pixels of a plane, by the nearest pixel that was read.
+
+    Parameters
+    ----------
+    plane : Plane
+        Where.
+    da : xarray.DataArray
+        Two-dimensional raster.
+    file : path, optional
+        The file that it was opened from, whose overviews are read where they suffice.
+
+    Returns
+    -------
+    image : numpy.ma.MaskedArray, shape of the plane
+        Masked where there is no value.
+    within : ndarray of bool, shape of the plane
+        Where the plane shows a place that lies on the raster.
+    """
+    lon, lat = plane.places()
+    u, v = _pixels(da, plane, lon, lat)
+    across, down = _density(u, da, plane, turning=True), _density(v, da, plane, turning=False)
+    factor = _overview(file, min(across, down))
+    if factor is not None:
+        level, _ = factor
+        with rasterio.open(os.fspath(file), overview_level=level) as source:
+            return _sampled(plane, open_mosaic(source), lon, lat)
+    return _sampled(plane, da, lon, lat)
+
+
+def _overview(file: Any, density: float) -> tuple[int, int] | None:
+    """Number and factor of the coarsest overview of a file that has all the pixels wanted."""
+    if not isinstance(file, (str, os.PathLike)):
+        return None
+    with rasterio.open(os.fspath(file)) as source:
+        levels = [(n, factor) for n, factor in enumerate(source.overviews(1)) if factor <= density]
+    return max(levels, key=lambda level: level[1], default=None)
+
+
+def _pixels(da: xr.DataArray, plane: Plane, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """Pixel coordinates of places on a raster."""
+    raster = read_raster(da, body=get_body(plane.body))
+    u, v = raster.grid.to_frame().pixels(lon.ravel(), lat.ravel())
+    lost = ~(np.isfinite(u) & np.isfinite(v))
+    return np.where(lost, np.nan, u).reshape(lon.shape), np.where(lost, np.nan, v).reshape(lon.shape)
+
+
+def _density(at: Floats, da: xr.DataArray, plane: Plane, *, turning: bool) -> float:
+    """How many of the raster's pixels lie between neighbouring pixels of the plane, at the finest quarter."""
+    period = read_raster(da).grid.period if turning else np.inf
+    steps = np.zeros(at.shape)
+    for axis in (0, 1):
+        step = np.abs(np.diff(at, axis=axis, append=np.nan))
+        if np.isfinite(period):
+            step = np.minimum(step, np.abs(period - step))
+        steps = np.fmax(steps, step)
+    known = steps[np.isfinite(steps) & (steps > 0)]
+    return float(np.percentile(known, 25)) if known.size else 1.0
+
+
+def _sampled(
+    plane: Plane, da: xr.DataArray, lon: Floats, lat: Floats
+) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
+    raster = read_raster(da, body=get_body(plane.body))
+    rows, cols = raster.grid.shape
+    u, v = _pixels(da, plane, lon, lat)
+    sx, sy = (max(1, int(_density(at, da, plane, turning=at is u))) for at in (u, v))
+    period = raster.grid.period
+    whole = round(period) if raster.grid.wraps else 0
+    on = np.isfinite(u) & (v >= 0) & (v < rows)
+    if np.isfinite(period):
+        # Columns run on to both sides of the middle of the figure, so that a view of the seam is one piece
+        middle = _middle(u[on], period)
+        u = u - period * np.round((u - middle) / period)
+        if not whole:
+            u = np.where(u < 0, u + period, u)
+    on &= np.isfinite(u) if whole else (u >= 0) & (u < cols)
+    out = np.full(plane.shape, np.nan)
+    if not on.any():
+        return np.ma.masked_invalid(out), on
+    left, right = int(np.floor(u[on].min())), int(np.floor(u[on].max())) + 1
+    top, bottom = int(np.floor(v[on].min())), int(np.floor(v[on].max())) + 1
+    while ((right - left) // sx + 1) * ((bottom - top) // sy + 1) > MOST:
+        sx, sy = 2 * sx, 2 * sy
+    # The middle of each step stands for it
+    columns = np.minimum(np.arange(left, right, sx) + sx // 2, max(right - 1, left))
+    lines = np.minimum(np.arange(top, bottom, sy) + sy // 2, bottom - 1)
+    wrapped = np.mod(columns, whole) if whole else columns
+    breaks = [0, *(np.flatnonzero(np.diff(wrapped) <= 0) + 1).tolist(), columns.size]
+    pieces = []
+    for start, stop in itertools.pairwise(breaks):
+        piece = da.isel({raster.y_dim: _slice(lines), raster.x_dim: _slice(wrapped[start:stop])})
+        values = decoded(piece).transpose(raster.y_dim, raster.x_dim).compute().data
+        pieces.append(np.ma.filled(np.ma.asarray(values).astype(float), np.nan))
+    values = np.concatenate(pieces, axis=1)
+    i = np.clip((v[on] - top).astype(int) // sy, 0, values.shape[0] - 1)
+    j = np.clip((u[on] - left).astype(int) // sx, 0, values.shape[1] - 1)
+    out[on] = values[i, j]
+    return np.ma.masked_invalid(out), on
+
+
+def _slice(positions: NDArray[np.integer]) -> slice:
+    """Evenly spaced positions as a slice; the last may be out of step, and is left out then."""
+    step = int(positions[1] - positions[0]) if positions.size > 1 else 1
+    return slice(int(positions[0]), int(positions[-1]) + 1, max(step, 1))
+
+
+def _middle(u: Floats, period: float) -> float:
+    """The column in the middle of some columns of a circle."""
+    if not u.size:
+        return 0.0
+    angle = 2 * np.pi * u / period
+    return float(np.arctan2(np.sin(angle).mean(), np.cos(angle).mean()) % (2 * np.pi) / (2 * np.pi) * period)

@@ -1,0 +1,209 @@
+"""Crater tables that draw themselves: maps of outlines, and small multiples of regions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xcrater.display import maps, rois
+from xcrater.table.selectable_table import SelectableTable
+
+
+class PlotTable(SelectableTable):
+    """A crater table with figures of its regions, alone or over a raster."""
+
+    def plot(
+        self,
+        fraster: Any = None,
+        region: str = "",
+        ax: Any = None,
+        size: float | Sequence[float] = 7.5,
+        dpi: float = 100,
+        band: int = 1,
+        alpha: float = 0.5,
+        color: Any = "tab:blue",
+        savefig: str | os.PathLike[str] | None = None,
+        savefig_kwargs: Mapping[str, Any] | None = None,
+        *,
+        projection: Any = None,
+        extent: Sequence[float] | None = None,
+        image: Mapping[str, Any] | None = None,
+        colorbar: bool | None = None,
+        scale_bar: bool = True,
+        grid: bool = True,
+        title: str | None = None,
+        shade: bool | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Draw the outlines of craters or of one of their regions on a map.
+
+        Parameters
+        ----------
+        fraster : path, rasterio dataset or xarray.DataArray, optional
+            Raster to show behind. As many of its pixels are read as the figure has: overviews of a file, or every n-th
+            pixel, whatever its size.
+        region : str, optional
+            Name of a region; the rims by default.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on, of longitude and latitude or of a cartopy projection, whose limits are kept. By default a
+            new figure is made.
+        size : float or (float, float), default 7.5
+            Width of a new figure, or width and height, inches.
+        dpi : float, default 100
+            Pixels per inch of a new figure.
+        band : int, default 1
+            Number of the raster's band.
+        alpha : float, default 0.5
+            Opacity of the outlines, 0 to 1.
+        color : colour of matplotlib, default "tab:blue"
+            Colour of the outlines.
+        savefig : path, optional
+            File to save the figure to.
+        savefig_kwargs : dict, optional
+            More arguments of `matplotlib.figure.Figure.savefig`.
+        projection : str or CRS, optional
+            ``"lonlat"``, ``"north"`` or ``"south"`` (polar stereographic), ``"orthographic"``, ``"mollweide"``,
+            ``"sinusoidal"``, ``"equidistant"`` (the last four centred at the craters), or any CRS of the body that
+            pyproj reads, one of cartopy's too. By default that of a raster that is not in longitude and latitude, else
+            longitude and latitude.
+        extent : (west, east, south, north), optional
+            Bounds of the map, degrees; those of the craters by default. West may be beyond ±180.
+        image : dict, optional
+            How the raster is shown: ``cmap``, ``vmin``, ``vmax`` and other arguments of
+            `matplotlib.axes.Axes.imshow`.
+        colorbar : bool, optional
+            Whether there is a colour bar; by default where the raster has units.
+        scale_bar, grid : bool, default True
+            Whether a new figure has a scale bar, true in the middle of the map, and a graticule.
+        title : str, optional
+            Title of a new figure.
+        shade : bool, optional
+            Whether outlines of less than 3 pixels are shown together as a shade, which is the darker the more line they
+            have in a pixel; by default if more than 20 000 outlines are on the map.
+        **kwargs
+            More properties of `matplotlib.collections.LineCollection`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The map. Its units are degrees, or metres of the projection.
+
+        Raises
+        ------
+        RegionError
+            The region was not added.
+        PlotError
+            An argument cannot be used, or there is nothing to be seen.
+        GridError, BodyError
+            The raster or the projection is not on the body.
+        ImportError
+            matplotlib is not installed.
+
+        Notes
+        -----
+        Outlines are those by which statistics are computed, traced on the map: they go on across the antimeridian and
+        around the poles. On maps of longitude and latitude a degree of latitude is stretched, so that craters in the
+        middle are round up to 75° of latitude.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase, sample_data
+        >>> cdb = CraterDatabase(sample_data["moon_craters_km.csv"], "moon", units="km")
+        >>> ax = cdb.plot(sample_data["moon.tif"], size=3, color="yellow")
+        >>> len(ax.collections), len(ax.images), ax.get_title()
+        (1, 1, 'Moon CraterDatabase (N=786)')
+        """
+        look = maps.Look(
+            size, dpi, band, alpha, color, projection, extent, image, colorbar, scale_bar, grid, title, shade
+        )
+        return maps.plot(self, fraster, region, ax, look, savefig, savefig_kwargs, kwargs)
+
+    def plot_rois(
+        self,
+        fraster: Any,
+        region: str,
+        index: Any = 9,
+        grid_kw: Mapping[str, Any] | None = None,
+        savefig: str | os.PathLike[str] | None = None,
+        savefig_kwargs: Mapping[str, Any] | None = None,
+        *,
+        band: int = 1,
+        nodata: float | int | None = None,
+        pixels: int = 240,
+        outside: float = 0.35,
+        share: bool = False,
+        hillshade: bool | None = None,
+        title: str | None = None,
+        **kwargs: Any,
+    ) -> NDArray[np.object_]:
+        """Draw the regions of a few craters, each in a panel of its own with the raster's pixels.
+
+        Every panel is the azimuthal equidistant projection about the crater's centre, north up: distances from the
+        centre are true, also at the poles and the antimeridian.
+
+        Parameters
+        ----------
+        fraster : path, rasterio dataset or xarray.DataArray
+            The raster. Only pixels around the craters are read.
+        region : str
+            Name of a region.
+        index : int, pandas.Index or sequence of int, default 9
+            How many craters from the first one on, labels of craters, or positions in the table. Those without a pixel
+            of the raster are left out.
+        grid_kw : dict, optional
+            More arguments of `matplotlib.axes.Axes.grid`.
+        savefig : path, optional
+            File to save the figure to.
+        savefig_kwargs : dict, optional
+            More arguments of `matplotlib.figure.Figure.savefig`.
+        band : int, default 1
+            Number of the raster's band.
+        nodata : number, optional
+            As in `get_stats`.
+        pixels : int, default 240
+            Pixels along each side of a panel.
+        outside : float, default 0.35
+            Opacity of the raster outside of the region, 0 to 1.
+        share : bool, default False
+            Whether all panels have one scale of colours.
+        hillshade : bool, optional
+            Whether the raster is shown as shaded relief, its values as heights in metres; by default where it has the
+            units metres or kilometres.
+        title : str, optional
+            Title of the figure.
+        **kwargs
+            ``cmap``, ``vmin``, ``vmax`` and ``norm`` of the raster; more, such as ``color``, ``facecolor``, ``lw`` and
+            ``alpha``, of the outline.
+
+        Returns
+        -------
+        numpy.ndarray of matplotlib.axes.Axes, shape (rows, 3)
+            The panels, in kilometres east and north of the centres; those that no crater has are no longer in the
+            figure.
+
+        Raises
+        ------
+        RegionError
+            The region was not added.
+        PlotError
+            An argument cannot be used, or no region lies on the raster.
+        GridError, BodyError
+            The raster does not fit.
+        ImportError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase, sample_data
+        >>> cdb = CraterDatabase(sample_data["moon_craters_km.csv"], "moon", units="km")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> axes = cdb.plot_rois(sample_data["moon.tif"], "rim", index=[0], pixels=32)
+        >>> axes.shape, axes[0, 0].get_title()
+        ((1, 3), '0: 34.72°N, 14.91°W')
+        """
+        view = rois.View(band, nodata, pixels, outside, share, hillshade, title)
+        return rois.plot_rois(self, fraster, region, index, grid_kw, savefig, savefig_kwargs, view, kwargs)
