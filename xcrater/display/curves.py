@@ -169,7 +169,7 @@ def _within(plane: Plane, u: Floats, v: Floats) -> list[tuple[Floats, Floats]]:
 
 
 def _on_rim(plane: Plane, u: Floats, v: Floats) -> NDArray[np.bool_]:
-    """Which vertices lie where the map ends: on the meridian where it is torn, or at its greatest distance."""
+    """Which vertices lie where the map ends: on the meridian where it is torn, at a pole, or at its greatest distance."""
     frame = plane.frame
     if frame.kind == "cylindrical":
         return np.zeros(u.shape, bool)
@@ -180,4 +180,4 @@ def _on_rim(plane: Plane, u: Floats, v: Floats) -> NDArray[np.bool_]:
             away = np.degrees(great_circle_distance(lon, lat, centre[0][:1], centre[1][:1]))
             return np.asarray(~(away < frame.limits[1] - _BESIDE))
         away = np.abs(np.mod(lon - frame.centre[0] + 180.0, 360.0) - 180.0)
-        return np.asarray(~(away < 180.0 - _BESIDE))
+        return np.asarray(~((away < 180.0 - _BESIDE) & (np.abs(lat) < 90.0 - _BESIDE)))
