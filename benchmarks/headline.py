@@ -7,19 +7,26 @@
 The mosaic (int16 elevations, tiled 512, deflate with predictor) and the craters (sizes as N(>D) ~ D**-1.75 from
 1 to 2500 km, uniform on the sphere) are made once, from fixed seeds, under --data. Each measurement runs in a process
 of its own, the measurements of a round one after another, so that a drift of the machine's speed touches all alike;
-medians of the rounds are printed. exactextract, rasterstats and craterpy run on a sample of the same craters.
+medians of the rounds are printed. exactextract, rasterstats, craterpy and, where it is at hand, GDAL's zonal statistics
+run on a sample of the same craters. The mosaic as other kinds of files, and one of twice the resolution, are made once
+as well; ``--no-variants`` leaves them out.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import importlib.util
 import json
 import os
 import platform
+import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -68,6 +75,29 @@ def make_mosaic(path: Path, ppd: int) -> None:
                 1,
                 window=((row, row + len(band)), (0, width)),
             )
+    partial.replace(path)
+
+
+def make_variant(source: str, path: Path, kind: str) -> None:
+    """The mosaic as another kind of file: with a scale and an offset, as float32, or in strips of one row."""
+    import rasterio
+    from rasterio.windows import Window
+
+    partial = path.with_suffix(f".{os.getpid()}.tif")
+    if kind == "scaled":
+        shutil.copy(source, partial)
+        with rasterio.open(partial, "r+") as out:
+            out.scales, out.offsets = (0.5,), (1000.0,)
+    else:
+        with rasterio.open(source) as mosaic:
+            profile = mosaic.profile | {"num_threads": 2, "BIGTIFF": "YES"}
+            profile |= {"dtype": "float32", "predictor": 3} if kind == "float32" else {"tiled": False, "blockysize": 1}
+            if kind == "strips":
+                profile.pop("blockxsize")
+            with rasterio.open(partial, "w", **profile) as out:
+                for row in range(0, mosaic.height, 512):
+                    window = Window(0, row, mosaic.width, min(512, mosaic.height - row))
+                    out.write(mosaic.read(1, window=window).astype(profile["dtype"]), 1, window=window)
     partial.replace(path)
 
 
@@ -260,6 +290,88 @@ def run_rasterstats(raster: str, craters: str, count: int) -> dict:
     return {"inner": time.perf_counter() - start}
 
 
+def gdal_commands():
+    """A function that runs a command of GDAL 3.12 or newer, given as its words; None where there is no such GDAL.
+
+    It is the program ``gdal``, or the library that the wheels of rasterio or pyogrio bring along.
+    """
+    program = shutil.which("gdal")
+    found = re.search(r"GDAL (\d+)\.(\d+)", run_quietly([program, "--version"])) if program else None
+    if found and (int(found[1]), int(found[2])) >= (3, 12):
+        return lambda words: run_quietly([program, *words])
+    for name in ("rasterio", "pyogrio"):
+        package = importlib.util.find_spec(name)
+        beside = Path(package.origin).parents[1] / f"{name}.libs" if package and package.origin else Path()
+        for path in beside.glob("libgdal*"):
+            importlib.import_module(name)  # tells the library where its data are
+            library = ctypes.CDLL(str(path))
+            library.GDALVersionInfo.restype = ctypes.c_char_p
+            if int(library.GDALVersionInfo(b"VERSION_NUM")) >= 3_120_000:
+                return lambda words, library=library: run_algorithm(library, words)
+    return None
+
+
+def run_quietly(command: list[str]) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def run_algorithm(library, words: list[str]) -> None:
+    """Run a command of GDAL by the C interface to its algorithms: its group, its name and its arguments."""
+    handle, text = ctypes.c_void_p, ctypes.c_char_p
+    for name, result, arguments in (
+        ("GDALGetGlobalAlgorithmRegistry", handle, ()),
+        ("GDALAlgorithmRegistryInstantiateAlg", handle, (handle, text)),
+        ("GDALAlgorithmInstantiateSubAlgorithm", handle, (handle, text)),
+        ("GDALAlgorithmParseCommandLineArguments", ctypes.c_bool, (handle, ctypes.POINTER(text))),
+        ("GDALAlgorithmRun", ctypes.c_bool, (handle, handle, handle)),
+        ("GDALAlgorithmFinalize", ctypes.c_bool, (handle,)),
+        ("CPLGetLastErrorMsg", text, ()),
+    ):
+        getattr(library, name).restype, getattr(library, name).argtypes = result, arguments
+    library.GDALAllRegister()
+    group, name, *arguments = (word.encode() for word in words)
+    algorithm = library.GDALAlgorithmInstantiateSubAlgorithm(
+        library.GDALAlgorithmRegistryInstantiateAlg(library.GDALGetGlobalAlgorithmRegistry(), group), name
+    )
+    listed = (text * (len(arguments) + 1))(*arguments, None)
+    if not (
+        library.GDALAlgorithmParseCommandLineArguments(algorithm, listed)
+        and library.GDALAlgorithmRun(algorithm, None, None)
+        and library.GDALAlgorithmFinalize(algorithm)
+    ):
+        raise SystemExit(f"gdal {' '.join(words)}: {library.CPLGetLastErrorMsg().decode()}")
+
+
+def run_gdal(raster: str, craters: str, count: int, pixels: str, regions: list[str]) -> dict:
+    """Five statistics of a sample; the polygons are made and written beforehand and not counted."""
+    import geopandas
+
+    command = gdal_commands()
+    with tempfile.TemporaryDirectory() as folder:
+        zones = {name: Path(folder) / f"{name}.gpkg" for name in regions}
+        shapes = polygons(craters, count)
+        for name, path in zones.items():
+            geopandas.GeoDataFrame(geometry=list(shapes[name]), crs="IAU_2015:30100").to_file(path)
+        statistics = [f"--stat={name}" for name in ("count", "mean", "stdev", "min", "max")]
+        start = time.perf_counter()
+        for path in zones.values():
+            table = str(path.with_suffix(".csv"))
+            command(["raster", "zonal-stats", f"--zones={path}", f"--pixels={pixels}", *statistics, raster, table])
+        return {"inner": time.perf_counter() - start}
+
+
+def run_sample(raster: str, craters: str, count: int, coverage: str, regions: list[str]) -> dict:
+    """Five statistics of a sample by xcrater, of the same polygons."""
+    import xcrater
+
+    cdb = xcrater.CraterDatabase(sample_of(craters, count), "moon", units="km")
+    for name in regions:
+        cdb.add_annuli(name, *REGIONS[name])
+    start = time.perf_counter()
+    cdb.get_stats(xcrater.open_mosaic(raster), regions, STATS, coverage=coverage)
+    return {"inner": time.perf_counter() - start}
+
+
 def run_craterpy(raster: str, craters: str, count: int) -> dict:
     """Regions and statistics of a sample, on one core."""
     import craterpy
@@ -320,6 +432,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", action="store_true", help="8 pixels per degree, 5,000 craters, one round")
     parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--no-variants", action="store_true", help="only the one mosaic, no other kinds of files")
     parser.add_argument(
         "--data", type=Path, default=Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "xcrater-bench"
     )
@@ -361,6 +474,11 @@ def main() -> None:
         "rasterstats": ["run_rasterstats", raster, craters, sample],
         "craterpy": ["run_craterpy", raster, craters, sample],
     }
+    if gdal_commands():
+        peers |= {
+            f"gdal raster zonal-stats, {title}": ["run_gdal", raster, craters, sample * 10, pixels, list(REGIONS)]
+            for pixels, title in {"all-touched": "touched pixels", "fractional": "exact fractions"}.items()
+        }
     if options.no_peers:
         peers = {}
     large, some = (50.0, 200) if options.small else (5.0, 20_000)
@@ -380,6 +498,28 @@ def main() -> None:
         }.items()
     }
     pixels[f"chips of 64 by 64, {some:,} craters"] = ["run_operation", raster, craters, "chips", 0.0, some]
+    variants = {
+        "scaled": "int16 with a scale and an offset",
+        "float32": "float32",
+        "strips": "strips of one row across the map",
+        "fine": f"{2 * options.ppd} pixels per degree",
+    }
+    files = {}
+    for kind, title in {} if options.no_variants else variants.items():
+        path = options.data / (
+            f"moon_{2 * options.ppd}ppd.tif" if kind == "fine" else f"{Path(raster).stem}_{kind}.tif"
+        )
+        if not path.exists() and kind == "fine":
+            make_mosaic(path, 2 * options.ppd)
+        elif not path.exists():
+            make_variant(raster, path, kind)
+        files[title] = (
+            ["read_only", str(path), "auto"],
+            ["run_xcrater", str(path), craters, 0, "center"],
+        )
+    rims = {"xcrater": ["run_sample", raster, craters, some, "all_touched", ["rim"]]}
+    if "run_gdal" in {task[0] for task in peers.values()}:
+        rims["gdal raster zonal-stats"] = ["run_gdal", raster, craters, some, "all-touched", ["rim"]]
     measure(ours["xcrater, true circles, center"])  # compiles what is not cached yet
     results: dict[str, list[dict]] = {}
     for _ in range(options.rounds):
@@ -417,6 +557,14 @@ def main() -> None:
     container = [measure(["run_container", raster, craters]) for _ in range(options.rounds)]
     made, more, each = (statistics.median(c[key] for c in container) for key in ("inner", "more", "each"))
     print(f"lazy arrays of {pairs:,} regions made in {made:.2f} s and {more / 1e6:.0f} MB, {each * 1e3:.2f} ms each\n")
+    print("| file, xcrater, true circles, center | reading once | seconds | x reading once |\n|---|---|---|---|")
+    for title, tasks in files.items():
+        once, s = (statistics.median(measure(task)["seconds"] for _ in range(options.rounds)) for task in tasks)
+        print(f"| {title} | {once:.2f} | {s:.2f} | {s / once:.2f} |")
+    print(f"\n| {some:,} rims, 32-vertex polygons, touched pixels | seconds |\n|---|---|")
+    for name, task in rims.items():
+        print(f"| {name} | {statistics.median(measure(task)['inner'] for _ in range(options.rounds)):.2f} |")
+    print()
     ours_each = median("xcrater, 32-vertex polygons, all_touched") / pairs
     for name in peers:
         print(f"xcrater is {of_peer[name] / ours_each:,.0f} x {name} per crater and region")

@@ -25,6 +25,7 @@ from xcrater.engine import region_set, sectors
 from xcrater.engine.request import make_request
 from xcrater.errors import BodyError, RegionError, StatisticError, XcraterError
 from xcrater.geometry import places
+from xcrater.statistics import paths
 from xcrater.table.regions import Annulus, Sector
 
 GLOBAL = GridCase(Affine(3, 0, -180, 0, -3, 90), (60, 120))
@@ -163,6 +164,32 @@ def test_sectors_share_out_their_rings_whatever_the_chunks(data: st.DataObject) 
     for name in ("count", "nodata", "sum"):
         np.testing.assert_array_equal(found[name].sum("azimuth"), rings[name].fillna(0), err_msg=name)
     np.testing.assert_array_equal(found["min"].min("azimuth"), rings["min"])
+
+
+@pytest.mark.parametrize("nvert", [None, 32])
+@pytest.mark.parametrize("coverage", ["center", "all_touched"])
+@pytest.mark.parametrize("dtype", ["i2", "f4"])
+def test_sectors_have_the_sums_of_their_runs_to_the_last_bit(
+    monkeypatch: pytest.MonkeyPatch, dtype: str, coverage: str, nvert: int | None
+) -> None:
+    """Rings of many craters, whole blocks of columns in one sector among them, with and without missing pixels."""
+    rng = np.random.default_rng(1)
+    case = GridCase(Affine(1, 0, -180, 0, -1, 90), (180, 360))
+    lat = np.append(np.degrees(np.arcsin(rng.uniform(-1, 1, 20))), [89.5, -88, 60, -5, 0, 30])
+    lon = np.append(rng.uniform(-180, 180, 20), [10, 20, 179.9, -179.5, 0, 40])
+    cdb = database(np.transpose([lon, lat, np.append(rng.uniform(0.3, 10, 20), [10, 30, 8, 7, 66, 20])]))
+    values = rng.normal(0, 100, case.shape).astype(dtype)
+    values[90:, ::7] = -999
+    da = strategies.data_array(values, case, nodata=-999, chunks={"y": 85, "x": 290})
+    ask: dict[str, Any] = {"stats": "count sum mean std min max nodata", "coverage": coverage, "nvert": nvert}
+    found = [da.craters.radial_profile(cdb, RADII, sectors=azimuths, **ask).compute() for azimuths in (8, AZIMUTHS)]
+
+    def run_by_run(way: paths.SectorPixels, *args: Any) -> None:
+        paths.RunByRun(way.members, way.regions, weighted=False)(*args)
+
+    monkeypatch.setattr(paths.SectorPixels, "__call__", run_by_run)
+    for azimuths, profile in zip((8, AZIMUTHS), found, strict=True):
+        xr.testing.assert_identical(da.craters.radial_profile(cdb, RADII, sectors=azimuths, **ask).compute(), profile)
 
 
 @pytest.mark.parametrize("coverage", ["exact", "center"])

@@ -18,7 +18,7 @@ from xcrater.engine.exclusion import leave_out
 from xcrater.engine.outlined import draw_outlines
 from xcrater.engine.plan import disc_boxes
 from xcrater.engine.sectors import ROOM as SECTOR_ROOM
-from xcrater.engine.sectors import Placement, share_out
+from xcrater.engine.sectors import Placement, sector_record, share_out
 from xcrater.geometry.frame import Frame
 from xcrater.geometry.grid import Boxes, Grid, Window
 from xcrater.table.regions import Circle, Member
@@ -119,10 +119,8 @@ class RegionSet:
         if self.in_sectors:
             assert self.frame is not None
             first, bounds = self._rings()
-            rings = replace(self, regions=tuple(self.regions[k].ring() for k in first))
-            placement = Placement(self.closed, self.grid, self.frame)
-            drawn = rings.draw(craters, window, SECTOR_ROOM, surface)
-            return share_out(drawn, first, bounds, craters, window, placement)
+            drawn = self.rings().draw(craters, window, SECTOR_ROOM, surface)
+            return share_out(drawn, first, bounds, craters, window, self._placement())
         if self.closed and surface is None:
             drawn = self._draw_discs(craters, window, most)
         else:
@@ -134,6 +132,18 @@ class RegionSet:
         closed = self.frame is None or (self.frame.sphere and not self.frame.crs)
         discs = RegionSet((Circle(1.0, None),), "center", self.grid, closed, self.frame)
         return leave_out(drawn, craters.near, window, discs.draw)
+
+    def rings(self) -> RegionSet:
+        """The whole rings that the regions are sectors of."""
+        return replace(self, regions=tuple(self.regions[k].ring() for k in self._rings()[0]))
+
+    def sectors(self, members: Array, window: Window) -> kernels.Sectors:
+        """The regions as sectors of `rings`, for kernels; ``members`` are their positions in the output."""
+        return sector_record(*self._rings(), members, window, self._placement())
+
+    def _placement(self) -> Placement:
+        assert self.frame is not None
+        return Placement(self.closed, self.grid, self.frame)
 
     def _rings(self) -> tuple[list[int], list[tuple[float, float]]]:
         """Which regions begin a ring, the others being more sectors of it; and the azimuths that bound each."""

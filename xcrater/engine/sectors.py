@@ -109,7 +109,7 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
     closed, grid_rows, frame = place
     number = np.empty(begin[-1], np.int16)
     if closed:
-        east = math.copysign(2 * math.pi / grid_rows.period, frame.columns[1])
+        east = longitude_per_column(place)
         across = np.empty((2, window[3] - window[2]))
         caps = craters.caps()
         kernels.number_sectors(drawn.record(), caps, grid_rows, east, window, compass(edges), across, number)
@@ -127,6 +127,40 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
         _, azimuth = places.seen_from(grid, seen, *places.lonlat(grid, u + 0.5, v + 0.5))
         number[begin[first] : begin[stop]] = np.searchsorted(edges, azimuth, "right") - 1
     return number
+
+
+def longitude_per_column(place: Placement) -> float:
+    """Longitude per column, radians, of a grid with a closed form; negative where columns run west."""
+    return math.copysign(2 * math.pi / place.rows.period, place.frame.columns[1])
+
+
+def sector_record(
+    first: Sequence[int], bounds: Sequence[tuple[float, float]], members: Array, window: Window, place: Placement
+) -> kernels.Sectors:
+    """Sectors as kernels take them, with scratch space for a window.
+
+    Parameters
+    ----------
+    first, bounds, window, place
+        As `share_out` takes them; on a grid with a closed form.
+    members : ndarray of int64, shape (regions,)
+        Position of each region in the output.
+    """
+    edges = np.unique(bounds)
+    begin = np.array([*first, len(bounds)])
+    table = np.full((len(first), edges.size), -1)
+    ring = np.repeat(np.arange(len(first)), np.diff(begin))
+    for region, (low, high) in enumerate(np.searchsorted(edges, bounds)):
+        table[ring[region], low:high] = region
+    columns = window[3] - window[2]
+    scratch = (
+        np.empty((2, columns)),
+        np.empty(columns),
+        np.empty(columns, np.int16),
+        np.empty((2, columns + 1), np.int64),
+    )
+    fours = np.append(compass(edges), np.full(-edges.size % 4, np.inf))
+    return kernels.Sectors(fours, begin, table, members, longitude_per_column(place), *scratch)
 
 
 def compass(azimuth: Array) -> Array:

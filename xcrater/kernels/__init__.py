@@ -21,6 +21,7 @@ from xcrater.kernels.records import (
     Ranges,
     Rows,
     Runs,
+    Sectors,
     Source,
     Squares,
     Sums,
@@ -37,6 +38,7 @@ __all__ = [
     "Ranges",
     "Rows",
     "Runs",
+    "Sectors",
     "Source",
     "Squares",
     "Sums",
@@ -97,6 +99,7 @@ _NAMES = {
         "sum_areas",
         "sum_runs",
     ),
+    "sector_sums": ("accumulate_sectors",),
     "sectors": (
         "compass",
         "number_sectors",

@@ -155,6 +155,39 @@ class Polygons(NamedTuple):
     period: float
 
 
+class Sectors(NamedTuple):
+    """Regions as sectors of rings.
+
+    Parameters
+    ----------
+    edges : ndarray of float64, shape (4 n,)
+        Azimuths that bound sectors, ascending, as `compass` numbers them; filled up with infinite ones.
+    first : ndarray of int64, shape (rings + 1,)
+        Regions ``first[k]`` to ``first[k + 1]`` are the sectors of ring k.
+    table : ndarray of int64, shape (rings, edges)
+        Region that takes the pixels of a ring from each edge to the next; -1 for none.
+    members : ndarray of int64, shape (regions,)
+        Position of each region in the output.
+    east : float
+        Longitude per column, radians; negative where columns run west.
+    across : ndarray of float64, shape (2, columns)
+    azimuth : ndarray of float64, shape (columns,)
+    number : ndarray of int16, shape (columns,)
+    pieces : ndarray of int64, shape (2, columns + 1)
+        Scratch space, of the window's columns.
+    """
+
+    edges: Floats
+    first: Ints
+    table: Ints
+    members: Ints
+    east: float
+    across: Floats
+    azimuth: Floats
+    number: NDArray[np.int16]
+    pieces: Ints
+
+
 class Sums(NamedTuple):
     """Accumulators of one image, ``out[:, image]``.
 

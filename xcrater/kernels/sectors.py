@@ -21,25 +21,18 @@ def compass(east, north):
     east, north : float
         Components of the direction, in any common unit.
     """
-    if east >= 0.0 and north > 0.0:
-        return east / (east + north)
-    if east > 0.0:
-        return 1.0 + north / (north - east)
-    if north < 0.0:
-        return 2.0 + east / (east + north)
-    if east < 0.0:
-        return min(3.0 + north / (north - east), BELOW_FOUR)
-    return 0.0
+    a, b = abs(east), abs(north)
+    quarter = 0.0 if (east >= 0.0) & (north > 0.0) else 1.0 if east > 0.0 else 2.0 if north < 0.0 else 3.0
+    rest = a if (quarter == 0.0) | (quarter == 2.0) else b  # no branches, for the vectoriser
+    return min(quarter + rest / (a + b), BELOW_FOUR) if a + b > 0.0 else 0.0
 
 
 @inlined
-def longitudes_from(runs, begin, end, u0, period, east, left, across):
-    """Longitude, counted from a crater's meridian, of every column that runs [begin, end) meet.
+def longitudes(first, stop, u0, period, east, left, across):
+    """Longitude, counted from a crater's meridian, of columns [first, stop).
 
     Parameters
     ----------
-    runs : ndarray of int64, shape (3, n)
-        Row, first column and column past the last of each run.
     u0, period, left
         Column coordinate of the meridian, columns per turn, and first column of the window.
     east : float
@@ -47,13 +40,19 @@ def longitudes_from(runs, begin, end, u0, period, east, left, across):
     across : ndarray of float64, shape (2, columns)
         Filled with the sine of the longitude, and 1 less its cosine.
     """
-    first, stop = left + across.shape[1], left
-    for s in range(begin, end):
-        first, stop = min(first, runs[1, s]), max(stop, runs[2, s])
     for c in range(first, stop):
         turn = c + 0.5 - u0
         turn = (turn - period * np.floor(turn / period + 0.5)) * east
         across[0, c - left], across[1, c - left] = math.sin(turn), 2.0 * math.sin(0.5 * turn) ** 2
+
+
+@inlined
+def longitudes_from(runs, begin, end, u0, period, east, left, across):
+    """`longitudes` of every column that runs [begin, end) meet."""
+    first, stop = left + across.shape[1], left
+    for s in range(begin, end):
+        first, stop = min(first, runs[1, s]), max(stop, runs[2, s])
+    longitudes(first, stop, u0, period, east, left, across)
 
 
 @jit

@@ -23,18 +23,23 @@ from xcrater.kernels.spans import disc_lanes, nested_lanes, row_columns, row_spa
 @inlined
 def _scan_exact(pixels, r, a, b, held, t):
     """Add integer pixels [a, b) of row r to accumulator ``held[t]``."""
+    n = total = square_low = square_high = np.int64(0)
+    low, high = held[t, LOW], held[t, HIGH]
     for c in range(a, b):
         if pixels.clean or pixels.codes[r, c] == VALID:
             x = np.int64(pixels.stored[r, c])
-            held[t, COUNT] += 1
-            held[t, TOTAL] += x
-            held[t, LOW] = min(held[t, LOW], x)
-            held[t, HIGH] = max(held[t, HIGH], x)
+            n += 1
+            total += x
+            low, high = min(low, x), max(high, x)
             x *= x
-            held[t, SQ_LOW] += x & 0xFFFFFFFF
-            held[t, SQ_HIGH] += x >> 32
-        else:
-            held[t, MISSING] += 1
+            square_low += x & 0xFFFFFFFF
+            square_high += x >> 32
+    held[t, COUNT] += n
+    held[t, TOTAL] += total
+    held[t, LOW], held[t, HIGH] = low, high
+    held[t, SQ_LOW] += square_low
+    held[t, SQ_HIGH] += square_high
+    held[t, MISSING] += b - a - n
 
 
 @inlined

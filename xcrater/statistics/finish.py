@@ -69,8 +69,8 @@ class State(dict[str, Any]):
         return array
 
 
-BLOCK = 2**15
-"""Craters that are finished at once."""
+BLOCK = 2**17
+"""Accumulators that are finished at once."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ class Finish:
             else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
         )
         exact = table.problem.coding.exact
-        edges = np.append(np.arange(0, self.craters, BLOCK), self.craters).astype(np.int32)
+        block_size = max(BLOCK // max(lead * self.regions, 1), 64)
+        edges = np.append(np.arange(0, self.craters, block_size), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
             {"moments": empty_accumulator(np.dtype("f8"), slots.MOMENTS)} if self.leaf.more else {}
         )

@@ -1,9 +1,9 @@
 """The ways in which pixels of one image accumulate: one for each kind of regions and weights.
 
 Regions cut from discs have a closed form on some grids, and their pixels accumulate disc by disc: `WholePixels`, where
-each pixel counts one, and `Fractions`, where it counts by the fraction covered. All other regions and all weighted
-pixels accumulate `RunByRun`, which knows nothing of shapes. A way is chosen once for each part of a request's regions
-(`RegionSet.parts`) and then takes every image of every tile.
+each pixel counts one, `SectorPixels`, where regions are sectors besides, and `Fractions`, where pixels count by the
+fraction covered. All other regions and all weighted pixels accumulate `RunByRun`, which knows nothing of shapes. A way
+is chosen once for each part of a request's regions (`RegionSet.parts`) and then takes every image of every tile.
 """
 
 from __future__ import annotations
@@ -125,6 +125,31 @@ class WholePixels:
 
 
 @dataclass(frozen=True, eq=False)
+class SectorPixels:
+    """Sectors of rings with a closed form whose pixels count one each; parameters as of `RunByRun`."""
+
+    members: Array
+    regions: RegionSet
+
+    def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
+        """Accumulate the image's pixels, as `Way` says."""
+        regions, window = self.regions, image.window
+        rings = regions.rings()
+        groups = rings.groups()
+        scratch = kernels.span_scratch(
+            window, regions.grid, int(rings.vertices.max()), rings.mode, max(g.edges.size for g in groups)
+        )
+        caps, order = craters.caps(), _by_rows(craters, regions.grid)
+        sectors = regions.sectors(self.members, window)
+        held = np.empty((len(regions), sums.start.size), sums.start.dtype)
+        for group in groups:
+            nest = kernels.Nest(group.edges, group.modes, group.outer, group.inner, group.members, group.nvert)
+            kernels.accumulate_sectors(
+                image.pixels, order, caps, nest, sectors, regions.grid, window, scratch, held, sums
+            )
+
+
+@dataclass(frozen=True, eq=False)
 class Fractions:
     """Regions with a closed form whose pixels count by the fraction covered; parameters as of `WholePixels`."""
 
@@ -157,13 +182,13 @@ class LoneCratersClosed:
 
     Parameters
     ----------
-    closed_form : WholePixels or Fractions
+    closed_form : WholePixels, SectorPixels or Fractions
         The way of craters without neighbours.
     run_by_run : RunByRun
         The way of the others, whose regions are discs no more.
     """
 
-    closed_form: WholePixels | Fractions
+    closed_form: WholePixels | SectorPixels | Fractions
     run_by_run: RunByRun
 
     def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
@@ -191,8 +216,10 @@ def choose_way(members: Array, regions: RegionSet, *, weights: bool, summarise: 
         As `WholePixels` takes it.
     """
     run_by_run = RunByRun(members, regions, weighted=weights or regions.exact)
-    if weights or not regions.closed or regions.in_sectors:
+    if weights or not regions.closed or (regions.in_sectors and regions.exact):
         return run_by_run
+    if regions.in_sectors:
+        return LoneCratersClosed(SectorPixels(members, regions), run_by_run)
     closed_form = Fractions if regions.exact else WholePixels
     return LoneCratersClosed(closed_form(members, regions, summarise), run_by_run)
 
