@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -192,6 +193,32 @@ MAPS |= {
 }  # fmt: skip
 
 
+QUICK = frozenset(
+    {
+        "0 to 360",
+        "gridline, oblate",
+        "IAU 49901, 0 to 360, past 360",
+        "IAU 49902",
+        "IAU 49916",
+        "part",
+        "equirectangular, lat_ts, sphere",
+        "equirectangular, part, oblate",
+        "Lambert conic, oblate",
+        "Mercator, sphere",
+        "north polar, oblate",
+        "orthographic, sphere",
+        "sinusoidal, oblate",
+        "transverse Mercator, sphere",
+    }
+)
+"""Maps of the quick run: grids of longitude and latitude with each peculiarity, and each kind of projection once."""
+
+
+def every(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test that runs on all of these maps, of which the quick run takes those of `QUICK` alone."""
+    return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
+
+
 def telling_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
     """Craters anywhere, on and about the poles, on the seam, on the rim of the map; and some as large as the body."""
     rng = np.random.default_rng(seed)
@@ -311,7 +338,7 @@ def check_centres(name: str, n: int, seed: int) -> int:
     return compared
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_pixels_within_geodesic_distance(name: str) -> None:
     assert check_centres(name, 6, len(name)) > 0
 
@@ -348,7 +375,7 @@ def check_consistency(
         assert held["center"][k] <= held["all_touched"][k], where
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_arrays_and_statistics_agree(name: str) -> None:
     check_consistency(name, 2, len(name) + 1)
 
@@ -414,7 +441,7 @@ def area_errors(on: Map, places: Any, pixels: int = 160) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_areas_are_those_of_caps(name: str) -> None:
     on = MAPS[name]
     lon, lat = on.centre
@@ -474,7 +501,7 @@ def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_areas_anywhere_on_a_map(name: str) -> None:
     """On poles, on seams and close to rims, of discs from a pixel on."""
     # Of a dozen craters none lies wholly on the raster named "part".
@@ -590,7 +617,7 @@ def check_polygons(name: str, n: int, seed: int) -> None:
         assert not wrong.any(), (name, i, shape.wkt, np.argwhere(wrong)[:5])
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_polygons_hold_the_pixels_whose_centre_they_contain(name: str) -> None:
     check_polygons(name, 5, 3)
 
@@ -615,7 +642,7 @@ SMALL = shapely.Polygon(
 SPHERES = [name for name, on in MAPS.items() if on.axes == SPHERE]
 
 
-@pytest.mark.parametrize("name", SPHERES)
+@pytest.mark.parametrize("name", every(SPHERES))
 def test_polygons_have_their_true_area(name: str) -> None:
     on = MAPS[name]
     lon, lat = on.centre
@@ -657,7 +684,7 @@ def test_polygons_across_the_antimeridian(name: str) -> None:
             np.testing.assert_allclose(stats[stat], stats[stat][0], rtol=rtol, err_msg=f"{stat} {coverage}")
 
 
-@pytest.mark.parametrize("name", SPHERES)
+@pytest.mark.parametrize("name", every(SPHERES))
 def test_a_polygon_is_what_a_ring_of_as_many_vertices_is(name: str) -> None:
     on = MAPS[name]
     craters = telling_craters(on, 24, 5)

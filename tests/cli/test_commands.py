@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import signal
@@ -7,6 +9,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -15,16 +19,38 @@ import rasterio
 
 import xcrater
 from xcrater import CraterDatabase, tutorial
+from xcrater.cli import main
 
 
-def run(*args, cwd=None, **env):
-    """Run the installed command as a user or a batch job does."""
+class Result(NamedTuple):
+    """What a command leaves behind for a shell: its exit code and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*args, cwd="."):
+    """Run a command in this process, by the function that the installed command calls."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        mock.patch.object(sys, "argv", ["xcrater", *map(str, args)]),
+        pytest.raises(SystemExit) as exit_,
+    ):
+        main()
+    return Result(exit_.value.code, stdout.getvalue(), stderr.getvalue())
+
+
+def run_as_a_process(*args, cwd=None):
+    """Run a command as a user or a batch job does. Importing xcrater anew takes seconds, so that few tests do it."""
     return subprocess.run(
         [sys.executable, "-m", "xcrater", *map(str, args)],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**os.environ, **env},
         timeout=300,
         check=False,
     )
@@ -79,7 +105,7 @@ def test_stats_writes_what_the_library_gives(raster, table, tmp_path):
 
 def test_stats_as_csv_of_true_circles(raster, table, tmp_path):
     out = tmp_path / "stats.csv"
-    result = run(
+    result = run_as_a_process(
         "stats",
         raster,
         table,
@@ -114,6 +140,7 @@ def test_stats_of_ellipses(raster, table, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(out), cdb.get_stats(raster, "rim"))
 
 
+@pytest.mark.slow
 def test_stats_on_a_cluster(raster, table, tmp_path):
     from distributed import LocalCluster
 
@@ -237,7 +264,7 @@ def test_info_of_a_projected_raster(tmp_path):
 
 
 def test_version():
-    assert run("--version").stdout == f"xcrater, version {xcrater.__version__}\n"
+    assert run_as_a_process("--version").stdout == f"xcrater, version {xcrater.__version__}\n"
 
 
 def test_help_names_the_commands():
@@ -273,6 +300,11 @@ def test_bad_input_is_one_line(args, parts, raster, table, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_bad_input_of_a_process_is_one_line(tmp_path):
+    assert_refused(run_as_a_process("stats", "nowhere.tif", cwd=tmp_path), "CRATERS")
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.slow
 def test_demo_shows_the_truth_and_a_figure(tmp_path):
     import matplotlib.image
@@ -288,7 +320,7 @@ def test_demo_shows_the_truth_and_a_figure(tmp_path):
 
 @pytest.mark.slow
 def test_real_demo_prints_the_documented_numbers(tmp_path):
-    result = run("demo", "--real", "--figure", "rims.png", cwd=tmp_path)
+    result = run_as_a_process("demo", "--real", "--figure", "rims.png", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "CraterDatabase of length 786 with attributes lat, lon, rad, center, rim." in result.stdout
     assert re.search(r"59\.517785 +14844 +14\.817788", result.stdout)

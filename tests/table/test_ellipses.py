@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from tests.helpers import raise_if_dask_computes
-from tests.test_everywhere import MAPS, SPHERES, Map, numbers, oracle, telling_craters, zoomed
+from tests.test_everywhere import MAPS, SPHERES, Map, every, numbers, oracle, telling_craters, zoomed
 from xcrater import CraterDatabase
 from xcrater.errors import RegionError, TableError
 
@@ -39,7 +39,7 @@ def table_of(on: Map, craters: pd.DataFrame, nvert: int | None = None) -> Crater
     return cdb
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_pixels_within_the_ellipse_of_geodesic_distance_and_azimuth(name: str) -> None:
     on, judge = MAPS[name], oracle(name)
     craters = elliptical(on, 6, len(name))
@@ -69,7 +69,7 @@ def test_pixels_within_the_ellipse_of_geodesic_distance_and_azimuth(name: str) -
     assert compared > 0
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_an_ellipse_of_equal_axes_is_the_circle_in_every_coverage_rule(name: str) -> None:
     on = MAPS[name]
     craters = elliptical(on, 6, len(name) + 1)
@@ -92,7 +92,7 @@ def test_an_ellipse_of_equal_axes_is_the_circle_in_every_coverage_rule(name: str
                 assert np.setxor1d(a, b).size <= 1 + 0.01 * max(a.size, b.size), (name, rule, craters.iloc[i].to_dict())
 
 
-@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("name", every(MAPS))
 def test_coverage_rules_agree_with_one_another_and_with_statistics(name: str) -> None:
     on = MAPS[name]
     craters = elliptical(on, 6, len(name) + 2)
@@ -114,7 +114,7 @@ def test_coverage_rules_agree_with_one_another_and_with_statistics(name: str) ->
                     assert min(pixels) <= of["median"][i] <= max(pixels)
 
 
-@pytest.mark.parametrize("name", SPHERES)
+@pytest.mark.parametrize("name", every(SPHERES))
 def test_areas_are_those_on_the_body(name: str) -> None:
     on = MAPS[name]
     lon, lat = on.centre[0] + 2, on.centre[1] * 0.9
