@@ -51,8 +51,8 @@ class Room(NamedTuple):
 
     @property
     def tile(self) -> int:
-        """What is cut from one tile at a time."""
-        return max(1, self.threads // (os.cpu_count() or 1))
+        """What is cut from one tile at a time of craters that lie on it alone, and as much again of all others."""
+        return max(1, self.threads // (2 * (os.cpu_count() or 1)))
 
 
 def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:

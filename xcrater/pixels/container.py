@@ -390,7 +390,8 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         Raises
         ------
         MemoryBudgetError
-            The pixels of some crater take more than the option ``memory``; nothing has been read. `sizes` tells which.
+            The pixels of some crater take more than half of the option ``memory``; nothing has been read. `sizes` tells
+            which.
 
         Notes
         -----
