@@ -43,7 +43,7 @@ def test_results_and_rounds_are_those_of_the_operations():
     assert little.arrays.tiles_read > len(little.tiles)
     with set_options(memory=1500):
         layers = da.craters.get_stats(cdb, ["floor", "rim"])["mean"].data.dask.layers
-    assert sum(layer.startswith("gate-") for layer in layers) == little.statistics.rounds - 1
+    assert sum(layer.startswith("craters-gate-") for layer in layers) == little.statistics.rounds - 1
     assert little.statistics.peak < plan.statistics.peak
 
 
