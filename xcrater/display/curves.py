@@ -169,7 +169,7 @@ def _within(plane: Plane, u: Floats, v: Floats) -> list[tuple[Floats, Floats]]:
 
 
 def _on_rim(plane: Plane, u: Floats, v: Floats) -> NDArray[np.bool_]:
-    """Which vertices lie where the map ends: on the meridian where it is torn, at a pole, or at its greatest distance."""
+    """Which vertices lie where the map ends: where it is torn, at a pole, or at its greatest distance."""
     frame = plane.frame
     if frame.kind == "cylindrical":
         return np.zeros(u.shape, bool)

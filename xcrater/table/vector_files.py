@@ -112,7 +112,7 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
     data = pd.DataFrame(frame.drop(columns=[active] if active in frame.columns else []))
     data.attrs = dict(frame.attrs)
     # Of a file, they are as old as what stands beside them; of a frame in memory, that may have been changed
-    own = bool(data.attrs.pop(_OF_FILE, False)) and set(CENTRE) <= set(data.columns)
+    own = bool(data.attrs.pop(_OF_FILE, False)) and {"_lat", "_lon"} <= set(data.columns)
     crs = None if active not in frame.columns or frame.crs is None else pyproj.CRS(frame.crs)
     if placed:
         return Source(data, input_crs, (None, None, None))
@@ -126,7 +126,7 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
             )
         crs = body.crs
     if own:
-        return Source(data, "planetocentric", ("_lat", "_lon", "_radius_m"))
+        return Source(data, "planetocentric", ("_lat", "_lon", "_radius_m" if "_radius_m" in data.columns else None))
     if crs is None or not len(data) or not (frame.geom_type == "Point").all() or frame.geometry.is_empty.any():
         return Source(data, input_crs, (None, None, None))
     lon, lat = to_geodetic(frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy(), body, crs)

@@ -64,8 +64,9 @@ def write_geojson(
     missing = [column for column in wanted if column not in (*map(str, cdb.data.columns), *cdb.regions)]
     if missing:
         raise TableError(f"received keep_cols={missing!r}; expected columns among {', '.join(cdb.data.columns)}")
-    # Outlines do not say where centres lie, so that a file of them has the centres beside them
-    further = CENTRE if region is not None or keep_all else ()
+    # Outlines do not say where centres lie, so that a file of them has the centres beside them; not the radii, which
+    # craterpy would take for those of the table, in the table's units
+    further = CENTRE if keep_all and keep_cols is None else tuple(CENTRE)[:2] if region is not None else ()
     columns = list(dict.fromkeys((*own, *(c for c in wanted if c in cdb.data.columns), *further)))
     data = cdb.data[columns].drop(columns="geometry", errors="ignore")
     kept = [name for name in cdb.regions if name in wanted or (keep_all and keep_cols is None)]

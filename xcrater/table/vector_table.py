@@ -115,8 +115,8 @@ class VectorTable(CraterTable):
         Notes
         -----
         The member ``metadata`` of the file says the body and the unit of the table's sizes, and files of outlines have
-        the centres and radii in columns, so that the file is read as the table that it was. Outlines in longitude and
-        latitude are cut at the antimeridian.
+        the centres in the columns ``_lat`` and ``_lon``, so that the file is read as the table that it was. Outlines in
+        longitude and latitude are cut at the antimeridian.
         """
         shown = self if crs is None else self.to_crs(crs)
         assert shown is not None
