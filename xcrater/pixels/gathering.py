@@ -269,7 +269,7 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
         The blocks.
     batch : int
         Number of craters at a time. The last batch may have fewer, and so may one whose pixels would take more than a
-        quarter of the option ``memory``.
+        eighth of the option ``memory``.
 
     Yields
     ------
@@ -289,8 +289,11 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
 
 
 def in_batches(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
-    """Blocks of a number of craters at a time, or of fewer whose pixels take their share of the memory."""
-    most = Room.within(get_option("memory")).waiting
+    """Blocks of a number of craters at a time, or of fewer whose pixels take their share of the memory.
+
+    That is an eighth: a batch is there twice while it is put together, and the caller has the one before.
+    """
+    most = Room.within(get_option("memory")).waiting // 2
     waiting: list[RegionBlocks] = []
     count = held = 0
     for of_regions in iter_complete(source):
