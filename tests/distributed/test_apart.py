@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -36,3 +37,19 @@ def test_workers_without_the_cache_of_kernels_in_their_own_directory(tmp_path, m
     for name in lazy.data_vars:
         np.testing.assert_array_equal(found[name], expected[name])
         assert found[name].values.tobytes() == expected[name].values.tobytes()
+
+
+@pytest.mark.slow
+def test_distributed_is_not_imported_without_a_client():
+    # Computing has dask look for a client, for which dask itself imports it: a lazy result is built only.
+    code = """
+import sys, xcrater
+lazy, here = (xcrater.open_mosaic(xcrater.sample_data["moon.tif"], chunks=chunks) for chunks in (256, None))
+cdb = xcrater.CraterDatabase(xcrater.sample_data["moon_craters_km.csv"], "moon", units="km")
+cdb.add_annuli("floor", 0, 1, nvert=None)
+for da in (lazy, here):
+    da.craters.get_stats(cdb, "floor", ["mean"], coverage="center")
+print(sorted({name.split(".")[0] for name in sys.modules} & {"distributed", "numba"}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.split("\n")[-2] == "['numba']", done.stdout
