@@ -120,12 +120,15 @@ class MosaicPixels(FilePixels):
         shape = (bands[1] - bands[0], rows[1] - rows[0], columns[1] - columns[0])
         fill = self.fill if self.packing is None else float("nan")
         out = np.full(shape, 0 if fill is None else fill, self.dtype)
-        empty = np.ones(shape, bool)
+        empty = np.ones(shape, bool) if _overlap(self._edges[:, met]) else None
         for file in reversed(files):
             first, last = max(rows[0], file.top), min(rows[1], file.bottom)
             west, east = max(columns[0], file.left), min(columns[1], file.right)
             part = self._part(file, bands, (first, last), (west, east))
             where = np.s_[:, first - rows[0] : last - rows[0], west - columns[0] : east - columns[0]]
+            if empty is None:
+                out[where] = part
+                continue
             take = empty[where] & ~missing(part, fill)
             np.copyto(out[where], part, where=take)
             empty[where] &= ~take
@@ -144,6 +147,14 @@ class MosaicPixels(FilePixels):
         except ReadError as err:
             text = str(err)
         raise ReadError.at(file.pixels.path, (*rows, *columns), text, raster=self.path)
+
+
+def _overlap(edges: NDArray[np.int64]) -> bool:
+    """Whether any two of some files, by rows and columns of their edges, have pixels of the same place."""
+    top, bottom, left, right = edges
+    down = (top < bottom[:, None]) & (bottom > top[:, None])
+    across = (left < right[:, None]) & (right > left[:, None])
+    return int((down & across).sum()) > len(top)
 
 
 def join(sources: Sources, level: int | None, stacklevel: int) -> Header:
