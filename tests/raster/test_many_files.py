@@ -371,13 +371,20 @@ class TestFilesThatDiffer:
         run_advice(message, r"with rasterio.*")
         np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
 
-    def test_without_a_place_are_refused(self, tmp_path):
+    def test_without_a_place_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
+        place = Affine(STEP, 0, -180 + 64 * STEP, 0, -STEP, 90)
         with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
             b = write(tmp_path / "b.tif", NUMBERS[:, 64:], transform=Affine.identity())
-        self.refused([a, b], r"the geotransform of '.*b\.tif' is not declared")
-        write(b, NUMBERS[:, 64:], transform=Affine(STEP, 0.1, 0, 0.1, -STEP, 90))
-        self.refused([a, b], r"the geotransform of '.*b\.tif' is rotated")
+        message = self.refused([a, b], r"the geotransform of '.*b\.tif' is not declared")
+        run_advice(message.replace("Affine(...)", f"Affine{tuple(place)[:6]}"), r"with rasterio.*")
+        np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
+        write(b, NUMBERS[:, 64:], transform=Affine(STEP, 0.01, -120, 0.01, -STEP, 90))
+        message = self.refused([a, b], r"the geotransform of '.*b\.tif' is rotated")
+        with pytest.warns(UserWarning, match="rotation found"):
+            run_advice(message, r"da = rioxarray.*")
+        assert open_mosaic("north_up.tif").rio.transform().b == 0
 
 
 def run_advice(message, pattern):

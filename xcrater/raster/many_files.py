@@ -271,9 +271,16 @@ def _places(headers: Sequence[Header]) -> tuple[list[int], list[int]]:
     a, _, c, _, e, f = transforms[0]
     identity = (transforms == tuple(Affine.identity())[:6]).all(axis=1)
     for wrong in np.flatnonzero(identity | (transforms[:, (1, 3)] != 0).any(axis=1))[:1].tolist():
+        path = headers[wrong].path
+        if identity[wrong]:
+            what = "not declared"
+            advice = f"Say it: with rasterio.open({path!r}, 'r+') as file: file.transform = rasterio.Affine(...)"
+        else:
+            what = "rotated"
+            advice = f"Resample it north-up first: da = rioxarray.open_rasterio({path!r}); "
+            advice += 'da.rio.reproject(da.rio.crs).rio.to_raster("north_up.tif")'
         raise GridError(
-            f"the geotransform of {headers[wrong].path!r} is {'not declared' if identity[wrong] else 'rotated'}; "
-            "expected files whose rows and columns lie along those of one grid"
+            f"the geotransform of {path!r} is {what}; expected files whose rows and columns lie along one grid. {advice}"
         )
     placed, strays = [], []
     for which, origin, step, position, axis in ((4, f, e, 5, 1), (0, c, a, 2, 2)):
