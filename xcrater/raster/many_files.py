@@ -280,7 +280,7 @@ def _places(headers: Sequence[Header]) -> tuple[list[int], list[int]]:
             advice = f"Resample it north-up first: da = rioxarray.open_rasterio({path!r}); "
             advice += 'da.rio.reproject(da.rio.crs).rio.to_raster("north_up.tif")'
         raise GridError(
-            f"the geotransform of {path!r} is {what}; expected files whose rows and columns lie along one grid. {advice}"
+            f"the geotransform of {path!r} is {what}; expected files with the rows and columns of one grid. {advice}"
         )
     placed, strays = [], []
     for which, origin, step, position, axis in ((4, f, e, 5, 1), (0, c, a, 2, 2)):
