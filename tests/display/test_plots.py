@@ -249,6 +249,13 @@ class TestPlot:
             cdb.plot(projection="EPSG:3857")
         with pytest.raises(PlotError, match=r"extent=\(170, 190, -10, 10\)"):
             cdb.plot(extent=(190, 170, -10, 10))
+        with pytest.raises(PlotError, match=r"the outlines cannot be drawn: .*color='red', alpha=0.5, lw=1"):
+            cdb.plot(color="no colour", size=2)
+        with pytest.raises(PlotError, match=r"the outline cannot be drawn: .*color='red', alpha=0.5, lw=1"):
+            cdb.plot_rois(ramp(), "rim", [0], pixels=8, width=3)
+        cdb.plot(color="red", alpha=0.5, lw=1, size=7.5, dpi=20)
+        with pytest.raises(PlotError, match=r"received size=0, dpi=100; .*size=7.5, dpi=100"):
+            cdb.plot(size=0)
         with pytest.raises(PlotError, match="the raster has one band: band=1"):
             cdb.plot(ramp(), band=2)
         with pytest.raises(PlotError, match=r"choose one image: da.isel\(time=0\)"):

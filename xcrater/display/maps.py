@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,12 @@ def plot(
     shown: str | dict[str, Region] = region or {"rim": Circle(1.0, None)}
     if region:
         cdb.region(region)
+    sizes: tuple[Any, ...] = (look.size,) if isinstance(look.size, (int, float)) else tuple(look.size)
+    if not 1 <= len(sizes) <= 2 or not all(isinstance(n, Real) and float(n) > 0 for n in (*sizes, look.dpi)):
+        raise PlotError(
+            f"received size={look.size!r}, dpi={look.dpi!r}; expected a width, or width and height, in inches, and "
+            "pixels per inch, all above 0: size=7.5, dpi=100"
+        )
     da = None if raster is None else open_image(raster, look.band)
     ax = getattr(ax, "axes", ax)  # of what imshow returns, the axes
     new = ax is None
@@ -321,7 +328,13 @@ def _draw(ax: Any, plane: Plane, drawing: Drawing, look: Look, line: dict[str, A
         ax.set_aspect(limits[2])
     width = 0.8 if len(drawing.lines) < 2000 else 0.5
     options = {"colors": look.color, "alpha": look.alpha, "linewidths": line.pop("lw", width), "zorder": 2} | line
-    ax.add_collection(collections.LineCollection(drawing.lines, **options), autolim=False)
+    try:
+        ax.add_collection(collections.LineCollection(drawing.lines, **options), autolim=False)
+    except (AttributeError, TypeError, ValueError) as err:  # as matplotlib raises of properties that it does not know
+        raise PlotError(
+            f"the outlines cannot be drawn: {err}. Properties of lines are those of matplotlib's LineCollection, such "
+            "as color='red', alpha=0.5, lw=1"
+        ) from err
 
 
 def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look) -> None:

@@ -207,7 +207,13 @@ def _draw(ax: Any, panel: Panel, view: View, image: Mapping[str, Any], shaded: b
     if line.get("facecolor", "none") != "none":
         ax.add_patch(patches.PathPatch(path, lw=0, facecolor=line["facecolor"], alpha=0.3 * line.get("alpha", 1.0)))
     edge = {key: value for key, value in line.items() if key not in ("facecolor", "color")}
-    ax.add_patch(patches.PathPatch(path, facecolor="none", edgecolor=line["color"], **edge))
+    try:
+        ax.add_patch(patches.PathPatch(path, facecolor="none", edgecolor=line["color"], **edge))
+    except (AttributeError, TypeError, ValueError) as err:  # as matplotlib raises of properties that it does not know
+        raise PlotError(
+            f"the outline cannot be drawn: {err}. Properties of outlines are those of matplotlib's PathPatch, such as "
+            "color='red', alpha=0.5, lw=1"
+        ) from err
     ax.set_xlim(extent[:2])
     ax.set_ylim(extent[2:])
     ax.set_aspect("equal")
