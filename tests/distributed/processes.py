@@ -54,11 +54,11 @@ class Processes:
     @contextlib.contextmanager
     def client(self, workers: int) -> Iterator[Client]:
         """A client, once so many workers have come."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not self.file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         with Client(scheduler_file=str(self.file), timeout="30s") as client:
-            client.wait_for_workers(workers, timeout=60)
+            client.wait_for_workers(workers, timeout=300)
             yield client
 
     def logs(self) -> str:

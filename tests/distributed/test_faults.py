@@ -150,7 +150,7 @@ def test_a_tile_that_kills_its_workers_is_named(cluster, da, cdb, expected):
         ((top, bottom, left, right),) = error.value.windows
         assert bottom - top <= SIDE
         assert right - left <= SIDE
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         assert assert_same_or_lost(statistics(da.chunk(SIDE // 2), cdb), expected) is not None
 
 
@@ -159,7 +159,7 @@ def one_more(cluster: Processes, client: Client, *options: str, **environment: s
     """A third worker, by its address."""
     name = f"extra-{uuid.uuid4().hex}"
     nanny = cluster.add_worker("--name", name, *options, **environment)
-    client.wait_for_workers(3, timeout=60)
+    client.wait_for_workers(3, timeout=300)
     try:
         yield next(at for at, facts in client.scheduler_info(-1)["workers"].items() if facts["name"] == name)
     finally:
