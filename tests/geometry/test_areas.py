@@ -205,7 +205,7 @@ def test_off_the_map_there_is_nothing():
     [
         (f"+proj=longlat {MOON}", (1, 0.1, 0, 0, -1, 0), "received transform="),
         (f"+proj=longlat {MOON}", (0, 0, 0, 0, -1, 0), "received transform="),
-        ('LOCAL_CS["nothing"]', (1, 0, 0, 0, -1, 0), "which has no ellipsoid"),
+        ('LOCAL_CS["nothing"]', (1, 0, 0, 0, -1, 0), "neither geographic nor projected"),
     ],
 )
 def test_unusable_grids(crs, transform, message):

@@ -40,7 +40,8 @@ class ImageMethods:
         size : int or tuple of int
             Number of pixels along each side of a chip; or numbers of rows and columns.
         extent : float
-            Distance from the crater's centre to the chip's edges, in crater radii.
+            Distance from the crater's centre to the chip's edges, in crater radii: half the side of a square, whose
+            corners lie farther out, whereas `outer` of `radial_profile` is the radius of a circle.
         method : {"bilinear", "cubic", "nearest"}
             Linear interpolation between 2 x 2 pixels; cubic convolution of 4 x 4 pixels, which may overshoot; or the
             pixel in which a point lies, for classes.

@@ -165,7 +165,8 @@ class StatisticsMethods:
         stats : str or iterable of str
             Names of statistics, as in `get_stats`.
         outer : float, optional
-            Outer bound of the last ring where `edges` is a number, in crater radii; 2.5 by default.
+            Outer bound of the last ring where `edges` is a number, in crater radii; 2.5 by default. It is the radius of
+            a circle, whereas `chips` shows a square out to its `extent`.
         sectors : int or array_like of float, optional
             A number of equal sectors of azimuth, the first of which begins at north; or their bounds, increasing
             degrees clockwise from north between 0 and 360, not necessarily all the way round. A pixel belongs to the

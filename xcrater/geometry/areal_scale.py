@@ -1,4 +1,7 @@
-"""The areal scale of a CRS: what true areas depend on, and area on the body per area on the plane."""
+"""The areal scale of a CRS: what true areas depend on, and area on the body per area on the plane.
+
+What the CRS is, `xcrater.geometry.projection.classify` says; how its areas vary over the plane is measured here.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 
 from xcrater.errors import GridError
 from xcrater.geometry.bodies import horizontal
-from xcrater.geometry.projection import refuse_derived
+from xcrater.geometry.projection import classify
 
 Floats = NDArray[np.float64]
 Places = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -64,30 +67,25 @@ _local = threading.local()
 def plane_of(crs: Any) -> Plane:
     """The record of a CRS; one per thread, as PROJ's objects are."""
     crs = pyproj.CRS.from_user_input(crs)
-    frames: dict[str, Plane] = _local.__dict__.setdefault("frames", {})
+    planes: dict[str, Plane] = _local.__dict__.setdefault("planes", {})
     key = crs.to_wkt()
-    if key not in frames:
-        if len(frames) > 32:
-            frames.clear()
-        frames[key] = _make_frame(crs)
-    return frames[key]
+    if key not in planes:
+        if len(planes) > 32:
+            planes.clear()
+        planes[key] = _make_plane(crs)
+    return planes[key]
 
 
-def _make_frame(crs: pyproj.CRS) -> Plane:
+def _make_plane(crs: pyproj.CRS) -> Plane:
+    projection = classify(crs)
     crs = horizontal(crs)
-    ellipsoid = crs.ellipsoid
-    if ellipsoid is None:
-        raise GridError(f"received the CRS {crs.name!r}, which has no ellipsoid; type da.rio.write_crs(...)")
-    refuse_derived(crs)
-    a, b = float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre)
+    a, b = projection.axes
     e2 = (a - b) * (a + b) / a**2
-    if not crs.is_projected:
-        names = [axis.name.lower() for axis in crs.axis_info]
-        at = next((i for i, name in enumerate(names) if "lat" in name), 0)
-        unit = float(np.degrees(crs.axis_info[at].unit_conversion_factor)) if crs.axis_info else 1.0
+    if projection.family == "geographic":
+        assert projection.linear is not None
+        unit = projection.linear.lat_per_y
         unit = 1.0 if abs(unit - 1.0) < 1e-12 else unit
-        centric = bool(names) and "planetocentric" in names[at]
-        return Plane(a, e2, "cylindrical", (0.0, unit, unit), centric)
+        return Plane(a, e2, "cylindrical", (0.0, unit, unit), projection.planetocentric)
     try:
         with warnings.catch_warnings():
             # What a PROJ string loses, names and codes, plays no part in areas
@@ -101,11 +99,11 @@ def _make_frame(crs: pyproj.CRS) -> Plane:
     to_metre = float(metres[1]) if metres else 1.0
     if units and units[1] != "m" and not metres:
         to_metre = next((unit.conv_factor for unit in known.values() if unit.proj_short_name == units[1]), 1.0)
-    return _classify(Plane(a, e2, "other", proj=proj, square_metres=to_metre**2))
+    return _with_dependence(Plane(a, e2, "other", proj=proj, square_metres=to_metre**2))
 
 
-def _classify(plane: Plane) -> Plane:
-    """Find out what a projection's areas depend on, by trying it."""
+def _with_dependence(plane: Plane) -> Plane:
+    """The record of a projection with what its areas depend on, which is found out by trying it at some places."""
     assert plane.proj is not None
     lon = central(plane) + np.array([-100.0, -60.0, -20.0, 10.0, 70.0, 110.0])
     lat = np.array([-75.0, -45.0, -10.0, 0.0, 25.0, 50.0, 80.0])

@@ -117,7 +117,9 @@ def classify(crs: pyproj.CRS) -> Projection:
     """
     ellipsoid = crs.ellipsoid
     crs = horizontal(crs)
-    if ellipsoid is None or not (crs.is_geographic or crs.is_projected):
+    # PROJ calls longitude and planetocentric latitude on an ellipsoid geodetic, not geographic.
+    geographic = crs.is_geographic or crs.type_name == "Geodetic CRS"
+    if ellipsoid is None or not (geographic or crs.is_projected):
         raise GridError(
             f"the raster's CRS {crs.name!r} is neither geographic nor projected. "
             "Set the right one: da = da.rio.write_crs(...)"
@@ -125,7 +127,7 @@ def classify(crs: pyproj.CRS) -> Projection:
     refuse_derived(crs)
     axes = (float(ellipsoid.semi_major_metre), float(ellipsoid.semi_minor_metre))
     planetocentric = any("planetocentric" in axis.name.lower() for axis in crs.axis_info)
-    if crs.is_geographic:
+    if geographic:
         axis = next(a for a in crs.axis_info if a.direction.lower() in ("east", "west"))
         degrees = float(np.degrees(axis.unit_conversion_factor))
         sign = -1.0 if axis.direction.lower() == "west" else 1.0

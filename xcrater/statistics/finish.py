@@ -23,7 +23,7 @@ from xcrater.statistics.wide_integers import check_squares, check_total
 Array = NDArray[Any]
 
 
-class State(dict[str, Any]):
+class LazyState(dict[str, Any]):
     """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
 
     An array is laid out when it is first asked for, but for areas and higher moments, which `add_moments` lays out at
@@ -132,7 +132,7 @@ class Finish:
                 ]
                 nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
                 whole[name] = add_up(pieces or [nothing], row)
-            state = State(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+            state = LazyState(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
             if self.leaf.more:
                 state.add_moments(whole["moments"])
             state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
