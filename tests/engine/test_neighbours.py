@@ -91,6 +91,7 @@ def check(cdb: CraterDatabase, exclude: Exclude, coverage: str, chunks: Any = No
     return gone
 
 
+@pytest.mark.slow
 def test_areas_are_of_what_is_left() -> None:
     """Areas with neighbours left out are those of a raster on which the neighbours' pixels hold no values."""
     cdb, values = database(*CRATERS), np.ones(GLOBAL.shape, "u1")
@@ -336,6 +337,7 @@ def test_polygons_of_the_user(name: str, coverage: str) -> None:
     assert not found[3].any()
 
 
+@pytest.mark.slow
 @given(
     data=st.data(),
     frame=strategies.crater_tables(GLOBAL, min_size=2, max_radius=40),

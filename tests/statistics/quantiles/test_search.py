@@ -172,6 +172,7 @@ def test_quantiles_do_not_depend_on_chunks_or_memory(seed, dtype, pattern, memor
         assert eager[name].values.tobytes() == found[name].values.tobytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32), dtype=st.sampled_from(DTYPES), pattern=st.sampled_from(PATTERNS),

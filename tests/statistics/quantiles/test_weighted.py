@@ -178,6 +178,7 @@ def test_pixels_of_weight_0_and_of_next_to_none_do_not_move_quantiles():
     np.testing.assert_allclose(of_run(values, weights)[:-1], np.quantile(values[:4], QUANTILES[:-1]), rtol=1e-15)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32), memory=st.sampled_from([20000, 2**29]), chunk=st.integers(3, 40))
 @settings(max_examples=15, deadline=None)
 def test_weighted_quantiles_do_not_depend_on_chunks_or_memory(seed, memory, chunk):
