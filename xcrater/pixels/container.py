@@ -412,11 +412,7 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
         >>> [frame["floor"].map(np.ma.count).tolist() for frame in arrays.iter_computed(batch=2)]
         [[164, 32], [60]]
         """
-        for found in self.iter_blocks(batch):
-            columns = {
-                name: pd.Series(blocks.arrays(), self.index[blocks.crater], object) for name, blocks in found.items()
-            }
-            yield pd.DataFrame(columns, copy=False)
+        yield from (_frame(found, self.index) for found in self.iter_blocks(batch))
 
     def iter_blocks(self, batch: int = 10_000) -> Iterator[dict[str, Blocks]]:
         """The pixels of all regions laid out flat, batch by batch, reading each tile once.
@@ -438,6 +434,12 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
             As by `iter_computed`.
         """
         return gathering.iter_blocks(self._source, batch)
+
+
+def _frame(found: dict[str, Blocks], index: pd.Index[Any]) -> pd.DataFrame:
+    """Masked arrays of a batch of blocks."""
+    columns = {name: pd.Series(blocks.arrays(), index[blocks.crater], object) for name, blocks in found.items()}
+    return pd.DataFrame(columns, copy=False)
 
 
 def _overview(arrays: CraterArrays) -> dict[str, str]:

@@ -297,14 +297,13 @@ def in_batches(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     waiting: list[RegionBlocks] = []
     count = held = 0
     for of_regions in iter_complete(source):
-        size = sum(blocks.nbytes for blocks in of_regions)
-        if waiting and held + size > most:
+        count, held = count + len(of_regions[0]), held + sum(blocks.nbytes for blocks in of_regions)
+        waiting.append(of_regions)
+        del of_regions
+        if count < batch and held >= most:
             yield _named(source, _concatenated(waiting))
             count = held = 0
             waiting.clear()
-        waiting.append(of_regions)
-        count, held = count + len(of_regions[0]), held + size
-        del of_regions
         if count >= batch:
             joined = _concatenated(waiting)
             waiting.clear()
