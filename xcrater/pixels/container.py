@@ -86,7 +86,7 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     return CraterArrays(stored.open_source(path))
 
 
-def compute_together(several: Sequence[CraterArrays], *, workers: int | None = None) -> list[pd.DataFrame]:
+def compute_together(several: Sequence[BulkMethods], *, workers: int | None = None) -> list[pd.DataFrame]:
     """Compute several containers at once, so that they share threads and the reading of common tiles.
 
     Parameters
@@ -117,159 +117,10 @@ def compute_together(several: Sequence[CraterArrays], *, workers: int | None = N
     ]
 
 
-class CraterArrays(CraterSequence[dict[str, Any]]):
-    """Pixels of every crater and region, read when computed.
+class BulkMethods(CraterSequence[dict[str, Any]]):
+    """The methods of `CraterArrays` that go over the pixels of all craters, tile by tile."""
 
-    Made by ``da.craters.get_arrays``. ``arrays["rim"]`` is a sequence of lazy masked arrays, one per crater;
-    ``arrays[["rim", "floor"]]`` has some of the regions, ``arrays.iloc[:10]`` and ``arrays.loc[...]`` some of the
-    craters, and ``arrays.iloc[0]`` is a dict of one crater's arrays. ``arrays.compute()`` is a DataFrame of all. Where
-    a method takes a crater and a region, the crater comes first, as rows come before columns in that DataFrame.
-
-    Attributes
-    ----------
-    regions : list of str
-        Names of the regions.
-    index : pandas.Index
-        Labels of the craters.
-    dtype : numpy.dtype
-        Dtype of the values.
-    """
-
-    def __init__(self, source: BlockSource) -> None:
-        super().__init__(source)
-        self.regions = list(source.regions)
-
-    @cached_property
-    def _by_region(self) -> dict[str, RegionArrays]:
-        return {name: RegionArrays(self._source.of([k])) for k, name in enumerate(self.regions)}
-
-    @overload
-    def __getitem__(self, region: str) -> RegionArrays: ...
-    @overload
-    def __getitem__(self, region: list[str]) -> CraterArrays: ...
-    def __getitem__(self, region: str | list[str]) -> RegionArrays | CraterArrays:
-        names = [region] if isinstance(region, str) else list(region)
-        for name in names:
-            if name not in self.regions:
-                listed = ", ".join(map(repr, self.regions))
-                raise RegionError(f"received the region {name!r}; these arrays have {listed}")
-        if isinstance(region, str):
-            return self._by_region[region]
-        if not names or len(set(names)) < len(names):
-            raise RegionError(f"received the regions {names!r}; expected some of these arrays', each once")
-        return CraterArrays(self._source.of([self.regions.index(name) for name in names]))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.regions)
-
-    def __len__(self) -> int:
-        return len(self.regions)
-
-    def __contains__(self, region: object) -> bool:
-        return region in self.regions
-
-    def __repr__(self) -> str:
-        regions, tiles = ", ".join(self.regions), len(self._source.plan)
-        origin = f"{tiles} tile{'s' if tiles != 1 else ''}" if self._source.path is None else repr(self._source.path)
-        return (
-            f"CraterArrays of {len(self.index)} craters with regions {regions}: lazy masked arrays of {self.dtype} "
-            f"from {origin}"
-        )
-
-    def _repr_html_(self) -> str:
-        return formatting.table("xcrater.CraterArrays: lazy masked arrays", _overview(self))
-
-    @cached_property
-    def nbytes(self) -> int:
-        """Bytes of the values of all arrays, masked pixels included."""
-        pixels = sum(region._elements.pixels() for region in self._by_region.values())
-        return math.prod(self._source.lead) * self.dtype.itemsize * pixels
-
-    @cached_property
-    def sizes(self) -> pd.Series[int]:
-        """Bytes that all arrays of each crater take with their masks, by the craters' labels."""
-        return pd.Series(self._source.sizes, self.index, name="bytes")
-
-    def _one(self, position: int) -> dict[str, Any]:
-        return {name: region.iloc[position] for name, region in self._by_region.items()}
-
-    def _region(self, region: str | None, call: str) -> RegionArrays:
-        """The arrays of a region, or of the only one where none is named; errors show how to complete ``call``."""
-        if region is None and len(self.regions) > 1:
-            raise RegionError(
-                f"received no region; these arrays have {', '.join(map(repr, self.regions))}: "
-                f"arrays.{call}, {self.regions[0]!r})"
-            )
-        return self[self.regions[0] if region is None else region]
-
-    def to_dataset(self, label: Any, region: str | None = None) -> xr.Dataset:
-        """One crater's pixels with coordinates, ready for ``.plot()``.
-
-        Parameters
-        ----------
-        label : object
-            Label of the crater in the table's index.
-        region : str, optional
-            Name of the region; not needed where there is only one.
-
-        Returns
-        -------
-        xarray.Dataset
-            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. Variables: ``data``, the
-            values as floats, NaN outside the region and where a pixel holds none; ``mask``, True for pixels of the
-            region that hold a value, as `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel
-            inside the region, for ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii;
-            ``azimuth`` at the centre, in degrees clockwise from north. Coordinates: ``x`` and ``y`` of the raster,
-            running on across the antimeridian; east longitude ``lon`` and planetocentric latitude ``lat`` in degrees,
-            along x and y where the raster's columns are meridians and its rows parallels, else of each pixel.
-
-        Raises
-        ------
-        KeyError
-            No crater has that label, or several have.
-        RegionError
-            These arrays have no such region, or have several and none was named.
-
-        Examples
-        --------
-        >>> import pandas as pd, xcrater
-        >>> from xcrater import tutorial
-        >>> table = pd.DataFrame({"lat": [10.0], "lon": [179.5], "radius": [50e3]}, index=["on the seam"])
-        >>> cdb = xcrater.CraterDatabase(table, "moon")
-        >>> cdb.add_annuli("rim", 1, 1.5)
-        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
-        >>> ds = dem.craters.get_arrays(cdb, "rim").to_dataset("on the seam")
-        >>> ds.lon.values[[0, -1]].tolist()
-        [176.875, 182.125]
-        >>> bool((ds.distance.where(ds.mask).max() < 1.7).compute())
-        True
-        """
-        return self._region(region, f"to_dataset({label!r}").to_dataset(label)
-
-    @crater_before_region
-    def extent(self, position: int, region: str | None = None) -> tuple[float, float, float, float]:
-        """Outer edges of one crater's array on the body.
-
-        Parameters
-        ----------
-        position : int
-            Position of the crater in these arrays.
-        region : str, optional
-            Name of the region; not needed where there is only one.
-
-        Returns
-        -------
-        tuple of float
-            Longitudes of the outer edges of the first and the last column, then latitudes of the outer edges of the
-            first and the last row, in degrees; longitudes run on across the antimeridian. On a raster whose columns
-            and rows are not linear in longitude and latitude, x and y in the units of its CRS instead.
-
-        Raises
-        ------
-        RegionError
-            These arrays have no such region, or have several and none was named.
-        """
-        return self._region(region, f"extent({position!r}").extent(position)
+    regions: list[str]
 
     def to_ragged(self) -> dict[str, Ragged]:
         """The pixels of every crater laid out flat, for each region; computed immediately, reading each tile once.
@@ -434,6 +285,161 @@ class CraterArrays(CraterSequence[dict[str, Any]]):
             As by `iter_computed`.
         """
         return gathering.iter_blocks(self._source, batch)
+
+
+class CraterArrays(BulkMethods):
+    """Pixels of every crater and region, read when computed.
+
+    Made by ``da.craters.get_arrays``. ``arrays["rim"]`` is a sequence of lazy masked arrays, one per crater;
+    ``arrays[["rim", "floor"]]`` has some of the regions, ``arrays.iloc[:10]`` and ``arrays.loc[...]`` some of the
+    craters, and ``arrays.iloc[0]`` is a dict of one crater's arrays. ``arrays.compute()`` is a DataFrame of all. Where
+    a method takes a crater and a region, the crater comes first, as rows come before columns in that DataFrame.
+
+    Attributes
+    ----------
+    regions : list of str
+        Names of the regions.
+    index : pandas.Index
+        Labels of the craters.
+    dtype : numpy.dtype
+        Dtype of the values.
+    """
+
+    def __init__(self, source: BlockSource) -> None:
+        super().__init__(source)
+        self.regions = list(source.regions)
+
+    @cached_property
+    def _by_region(self) -> dict[str, RegionArrays]:
+        return {name: RegionArrays(self._source.of([k])) for k, name in enumerate(self.regions)}
+
+    @overload
+    def __getitem__(self, region: str) -> RegionArrays: ...
+    @overload
+    def __getitem__(self, region: list[str]) -> CraterArrays: ...
+    def __getitem__(self, region: str | list[str]) -> RegionArrays | CraterArrays:
+        names = [region] if isinstance(region, str) else list(region)
+        for name in names:
+            if name not in self.regions:
+                listed = ", ".join(map(repr, self.regions))
+                raise RegionError(f"received the region {name!r}; these arrays have {listed}")
+        if isinstance(region, str):
+            return self._by_region[region]
+        if not names or len(set(names)) < len(names):
+            raise RegionError(f"received the regions {names!r}; expected some of these arrays', each once")
+        return CraterArrays(self._source.of([self.regions.index(name) for name in names]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.regions)
+
+    def __len__(self) -> int:
+        return len(self.regions)
+
+    def __contains__(self, region: object) -> bool:
+        return region in self.regions
+
+    def __repr__(self) -> str:
+        regions, tiles = ", ".join(self.regions), len(self._source.plan)
+        origin = f"{tiles} tile{'s' if tiles != 1 else ''}" if self._source.path is None else repr(self._source.path)
+        return (
+            f"CraterArrays of {len(self.index)} craters with regions {regions}: lazy masked arrays of {self.dtype} "
+            f"from {origin}"
+        )
+
+    def _repr_html_(self) -> str:
+        return formatting.table("xcrater.CraterArrays: lazy masked arrays", _overview(self))
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the values of all arrays, masked pixels included."""
+        pixels = sum(region._elements.pixels() for region in self._by_region.values())
+        return math.prod(self._source.lead) * self.dtype.itemsize * pixels
+
+    @cached_property
+    def sizes(self) -> pd.Series[int]:
+        """Bytes that all arrays of each crater take with their masks, by the craters' labels."""
+        return pd.Series(self._source.sizes, self.index, name="bytes")
+
+    def _one(self, position: int) -> dict[str, Any]:
+        return {name: region.iloc[position] for name, region in self._by_region.items()}
+
+    def _region(self, region: str | None, call: str) -> RegionArrays:
+        """The arrays of a region, or of the only one where none is named; errors show how to complete ``call``."""
+        if region is None and len(self.regions) > 1:
+            raise RegionError(
+                f"received no region; these arrays have {', '.join(map(repr, self.regions))}: "
+                f"arrays.{call}, {self.regions[0]!r})"
+            )
+        return self[self.regions[0] if region is None else region]
+
+    def to_dataset(self, label: Any, region: str | None = None) -> xr.Dataset:
+        """One crater's pixels with coordinates, ready for ``.plot()``.
+
+        Parameters
+        ----------
+        label : object
+            Label of the crater in the table's index.
+        region : str, optional
+            Name of the region; not needed where there is only one.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. Variables: ``data``, the
+            values as floats, NaN outside the region and where a pixel holds none; ``mask``, True for pixels of the
+            region that hold a value, as `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel
+            inside the region, for ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii;
+            ``azimuth`` at the centre, in degrees clockwise from north. Coordinates: ``x`` and ``y`` of the raster,
+            running on across the antimeridian; east longitude ``lon`` and planetocentric latitude ``lat`` in degrees,
+            along x and y where the raster's columns are meridians and its rows parallels, else of each pixel.
+
+        Raises
+        ------
+        KeyError
+            No crater has that label, or several have.
+        RegionError
+            These arrays have no such region, or have several and none was named.
+
+        Examples
+        --------
+        >>> import pandas as pd, xcrater
+        >>> from xcrater import tutorial
+        >>> table = pd.DataFrame({"lat": [10.0], "lon": [179.5], "radius": [50e3]}, index=["on the seam"])
+        >>> cdb = xcrater.CraterDatabase(table, "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.craters.get_arrays(cdb, "rim").to_dataset("on the seam")
+        >>> ds.lon.values[[0, -1]].tolist()
+        [176.875, 182.125]
+        >>> bool((ds.distance.where(ds.mask).max() < 1.7).compute())
+        True
+        """
+        return self._region(region, f"to_dataset({label!r}").to_dataset(label)
+
+    @crater_before_region
+    def extent(self, position: int, region: str | None = None) -> tuple[float, float, float, float]:
+        """Outer edges of one crater's array on the body.
+
+        Parameters
+        ----------
+        position : int
+            Position of the crater in these arrays.
+        region : str, optional
+            Name of the region; not needed where there is only one.
+
+        Returns
+        -------
+        tuple of float
+            Longitudes of the outer edges of the first and the last column, then latitudes of the outer edges of the
+            first and the last row, in degrees; longitudes run on across the antimeridian. On a raster whose columns
+            and rows are not linear in longitude and latitude, x and y in the units of its CRS instead.
+
+        Raises
+        ------
+        RegionError
+            These arrays have no such region, or have several and none was named.
+        """
+        return self._region(region, f"extent({position!r}").extent(position)
 
 
 def _frame(found: dict[str, Blocks], index: pd.Index[Any]) -> pd.DataFrame:
