@@ -99,8 +99,8 @@ def child(raster: str, craters: str, operation: str, memory: str, share: float) 
         try:
             lazy = on.map(cdb, regions, np.ptp, errors="nan", **center)
         except MemoryBudgetError:
-            # Of 3 bytes for each pixel, a function's crater takes 8 at work: pieces, their block, and what it receives.
-            kept = on.plan(cdb, regions, **center).sizes * 8 // 3 <= get_option("memory")
+            # Of 3 bytes for each pixel, a function's crater takes 12 at work, with what the function receives.
+            kept = 4 * on.plan(cdb, regions, **center).sizes <= get_option("memory")
             refused = int((~kept).sum())
             cdb = prepared(table[kept.to_numpy()])
             lazy = on.map(cdb, regions, np.ptp, errors="nan", **center)

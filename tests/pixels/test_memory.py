@@ -128,7 +128,7 @@ def test_functions_in_little_memory_get_the_same_pixels(lazy, wants):
 
     wanted = mapped().compute()
     sizes = da.craters.get_arrays(cdb, ["floor", "rim"]).sizes
-    with set_options(memory=3 * int(sizes.max()) if wants is None else 60 * int(sizes.max())):
+    with set_options(memory=4 * int(sizes.max()) if wants is None else 60 * int(sizes.max())):
         found = mapped()
     if lazy:
         assert any("gate" in layer for layer in found.data.dask.layers) == (wants is None)

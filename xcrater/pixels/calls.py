@@ -79,7 +79,7 @@ class Call:
         itemsize : int
             Bytes of one value.
         """
-        return 0 if self.takes is None else itemsize + 8 * len(self.takes) + (64 if self.wants_places else 0)
+        return 0 if self.takes is None else 1 + itemsize + 8 * len(self.takes) + (64 if self.wants_places else 0)
 
     @property
     def width(self) -> int:

@@ -265,10 +265,10 @@ def map_craters(
     """
     request, cutter = source.request, source.cutter
     index = request.table.data.index
-    # Pieces and the block that they are put together to are in memory at once.
+    # Pieces, those being handed over, and the block that they are put together to are in memory at once.
     block = cutter.pixel_bytes(request.images)
     handed = call.pixel_bytes(cutter.result_dtype.itemsize) + (0 if weights is None else 18)
-    needed = source.sizes // block * (2 * block + handed)
+    needed = source.sizes // block * (3 * block + handed)
     check_craters(needed, source.labels, "take statistics that are not user-supplied: they never hold a whole crater")
     rounds = [
         [
