@@ -180,6 +180,7 @@ def _reduce_lazily(
     last, graph, blocks = "", HighLevelGraph.merge(*(each.dask for each in sources)), sources
     for number in range(max((len(group.rounds) for group in groups), default=0)):
         layer: Tasks = {}
+        found: list[list[Any]] = []
         prefix = f"{name}-{number}" if number else name
         for lead, n in itertools.product(leads, range(len(groups))):
             position, group = (*lead, n), groups[n]
@@ -192,11 +193,12 @@ def _reduce_lazily(
                 images = math.prod(c[i] for c, i in zip(lead_chunks, lead, strict=True))
                 layer[(_stage(prefix, "round"), *position)] = (_finish_round, finish, reduction.merge, keys, images)
                 keys = [(_stage(prefix, "round"), *position)]
+            found.append(keys)
             partials[position] += keys
         graph = _after(graph, _stage(prefix, "tile"), layer, *(each.name for each in blocks), *([last] if last else []))
         last = _stage(prefix, "tile")
         if any(number + 1 < len(group.rounds) for group in groups):
-            graph, blocks = _read_again(graph, _stage(name, "gate", number + 1), partials.values(), last, sources)
+            graph, blocks = _read_again(graph, _stage(name, "gate", number + 1), found, last, sources)
     if not last:
         graph, last = _after(graph, _stage(name, "tile"), {}), _stage(name, "tile")
     if reduction.passes is not None and reduction.passes.tiles:
