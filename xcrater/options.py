@@ -191,7 +191,7 @@ class set_options:
             Bytes that an operation may hold in one process, in addition to its result and to the raster's blocks. What
             does not fit is read in more rounds over the tiles that it needs, with the same result: of pixels
             (arrays and functions of them), a quarter of the memory is for craters that wait for further tiles, and
-            another for what all threads cut from the tiles that they are at; of statistics, half is for
+            a sixth for what all threads cut from the tiles that they are at; of statistics, half is for
             accumulators; of order statistics (median, percentiles, majority, ...), half for values in transit between
             tiles and half for the tiles being processed. What cannot fit at all, such as a basin's pixels as one array,
             is refused before anything is read, with a `MemoryBudgetError` that says how much it takes.

@@ -48,7 +48,7 @@ def test_arrays_in_little_memory_are_the_same(lazy, coverage):
     arrays = arrays_of(raster(lazy=lazy), coverage)
     wanted = arrays.compute()
     # The largest take more than the quarter in which others wait for tiles, and none takes more than all.
-    with set_options(memory=2 * int(arrays.sizes.max())):
+    with set_options(memory=3 * int(arrays.sizes.max())):
         assert arrays._source.large().size
         assert len(arrays._source.rounds()) > 1
         batches = list(arrays.iter_computed(batch=5))

@@ -38,16 +38,17 @@ class Room(NamedTuple):
 
     @classmethod
     def within(cls, memory: int) -> Room:
-        """Shares of the memory allowed: a quarter waits, and another is cut by all threads together.
+        """Shares of the memory allowed: a quarter waits, and a sixth is cut by all threads together.
 
-        The other half is for the copies that are made where pieces are put together, and for what the caller holds.
+        The rest is for what has been cut before, for copies where pieces are put together, and for what the caller
+        holds.
         """
-        return cls(memory // 4, memory // 4)
+        return cls(memory // 6, memory // 4)
 
     @property
     def accumulators(self) -> int:
         """What tiles find of their craters, where accumulators are all that is kept: half of the memory."""
-        return self.threads + self.waiting
+        return 2 * self.waiting
 
     @property
     def tile(self) -> int:

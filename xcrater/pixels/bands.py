@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from xcrater.engine import graph
 from xcrater.engine.plan import Tile
-from xcrater.engine.rounds import AHEAD
 from xcrater.geometry.grid import Window
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.cutting import Cutter, Pieces
@@ -100,7 +99,7 @@ def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Ban
                 BandTile(index, (*tile[:3], min(tile[3], grid.columns)), crater, (top, stop))
                 for index, tile in grid.tiles(cutter.portions(rows))
             ]
-            steps = (tiles[n : n + AHEAD] for n in range(0, len(tiles), AHEAD))
+            steps = ([tile] for tile in tiles)  # the crater itself takes the memory
             parts = graph.each_tile(source.request.da.data, steps, BandLeaf(cutter))
             with source.request.naming_craters():
                 blocks = cutter.band(crater, rows, parts, source.lead)

@@ -241,8 +241,8 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         Raises
         ------
         MemoryBudgetError
-            The pixels of some crater take more than half of the option ``memory``; nothing has been read. `sizes` tells
-            which.
+            The pixels of some crater take more than a third of the option ``memory``; nothing has been read. `sizes`
+            tells which.
 
         Notes
         -----

@@ -278,11 +278,11 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     """
     if batch < 1:
         raise ValueError(f"received batch={batch!r}; expected a number of craters from 1 on")
-    # The caller still has the crater before while the next one is put together.
+    # The caller still has the crater before while the next one is put together, of pieces that are in memory too.
     check_craters(
-        2 * source.sizes,
+        3 * source.sizes,
         source.labels,
-        f"leave such craters out by arrays.loc[2 * arrays.sizes <= {get_option('memory')}], or take "
+        f"leave such craters out by arrays.loc[3 * arrays.sizes <= {get_option('memory')}], or take "
         "arrays.to_zarr(path)",
     )
     yield from in_batches(source, batch)
