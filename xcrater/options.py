@@ -188,14 +188,14 @@ class set_options:
             Which pixels belong to a region: every pixel that it intersects, those whose centre lies inside, or every
             pixel by the fraction of its area inside. The accurate setting is ``nvert=None, coverage="exact"``.
         memory : int or str, default "1 GiB"
-            Bytes of pixels and accumulators that statistics, arrays and functions of pixels may hold in one process,
-            in addition to their result and to the raster's blocks. What
-            does not fit is read in more rounds over the tiles that it needs, with the same result: of pixels
-            (arrays and functions of them), a quarter of the memory is for craters that wait for further tiles, and
-            a sixth for what all threads cut from the tiles that they are at; of statistics, half is for
-            accumulators; of order statistics (median, percentiles, majority, ...), half for values in transit between
-            tiles and half for the tiles being processed. What cannot fit at all, such as a basin's pixels as one array,
-            is refused before anything is read, with a `MemoryBudgetError` that says how much it takes.
+            Bytes of pixels and accumulators that statistics, arrays and functions of pixels may hold in one process, in
+            addition to their result and to the raster's blocks. What does not fit is read in more rounds over the tiles
+            that it needs, with the same result: of pixels (arrays and functions of them), a quarter of the memory is
+            for craters that wait for further tiles, and a sixth for what all threads cut from the tiles that they are
+            at; of statistics, half is for accumulators; of order statistics (median, percentiles, majority, ...), half
+            for values in transit between tiles and half for the tiles being processed. What cannot fit at all, such as
+            a basin's pixels as one array, is refused before anything is read, with a `MemoryBudgetError` that says how
+            much it takes.
 
     Raises
     ------

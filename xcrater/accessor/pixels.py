@@ -43,7 +43,7 @@ class PixelMethods:
         -------
         CraterArrays
             ``arrays["rim"].iloc[0]`` is a dask array of one `numpy.ma.MaskedArray` over the region's bounding
-            box; nothing is read until it is computed. ``container.compute()`` reads every tile once.
+            box; nothing is read until it is computed. ``container.compute()`` goes tile by tile.
 
         Raises
         ------

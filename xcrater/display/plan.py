@@ -165,7 +165,7 @@ def _of_statistics(plan: Plan, each: int, numbers: int, blocks: int) -> Outlook:
     """Outlook of statistics whose accumulators take so many bytes for each crater on a tile."""
     most = Room.within(get_option("memory")).accumulators
     parts = along_tiles(plan, each, most)
-    rounds = [plan.only(craters) for craters in parts] if len(parts) > 1 else [plan]
+    rounds = [plan.only(craters) for craters in parts]
     result = 8 * numbers * len(plan.craters)
     held = min(each * int(plan.offset[-1]), most)
     return Outlook(len(rounds), sum(map(len, rounds)), result, blocks + result + 2 * held)

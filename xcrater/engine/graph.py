@@ -79,11 +79,6 @@ def is_lazy(da: xr.DataArray) -> bool:
     return isinstance(da.data, Array)
 
 
-def reduce_tiles(da: xr.DataArray, tiles: Iterable[Tile], reduction: Reduction, *, token: Any) -> dict[str, Any]:
-    """Reduce the tiles of a raster to arrays of all craters; see `reduce_rounds`."""
-    return reduce_rounds(da, [Round(list(tiles))], reduction, token=token)
-
-
 def reduce_rounds(da: xr.DataArray, rounds: Sequence[Round], reduction: Reduction, *, token: Any) -> dict[str, Any]:
     """Reduce the tiles of a raster to arrays of all craters, in rounds of which one starts when another is over.
 

@@ -54,8 +54,6 @@ def check_result(needed: int, made: str, remedy: str) -> None:
         Bytes that the result takes.
     made : str
         What is asked for, as a user would type it.
-    copies : int
-        How many times the pixels of a crater are in memory where it is put together.
     remedy : str
         What may be typed instead.
 

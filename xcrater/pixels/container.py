@@ -123,7 +123,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
     regions: list[str]
 
     def to_ragged(self) -> dict[str, Ragged]:
-        """The pixels of every crater laid out flat, for each region; computed immediately, reading each tile once.
+        """The pixels of every crater laid out flat, for each region; computed immediately, tile by tile.
 
         Returns
         -------
@@ -156,8 +156,8 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
     def to_zarr(self, path: str | os.PathLike[str], *, batch: int = 10_000, overwrite: bool = False) -> None:
         """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` gives them back.
 
-        Each tile is read once. After an interruption the same call resumes: craters that have been stored stay, and
-        tiles that hold no other craters are not read again.
+        Each tile is read once where the pixels fit the option ``memory``. After an interruption the same call resumes:
+        craters that have been stored stay, and tiles that hold no other craters are not read again.
 
         Parameters
         ----------
@@ -198,7 +198,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         store.write(self._source, path, batch=batch, overwrite=overwrite)
 
     def compute(self, *, workers: int | None = None) -> pd.DataFrame:
-        """Compute all masked arrays, reading each tile once.
+        """Compute all masked arrays, tile by tile.
 
         Parameters
         ----------
@@ -223,7 +223,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         return compute_together([self], workers=workers)[0]
 
     def iter_computed(self, batch: int = 10_000) -> Iterator[pd.DataFrame]:
-        """Compute the masked arrays batch by batch, reading each tile once.
+        """Compute the masked arrays batch by batch, tile by tile.
 
         Parameters
         ----------
@@ -266,7 +266,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         yield from (_frame(found, self.index) for found in self.iter_blocks(batch))
 
     def iter_blocks(self, batch: int = 10_000) -> Iterator[dict[str, Blocks]]:
-        """The pixels of all regions laid out flat, batch by batch, reading each tile once.
+        """The pixels of all regions laid out flat, batch by batch, tile by tile.
 
         Parameters
         ----------

@@ -268,7 +268,7 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     source : BlockSource
         The blocks.
     batch : int
-        Number of craters at a time. The last batch may have fewer, and so may one whose pixels would take more than a
+        Number of craters at a time. The last batch may have fewer, and so may one whose pixels would take more than an
         eighth of the option ``memory``.
 
     Yields

@@ -74,9 +74,9 @@ def above_planes(
     leaf = PlaneLeaf(request.shapes, raster, weights is not None, tuple(names.index(name) for name in ranked))
     finish = PlaneFinish(len(request.craters), len(names), names.index("plane"), tuple(percentiles))
     made = Output((len(names), len(request.craters)), "float64")
-    results = graph.reduce_tiles(
+    results = graph.reduce_rounds(
         request.da,
-        request.plan(),
+        [graph.Round(list(request.plan()))],
         Reduction(leaf, merge, finish, dict.fromkeys(("mean", "std", "count", *finish.percentiles), made)),
         token=(request.craters, leaf, finish),
     )
