@@ -238,7 +238,7 @@ def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
     watch(kernels, "summarise", "summarise squares")
     watch(leaf.Leaf, "__call__", "leaf")
     watch(finish.Finish, "__call__", "merge and finalise")
-    watch(graph, "reduce_tiles", "graph")
+    watch(graph, "reduce_rounds", "graph")
     watch(request, "make_plan", "plan")
     start = time.perf_counter()
     with dask.config.set(scheduler="synchronous"):
