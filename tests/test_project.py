@@ -27,7 +27,7 @@ CONDA_NAMES = {"dask[array]": "dask-core"}
 
 # Loaded on first use only: each is slow to import, optional, or both.
 LATE = {"click", "craterpy", "distributed", "exactextract", "geopandas", "matplotlib"}
-LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "zarr"}
+LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "rich", "zarr"}
 
 # The house, from the front door down. A module may import its own layer and those below it, never those above,
 # whatever the kind of import: at the top, for type checkers, or inside a function.

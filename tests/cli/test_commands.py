@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 import rasterio
 
@@ -101,6 +103,13 @@ def test_stats_writes_what_the_library_gives(raster, table, tmp_path):
     expected = cdb.get_stats(raster, ["rim", "floor"], ["mean", "std", "count", "percentile_90"])
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
     assert os.listdir(tmp_path) == ["stats.parquet"]
+    described = json.loads(pyarrow.parquet.read_schema(out).metadata[b"xcrater_run"])
+    assert described["xcrater"] == xcrater.__version__
+    assert described["command"].startswith("xcrater stats ")
+    assert described["rasters"]["raster"]["source"] == str(raster)
+    assert described["table"]["craters"] == 30
+    assert list(described["regions"]) == ["rim", "floor"]
+    assert described["options"]["stats"] == ["mean", "std", "count", "percentile_90"]
 
 
 def test_stats_as_csv_of_true_circles(raster, table, tmp_path):
@@ -180,7 +189,7 @@ def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_pat
     )
     with subprocess.Popen(
         [sys.executable, "-c", command, "stats", str(raster), str(tmp_path / "many.csv"), *ARGS,
-         "--region", "big=0:80", "--out", str(out)],
+         "--region", "big=0:80", "--out", str(out), "--overwrite"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout.readline() == "ready\n"
@@ -200,7 +209,7 @@ def test_a_second_run_over_the_table_of_the_first(suffix, raster, table, tmp_pat
     assert run("stats", raster, table, *args, "--out", first).returncode == 0
     again = ("stats", raster, first, *ARGS, "--region", "rim=1:2", "--stats", "mean", "--quiet", "--out", second)
     assert_refused(run(*again), "first.csv", "'mean_rim'. Add --replace to replace them")
-    assert os.listdir(tmp_path) == ["first.csv"]
+    assert sorted(os.listdir(tmp_path)) == ["first.csv", "first.csv.json"]
     assert run(*again, "--replace").returncode == 0
     found = pd.read_csv(second) if suffix == "csv" else pd.read_parquet(second)
     assert list(found.columns) == list(pd.read_csv(first).columns)
@@ -282,12 +291,12 @@ def test_help_names_the_commands():
          ["not on mars", "write_crs"]),
         (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1,1.5", "--out", "o.csv"), ["NAME=INNER:OUTER"]),
         (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=2:1", "--out", "o.csv"), ["less than outer"]),
-        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "o.xlsx"), [".parquet or .csv"]),
+        (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "o.xlsx"), [".parquet or .csv or"]),
         (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out", "no/o.csv"), ["does not exist"]),
         (("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--stats", "meen", "--out", "o.csv"),
          ["unknown statistic 'meen'", "'mean'"]),
         (("stats", "{raster}", "{table}", *ARGS, "--out", "o.csv"), ["--region"]),
-        (("stats", "{raster}"), ["CRATERS"]),
+        (("stats", "{raster}"), ["RASTER"]),
         (("info", "{table}"), ["cannot read"]),
         (("demo", "--ppd", "0.31"), ["expected 360"]),
         (("demo", "--figure", "no/where.png"), ["does not exist"]),
@@ -301,7 +310,7 @@ def test_bad_input_is_one_line(args, parts, raster, table, tmp_path):
 
 
 def test_bad_input_of_a_process_is_one_line(tmp_path):
-    assert_refused(run_as_a_process("stats", "nowhere.tif", cwd=tmp_path), "CRATERS")
+    assert_refused(run_as_a_process("stats", "nowhere.tif", cwd=tmp_path), "Missing argument")
     assert os.listdir(tmp_path) == []
 
 
@@ -326,3 +335,98 @@ def test_real_demo_prints_the_documented_numbers(tmp_path):
     assert re.search(r"59\.517785 +14844 +14\.817788", result.stdout)
     assert "shape (162, 201), uint8" in result.stdout
     assert (tmp_path / "rims.png").stat().st_size > 50_000
+
+
+STATS = ("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out")
+
+
+@pytest.mark.parametrize("ending", ["gpkg", "geoparquet"])
+def test_stats_as_points_of_vector_files(ending, raster, table, tmp_path):
+    import geopandas
+    import pyogrio
+
+    out = tmp_path / f"stats.{ending}"
+    args = ("--region", "rim=1:1.5", "--stats", "count", "--quiet", "--out", out)
+    assert run("stats", raster, table, *ARGS, *args) == Result(0, "", "")
+    found = geopandas.read_file(out) if ending == "gpkg" else geopandas.read_parquet(out)
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    expected = cdb.get_stats(raster, "rim", "count")
+    pd.testing.assert_frame_equal(pd.DataFrame(found.drop(columns="geometry")), expected)
+    assert found.crs.ellipsoid == cdb.crs.ellipsoid  # a GeoPackage names the CRS in other words
+    assert found.geometry.geom_equals_exact(cdb.center, 1e-9).all()
+    if ending == "gpkg":
+        described = json.loads(pyogrio.read_info(out)["layer_metadata"]["xcrater_run"])
+    else:
+        described = json.loads(pyarrow.parquet.read_schema(out).metadata[b"xcrater_run"])
+    assert described["regions"]["rim"]["shape"] == cdb.regions["rim"].describe()
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_stats_of_rasters_by_name_in_polygons_without_neighbours(raster, table, tmp_path):
+    import geopandas
+
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("mapped", 0, 1.2, nvert=32)
+    geopandas.GeoDataFrame(geometry=cdb.mapped.to_numpy(), crs=cdb.crs).to_file(tmp_path / "mapped.gpkg")
+    result = run(
+        "stats", f"dem={raster}", f"same={raster}", table, *ARGS, "--polygons", tmp_path / "mapped.gpkg",
+        "--region", "ring=1:3", "--nvert", 0, "--stats", "count", "--exclude", 1.5, "--exclude-ratio", "0.5:",
+        "--nodata", "same=-5", "--memory", "64MiB", "--out", tmp_path / "stats.csv", "--quiet",
+    )  # fmt: skip
+    assert result == Result(0, "", "")
+    found = pd.read_csv(tmp_path / "stats.csv")
+    again = CraterDatabase(table, "moon", units="km")
+    again.add_annuli("ring", 1, 3, nvert=None)
+    again.add_polygons("mapped", cdb.mapped.to_numpy())
+    expected = again.get_stats(
+        {"dem": raster, "same": raster}, ["ring", "mapped"], "count", nodata={"same": -5},
+        exclude=xcrater.Exclude(1.5, min_ratio=0.5),
+    )  # fmt: skip
+    assert list(found.columns) == list(expected.columns)
+    pd.testing.assert_frame_equal(found, expected)
+    described = json.loads((tmp_path / "stats.csv.json").read_text())
+    assert described["options"]["exclude"] == "Exclude(within=1.5, min_ratio=0.5, max_ratio=inf, of=None)"
+    assert set(described["rasters"]) == {"dem", "same"}
+
+
+def test_what_exists_is_replaced_only_on_request(raster, table, tmp_path):
+    out = tmp_path / "stats.csv"
+    out.write_text("earlier result\n")
+    args = [str(part).format(raster=raster, table=table) for part in (*STATS, out)]
+    assert_refused(run(*args), "exists already; add --overwrite")
+    assert out.read_text() == "earlier result\n"
+    assert run(*args, "--overwrite").returncode == 0
+    assert len(pd.read_csv(out)) == 30
+    (tmp_path / "folder.csv").mkdir()
+    assert_refused(run(*args[:-1], tmp_path / "folder.csv", "--overwrite"), "is a directory")
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (("--exclude-ratio", "0.5"), ["without --exclude"]),
+        (("--exclude", "1", "--exclude-ratio", "a:b"), ["MIN:MAX"]),
+        (("--exclude", "-1"), ["above 0"]),
+        (("--polygons", "no.gpkg"), ["there is no file 'no.gpkg'"]),
+        (("--polygons", "two={two}"), ["30 craters"]),
+        (("--scheduler", "tcp://127.0.0.1:1", "--scheduler-file", "s.json"), ["expected one of them"]),
+        (("--scheduler-file", "s.json"), ["there is no file 's.json'", "dask scheduler --scheduler-file"]),
+        (("--memory", "much"), ["memory='much'"]),
+        (("--nodata", "x=1"), ["received --nodata for 'x'"]),
+        (("--nodata", "none"), ["NAME=NUMBER"]),
+    ],
+)
+def test_options_are_checked_before_anything_is_computed(args, parts, raster, table, tmp_path):
+    import geopandas
+    import shapely
+
+    two = tmp_path / "two.geojson"
+    geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)] * 2, crs="EPSG:4326").to_file(two)
+    filled = [a.format(raster=raster, table=table, two=two) for a in (*STATS, "o.csv", *args)]
+    assert_refused(run(*filled, cwd=tmp_path), *parts)
+    assert os.listdir(tmp_path) == ["two.geojson"]
+
+
+def test_rasters_need_names_of_their_own(raster, table):
+    assert_refused(run("stats", raster, raster, table, *ARGS, "--region", "rim=1:1.5", "--out", "o.csv"), "two rasters")

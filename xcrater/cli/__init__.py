@@ -1,18 +1,33 @@
-"""The command line: ``xcrater demo``, ``xcrater stats``, ``xcrater info``, one module per command."""
+"""The command line, one module per command.
+
+Exit codes: 0 where the command did what was asked; 1 where it failed on the way, as on a file that turned out damaged,
+lost workers, or a full disk; 2 where its input was refused before anything was computed; 130 where it was interrupted
+from the keyboard. Everything but a fault of the program is answered with one line on standard error.
+"""
 
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import click
 
 import xcrater
 from xcrater.cli import demo, info, stats
 from xcrater.cli.shared import one_line
-from xcrater.errors import XcraterError
+from xcrater.errors import LostTilesError, ReadError, XcraterError
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    failed on the way: a damaged file, lost workers, a full disk
+  2    refused before anything was computed
+  130  interrupted from the keyboard
+"""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(xcrater.__version__, prog_name="xcrater")
 def cli() -> None:
     """Impact-crater science on rasters larger than memory."""
@@ -23,16 +38,40 @@ for command in (demo.command, info.command, stats.command):
 
 
 def main() -> None:
-    """Run the command line; bad input is answered with one line on standard error and exit code 2."""
+    """Run the command line; what goes wrong is answered with one line on standard error and an exit code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        sys.exit(_run())
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("xcrater: interrupted", err=True)
-        code = 130
+        return _say("interrupted", 130)
     except click.ClickException as err:
-        click.echo(f"xcrater: {one_line(err.format_message())}", err=True)
-        code = 2
-    except (XcraterError, OSError, ImportError) as err:
-        click.echo(f"xcrater: {one_line(str(err))}", err=True)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        return _say(err.format_message(), 2)
+    except (ReadError, LostTilesError) as err:
+        return _say(str(err), 1)
+    except (
+        XcraterError,
+        ImportError,
+        FileNotFoundError,
+        IsADirectoryError,
+        NotADirectoryError,
+        PermissionError,
+    ) as err:
+        return _say(str(err), 2)
+    except OSError as err:
+        return _say(str(err), 1)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"xcrater: {one_line(message)}", err=True)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Show a warning as commands show what they say: without the line of the program that it came from."""
+    click.echo(f"xcrater: warning: {one_line(str(message))}", err=True)

@@ -11,7 +11,8 @@ import pandas as pd
 import xarray as xr
 
 from xcrater import CraterDatabase, open_mosaic, sample_data, tutorial
-from xcrater.cli.shared import RunOptions, check_directory, one_line
+from xcrater.cli.output import check_directory
+from xcrater.cli.shared import RunOptions, one_line
 from xcrater.display.plots import roi_panels
 
 
@@ -51,7 +52,7 @@ def _synthetic_demo(ppd: float, figure: Path) -> None:
         f"made as it is read; {len(cdb)} craters, regions {', '.join(regions)}."
     )
     start = time.perf_counter()
-    with RunOptions(threads=None, scheduler=None, quiet=False).running():
+    with RunOptions(None, None, None, None, quiet=False).running("demo"):
         table = dem.craters.get_stats(cdb, list(regions), coverage="center").compute()
     seconds = time.perf_counter() - start
     visited = int(table["count"].sum())

@@ -1,20 +1,24 @@
-"""What several commands need: the options of a crater table, where tasks run, checks of output paths."""
+"""What several commands need: options of a crater table, of rasters, and of where tasks run."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import dask
-from dask.diagnostics.progress import ProgressBar
+import xarray as xr
 
-from xcrater import CraterDatabase
+from xcrater import CraterDatabase, set_options
 from xcrater._optional import require
+from xcrater.cli import progress
+from xcrater.cli.packing import Command, packed
+from xcrater.raster.mosaic import open_mosaic
 
 
 def one_line(message: str) -> str:
@@ -22,10 +26,9 @@ def one_line(message: str) -> str:
     return " ".join(message.split())
 
 
-def check_directory(path: Path, option: str) -> None:
-    """Refuse an output path whose directory does not exist, before anything is computed."""
-    if not path.parent.is_dir():
-        raise click.UsageError(f"the directory of {option} {str(path)!r} does not exist; create it first")
+def command_line() -> str:
+    """The command as a shell would take it."""
+    return shlex.join(["xcrater", *sys.argv[1:]])
 
 
 class TableOptions(NamedTuple):
@@ -55,7 +58,7 @@ class TableOptions(NamedTuple):
         )
 
 
-def table_options(command: Callable[..., None]) -> Callable[..., None]:
+def table_options(command: Command) -> Command:
     """Give a command the options of a crater table, and pass them to it as one `TableOptions` named ``table``."""
     options = (
         click.option("--body", required=True, help="Planetary body, such as moon."),
@@ -73,91 +76,160 @@ def table_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--diam-col", help="Name of the diameter column."),
         click.option("--drop-bad-rows", is_flag=True, help="Leave out rows that cannot be used, instead of stopping."),
     )
-    return _packed(command, "table", TableOptions, options)
+    return packed(command, "table", TableOptions, options)
+
+
+class NamedNumber(NamedTuple):
+    """A number for one of several rasters, or for every one where the name is empty."""
+
+    name: str
+    number: float
+
+
+def _nodata(text: str) -> NamedNumber:
+    name, _, number = text.rpartition("=")
+    try:
+        return NamedNumber(name, float(number))
+    except ValueError as err:
+        raise click.BadParameter(
+            f"received --nodata {text!r}; expected a number, or NAME=NUMBER for one of several rasters"
+        ) from err
 
 
 class RasterOptions(NamedTuple):
-    """What the command line says of a raster that its file does not."""
+    """What the command line says of rasters that their files do not."""
 
-    nodata: float | None
+    nodata: tuple[NamedNumber, ...]
     trust_body: bool
 
+    def open(self, paths: Mapping[str, str], body: str) -> dict[str, xr.DataArray]:
+        """Open rasters lazily, by their names."""
+        return {name: open_mosaic(path, body=body if self.trust_body else None) for name, path in paths.items()}
 
-def raster_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command options of its raster, and pass them to it as one `RasterOptions` named ``known``."""
+    def missing(self, names: Sequence[str]) -> dict[str, float]:
+        """The stored number that stands for no value in each raster that one was given for."""
+        for each in self.nodata:
+            if each.name and each.name not in names:
+                raise click.UsageError(f"received --nodata for {each.name!r}; the rasters are {', '.join(names)}")
+        of_all = {name: each.number for each in self.nodata if not each.name for name in names}
+        return of_all | {each.name: each.number for each in self.nodata if each.name}
+
+
+def raster_options(command: Command) -> Command:
+    """Give a command options of its rasters, and pass them to it as one `RasterOptions` named ``known``."""
     options = (
-        click.option("--nodata", type=float, help="Stored number that stands for no value, instead of the file's own."),
+        click.option(
+            "--nodata",
+            type=_nodata,
+            metavar="[NAME=]NUMBER",
+            multiple=True,
+            help="Stored number that stands for no value, instead of the file's own.",
+        ),
         click.option(
             "--trust-body",
             is_flag=True,
             help="Take the raster to show the table's body on a sphere of its own, where its CRS has another.",
         ),
     )
-    return _packed(command, "known", RasterOptions, options)
+    return packed(command, "known", RasterOptions, options)
+
+
+def named_rasters(texts: Sequence[str]) -> dict[str, str]:
+    """Paths of rasters by the names that columns have of them.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        PATH or NAME=PATH each. A single path has no name, and of several those without one have that of their file, as
+        in `CraterDatabase.get_stats`.
+    """
+    named: dict[str, str] = {}
+    for text in texts:
+        match = None if Path(text).exists() else re.fullmatch(r"(\w+)=(.+)", text)
+        name, path = (match[1], match[2]) if match else (Path(text).name if len(texts) > 1 else "", text)
+        if name in named:
+            raise click.UsageError(
+                f"received two rasters named {name!r}; give them names, such as dem={named[name]} slope={path}"
+            )
+        named[name] = path
+    return named
 
 
 class RunOptions(NamedTuple):
-    """Where tasks run, and whether anything is said meanwhile."""
+    """Where tasks run, how much memory they may take, and whether anything is said meanwhile."""
 
     threads: int | None
     scheduler: str | None
+    scheduler_file: Path | None
+    memory: str | None
     quiet: bool
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Run what is computed in a ``with`` block as asked, with a progress bar on standard error if it is a terminal.
+    def check(self) -> None:
+        """Refuse options that contradict each other or that nothing can be done with."""
+        if self.scheduler is not None and self.scheduler_file is not None:
+            raise click.UsageError("received both --scheduler and --scheduler-file; expected one of them")
+        if self.scheduler_file is not None and not self.scheduler_file.is_file():
+            raise click.UsageError(
+                f"there is no file {str(self.scheduler_file)!r} of --scheduler-file; start a scheduler that writes it: "
+                "dask scheduler --scheduler-file FILE"
+            )
 
-        Tasks run on the cluster at the address `scheduler`, if there is one, or else on `threads` threads.
+    @contextlib.contextmanager
+    def running(self, what: str, measure: progress.Measure | None = None, unit: str = "tasks") -> Iterator[None]:
+        """Run what is described and computed in a ``with`` block as asked, and say how far it is.
+
+        Parameters
+        ----------
+        what : str
+            Name of the command.
+        measure : callable, optional
+            Tells how much is done; by default tasks of dask are counted.
+        unit : str
+            What is counted.
+
+        Notes
+        -----
+        Tasks run on the cluster that is named, if there is one, or else on `threads` threads of this process.
         """
-        if self.scheduler is not None:
-            with require("distributed", extra="distributed").Client(self.scheduler, timeout="10s"):
-                yield
-            return
-        silent = self.quiet or not sys.stderr.isatty()
-        bar: Any = contextlib.nullcontext() if silent else ProgressBar(out=sys.stderr)  # type: ignore[no-untyped-call]
-        settings = {"scheduler": "threads", **({} if self.threads is None else {"num_workers": self.threads})}
-        with dask.config.set(settings), bar:
+        with contextlib.ExitStack() as stack:
+            if self.memory is not None:
+                stack.enter_context(set_options(memory=self.memory))
+            if self.scheduler is not None or self.scheduler_file is not None:
+                counted = progress.CountOnCluster(stack.enter_context(self._client())).measure
+            else:
+                threads: dict[str, Any] = {} if self.threads is None else {"num_workers": self.threads}
+                stack.enter_context(dask.config.set(scheduler="threads", **threads))
+                counted = stack.enter_context(progress.CountTasks()).measure
+            stack.enter_context(progress.watching(what, unit, measure or counted, quiet=self.quiet))
             yield
 
+    def _client(self) -> Any:
+        """A client of the cluster that is named."""
+        distributed = require("distributed", extra="distributed")
+        named = {"address": self.scheduler} if self.scheduler else {"scheduler_file": str(self.scheduler_file)}
+        try:
+            return distributed.Client(**named, timeout="10s")
+        except (OSError, ValueError) as err:
+            (text,) = named.values()
+            raise click.UsageError(f"no scheduler of dask can be reached by {text!r}: {err}") from err
 
-def run_options(command: Callable[..., None]) -> Callable[..., None]:
+    def say(self, text: str) -> None:
+        """Say something on standard error, unless nothing is to be said."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def run_options(command: Command) -> Command:
     """Give a command the options of where its tasks run, and pass them to it as one `RunOptions` named ``run``."""
     options = (
         click.option("--threads", type=click.IntRange(min=1), help="Number of threads; the default is one per core."),
-        click.option("--scheduler", help="Address of a dask.distributed scheduler to run on."),
-        click.option("--quiet", is_flag=True, help="Show no progress bar."),
+        click.option("--scheduler", metavar="ADDRESS", help="Address of a dask.distributed scheduler to run on."),
+        click.option(
+            "--scheduler-file",
+            type=click.Path(path_type=Path),
+            help="The same by the file that `dask scheduler --scheduler-file FILE` writes.",
+        ),
+        click.option("--memory", help="What pixels and sums may take beyond the result, such as 4GiB; 1GiB if unset."),
+        click.option("--quiet", is_flag=True, help="Say nothing but errors."),
     )
-    return _packed(command, "run", RunOptions, options)
-
-
-class OutputOptions(NamedTuple):
-    """Where a table of results goes, and what of the table that it is made of it may replace."""
-
-    out: Path
-    replace: bool
-
-
-def output_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of its result, and pass them to it as one `OutputOptions` named ``output``."""
-    options = (
-        click.option("--out", required=True, type=click.Path(path_type=Path), help="A .parquet or .csv file."),
-        click.option("--replace", is_flag=True, help="Replace columns of CRATERS that have the names of results."),
-    )
-    return _packed(command, "output", OutputOptions, options)
-
-
-def _packed(
-    command: Callable[..., None],
-    name: str,
-    record: Any,
-    options: tuple[Callable[[Callable[..., None]], Callable[..., None]], ...],
-) -> Callable[..., None]:
-    """A command with more options, whose values it receives as one record under a name."""
-
-    @functools.wraps(command)
-    def packed(**values: Any) -> None:
-        command(**{name: record(**{field: values.pop(field) for field in record._fields})}, **values)
-
-    for option in reversed(options):
-        packed = option(packed)
-    return packed
+    return packed(command, "run", RunOptions, options)

@@ -1,163 +1,89 @@
-"""``xcrater stats``: statistics of a raster in regions of a crater table, written as a table."""
+"""``xcrater stats``: statistics of rasters in regions of a crater table, written as a table."""
 
 from __future__ import annotations
 
 import functools
-import os
-import re
-from typing import NamedTuple
+from typing import Any
 
 import click
 
-from xcrater._optional import require
-from xcrater.cli.shared import (
+from xcrater.cli.output import (
+    TABLES,
     OutputOptions,
+    output_options,
+    replace_option,
+    with_free_columns,
+    write_table,
+)
+from xcrater.cli.regions import PixelOptions, RegionOptions, pixel_options, region_options
+from xcrater.cli.shared import (
     RasterOptions,
     RunOptions,
     TableOptions,
-    check_directory,
-    output_options,
+    command_line,
+    named_rasters,
     raster_options,
     run_options,
     table_options,
 )
-from xcrater.errors import ColumnExistsError
-from xcrater.options import COVERAGES, get_option
-from xcrater.raster.mosaic import open_mosaic
+from xcrater.engine.provenance import describe_run
+from xcrater.options import get_option
+
+EXAMPLE = """\b
+Example:
+  xcrater stats dem.tif craters.csv --body moon --units km \\
+      --region floor=0.8 --region rim=1:1.5 --stats mean,std,count --out stats.parquet
+"""
 
 
-class Ring(NamedTuple):
-    """A region as the command line declares it: bounds in crater radii, or in units of the fitted ellipse."""
-
-    name: str
-    inner: float
-    outer: float
-    ellipse: bool = False
-
-
-def _ring(text: str, option: str) -> Ring:
-    """The region that NAME=OUTER or NAME=INNER:OUTER declares."""
-    number = r"([-+0-9.eE]+)"
-    match = re.fullmatch(rf"([^=]+)=(?:{number}:)?{number}", text)
-    try:
-        if match is None:
-            raise ValueError
-        return Ring(match[1], float(match[2] or 0.0), float(match[3]), option == "--ellipse")
-    except ValueError as err:
-        raise click.BadParameter(
-            f"received {option} {text!r}; expected NAME=INNER:OUTER in crater radii, such as rim=1:1.5"
-        ) from err
-
-
-def _region(text: str) -> Ring:
-    return _ring(text, "--region")
-
-
-def _ellipse(text: str) -> Ring:
-    return _ring(text, "--ellipse")
-
-
-@click.command("stats")
-@click.argument("raster")
+@click.command("stats", epilog=EXAMPLE)
+@click.argument("rasters", nargs=-1, required=True, metavar="[NAME=]RASTER...")
 @click.argument("craters", type=click.Path())
 @table_options
-@click.option(
-    "--region",
-    "regions",
-    type=_region,
-    metavar="NAME=INNER:OUTER",
-    multiple=True,
-    help="A ring by its bounds in crater radii, such as rim=1:1.5, or a disc, such as floor=0.8; may be repeated.",
-)
-@click.option(
-    "--ellipse",
-    "ellipses",
-    type=_ellipse,
-    metavar="NAME=INNER:OUTER",
-    multiple=True,
-    help="The same in units of the ellipse that the table fits to each rim; always true curves; may be repeated.",
-)
+@region_options
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
-@output_options
-@click.option(
-    "--coverage",
-    type=click.Choice(COVERAGES),
-    default=get_option("coverage"),
-    show_default=True,
-    help="Which pixels belong to a region.",
-)
+@output_options("A .parquet, .csv, .geoparquet or .gpkg file.")
+@replace_option
+@pixel_options(get_option("coverage"), get_option("coverage"))
 @click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
-@click.option(
-    "--nvert",
-    type=int,
-    default=get_option("nvert") or 0,
-    show_default=True,
-    help="Number of vertices of the polygon that stands for each circle; 0 for true circles.",
-)
 @raster_options
 @run_options
 def command(
-    raster: str,
+    rasters: tuple[str, ...],
     craters: str,
     table: TableOptions,
-    regions: tuple[Ring, ...],
-    ellipses: tuple[Ring, ...],
+    shapes: RegionOptions,
     stats: str,
     output: OutputOptions,
-    coverage: str,
+    replace: bool,
+    pixels: PixelOptions,
     weights: str | None,
-    nvert: int,
     known: RasterOptions,
     run: RunOptions,
 ) -> None:
-    """Statistics of RASTER in regions around CRATERS, written as a table.
+    """Statistics of rasters in regions around CRATERS, written as a table.
 
-    The table is written to a temporary file beside --out and renamed, so an interrupted run leaves no half file.
+    Each RASTER is a file that GDAL reads, or a pattern (in quotes) or an index of many files of one map. The table is
+    written beside --out and renamed when it is whole, so that an interrupted run leaves no half file.
     """
-    out = output.out
-    if out.suffix not in (".parquet", ".csv"):
-        raise click.UsageError(f"received --out {str(out)!r}; expected a name ending in .parquet or .csv")
-    check_directory(out, "--out")
-    rings = (*regions, *ellipses)
-    if not rings:
-        raise click.UsageError("received no region; expected --region or --ellipse, such as --region rim=1:1.5")
-    if out.suffix == ".parquet":
-        require("pyarrow", extra="parquet")
+    output.check(TABLES)
+    shapes.check()
+    run.check()
+    paths, exclude = named_rasters(rasters), pixels.excluded()
+    nodata = known.missing(list(paths))
     cdb = table.open(craters)
-    for ring in rings:
-        if ring.ellipse:
-            cdb.add_ellipses(ring.name, ring.inner, ring.outer)
-        else:
-            cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=nvert or None)
-    compute = functools.partial(
-        cdb.get_stats,
-        open_mosaic(raster, body=cdb.body) if known.trust_body else raster,
-        [ring.name for ring in rings],
-        [name.strip() for name in stats.split(",")],
-        nodata=known.nodata,
-        coverage=coverage,
-        weights=weights,
-    )
-    with run.running():
-        try:
-            result = compute()
-        except ColumnExistsError as err:  # found before anything is computed
-            columns = ", ".join(map(repr, err.columns))
-            if not output.replace:
-                raise click.UsageError(
-                    f"{craters!r} has columns already that results have the names of: {columns}. Add --replace to "
-                    "replace them, or give the regions other names"
-                ) from err
-            cdb.data = cdb.data.drop(columns=err.columns)
-            result = compute()
-    partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        if out.suffix == ".csv":
-            result.to_csv(partial, index=False)
-        else:
-            result.to_parquet(partial)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-    if not run.quiet:
-        click.echo(f"{out}: {len(result)} craters, {len(result.columns)} columns", err=True)
+    regions = shapes.declare(cdb)
+    opened = known.open(paths, cdb.body)
+    options: dict[str, Any] = {
+        "stats": [name.strip() for name in stats.split(",")],
+        "nodata": nodata,
+        "coverage": pixels.coverage,
+        "weights": weights,
+        "exclude": exclude,
+    }
+    with run.running("stats"):
+        compute = functools.partial(cdb.get_stats, opened, regions, **options)
+        result = with_free_columns(cdb, craters, compute, replace=replace)
+    about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
+    write_table(result, output.out, about, cdb)
+    run.say(f"{output.out}: {len(result)} craters, {len(result.columns)} columns")

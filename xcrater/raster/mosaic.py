@@ -261,6 +261,37 @@ def _chunked(da: xr.DataArray, pixels: FilePixels, chunks: Any) -> xr.DataArray:
     return da
 
 
+def describe_raster(da: xr.DataArray) -> dict[str, Any]:
+    """What tells a raster from any other, as JSON can express it.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        The raster.
+
+    Returns
+    -------
+    dict
+        ``source``, where it comes from; ``shape`` and ``dtype``; ``files``, of how many files it is made; and of a
+        single file its ``bytes`` and the time in nanoseconds at which it was last ``modified``. ``hash`` depends on all
+        that its pixels do: each file's path, size, time of change and header, how values are decoded, and the chunks.
+    """
+    about: dict[str, Any] = {
+        "source": da.encoding.get("source"),
+        "shape": list(da.shape),
+        "dtype": str(da.dtype),
+        "hash": str(da.data.name)
+        if da.chunks
+        else hashlib.blake2b(da.to_numpy().tobytes(), digest_size=16).hexdigest(),
+    }
+    pixels = _PIXELS.get(str(getattr(da.data, "name", "")))
+    if isinstance(pixels, MosaicPixels):
+        return about | {"files": len(pixels.files)}
+    if pixels is not None and pixels.mark is not None:
+        return about | {"files": 1, "bytes": pixels.mark[0], "modified": pixels.mark[1]}
+    return about
+
+
 def stored_numbers(da: xr.DataArray) -> xr.DataArray:
     """The stored numbers behind values that `open_mosaic` gave and that nothing was done to; other arrays as they are.
 

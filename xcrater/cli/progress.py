@@ -1,0 +1,140 @@
+"""How far a run is: a bar where standard error is a terminal, and a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import click
+from dask.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+REFRESH = 0.2
+"""Seconds between two looks at a run that a bar shows."""
+
+LOG = 5.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Done(NamedTuple):
+    """How much of a run is done, of how much."""
+
+    done: int
+    total: int
+
+
+Measure = Callable[[], Done]
+
+
+@contextlib.contextmanager
+def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator[None]:
+    """Say on standard error how far a run is while a ``with`` block lasts.
+
+    Parameters
+    ----------
+    what : str
+        What is being done, such as "stats".
+    unit : str
+        What is counted, such as "tasks".
+    measure : callable
+        Tells how much is done; called from a thread of its own, again and again.
+    quiet : bool
+        Whether to say nothing.
+    """
+    if quiet:
+        yield
+        return
+    over = threading.Event()
+    show = _show_bar if sys.stderr.isatty() else _show_lines
+    thread = threading.Thread(target=show, args=(what, unit, measure, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _show_bar(what: str, unit: str, measure: Measure, over: threading.Event) -> None:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=1 / REFRESH) as bar:
+        task = bar.add_task(what, total=None)
+        while True:
+            last = over.wait(REFRESH)
+            done = measure()
+            if done.total:
+                bar.update(task, completed=done.done, total=done.total)
+            if last:
+                return
+
+
+def _show_lines(what: str, unit: str, measure: Measure, over: threading.Event) -> None:
+    start = time.monotonic()
+    while not over.wait(LOG):
+        done, seconds = measure(), time.monotonic() - start
+        line = f"xcrater {what}: {done.done:,} of {done.total:,} {unit}, {seconds:.0f} s"
+        if 0 < done.done < done.total:
+            line += f", about {seconds * (done.total - done.done) / done.done:.0f} s to go"
+        click.echo(line, err=True)
+
+
+class CountTasks(Callback):
+    """Counts the tasks that dask runs in this process while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._done = self._total = 0
+
+    def _start_state(self, dsk: Any, state: dict[str, Any]) -> None:
+        self._total += sum(len(state[stage]) for stage in ("ready", "waiting", "running"))
+
+    def _posttask(self, *_: Any) -> None:
+        self._done += 1
+
+    def measure(self) -> Done:
+        """How many tasks have been run, of those that dask was given so far."""
+        return Done(self._done, self._total)
+
+
+class CountOnCluster:
+    """Counts the tasks that a cluster has been given since this was made.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        The cluster.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._most = Done(0, 0)
+
+    def measure(self) -> Done:
+        """How many tasks are over; what the scheduler has forgotten by now was over before."""
+        with contextlib.suppress(Exception):  # a scheduler that is gone is found by what waits for results
+            states = self._client.run_on_scheduler(_states)
+            total = sum(states.values())
+            waiting = sum(states.get(state, 0) for state in ("waiting", "processing", "queued", "no-worker"))
+            self._most = Done(max(total - waiting, self._most.done), max(total, self._most.total))
+        return self._most
+
+
+def _states(dask_scheduler: Any) -> dict[str, int]:
+    """How many tasks of a scheduler are in each state."""
+    found: dict[str, int] = {}
+    for group in dask_scheduler.task_groups.values():
+        for state, count in group.states.items():
+            found[state] = found.get(state, 0) + count
+    return found

@@ -1,0 +1,192 @@
+"""Options of regions: rings, ellipses and polygons around each crater, and which pixels belong to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from xcrater import CraterDatabase, Exclude
+from xcrater.cli.packing import packed
+from xcrater.options import COVERAGES, get_option
+from xcrater.table.vector_files import read_file
+
+RING = "NAME=INNER:OUTER"
+
+
+class Ring(NamedTuple):
+    """A region as the command line declares it: bounds in crater radii, or in units of the fitted ellipse."""
+
+    name: str
+    inner: float
+    outer: float
+
+
+class PolygonFile(NamedTuple):
+    """A region of polygons: its name, and the vector file with one polygon per row of the crater table."""
+
+    name: str
+    path: str
+
+
+def _ring(option: str) -> Callable[[str], Ring]:
+    """What reads a region from NAME=OUTER or NAME=INNER:OUTER."""
+    number = r"([-+0-9.eE]+)"
+
+    def read(text: str) -> Ring:
+        match = re.fullmatch(rf"([^=]+)=(?:{number}:)?{number}", text)
+        try:
+            if match is None:
+                raise ValueError
+            return Ring(match[1], float(match[2] or 0.0), float(match[3]))
+        except ValueError as err:
+            raise click.BadParameter(
+                f"received {option} {text!r}; expected {RING} in crater radii, such as rim=1:1.5"
+            ) from err
+
+    return read
+
+
+def _polygon_file(text: str) -> PolygonFile:
+    """The region of polygons that FILE or NAME=FILE declares; by itself a file gives it its own name."""
+    name, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        name, path = Path(text).stem, text
+    if not Path(path).expanduser().exists():
+        raise click.BadParameter(f"received --polygons {text!r}; there is no file {path!r} in {Path.cwd()}")
+    return PolygonFile(name, path)
+
+
+class RegionOptions(NamedTuple):
+    """The regions that a command declares around each crater."""
+
+    regions: tuple[Ring, ...]
+    ellipses: tuple[Ring, ...]
+    polygons: tuple[PolygonFile, ...]
+    nvert: int
+
+    def check(self) -> None:
+        """Refuse a command without any region."""
+        if not (self.regions or self.ellipses or self.polygons):
+            raise click.UsageError(
+                "received no region; expected --region, --ellipse or --polygons, such as --region rim=1:1.5"
+            )
+
+    def declare(self, cdb: CraterDatabase) -> list[str]:
+        """Declare the regions around the craters of a table: their names, in the order of the options."""
+        for ring in self.regions:
+            cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=self.nvert or None)
+        for ring in self.ellipses:
+            cdb.add_ellipses(ring.name, ring.inner, ring.outer)
+        for name, path in self.polygons:
+            _add_polygons(cdb, name, path)
+        rings = (*self.regions, *self.ellipses)
+        return [*(ring.name for ring in rings), *(each.name for each in self.polygons)]
+
+
+def _add_polygons(cdb: CraterDatabase, name: str, path: str) -> None:
+    """Declare the polygons of a vector file, whose rows are those of the crater table."""
+    frame = read_file(path)
+    shapes = frame.geometry.to_numpy()
+    # GeoJSON without a CRS is read as Earth's, which is the only one that the format knows.
+    crs = None if frame.crs is None or frame.crs.to_epsg() == 4326 else frame.crs
+    cdb.add_polygons(name, shapes, crs=crs)
+
+
+nvert_option = click.option(
+    "--nvert",
+    type=int,
+    default=get_option("nvert") or 0,
+    show_default=True,
+    help="Number of vertices of the polygon that stands for each circle; 0 for true circles.",
+)
+
+
+def region_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of regions, and pass them to it as one `RegionOptions` named ``shapes``."""
+    options = (
+        click.option(
+            "--region",
+            "regions",
+            type=_ring("--region"),
+            metavar=RING,
+            multiple=True,
+            help="A ring by its bounds in crater radii, such as rim=1:1.5, or a disc, such as floor=0.8; repeatable.",
+        ),
+        click.option(
+            "--ellipse",
+            "ellipses",
+            type=_ring("--ellipse"),
+            metavar=RING,
+            multiple=True,
+            help="The same in units of the ellipse that the table fits to each rim; always true curves; repeatable.",
+        ),
+        click.option(
+            "--polygons",
+            type=_polygon_file,
+            metavar="[NAME=]FILE",
+            multiple=True,
+            help="Polygons of a vector file, one per row of CRATERS and in the same order; repeatable.",
+        ),
+        nvert_option,
+    )
+    return packed(command, "shapes", RegionOptions, options)
+
+
+class PixelOptions(NamedTuple):
+    """Which pixels belong to a region, and which of them are left out for the sake of neighbouring craters."""
+
+    coverage: str | None
+    exclude: float | None
+    exclude_ratio: tuple[float, float] | None
+
+    def excluded(self) -> Exclude | None:
+        """The neighbours that regions are to be without."""
+        if self.exclude is None:
+            if self.exclude_ratio is not None:
+                raise click.UsageError("received --exclude-ratio without --exclude; expected both, such as --exclude 1")
+            return None
+        if self.exclude_ratio is None:
+            return Exclude(self.exclude)
+        least, most = self.exclude_ratio
+        return Exclude(self.exclude, min_ratio=least, max_ratio=most)
+
+
+def _ratio(text: str) -> tuple[float, float]:
+    least, colon, most = text.partition(":")
+    try:
+        return float(least), float(most) if colon and most else float("inf")
+    except ValueError as err:
+        raise click.BadParameter(
+            f"received --exclude-ratio {text!r}; expected MIN or MIN:MAX, radii of neighbours by the crater's own, "
+            "such as 0.25 or 0.25:4"
+        ) from err
+
+
+def pixel_options(default: str | None, shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of pixels as one `PixelOptions` named ``pixels``, with its own default of coverage."""
+    options = (
+        click.option(
+            "--coverage",
+            type=click.Choice(COVERAGES),
+            default=default,
+            show_default=shown,
+            help="Which pixels belong to a region: touched, by their centres, or by the fraction inside.",
+        ),
+        click.option(
+            "--exclude",
+            type=float,
+            metavar="RADII",
+            help="Leave out pixels within so many radii of other craters of the table.",
+        ),
+        click.option(
+            "--exclude-ratio",
+            type=_ratio,
+            metavar="MIN[:MAX]",
+            help="Count only neighbours of so many times the crater's own radius for --exclude, such as 0.25.",
+        ),
+    )
+    return lambda command: packed(command, "pixels", PixelOptions, options)
