@@ -213,22 +213,23 @@ def _reduce_lazily(
         task = (reduction.finish, merge, partials[*lead, n], math.prod(of_block), bounds, shapes)
         if only is None:
             layer[(whole, *lead, n)] = (_finish_all, *task)
+        picked: list[Any] = []
         for out, tasks in chosen.items():
             zeros = (0 for _ in outputs[out].shape)
             key = (names[out], *(lead if reduction.keep_images else ()), *((n,) if grouped else ()), *zeros)
-            tasks[key] = (_finish_only, *task) if only else (operator.getitem, (whole, *lead, n), out)
+            # Picked one after another: of several at once the scheduler of a cluster would give some to an idle worker,
+            # which would have to fetch the arrays of all outputs first.
+            tasks[key] = (_finish_only, *task) if only else (_pick, (whole, *lead, n), out, *picked)
+            picked = [key]
     if only is None:
         graph, last = _after(graph, whole, layer, last), whole
     along = (tuple(group.stop - group.start for group in groups),) if grouped else ()
-    return {
-        out: Array(
-            _after(graph, names[out], tasks, last),
-            names[out],
-            (*(lead_chunks if reduction.keep_images else ()), *along, *((n,) for n in outputs[out].shape)),
-            dtype=np.dtype(outputs[out].dtype),
-        )
-        for out, tasks in chosen.items()
-    }
+    results = {}
+    for out, tasks in chosen.items():
+        graph = _after(graph, names[out], tasks, last, *(names[before] for before in list(results)[-1:]))
+        lengths = (*(lead_chunks if reduction.keep_images else ()), *along, *((n,) for n in outputs[out].shape))
+        results[out] = Array(graph, names[out], lengths, dtype=np.dtype(outputs[out].dtype))
+    return results
 
 
 def _stage(name: str, stage: str, number: int | None = None) -> str:
@@ -385,6 +386,11 @@ def _finish_all(
 ) -> dict[str, np.ndarray]:
     arrays = finish(merge(partials), images, *bounds)
     return {name: array.reshape(shapes[name]) for name, array in arrays.items()}
+
+
+def _pick(arrays: Mapping[str, np.ndarray], name: str, *_: np.ndarray) -> np.ndarray:
+    """The array of one output; others are only waited for."""
+    return arrays[name]
 
 
 def _finish_only(*arguments: Any) -> np.ndarray:

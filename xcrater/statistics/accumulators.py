@@ -5,6 +5,7 @@ An accumulator is one row of slots, which `xcrater.kernels.slots` numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,10 +103,14 @@ def _merge_sums(sums: Sequence[Sums]) -> list[Sums]:
     return sums if sum(s.row.size for s in sums) < 2 * row.size else [Sums(row, add_up(sums, row))]
 
 
-def add_up(pieces: Sequence[Sums], row: Array) -> Array:
-    """Accumulators of the craters in ``row``, ascending, which has all that the pieces have."""
+def add_up(pieces: Sequence[Sums], row: Array, space: Array | None = None) -> Array:
+    """Accumulators of the craters in ``row``, ascending, which has all that the pieces have.
+
+    They are laid out in ``space``, if there is one: an array of one dimension and at least as many numbers.
+    """
     like = pieces[0].sums
-    out = np.empty((row.size, like.shape[1] * like.shape[2], like.shape[3]), like.dtype)
+    shape = (row.size, like.shape[1] * like.shape[2], like.shape[3])
+    out = np.empty(shape, like.dtype) if space is None else space[: math.prod(shape)].reshape(shape)
     out[:] = empty_accumulator(like.dtype, like.shape[3])
     exact = None if like.dtype.kind == "f" else True
     together = row.size and row[-1] - row[0] + 1 == row.size

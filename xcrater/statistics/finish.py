@@ -70,7 +70,11 @@ class LazyState(dict[str, Any]):
 
 
 BLOCK = 2**17
-"""Accumulators that are finished at once."""
+"""Accumulators that are merged at once."""
+
+FINISHED = 2**13
+"""Accumulators that are finished at once. An array of this many numbers is small enough for the allocator to keep its
+memory for the next one: workers of dask.distributed hand larger pieces back to the system, which clears them anew."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class Finish:
         cuts = {
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
         }
+        largest = int(np.diff(edges).max(initial=0)) * lead * self.regions
+        space = {name: np.empty(largest * start.size, start.dtype) for name, start in starts.items()}
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
             whole = {}
@@ -131,15 +137,19 @@ class Finish:
                     if at[n] < at[n + 1]
                 ]
                 nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
-                whole[name] = add_up(pieces or [nothing], row)
-            state = LazyState(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
-            if self.leaf.more:
-                state.add_moments(whole["moments"])
-            state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
-            block = table.block(first, stop, state["weight"] > 0 if exact else None)
-            for a in self.aggregations:
-                state.update(statistic=a.name, order=block.declared_by(a.name, a.order))
-                results[a.name][..., first:stop] = a.finalise(state)
+                whole[name] = add_up(pieces or [nothing], row, space[name])
+            size = max(FINISHED // max(lead * self.regions, 1), 64)
+            for part in range(first, stop, size):
+                cut = slice(part, min(part + size, stop))
+                own = {name: sums[cut.start - first : cut.stop - first] for name, sums in whole.items()}
+                state = LazyState(own["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+                if self.leaf.more:
+                    state.add_moments(own["moments"])
+                state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
+                block = table.block(cut.start, cut.stop, state["weight"] > 0 if exact else None)
+                for a in self.aggregations:
+                    state.update(statistic=a.name, order=block.declared_by(a.name, a.order))
+                    results[a.name][..., cut] = a.finalise(state)
         return results
 
 
