@@ -224,7 +224,7 @@ def _reduce_lazily(
     if only is None:
         graph, last = _after(graph, whole, layer, last), whole
     along = (tuple(group.stop - group.start for group in groups),) if grouped else ()
-    results = {}
+    results: dict[str, Any] = {}
     for out, tasks in chosen.items():
         graph = _after(graph, names[out], tasks, last, *(names[before] for before in list(results)[-1:]))
         lengths = (*(lead_chunks if reduction.keep_images else ()), *along, *((n,) for n in outputs[out].shape))
