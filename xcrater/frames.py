@@ -151,6 +151,34 @@ def arrays_frame(
     return _beside(table, {end.removeprefix("_"): cell for end, cell in zip(endings, cells, strict=True)})
 
 
+def measures_frame(cdb: CraterTable, lazy: xr.Dataset) -> pd.DataFrame:
+    """Make the table with a column per measurement, such as those of ``da.craters.depths``.
+
+    Parameters
+    ----------
+    cdb : CraterTable
+        The craters.
+    lazy : xarray.Dataset
+        The measurements, dimensions (extra dimensions of the raster, crater); computed once the columns are known to be
+        free.
+
+    Raises
+    ------
+    ColumnExistsError
+        A measurement has the name of a column of the table.
+    """
+    images = _images(lazy)
+    endings = [f"_{image.label}" if image.label else "" for image in images]
+    groups = [_Group(tuple(map(str, lazy.data_vars)), "", image.label, "") for image in images]
+    table = _table_beside(cdb, groups, endings)
+    (result,) = graph.compute(lazy)
+    columns: dict[str, Any] = {}
+    for image, end in zip(images, endings, strict=True):
+        for name, values in result.isel(image.position).data_vars.items():
+            columns.update(_columns(str(name), values, end))
+    return _beside(table, columns)
+
+
 def _table_beside(cdb: CraterTable, groups: Sequence[_Group], endings: Sequence[str]) -> pd.DataFrame:
     """The table's own columns, without results of an earlier run that new ones replace.
 

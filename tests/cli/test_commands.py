@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,15 +14,18 @@ from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+import click.testing
 import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
 import rasterio
+import shapely
+import xarray as xr
 
 import xcrater
 from xcrater import CraterDatabase, tutorial
-from xcrater.cli import main
+from xcrater.cli import cli, main
 
 
 class Result(NamedTuple):
@@ -354,7 +358,7 @@ def test_stats_as_points_of_vector_files(ending, raster, table, tmp_path):
     expected = cdb.get_stats(raster, "rim", "count")
     pd.testing.assert_frame_equal(pd.DataFrame(found.drop(columns="geometry")), expected)
     assert found.crs.ellipsoid == cdb.crs.ellipsoid  # a GeoPackage names the CRS in other words
-    assert found.geometry.geom_equals_exact(cdb.center, 1e-9).all()
+    assert shapely.equals_exact(found.geometry.to_numpy(), cdb.center.to_numpy(), 1e-9).all()
     if ending == "gpkg":
         described = json.loads(pyogrio.read_info(out)["layer_metadata"]["xcrater_run"])
     else:
@@ -419,7 +423,6 @@ def test_what_exists_is_replaced_only_on_request(raster, table, tmp_path):
 )
 def test_options_are_checked_before_anything_is_computed(args, parts, raster, table, tmp_path):
     import geopandas
-    import shapely
 
     two = tmp_path / "two.geojson"
     geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)] * 2, crs="EPSG:4326").to_file(two)
@@ -430,3 +433,70 @@ def test_options_are_checked_before_anything_is_computed(args, parts, raster, ta
 
 def test_rasters_need_names_of_their_own(raster, table):
     assert_refused(run("stats", raster, raster, table, *ARGS, "--region", "rim=1:1.5", "--out", "o.csv"), "two rasters")
+
+
+def test_depths_as_a_table(raster, table, tmp_path):
+    out = tmp_path / "depths.parquet"
+    args = ("--background", "2:2.5", "--percentiles", 60, 3, "--out", out, "--quiet")
+    assert run("depths", raster, table, *ARGS, *args) == Result(0, "", "")
+    found = pd.read_parquet(out)
+    cdb = CraterDatabase(table, "moon", units="km")
+    expected = xcrater.open_mosaic(raster).craters.depths(
+        cdb, background=(2, 2.5), method="percentile", percentiles=(60, 3)
+    )
+    assert list(found.columns) == [*cdb.orig_cols, *expected.data_vars]
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name], expected[name])
+    assert_refused(run("depths", raster, table, *ARGS, "--rim", "1", "--out", tmp_path / "o.csv"), "INNER:OUTER")
+    assert_refused(run("depths", raster, table, *ARGS, "--rim", "2:1", "--out", tmp_path / "o.csv"), "less than outer")
+
+
+def test_depths_beside_columns_of_their_names(raster, table, tmp_path):
+    pd.read_csv(table).assign(depth=1.0).to_csv(tmp_path / "own.csv", index=False)
+    again = ("depths", raster, tmp_path / "own.csv", *ARGS, "--out", tmp_path / "o.csv", "--quiet")
+    assert_refused(run(*again), "'depth'. Add --replace to replace them")
+    assert run(*again, "--replace").returncode == 0
+    assert (pd.read_csv(tmp_path / "o.csv")["depth"] != 1).all()
+
+
+def test_profiles_as_a_long_table_and_as_a_store(raster, table, tmp_path):
+    cdb = CraterDatabase(table, "moon", units="km")
+    expected = xcrater.open_mosaic(raster).craters.radial_profile(cdb, [0, 0.5, 1, 2], "mean count", sectors=2)
+    args = ("profile", raster, table, *ARGS, "--edges", "0,0.5,1,2", "--sectors", 2, "--stats", "mean,count", "--quiet")
+    assert run(*args, "--out", tmp_path / "long.csv") == Result(0, "", "")
+    found = pd.read_csv(tmp_path / "long.csv")
+    assert len(found) == 30 * 3 * 2
+    assert {"crater", "r", "azimuth", "lat", "lon", "radius", "r_inner", "r_outer", "mean", "count"} <= {*found.columns}
+    np.testing.assert_array_equal(found["count"], expected["count"].to_numpy().ravel())
+    assert run(*args, "--out", tmp_path / "p.zarr") == Result(0, "", "")
+    store = xr.open_zarr(tmp_path / "p.zarr", consolidated=False)
+    np.testing.assert_array_equal(store["mean"], expected["mean"])
+    np.testing.assert_array_equal(store["azimuth_stop"], [180, 360])
+    assert store.attrs["xcrater_run"]["options"]["sectors"] == 2
+    assert sorted(os.listdir(tmp_path)) == ["long.csv", "long.csv.json", "p.zarr"]
+    assert_refused(run(*args, "--out", tmp_path / "p.zarr"), "exists already")
+    assert run(*args, "--out", tmp_path / "p.zarr", "--overwrite").returncode == 0
+    assert_refused(run(*args, "--edges", "0;1", "--out", tmp_path / "q.csv"), "separated by commas")
+    assert_refused(run(*args, "--edges", "2,1", "--out", tmp_path / "q.csv"), "increas")
+
+
+def examples():
+    """The examples that commands show in their help, as words."""
+    for name, each in cli.commands.items():
+        text = click.testing.CliRunner().invoke(each, ["--help"]).output.split("Example:")[1]
+        words = shlex.split(text.replace("\\\n", " "))
+        assert words[:2] == ["xcrater", name]
+        yield words[1:]
+
+
+def test_every_command_shows_an_example_that_works(raster, table, tmp_path):
+    (tmp_path / "dem.tif").symlink_to(raster)
+    (tmp_path / "craters.csv").symlink_to(table)
+    shown = list(examples())
+    assert {words[0] for words in shown} == set(cli.commands)
+    for words in shown:
+        if words[0] == "demo":
+            continue  # which the test of the demo runs
+        result = run(*words, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert "--out" not in words or (tmp_path / words[words.index("--out") + 1]).exists()

@@ -15,8 +15,13 @@ from xcrater.cli.output import check_directory
 from xcrater.cli.shared import RunOptions, one_line
 from xcrater.display.plots import roi_panels
 
+EXAMPLE = """\b
+Example:
+  xcrater demo --ppd 8
+"""
 
-@click.command("demo")
+
+@click.command("demo", epilog=EXAMPLE, short_help="Regions, statistics and pixels of a synthetic Moon.")
 @click.option(
     "--real", is_flag=True, help="The documented example on the real lunar mosaic instead of a synthetic one."
 )

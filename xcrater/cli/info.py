@@ -10,8 +10,13 @@ from xcrater.geometry.grid import Grid
 from xcrater.raster.declared import prepare
 from xcrater.raster.reading import Raster, read_raster
 
+EXAMPLE = """\b
+Example:
+  xcrater info dem.tif
+"""
 
-@click.command("info")
+
+@click.command("info", epilog=EXAMPLE, short_help="How xcrater reads a raster.")
 @click.argument("raster")
 def command(raster: str) -> None:
     """Grid, body, chunks and nodata of RASTER as xcrater reads them."""

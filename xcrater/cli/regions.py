@@ -166,14 +166,14 @@ def _ratio(text: str) -> tuple[float, float]:
         ) from err
 
 
-def pixel_options(default: str | None, shown: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def pixel_options(default: str | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command the options of pixels as one `PixelOptions` named ``pixels``, with its own default of coverage."""
     options = (
         click.option(
             "--coverage",
             type=click.Choice(COVERAGES),
             default=default,
-            show_default=shown,
+            show_default=default is not None,
             help="Which pixels belong to a region: touched, by their centres, or by the fraction inside.",
         ),
         click.option(

@@ -36,7 +36,7 @@ Example:
 """
 
 
-@click.command("stats", epilog=EXAMPLE)
+@click.command("stats", epilog=EXAMPLE, short_help="Statistics of rasters in regions around craters.")
 @click.argument("rasters", nargs=-1, required=True, metavar="[NAME=]RASTER...")
 @click.argument("craters", type=click.Path())
 @table_options
@@ -44,7 +44,7 @@ Example:
 @click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
 @output_options("A .parquet, .csv, .geoparquet or .gpkg file.")
 @replace_option
-@pixel_options(get_option("coverage"), get_option("coverage"))
+@pixel_options(get_option("coverage"))
 @click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
 @raster_options
 @run_options
