@@ -242,9 +242,15 @@ def test_neighbours_share_chunks_where_the_order_is_that_of_tiles() -> None:
     plain, sorted_ = (da.craters.chips(cdb, 6, order=order) for order in ("table", "tiles"))
     assert plain.crater.values.tolist() == list(range(60))
     assert plain.chunks[0] == (60,)
-    assert len(sorted_.chunks[0]) == 4
-    quarter = (sorted_.lat < 0) * 2 + (sorted_.lon > 0)
-    np.testing.assert_array_equal(np.repeat(range(4), sorted_.chunks[0]), quarter)
+    # Each quarter is a tile. Well inside of one, chips do not wait for those that reach into another.
+    quarter = ((sorted_.lat < 0) * 2 + (sorted_.lon > 0)).to_numpy()
+    inside = ((np.abs(np.abs(sorted_.lat) - 45) < 20) & (np.abs(np.abs(sorted_.lon) - 90) < 55)).to_numpy()
+    chunk = np.repeat(range(len(sorted_.chunks[0])), sorted_.chunks[0])
+    assert inside.sum() > 10
+    assert len(set(chunk[inside])) == len(set(quarter[inside])) == 4
+    assert len(set(zip(chunk[inside], quarter[inside]))) == 4
+    reaching = (np.abs(sorted_.lat) < 15).to_numpy()
+    assert not set(chunk[inside]) & set(chunk[reaching])
     xr.testing.assert_identical(sorted_.sortby("crater").compute(), plain.compute())
     limited = da.craters.chips(cdb, 6, order="tiles", group=5)
     assert max(limited.chunks[0]) == 5

@@ -54,9 +54,10 @@ class ImageMethods:
             to ``"nearest"``.
         order : {"table", "tiles"}
             Order of the craters: that of the table; or grouped by chunk of the raster, so that each chunk of the
-            result holds neighbours and needs only a few chunks of the raster. Choose the latter for large tables on
-            large rasters, where the table's order brings a warning; ``chips.sel(crater=label)`` finds a crater,
-            ``chips.sortby("crater")`` sorts by label.
+            result holds neighbours and needs only a few chunks of the raster. Chips that reach into another chunk of
+            the raster have chunks of their own, so that others need not wait in memory for them. Choose the latter for
+            large tables on large rasters, where the table's order brings a warning; ``chips.sel(crater=label)`` finds a
+            crater, ``chips.sortby("crater")`` sorts by label.
         group : int, optional
             Largest number of craters in a chunk of the result; as many as make two million pixels by default.
         nodata : number, optional

@@ -94,9 +94,12 @@ def chips(
         group = max(1, _CHUNK // (math.prod(shape) * images))
 
     plan = request.plan([_reaching(grid, box) for box in request.boxes])
-    home = _home(grid, request.craters) if order == "tiles" else np.zeros(len(request.craters), np.int64)
-    at = np.argsort(home, kind="stable")
-    edges = _edges(home[at], int(group))
+    # Together with those that the same tile completes, but not with craters that lie on it alone: these are finished at
+    # once, while the sums of the others take up memory until their last tile is read.
+    spread = plan.spread
+    turn = 2 * spread.last + (spread.count > 1) if order == "tiles" else np.zeros(len(request.craters), np.int64)
+    at = np.argsort(turn, kind="stable")
+    edges = _edges(turn[at], int(group))
     place = np.empty_like(at)
     place[at] = np.arange(at.size)
     groups: list[list[Tile]] = [[] for _ in edges[1:]]
@@ -169,34 +172,22 @@ def around(grid: Grid) -> tuple[int, int, float, float, int, int]:
     return columns, half, period, grid.columns / 2, low, high
 
 
-def _home(grid: Grid, craters: Craters) -> Ints:
-    """Number of the tile that each crater's centre lies in, or is nearest to."""
-    u, v = grid.to_frame().pixels(*centres(craters))
-    if math.isfinite(grid.period):
-        u = u - grid.period * np.floor((u - grid.columns / 2) / grid.period + 0.5)
-    numbers = [
-        np.clip(np.searchsorted(edges, np.nan_to_num(at), "right") - 1, 0, len(edges) - 2)
-        for at, edges in ((v, grid.row_edges), (u, grid.col_edges))
-    ]
-    return np.asarray(numbers[0] * (len(grid.col_edges) - 1) + numbers[1])
-
-
-def _edges(home: Ints, group: int) -> list[int]:
+def _edges(turn: Ints, group: int) -> list[int]:
     """Positions at which groups begin, and the end of the last.
 
     Parameters
     ----------
-    home : ndarray of int64, shape (n,)
-        Number of each crater's tile, ascending. No group has craters of two.
+    turn : ndarray of int64, shape (n,)
+        When each crater's turn comes, ascending. No group has craters of two turns.
     group : int
         Greatest number of craters in a group.
     """
-    if not home.size:
+    if not turn.size:
         return [0, 0]  # one group without craters
-    first = np.flatnonzero(np.diff(home, prepend=-1))
-    stops = [*first[1:].tolist(), home.size]
+    first = np.flatnonzero(np.diff(turn, prepend=turn[0] - 1))
+    stops = [*first[1:].tolist(), turn.size]
     return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [
-        home.size
+        turn.size
     ]
 
 
