@@ -500,3 +500,70 @@ def test_every_command_shows_an_example_that_works(raster, table, tmp_path):
         result = run(*words, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         assert "--out" not in words or (tmp_path / words[words.index("--out") + 1]).exists()
+
+
+def test_arrays_grow_beside_and_go_on(raster, table, tmp_path, monkeypatch):
+    from xcrater.pixels import store
+
+    out, partial = tmp_path / "rims.zarr", tmp_path / ".rims.zarr.partial"
+    args = ("arrays", raster, table, *ARGS, "--region", "rim=1:1.5", "--batch", 7, "--out", out, "--quiet")
+    extend, calls = store._extend, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) > 8:
+            raise OSError(28, "No space left on device")
+        extend(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_extend", full)
+        failed = run(*args)
+    assert failed.returncode == 1
+    assert failed.stderr == "xcrater: [Errno 28] No space left on device\n"
+    assert os.listdir(tmp_path) == [partial.name]
+    other = [*args[:5], *map(str, args[5:])]
+    other[other.index("rim=1:1.5")] = "rim=1:2"
+    assert_refused(run(*other), ".rims.zarr.partial", "--overwrite")
+    assert run(*args) == Result(0, "", "")
+    assert os.listdir(tmp_path) == [out.name]
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    expected = cdb.get_arrays(raster, "rim")["rim"]
+    found = xcrater.open_arrays(out).compute()["rim"]
+    for k in range(30):
+        np.testing.assert_array_equal(found.iloc[k].filled(-1), expected.iloc[k].filled(-1))
+    import zarr
+
+    assert zarr.open_group(out).attrs["xcrater_run"]["regions"]["rim"]["shape"] == cdb.regions["rim"].describe()
+    assert_refused(run(*args), "exists already")
+    assert run(*args, "--overwrite").returncode == 0
+
+
+def test_chips_as_a_store(raster, table, tmp_path):
+    out = tmp_path / "chips.zarr"
+    args = ("chips", raster, table, *ARGS, "--size", 16, "--order", "table", "--out", out, "--quiet")
+    assert run(*args) == Result(0, "", "")
+    cdb = CraterDatabase(table, "moon", units="km")
+    expected = xcrater.open_mosaic(raster).craters.chips(cdb, 16)
+    found = xr.open_zarr(out, consolidated=False)
+    np.testing.assert_array_equal(found["chips"], expected)
+    np.testing.assert_array_equal(found["crater"], expected["crater"])
+    assert found.attrs["xcrater_run"]["options"]["size"] == 16
+    assert_refused(run(*args[:-2], tmp_path / "chips.tif"), "ending in .zarr")
+    assert_refused(run(*args, "--overwrite", "--extent", "-1"), "extent")
+
+
+def test_plan_tells_what_would_be_read_and_how_long_it_would_take(raster, table, tmp_path):
+    args = ("plan", raster, table, *ARGS, "--region", "rim=1:1.5")
+    result = run(*args, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "xcrater.CraterPlan"
+    assert re.fullmatch(
+        r"  Time +about \d+ s for the statistics on \d+ threads of this machine, measured .*", lines[-1]
+    )
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("rim", 1, 1.5)
+    assert "\n".join(lines[:-1]) == repr(xcrater.open_mosaic(raster).craters.plan(cdb, "rim"))
+    assert "Time" not in run(*args, "--no-calibrate", cwd=tmp_path).stdout
+    assert os.listdir(tmp_path) == []

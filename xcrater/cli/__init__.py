@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import xcrater
-from xcrater.cli import demo, depths, info, profile, stats
+from xcrater.cli import arrays, chips, demo, depths, info, plan, profile, stats
 from xcrater.cli.shared import one_line
 from xcrater.errors import LostTilesError, ReadError, XcraterError
 
@@ -33,8 +33,8 @@ def cli() -> None:
     """Impact-crater science on rasters larger than memory."""
 
 
-for command in (stats.command, profile.command, depths.command, info.command, demo.command):
-    cli.add_command(command)
+for module in (stats, profile, depths, arrays, chips, plan, info, demo):
+    cli.add_command(module.command)
 
 
 def main() -> None:

@@ -1,0 +1,99 @@
+"""``xcrater arrays``: pixels of craters' regions, written as a Zarr store that `xcrater.open_arrays` opens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xcrater._optional import require
+from xcrater.cli.output import RUN, OutputOptions, output_options, put_in_place
+from xcrater.cli.progress import Done
+from xcrater.cli.regions import PixelOptions, RegionOptions, pixel_options, region_options
+from xcrater.cli.shared import (
+    RasterOptions,
+    RunOptions,
+    TableOptions,
+    command_line,
+    raster_options,
+    run_options,
+    table_options,
+)
+from xcrater.engine.provenance import describe_run
+from xcrater.errors import StoreError
+from xcrater.options import get_option
+from xcrater.pixels.layout import read_about
+
+EXAMPLE = """\b
+Example:
+  xcrater arrays dem.tif craters.csv --body moon --units km --region rim=1:1.5 --out rims.zarr
+"""
+
+
+@click.command("arrays", epilog=EXAMPLE, short_help="Pixels of craters' regions, as a Zarr store.")
+@click.argument("raster")
+@click.argument("craters", type=click.Path())
+@table_options
+@region_options
+@output_options("A .zarr store.")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=10_000, show_default=True, help="Craters written at a time."
+)
+@pixel_options(get_option("coverage"))
+@raster_options
+@run_options
+def command(
+    raster: str,
+    craters: str,
+    table: TableOptions,
+    shapes: RegionOptions,
+    output: OutputOptions,
+    batch: int,
+    pixels: PixelOptions,
+    known: RasterOptions,
+    run: RunOptions,
+) -> None:
+    """Pixels of RASTER in regions around CRATERS, as a Zarr store that xcrater.open_arrays opens.
+
+    The store grows under a hidden name beside --out and has its own once it is whole. After an interruption the same
+    command goes on with it.
+    """
+    output.check((".zarr",))
+    shapes.check()
+    run.check()
+    exclude, nodata = pixels.excluded(), known.missing([""]).get("")
+    cdb = table.open(craters)
+    regions = shapes.declare(cdb)
+    opened = known.open({"": raster}, cdb.body)
+    options: dict[str, Any] = {"nodata": nodata, "coverage": pixels.coverage, "exclude": exclude}
+    partial = output.out.with_name(f".{output.out.name}.partial")
+    with run.running("arrays", lambda: _written(partial, len(cdb)), "craters"):
+        arrays = opened[""].craters.get_arrays(cdb, regions, **options)
+        try:
+            arrays.to_zarr(partial, batch=batch)
+        except StoreError as err:
+            if not partial.exists():
+                raise
+            if not output.overwrite:
+                raise click.UsageError(
+                    f"an earlier command began {str(partial)!r} for this --out, and this one cannot go on with it; add "
+                    f"--overwrite to begin anew, or name another --out ({err})"
+                ) from err
+            shutil.rmtree(partial)
+            arrays.to_zarr(partial, batch=batch)
+    about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
+    zarr = require("zarr", extra="zarr")
+    zarr.open_group(str(partial), mode="r+").update_attributes({RUN: about})
+    put_in_place(partial, output.out)
+    run.say(f"{output.out}: pixels of {len(cdb)} craters in {', '.join(regions)}")
+
+
+def _written(partial: Path, craters: int) -> Done:
+    """How many craters are in a store that grows."""
+    try:
+        found = read_about(str(partial))
+    except StoreError:
+        found = None
+    return Done(0 if found is None else found["written"] or 0, craters)

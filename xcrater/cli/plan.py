@@ -1,0 +1,145 @@
+"""``xcrater plan``: what statistics and arrays would read, give and hold in memory, and how long they would take."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+import dask
+import numpy as np
+import xarray as xr
+
+from xcrater import CraterDatabase
+from xcrater.cli.regions import PixelOptions, RegionOptions, pixel_options, region_options
+from xcrater.cli.shared import (
+    RasterOptions,
+    RunOptions,
+    TableOptions,
+    raster_options,
+    run_options,
+    table_options,
+)
+from xcrater.display.plan import CraterPlan
+from xcrater.engine.plan import Tile
+from xcrater.engine.request import make_request
+from xcrater.errors import NoOverlapWarning
+from xcrater.options import get_option
+
+EXAMPLE = """\b
+Example:
+  xcrater plan dem.tif craters.csv --body moon --units km --region rim=1:1.5 --stats mean,median
+"""
+
+SAMPLES = 3
+"""Tiles on which the calibration measures."""
+
+
+@click.command("plan", epilog=EXAMPLE, short_help="What a run would read, hold and take, told beforehand.")
+@click.argument("raster")
+@click.argument("craters", type=click.Path())
+@table_options
+@region_options
+@click.option("--stats", default="mean,std,count", show_default=True, help="Names separated by commas.")
+@pixel_options(get_option("coverage"))
+@raster_options
+@run_options
+@click.option("--calibrate/--no-calibrate", default=True, help="Measure on a few tiles how long statistics take.")
+def command(
+    raster: str,
+    craters: str,
+    table: TableOptions,
+    shapes: RegionOptions,
+    stats: str,
+    pixels: PixelOptions,
+    known: RasterOptions,
+    run: RunOptions,
+    calibrate: bool,
+) -> None:
+    """What statistics and pixels of RASTER in regions around CRATERS would read, give and hold in memory.
+
+    Nothing is written, and nothing is read but a few tiles on which the time of the statistics is measured.
+    """
+    shapes.check()
+    run.check()
+    exclude, nodata = pixels.excluded(), known.missing([""]).get("")
+    cdb = table.open(craters)
+    regions = shapes.declare(cdb)
+    (da,) = known.open({"": raster}, cdb.body).values()
+    names = [name.strip() for name in stats.split(",")]
+    with run._replace(quiet=True).running("plan"):
+        plan = da.craters.plan(cdb, regions, names, coverage=pixels.coverage, nodata=nodata, exclude=exclude)
+        click.echo(repr(plan))
+        if not calibrate or plan.tiles.empty:
+            return
+        request = make_request(da, cdb, regions, coverage=pixels.coverage, nodata=nodata)
+        chosen = set(_spread(plan))
+        tiles = [tile for n, tile in enumerate(request.plan()) if n in chosen]
+        measured = [
+            _measure(request.da, cdb, tile, regions, names, coverage=pixels.coverage, nodata=nodata)
+            for tile in [tiles[0], *tiles]
+        ][1:]  # the first one loads the kernels
+        threads = run.threads or dask.system.CPU_COUNT
+    seconds = _estimate(plan, measured) / min(threads, len(plan.tiles))
+    click.echo(
+        f"  Time            about {_duration(seconds)} for the statistics on {threads} threads of this machine, "
+        f"measured on {len(measured)} tile{'s' if len(measured) > 1 else ''}"
+    )
+
+
+class Measured(NamedTuple):
+    """What one tile took: bytes and craters, and seconds to read it and to sum its pixels."""
+
+    bytes: int
+    craters: int
+    reading: float
+    summing: float
+
+
+def _spread(plan: CraterPlan) -> list[int]:
+    """Positions of a few tiles, from the one with the fewest craters to the one with the most."""
+    order = np.argsort(plan.tiles["craters"].to_numpy(), kind="stable")
+    return sorted({int(order[n]) for n in np.linspace(0, len(order) - 1, SAMPLES).round().astype(int)})
+
+
+def _measure(
+    da: xr.DataArray,
+    cdb: CraterDatabase,
+    tile: Tile,
+    regions: Sequence[str],
+    stats: Sequence[str],
+    *,
+    coverage: str | None,
+    nodata: float | None,
+) -> Measured:
+    """Read one tile and sum its pixels, on one thread."""
+    top, bottom, left, right = tile.window
+    part = da[..., top:bottom, left:right]
+    with dask.config.set(scheduler="synchronous"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoOverlapWarning)
+        start = time.perf_counter()
+        block = part.compute()
+        reading = time.perf_counter() - start
+        start = time.perf_counter()
+        block.craters.get_stats(
+            cdb.iloc[np.unique(tile.craters.row)], regions, stats, coverage=coverage, nodata=nodata
+        ).compute()
+        summing = time.perf_counter() - start
+    return Measured(block.nbytes, len(tile.craters), reading, summing)
+
+
+def _estimate(plan: CraterPlan, measured: Sequence[Measured]) -> float:
+    """Seconds on one thread: reading goes by bytes, summing by craters and bytes as on the tiles that were measured."""
+    total_bytes, total_craters = plan.bytes_read, int(plan.tiles["craters"].sum())
+    reading = sum(m.reading for m in measured) / max(1, sum(m.bytes for m in measured)) * total_bytes
+    summing = sum(m.summing for m in measured) / max(1, sum(m.craters for m in measured)) * total_craters
+    return plan.statistics.rounds * reading + summing
+
+
+def _duration(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
