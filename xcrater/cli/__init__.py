@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import xcrater
-from xcrater.cli import arrays, chips, demo, depths, info, plan, profile, stats
+from xcrater.cli import arrays, chips, convert, demo, depths, info, plan, profile, stats
 from xcrater.cli.shared import one_line
 from xcrater.errors import LostTilesError, ReadError, XcraterError
 
@@ -33,7 +33,7 @@ def cli() -> None:
     """Impact-crater science on rasters larger than memory."""
 
 
-for module in (stats, profile, depths, arrays, chips, plan, info, demo):
+for module in (stats, profile, depths, arrays, chips, plan, convert, info, demo):
     cli.add_command(module.command)
 
 

@@ -36,21 +36,25 @@ class OutputOptions(NamedTuple):
     out: Path
     overwrite: bool
 
-    def check(self, endings: Sequence[str]) -> None:
+    def check(self, endings: Sequence[str], option: str = "--out") -> None:
         """Refuse, before anything is computed, an output that could not be written or that something stands at."""
         out, ending = self.out, self.out.suffix
         if ending not in endings:
-            raise click.UsageError(f"received --out {str(out)!r}; expected a name ending in {' or '.join(endings)}")
-        check_directory(out, "--out")
+            raise click.UsageError(f"received {option} {str(out)!r}; expected a name ending in {' or '.join(endings)}")
+        check_directory(out, option)
         for module in MODULES.get(ending, ()):
             require(module, extra=EXTRAS[ending])
         if not out.exists():
             return
         if not self.overwrite:
-            raise click.UsageError(f"{str(out)!r} exists already; add --overwrite to replace it, or name another --out")
+            raise click.UsageError(
+                f"{str(out)!r} exists already; add --overwrite to replace it, or name another {option}"
+            )
         if out.is_dir() != (ending == ".zarr"):
             kind = "file" if out.is_file() else "directory"
-            raise click.UsageError(f"{str(out)!r} is a {kind}, which --overwrite does not replace; name another --out")
+            raise click.UsageError(
+                f"{str(out)!r} is a {kind}, which --overwrite does not replace; name another {option}"
+            )
 
 
 def output_options(help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import operator
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -185,7 +186,7 @@ def advise(headers: Sequence[Header], stacklevel: int) -> None:
     warnings.warn(
         f"{path!r}{others} stored in blocks of {rows} x {columns} pixels. A block is decoded whole, in "
         f"{bytes_of_block / 1e9:.2g} GB, whatever part of it is wanted, and each thread decodes one. Store pixels in "
-        f"tiles instead: rasterio.shutil.copy({path!r}, 'tiled.tif', driver='COG')",
+        f"tiles instead: xcrater convert {shlex.quote(path)} tiled.tif",
         BlocksWarning,
         stacklevel=stacklevel + 1,
     )

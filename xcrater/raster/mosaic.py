@@ -22,6 +22,7 @@ from xarray.core import indexing
 
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.geometry.bodies import get_body
+from xcrater.raster import zarr_files
 from xcrater.raster.files import Dataset, DatasetPixels, FilePixels, is_what_its_name_says
 from xcrater.raster.headers import Header, advise, choose_level, header_of, packing_as_opened, read_header
 from xcrater.raster.many_files import MosaicPixels, join
@@ -173,6 +174,13 @@ class _Source(NamedTuple):
 
 def _single(path: str, level: int | None, *, decode: bool) -> _Source:
     """A raster that GDAL opens."""
+    if zarr_files.is_store(path):
+        if level is not None:
+            raise GridError(f"received overview_level={level}; the Zarr store {path!r} has no overviews")
+        header = zarr_files.read_header(path)
+        labels = _labels(header).assign_attrs(zarr_files.attributes(path))
+        labels.encoding["source"] = path
+        return _Source(header.pixels.decoded(decode), labels, _auto_chunks(header.pixels.lengths[1:], header.block))
     header = read_header(path, level)
     advise([header], stacklevel=3)
     if level is None:
@@ -326,7 +334,7 @@ def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
     For what was opened by open_mosaic or rioxarray from a local file, and not cropped since.
     """
     source = da.encoding.get("source")
-    if not da.chunks or not isinstance(source, str) or not os.path.exists(source):
+    if not da.chunks or not isinstance(source, str) or not os.path.exists(source) or zarr_files.is_store(source):
         return
     try:
         with warnings.catch_warnings(), rasterio.open(source) as dataset:

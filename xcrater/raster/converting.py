@@ -1,0 +1,239 @@
+"""Copies of rasters in a layout that is fast to read, made window by window so that they can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+import xarray as xr
+from numpy.typing import NDArray
+from rasterio.dtypes import dtype_rev, typename_fwd
+
+from xcrater._optional import require
+from xcrater.errors import BlocksWarning, GridError
+from xcrater.raster import zarr_files
+from xcrater.raster.mosaic import describe_raster, open_mosaic, stored_numbers
+
+ENDINGS = (".tif", ".tiff", ".zarr")
+"""Endings of the names of copies: cloud-optimised GeoTIFFs, and Zarr stores."""
+
+SIDE = 2048
+"""Rows and columns of a chunk of a Zarr store."""
+
+PIXELS = 2**26
+"""Pixels of a window, all bands together, where no row of chunks is wider."""
+
+TILE = 512
+"""Rows and columns of a tile of a GeoTIFF."""
+
+STRIPS = 8
+"""Parts in which a window of full width is read."""
+
+PROGRESS = "progress.json"
+"""What has been written of which raster, in the directory of an unfinished copy."""
+
+Window = tuple[int, int, int, int]
+
+
+def convert(
+    path: str, out: Path, folder: Path, *, side: int, report: Callable[[int, int], None], about: Mapping[str, str]
+) -> None:
+    """Copy a raster to a cloud-optimised GeoTIFF or a Zarr store.
+
+    Parameters
+    ----------
+    path : str
+        The raster, or a pattern or an index of many files of one map.
+    out : Path
+        The copy, which its ending tells the format of. What is there is replaced at the end.
+    folder : Path
+        Where the copy grows, on the same file system. If it has the beginning of the same copy of the same raster, this
+        goes on from there.
+    side : int
+        Rows and columns of a chunk of a Zarr store.
+    report : callable
+        (windows written, windows) -> None; called before each window and at the end.
+    about : mapping of str to str
+        Metadata of the copy, each text JSON.
+
+    Raises
+    ------
+    GridError
+        The raster cannot be read, or `folder` has the beginning of another copy.
+    """
+    store = out.suffix == ".zarr"
+    step = side if store else TILE * max(1, side // TILE)
+    da = _source(path, step)
+    windows = _windows(da, step)
+    asked = {"raster": describe_raster(da)["hash"], "side": step, "format": out.suffix}
+    folder.mkdir(exist_ok=True)
+    done = _done(folder, asked)
+    grown = folder / f"copy{out.suffix}"
+    if not done and store:
+        zarr_files.create(str(grown), da, side)
+    for number in range(done, len(windows)):
+        report(number, len(windows))
+        top, bottom, left, right = windows[number]
+        block = da[:, top:bottom, left:right].to_numpy()
+        if store:
+            zarr_files.write(str(grown), windows[number], block)
+        else:
+            _write_part(folder, number, da, windows[number], block)
+        _note(folder, {**asked, "done": number + 1})
+    report(len(windows), len(windows))
+    if store:
+        _describe_store(grown, about)
+    else:
+        _join(folder, grown, da, windows, about)
+    if out.is_dir():
+        shutil.rmtree(out)
+    grown.replace(out)
+    shutil.rmtree(folder)
+
+
+def _source(path: str, step: int) -> xr.DataArray:
+    """The stored numbers of a raster where one nodata number, scale and offset hold for all of it, or else its values.
+
+    Dimensions (band, y, x), in chunks of which several make a window, so that all threads read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BlocksWarning)  # whose advice is to convert
+        da = open_mosaic(path)
+        assert da.chunks is not None
+        rows, strips = da.chunks[-2][0], len(da.chunks[-1]) == 1
+        large = strips and rows * da.shape[-1] > PIXELS  # blocks that are decoded whole, and so once each
+        chunks = {"y": rows if large else max(1, step // STRIPS), "x": -1} if strips else {"y": step, "x": step}
+        da = stored_numbers(open_mosaic(path, chunks))
+    return da if "band" in da.dims else da.expand_dims("band")
+
+
+def _windows(da: xr.DataArray, step: int) -> list[Window]:
+    """Windows that begin and end where chunks of a copy do: whole rows of chunks, or parts of wide ones."""
+    bands, height, width = da.shape
+    assert da.chunks is not None
+    rows = -(-da.chunks[1][0] // step) * step
+    across = width if bands * width * step <= PIXELS or rows > step else max(1, PIXELS // (bands * step * step)) * step
+    return [
+        (top, min(top + rows, height), left, min(left + across, width))
+        for top in range(0, height, rows)
+        for left in range(0, width, across)
+    ]
+
+
+def _done(folder: Path, asked: Mapping[str, Any]) -> int:
+    """How many windows of a copy have been written."""
+    try:
+        noted = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return 0
+    done = noted.pop("done")
+    if noted != asked:
+        raise GridError(
+            f"{str(folder)!r} has the beginning of a copy of another raster, or of this one before it was changed or "
+            "in other chunks; expected the same. Remove that directory to begin anew"
+        )
+    return int(done)
+
+
+def _note(folder: Path, progress: Mapping[str, Any]) -> None:
+    """Note how far a copy is."""
+    written = folder / f"{PROGRESS}.new"
+    with written.open("w", encoding="utf-8") as file:
+        json.dump(progress, file)
+        file.flush()
+        os.fsync(file.fileno())
+    written.replace(folder / PROGRESS)
+
+
+def _describe_store(grown: Path, about: Mapping[str, str]) -> None:
+    """Write the metadata of a copy."""
+    root = require("zarr", extra="zarr").open_group(str(grown), mode="r+")
+    root.update_attributes({name: json.loads(text) for name, text in about.items()})
+
+
+def _write_part(folder: Path, number: int, da: xr.DataArray, window: Window, block: NDArray[Any]) -> None:
+    """Write a window as a GeoTIFF of its own."""
+    a, b, c, d, e, f = list(da.rio.transform())[:6]
+    top, _, left, _ = window
+    made = folder / "part.tif"
+    with rasterio.open(
+        made,
+        "w",
+        driver="GTiff",
+        width=block.shape[2],
+        height=block.shape[1],
+        count=block.shape[0],
+        dtype=block.dtype.newbyteorder("="),
+        crs=da.rio.crs,
+        transform=rasterio.Affine(a, b, c + a * left + b * top, d, e, f + d * left + e * top),
+        nodata=_nodata(da),
+        tiled=True,
+        blockxsize=TILE,
+        blockysize=TILE,
+        compress="deflate",
+        zlevel=1,
+        bigtiff="if_safer",
+    ) as file:
+        file.write(block)
+    made.replace(folder / f"part-{number:06d}.tif")
+
+
+def _nodata(da: xr.DataArray) -> float | None:
+    """Stored number that stands for no value."""
+    nodata = da.attrs.get("_FillValue")
+    if nodata is not None:
+        return float(nodata)
+    return float("nan") if da.dtype.kind == "f" else None
+
+
+def _join(folder: Path, grown: Path, da: xr.DataArray, windows: list[Window], about: Mapping[str, str]) -> None:
+    """Make one cloud-optimised GeoTIFF, with overviews, of the parts of a raster."""
+    virtual = folder / "parts.vrt"
+    virtual.write_text(_virtual_raster(da, windows, about), encoding="utf-8")
+    rasterio.shutil.copy(
+        str(virtual),
+        str(grown),
+        driver="COG",
+        compress="deflate",
+        predictor="yes",
+        blocksize=TILE,
+        bigtiff="if_safer",
+        num_threads="all_cpus",
+        overview_resampling="average" if da.dtype.kind == "f" or da.dtype.itemsize > 1 else "nearest",
+    )
+
+
+def _virtual_raster(da: xr.DataArray, windows: list[Window], about: Mapping[str, str]) -> str:
+    """GDAL's description of the parts as one raster."""
+    nodata = _nodata(da)
+    kind = typename_fwd[dtype_rev[np.dtype(da.dtype.newbyteorder("=")).name]]
+    bands = []
+    for band in range(1, da.shape[0] + 1):
+        sources = "".join(
+            f"<SimpleSource><SourceFilename relativeToVRT='1'>part-{n:06d}.tif</SourceFilename>"
+            f"<SourceBand>{band}</SourceBand><SrcRect xOff='0' yOff='0' xSize='{right - left}' ySize='{bottom - top}'/>"
+            f"<DstRect xOff='{left}' yOff='{top}' xSize='{right - left}' ySize='{bottom - top}'/></SimpleSource>"
+            for n, (top, bottom, left, right) in enumerate(windows)
+        )
+        facts = "" if nodata is None else f"<NoDataValue>{nodata!r}</NoDataValue>"
+        facts += f"<Offset>{float(da.attrs.get('add_offset', 0.0))!r}</Offset>"
+        facts += f"<Scale>{float(da.attrs.get('scale_factor', 1.0))!r}</Scale>"
+        units = zarr_files.units_of(da)
+        facts += "" if units is None else f"<UnitType>{escape(units)}</UnitType>"
+        bands.append(f"<VRTRasterBand dataType='{kind}' band='{band}'>{facts}{sources}</VRTRasterBand>")
+    transform = ", ".join(map(repr, list(da.rio.transform().to_gdal())))
+    crs = f"<SRS>{escape(da.rio.crs.to_wkt())}</SRS>" if da.rio.crs else ""
+    items = "".join(f"<MDI key='{escape(key)}'>{escape(text)}</MDI>" for key, text in about.items())
+    return (
+        f"<VRTDataset rasterXSize='{da.shape[2]}' rasterYSize='{da.shape[1]}'>{crs}"
+        f"<GeoTransform>{transform}</GeoTransform><Metadata>{items}</Metadata>{''.join(bands)}</VRTDataset>"
+    )
