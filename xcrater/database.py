@@ -96,7 +96,7 @@ class CraterDatabase(PlotTable):
         self,
         rasters: Any,
         regions: str | Sequence[str],
-        stats: str | Sequence[str] = ("mean", "std", "count"),
+        stats: Any = ("mean", "std", "count"),
         nodata: Any = None,
         n_jobs: int | None = None,
         *,
@@ -115,8 +115,9 @@ class CraterDatabase(PlotTable):
             of files where paths are strings, and ``raster0``, ``raster1`` and so on for all else.
         regions : str or sequence of str
             Names of regions.
-        stats : str or sequence of str, default ("mean", "std", "count")
-            Names of statistics, as in rasterstats.
+        stats : str, callable or sequence of these, default ("mean", "std", "count")
+            Names of statistics, as in rasterstats, or one string of them: ``"mean,std"``. A function of a crater's
+            pixels, as `add_stats` takes it, gives columns under its own name.
         nodata : number or dict, optional
             Stored number that stands for a missing value, instead of the one that the raster declares; a dict gives
             one per raster by its name, ``"_"`` for a single one.

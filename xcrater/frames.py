@@ -6,7 +6,7 @@ import itertools
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,7 +22,7 @@ from xcrater.pixels import container
 from xcrater.raster.files import Dataset
 from xcrater.raster.mosaic import open_mosaic
 from xcrater.statistics import zonal
-from xcrater.statistics.aggregations import CATEGORICAL, Aggregation
+from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, Asked, Function, apart
 from xcrater.table.crater_table import CraterTable
 
 RasterLike: TypeAlias = str | os.PathLike[str] | Dataset | xr.DataArray
@@ -70,18 +70,18 @@ def stats_frame(
     rasters: RasterLike | Mapping[str, RasterLike] | Iterable[RasterLike],
     regions: str | Iterable[str],
     *,
-    stats: str | Iterable[str],
+    stats: Asked,
     nodata: Nodata | Mapping[str, Nodata],
     n_jobs: int | None,
     coverage: str | None,
     weights: Any,
     exclude: Exclude | float | None,
     categorical: bool,
-    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None,
+    add_stats: Mapping[str, Function | Aggregation] | None,
 ) -> pd.DataFrame:
     """Make the table with a column per statistic, raster and region; see `CraterDatabase.get_stats`."""
     named, missing, regions = _prepare(rasters, nodata, regions)
-    stats = stats if isinstance(stats, str) else list(stats)
+    stats, add_stats = apart(stats, add_stats)
     lazy = [
         zonal.get_stats(
             da,

@@ -85,3 +85,66 @@ def test_describe(cdb):
     assert cdb.describe().loc["max"].tolist() == [30.0, 179.5, 80.0]
     assert len(cdb.sample(2, seed=0)) == 2
     assert cdb.sample(2, seed=0) == cdb.sample(2, seed=0)
+
+
+class TestPlaces:
+    @pytest.fixture
+    def scattered(self):
+        rng = np.random.default_rng(3)
+        lat, lon = np.degrees(np.arcsin(rng.uniform(-1, 1, 500))), rng.uniform(0, 360, 500)
+        lat[:3], lon[:3] = [90.0, -90.0, 0.0], [0.0, 77.0, 180.0]
+        return CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": 1e3}), "moon")
+
+    @pytest.mark.parametrize("west", [-200.0, -180.0, 0.0, 100.0, 170.0, 350.0])
+    @pytest.mark.parametrize("width", [0.0, 15.0, 200.0, 360.0])
+    def test_a_box_reaches_eastward_from_west_to_east(self, scattered, west, width):
+        found = scattered.sel_bbox(west=west, east=west + width, south=-30, north=60)
+        eastward = np.mod(scattered.lon.to_numpy() - west, 360)
+        inside = (eastward <= width) & (np.abs(scattered.lat - 15) <= 45)
+        assert found.data.index.tolist() == np.flatnonzero(inside).tolist()
+        if 0 < width < 360:
+            wrapped = [(bound + 180) % 360 - 180 for bound in (west, west + width)]
+            assert scattered.sel_bbox(west=wrapped[0], east=wrapped[1], south=-30, north=60) == found
+
+    def test_all_there_is(self, scattered):
+        assert len(scattered.sel_bbox()) == 500
+        assert scattered.sel_bbox(south=90).data.index.tolist() == [0]
+
+    @pytest.mark.parametrize(
+        ("lon", "lat"), [(0, 90), (123, -90), (180, 0), (-180, 0), (179.99, 5), (540, 0), (37, 37)]
+    )
+    def test_the_nearest_by_vectors(self, scattered, lon, lat):
+        found = scattered.sel_nearest(lon=lon, lat=lat, n=7)
+        vectors = [
+            np.stack([np.cos(phi) * np.cos(x), np.cos(phi) * np.sin(x), np.sin(phi)])
+            for x, phi in (np.radians([lon, lat]), np.radians([scattered.lon, scattered.lat]))
+        ]
+        angle = np.arctan2(
+            np.linalg.norm(np.cross(vectors[0], vectors[1].T), axis=1), (vectors[0][:, None] * vectors[1]).sum(axis=0)
+        )
+        order = np.argsort(angle)
+        assert found.data.index.tolist() == order[:7].tolist()
+        within = scattered.sel_nearest(lon=lon, lat=lat, n=500, within=1737.4e3 * (angle[order[3]] + 1e-9))
+        assert within.data.index.tolist() == order[:4].tolist()
+
+    def test_regions_travel(self, cdb):
+        assert [s.wkt for s in cdb.sel_nearest(lon=-180, lat=31, n=2).mapped] == [
+            cdb.mapped.iloc[i].wkt for i in (3, 2)
+        ]
+        assert cdb.sel_nearest(lon=0, lat=0, n=0).rad.size == 0
+
+    @pytest.mark.parametrize(
+        ("choose", "message"),
+        [
+            (lambda cdb: cdb.sel_bbox(south=10, north=0), "expected south to be the smaller"),
+            (lambda cdb: cdb.sel_bbox(west="a"), "received west='a'; expected a finite number"),
+            (lambda cdb: cdb.sel_bbox(north=91), "expected a latitude from -90 to 90"),
+            (lambda cdb: cdb.sel_nearest(lon=0, lat=100), "expected a latitude"),
+            (lambda cdb: cdb.sel_nearest(lon=np.nan, lat=0), "expected a finite number"),
+            (lambda cdb: cdb.sel_nearest(lon=0, lat=0, n=1.5), "expected a whole number of craters, such as n=1"),
+            (lambda cdb: cdb.sel_nearest(lon=0, lat=0, within=-1), "such as within=100e3"),
+        ],
+    )
+    def test_errors(self, cdb, choose, message):
+        with pytest.raises(TableError, match=message):
+            choose(cdb)

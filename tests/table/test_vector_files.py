@@ -7,6 +7,7 @@ import json
 import geopandas
 import numpy as np
 import pandas as pd
+import pyogrio
 import pyproj
 import pytest
 import shapely
@@ -14,6 +15,7 @@ import shapely
 from tests.reference import distance_and_azimuth
 from xcrater import CraterDatabase
 from xcrater.errors import BodyError, RegionError, TableError
+from xcrater.geometry.bodies import get_body, same_body
 from xcrater.table import vector_files
 
 PLACES = {"lat": [0.0, 60.0, -89.5, 12.0], "lon": [0.0, 179.9, 10.0, -120.0], "radius": [20e3, 50e3, 40e3, 30e3]}
@@ -253,3 +255,49 @@ class TestMatching:
             CraterDatabase.merge(cdb, km)
         renamed = CraterDatabase(km.data[km.orig_cols].rename(columns={"radius": "radius 2"}), "moon", units="km")
         assert len(CraterDatabase.merge(cdb, renamed)) >= 4
+
+
+class TestWriting:
+    @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson"])
+    @pytest.mark.parametrize("region", [None, "rim"])
+    def test_gdal_finds_the_body_and_the_table_comes_back(self, cdb, tmp_path, suffix, region):
+        path = tmp_path / f"craters{suffix}"
+        for _ in range(2):  # the second replaces the first
+            cdb.to_file(path, region)
+        crs = geopandas.read_parquet(path).crs if suffix == ".parquet" else pyogrio.read_info(path)["crs"]
+        assert same_body(crs, get_body("moon"))
+        assert "Moon" in pyproj.CRS(crs).name
+        assert {file.stem for file in tmp_path.iterdir()} == {"craters"}
+        back = CraterDatabase(path, "moon")
+        np.testing.assert_allclose(np.abs(back.lat - cdb.lat.to_numpy()), 0, atol=1e-9)
+        np.testing.assert_allclose(np.abs(back.lon - cdb.lon.to_numpy()), 0, atol=1e-9)
+        assert back.rad.tolist() == cdb.rad.tolist()
+        assert back.data["name"].tolist() == list("abcd")
+
+    @pytest.mark.parametrize("crs", ["IAU_2015:30110", "IAU_2015:30135"])
+    def test_in_a_projection(self, cdb, tmp_path, crs):
+        cdb.to_file(tmp_path / "a.gpkg", crs=crs)
+        shown = pyogrio.read_info(tmp_path / "a.gpkg")["crs"]
+        assert pyproj.CRS(shown).name == pyproj.CRS(crs).name
+        assert f'AUTHORITY["IAU","{crs[-5:]}"]' in shown
+        assert CraterDatabase(tmp_path / "a.gpkg", "moon").rad.tolist() == cdb.rad.tolist()
+
+    def test_a_crs_without_a_code_needs_no_geojson(self, cdb, tmp_path):
+        crs = "+proj=sinu +R=1737400"
+        with pytest.raises(BodyError, match=r"cdb.to_file\('craters.gpkg'\)"):
+            cdb.to_file(tmp_path / "a.json", crs=crs)
+        cdb.to_file(tmp_path / "craters.gpkg", crs=crs)
+        assert geopandas.read_file(tmp_path / "craters.gpkg").crs.ellipsoid.semi_major_metre == 1737400.0
+
+    def test_names_of_a_shapefiles_columns_stay_apart(self, tmp_path):
+        names = ["DIAM_CIRC_IMG", "DIAM_CIRC_SD_IMG", "diam_circ_other"]
+        frame = pd.DataFrame({"lat": [0.0], "lon": [0.0], **{name: [2.0] for name in names}})
+        CraterDatabase(frame, "moon", diam_col=names[0]).to_file(tmp_path / "a.shp")
+        found = geopandas.read_file(tmp_path / "a.shp").columns.tolist()
+        assert found == ["lat", "lon", "DIAM_CIRC_", "DIAM_CIR_2", "diam_cir_3", "geometry"]
+
+    def test_other_formats_are_refused(self, cdb, tmp_path):
+        with pytest.raises(TableError, match=r"expected a file that ends in .geojson, .gpkg.*such as 'a.gpkg'"):
+            cdb.to_file(tmp_path / "a.kml")
+        with pytest.raises(TableError, match=r"received keep_cols=\['none'\]"):
+            cdb.to_file(tmp_path / "a.gpkg", keep_cols=["none"])

@@ -1,4 +1,4 @@
-"""The ``.craters`` accessor of DataArrays; its methods stand in modules by what they give.
+"""The ``.craters`` accessors of DataArrays and Datasets; their methods stand in modules by what they give.
 
 Each method is one expression that delegates, and holds the documentation that ``help(da.craters.get_stats)`` shows.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import xarray as xr
 
+from xcrater.accessor.datasets import DatasetCratersAccessor as DatasetCratersAccessor
 from xcrater.accessor.elevations import ElevationMethods
 from xcrater.accessor.images import ImageMethods
 from xcrater.accessor.pixels import PixelMethods

@@ -13,7 +13,7 @@ from xcrater.database import CraterDatabase
 from xcrater.display.plan import CraterPlan, make_crater_plan
 from xcrater.engine.neighbours import Exclude
 from xcrater.statistics import profiles, zonal
-from xcrater.statistics.aggregations import Aggregation
+from xcrater.statistics.aggregations import Aggregation, Asked
 
 
 class StatisticsMethods:
@@ -25,7 +25,7 @@ class StatisticsMethods:
         self,
         cdb: CraterDatabase,
         regions: str | Iterable[str],
-        stats: str | Iterable[str] = ("mean", "std", "count"),
+        stats: Asked = ("mean", "std", "count"),
         *,
         coverage: str | None = None,
         weights: str | xr.DataArray | None = None,
@@ -42,14 +42,15 @@ class StatisticsMethods:
             The craters and their regions.
         regions : str or iterable of str
             Names of regions; a list gives the result a ``region`` dimension.
-        stats : str or iterable of str
+        stats : str, callable or iterable of these
             Names of statistics, with rasterstats' definitions: count, min, max, mean, sum, std (population), median,
             majority and minority (the smallest of equals), unique (number of distinct values), range, nodata and nan
             (missing pixels of each kind), percentile_<0 to 100> (linear between ranks). Further var, cv (std over
             mean), skew and kurtosis (of the population, 0 for a normal distribution), variety (as unique),
             quantile_<0 to 1>, frac_<value> (share of the pixels with that value), coverage (share of the region's
             pixels on the raster that hold values) and area (of the pixels with values, m²; with ``coverage="exact"``
-            the true area on the body of the parts inside).
+            the true area on the body of the parts inside). Or functions of a crater's pixels, as `add_stats` takes
+            them, which give variables under their own names: ``np.ma.ptp``.
         coverage : {"all_touched", "center", "exact"}, optional
             Which pixels belong to a region: every pixel that it intersects; those whose centre lies inside; or every
             pixel, weighted by the fraction of its area inside. The default is the option ``coverage``
@@ -141,7 +142,7 @@ class StatisticsMethods:
         self,
         cdb: CraterDatabase,
         edges: int | ArrayLike = 20,
-        stats: str | Iterable[str] = ("mean",),
+        stats: Asked = ("mean",),
         *,
         outer: float | None = None,
         sectors: int | ArrayLike | None = None,
@@ -162,8 +163,8 @@ class StatisticsMethods:
         edges : int or array_like of float
             Bounds of the rings, increasing, in crater radii from the centre; or a number of equally wide rings from
             the centre out to `outer`.
-        stats : str or iterable of str
-            Names of statistics, as in `get_stats`.
+        stats : str, callable or iterable of these
+            As in `get_stats`.
         outer : float, optional
             Outer bound of the last ring where `edges` is a number, in crater radii; 2.5 by default. It is the radius of
             a circle, whereas `chips` shows a square out to its `extent`.

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.display import maps, rois
+from xcrater.display import maps, overview, rois
 from xcrater.table.selectable_table import SelectableTable
 
 
 class PlotTable(SelectableTable):
     """A crater table with figures of its regions, alone or over a raster."""
+
+    def _repr_html_(self) -> str:
+        return overview.html(self)
 
     def plot(
         self,

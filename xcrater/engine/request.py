@@ -25,6 +25,7 @@ from xcrater.geometry.grid import Boxes
 from xcrater.options import get_coverage
 from xcrater.raster.declared import prepare
 from xcrater.raster.mosaic import check_chunks
+from xcrater.raster.naming import CRATER, LAT, LON, RADIUS, REGION
 from xcrater.raster.reading import Raster, read_raster
 from xcrater.table.regions import CraterShapes, Region
 
@@ -139,20 +140,20 @@ class Request:
         found.pop("spatial_ref", None)
         return found
 
-    def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]] | tuple[str, np.ndarray]]:
+    def coordinates(self) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
         """Coordinates along the crater dimension."""
         table, row = self.table, self.craters.row
         lat, lon, radius = (of.to_numpy()[row] for of in (table.lat, table.lon, table.rad))
         return {
-            "crater": ("crater", table.data.index.to_numpy()[row]),
-            "lat": (
-                "crater",
-                lat,
-                {"units": "degrees_north", "long_name": "planetocentric latitude"},
-            ),
-            "lon": ("crater", lon, {"units": "degrees_east", "long_name": "longitude"}),
-            "radius": ("crater", radius, {"units": "m", "long_name": "crater radius"}),
+            "crater": ("crater", table.data.index.to_numpy()[row], CRATER),
+            "lat": ("crater", lat, LAT),
+            "lon": ("crater", lon, LON),
+            "radius": ("crater", radius, RADIUS),
         }
+
+    def region_coordinate(self) -> tuple[str, list[str], dict[str, str]]:
+        """Coordinate along the region dimension."""
+        return "region", self.names, REGION
 
 
 def make_request(

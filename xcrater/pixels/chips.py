@@ -23,6 +23,7 @@ from xcrater.errors import BlocksWarning, ChipError
 from xcrater.geometry.grid import Boxes, Grid
 from xcrater.geometry.places import centres, reached, seen_from
 from xcrater.options import get_option
+from xcrater.raster.naming import value_name
 from xcrater.raster.values import sentinel
 from xcrater.table.regions import Circle
 
@@ -207,7 +208,7 @@ def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float
         coords={**request.image_coordinates(), **craters.coords, **axes},
     )
     result.name = da.name
-    result.attrs = {name: da.attrs[name] for name in ("units", "long_name") if name in da.attrs}
+    result.attrs = {"long_name": value_name(da)} | {name: da.attrs[name] for name in ("units",) if name in da.attrs}
     return result
 
 

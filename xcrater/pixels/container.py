@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -19,9 +17,10 @@ from xcrater.engine import graph
 from xcrater.engine.neighbours import Exclude
 from xcrater.engine.request import make_request
 from xcrater.errors import RegionError
-from xcrater.pixels import functions, gathering, ragged, store, stored
+from xcrater.pixels import functions, gathering, labelled, ragged, store, stored
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.indexing import CraterSequence, RegionArrays
+from xcrater.pixels.overview import overview
 from xcrater.pixels.ragged import Ragged
 from xcrater.pixels.source import BlockSource, from_raster
 from xcrater.table.regions import Region
@@ -347,13 +346,12 @@ class CraterArrays(BulkMethods):
         )
 
     def _repr_html_(self) -> str:
-        return formatting.table("xcrater.CraterArrays: lazy masked arrays", _overview(self))
+        return formatting.table("xcrater.CraterArrays: lazy masked arrays", overview(self._source))
 
     @cached_property
     def nbytes(self) -> int:
         """Bytes of the values of all arrays, masked pixels included."""
-        pixels = sum(region._elements.pixels() for region in self._by_region.values())
-        return math.prod(self._source.lead) * self.dtype.itemsize * pixels
+        return self._source.nbytes
 
     @cached_property
     def sizes(self) -> pd.Series[int]:
@@ -380,12 +378,13 @@ class CraterArrays(BulkMethods):
         label : object
             Label of the crater in the table's index.
         region : str, optional
-            Name of the region; not needed where there is only one.
+            Name of one region; by default all are given, along the dimension ``region`` if there are several.
 
         Returns
         -------
         xarray.Dataset
-            Dimensions (extra dimensions of the raster, y, x); lazy where the raster is. Variables: ``data``, the
+            Dimensions (region, extra dimensions of the raster, y, x); lazy where the raster is. The pixels of several
+            regions are those of the smallest window that holds all of them. Variables: ``data``, the
             values as floats, NaN outside the region and where a pixel holds none; ``mask``, True for pixels of the
             region that hold a value, as `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel
             inside the region, for ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii;
@@ -398,7 +397,7 @@ class CraterArrays(BulkMethods):
         KeyError
             No crater has that label, or several have.
         RegionError
-            These arrays have no such region, or have several and none was named.
+            These arrays have no such region.
 
         Examples
         --------
@@ -414,7 +413,8 @@ class CraterArrays(BulkMethods):
         >>> bool((ds.distance.where(ds.mask).max() < 1.7).compute())
         True
         """
-        return self._region(region, f"to_dataset({label!r}").to_dataset(label)
+        names = self.regions if region is None else [region]
+        return labelled.to_dataset([self[name]._elements for name in names], self._position(label))
 
     @crater_before_region
     def extent(self, position: int, region: str | None = None) -> tuple[float, float, float, float]:
@@ -446,26 +446,3 @@ def _frame(found: dict[str, Blocks], index: pd.Index[Any]) -> pd.DataFrame:
     """Masked arrays of a batch of blocks."""
     columns = {name: pd.Series(blocks.arrays(), index[blocks.crater], object) for name, blocks in found.items()}
     return pd.DataFrame(columns, copy=False)
-
-
-def _overview(arrays: CraterArrays) -> dict[str, str]:
-    """Rows of the table that a notebook shows for the container, by their headings."""
-    request, raster = arrays._source.request, arrays._source.request.raster
-    shapes, sizes = request.shapes, [*request.da.sizes.items()][:-2]
-    sizes += zip((raster.y_dim, raster.x_dim), raster.grid.shape, strict=True)
-    chunks = " × ".join(str(max(np.diff(e))) for e in (raster.grid.row_edges, raster.grid.col_edges))
-    regions = [f"{name} ({shapes.regions[k].describe()})" for k, name in enumerate(arrays.regions)]
-    rows = {
-        "Craters": f"{len(arrays.index):,}",
-        "Regions": ", ".join(regions),
-        "Coverage": shapes.coverage,
-        "Values": str(arrays.dtype),
-        "Pixels": f"{formatting.size(arrays.nbytes)} of values",
-        "Raster": " × ".join(f"{dim} {n}" for dim, n in sizes),
-    }
-    if arrays._source.path is not None:
-        rows["Store"] = arrays._source.path
-    else:
-        rows["Raster"] += f", lazy, in chunks of {chunks}" if arrays.is_lazy else ", in memory"
-        rows["Tiles"] = f"{len(arrays._source.plan):,}"
-    return rows

@@ -60,7 +60,11 @@ def map_pixels(
             "wants=('values', 'weights')"
         )
     dims = (*request.raster.extra_dims, "region", "crater")
-    coords: dict[str, Any] = {**request.image_coordinates(), **request.coordinates(), "region": request.names}
+    coords: dict[str, Any] = {
+        **request.image_coordinates(),
+        **request.coordinates(),
+        "region": request.region_coordinate(),
+    }
     attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
     taken = [name for name, _ in call.columns if name in coords or name in dims]
     if taken:
@@ -68,16 +72,25 @@ def map_pixels(
     source = from_raster(request, request.plan())
     cells = map_craters(source, call, weights=beside if beside is not None else weights)
     variables = {
-        name: (dims if width is None else (*dims, "output" if name is None else f"{name}_output"), array)
+        name: (
+            dims if width is None else (*dims, "output" if name is None else f"{name}_output"),
+            array,
+            _named(func, name),
+        )
         for (name, width), array in zip(call.columns, cells, strict=True)
     }
     result: xr.DataArray | xr.Dataset
     if None in variables:
-        along, array = variables[None]
-        result = xr.DataArray(array, dims=along, coords=coords, attrs=attrs)
+        along, array, name = variables[None]
+        result = xr.DataArray(array, dims=along, coords=coords, attrs=name | attrs)
     else:
         result = xr.Dataset(variables, coords=coords, attrs=attrs)
     return result.isel(region=0) if isinstance(regions, str) else result
+
+
+def _named(func: Callable[..., Any], name: str | None) -> dict[str, str]:
+    """Attributes of what a function returns."""
+    return {"long_name": str(getattr(func, "__name__", "function of pixels")) if name is None else name}
 
 
 def with_whole_images(request: Request) -> Request:

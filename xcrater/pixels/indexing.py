@@ -12,11 +12,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from xcrater import formatting
 from xcrater.engine import graph
 from xcrater.pixels import functions, gathering, labelled, ragged
 from xcrater.pixels.blocks import Masked
 from xcrater.pixels.calls import make_call
 from xcrater.pixels.elements import Elements
+from xcrater.pixels.overview import overview
 from xcrater.pixels.ragged import Ragged
 from xcrater.pixels.source import BlockSource
 
@@ -97,6 +99,13 @@ class CraterSequence(ABC, Generic[One]):
     def _one(self, position: int) -> One:
         """What the sequence holds of one crater."""
 
+    def _position(self, label: Any) -> int:
+        """Position of the crater of a label."""
+        position = Labels(self._positions)[label]
+        if not isinstance(position, int):
+            raise KeyError(f"received {label!r}; expected the label of one crater")
+        return position
+
     def _take(self, positions: NDArray[np.integer]) -> Self:
         positions = np.asarray(positions)
         if np.unique(positions).size < positions.size:
@@ -166,6 +175,9 @@ class RegionArrays(CraterSequence[Any]):
     def __repr__(self) -> str:
         return f"{len(self)} lazy masked arrays of region {self.name!r}, dtype {self.dtype}"
 
+    def _repr_html_(self) -> str:
+        return formatting.table("xcrater.RegionArrays: lazy masked arrays of one region", overview(self._source))
+
     def _one(self, position: int) -> Any:
         return self._elements.array(position)
 
@@ -175,10 +187,7 @@ class RegionArrays(CraterSequence[Any]):
 
     def to_dataset(self, label: Any) -> xr.Dataset:
         """One crater's pixels with coordinates, by the crater's label; see `CraterArrays.to_dataset`."""
-        position = Labels(self._positions)[label]
-        if not isinstance(position, int):
-            raise KeyError(f"received {label!r}; expected the label of one crater")
-        return labelled.to_dataset(self._elements, position)
+        return labelled.to_dataset([self._elements], self._position(label))
 
     def to_ragged(self) -> Ragged:
         """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`."""

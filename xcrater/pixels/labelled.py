@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,10 @@ from xcrater.geometry import places
 from xcrater.geometry.grid import Grid, Window
 from xcrater.pixels.elements import Elements
 from xcrater.raster.declared import PACKING
+from xcrater.raster.naming import CRATER, LAT, LON, REGION, value_name
 from xcrater.raster.reading import crs_wkt, georeferenced
 
 Floats = NDArray[np.float64]
-
-LON = {"units": "degrees_east", "long_name": "longitude"}
-LAT = {"units": "degrees_north", "long_name": "planetocentric latitude"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,29 +59,80 @@ def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
     return np.asarray(cols + 0.5 + turns * shift), np.asarray(rows + 0.5)
 
 
-def to_dataset(elements: Elements, position: int) -> xr.Dataset:
-    """One crater's region as a Dataset; see `CraterArrays.to_dataset`.
+@dataclass(frozen=True)
+class Placement:
+    """Where a region's pixels lie in a window that holds several regions.
 
     Parameters
     ----------
-    elements : Elements
-        The lazy arrays of the region.
+    window : Window
+        That window.
+    part : Window
+        The region's own window, which may be in another turn of longitude.
+    columns : int
+        Columns of a turn of longitude; 0 on a raster that does not go round the body.
+    """
+
+    window: Window
+    part: Window
+    columns: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the window."""
+        return self.window[1] - self.window[0], self.window[3] - self.window[2]
+
+    def __call__(self, pixels: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """The region's pixels within the window, and a fill value around them."""
+        out = np.full((*pixels.shape[:-2], *self.shape), fill, pixels.dtype)
+        row = np.arange(self.part[0], self.part[1]) - self.window[0]
+        column = np.arange(self.part[2], self.part[3]) - self.window[2]
+        out[..., row[:, None], column % self.columns if self.columns else column] = pixels
+        return out
+
+
+def common_window(windows: Sequence[Window], grid: Grid) -> Window:
+    """The smallest window that holds the windows of several regions of one crater, in one turn of longitude."""
+    turn = grid.columns if grid.wraps else 0
+    first, left, right = windows[0], [], []
+    for window in windows:
+        away = first[2] + first[3] - window[2] - window[3]
+        shift = turn * round(away / 2 / turn) if turn else 0
+        left.append(window[2] + shift)
+        right.append(window[3] + shift)
+    columns = (min(left), max(right))
+    if turn and columns[1] - columns[0] > turn:
+        columns = (0, turn)
+    return min(w[0] for w in windows), max(w[1] for w in windows), *columns
+
+
+def to_dataset(regions: Sequence[Elements], position: int) -> xr.Dataset:
+    """One crater's pixels as a Dataset; see `CraterArrays.to_dataset`.
+
+    Parameters
+    ----------
+    regions : sequence of Elements
+        The lazy arrays of each region.
     position : int
         Position of the crater among them.
     """
-    source, request = elements.source, elements.source.request
-    grid, (region,) = request.raster.grid, source.regions
-    window = elements.window(position)
+    source, request = regions[0].source, regions[0].source.request
+    grid, lazy = request.raster.grid, graph.is_lazy(request.da)
+    windows = [elements.window(position) for elements in regions]
+    window = common_window(windows, grid) if len(regions) > 1 else windows[0]
+    turn = grid.columns if grid.wraps else 0
+    each = [
+        _of_region(elements, position, None if part == window else Placement(window, part, turn))
+        for elements, part in zip(regions, windows, strict=True)
+    ]
+    names = [elements.source.regions[0] for elements in regions]
+    if len(each) > 1:
+        ds = xr.concat(each, xr.Variable("region", names, REGION), combine_attrs="override", join="override")
+    else:
+        ds = each[0].assign_coords(region=names[0])
+
     u, v = pixels(grid, window)
     a, b, c, d, e, f = request.raster.surface[1]
-    extra = request.raster.extra_dims
-    dims = (*extra, "y", "x")
-
-    block = elements.array(position)
-    dtype = _float(block.dtype)
-    shown = {k: value for k, value in request.da.attrs.items() if k not in (*PACKING, "grid_mapping")}
-    data = block.map_blocks(_nan_filled, dtype, dtype=dtype, meta=np.empty((0,) * block.ndim, dtype))
-    mask = block.map_blocks(_held, dtype=bool, meta=np.empty((0,) * block.ndim, bool))
     crater = request.craters.take(np.array([position]))
     lon, lat, distance, azimuth = graph.single(
         Places(grid, crater, u, v),
@@ -90,21 +140,11 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
         meta=np.empty((0, 0, 0)),
         token=("places", grid, crater, window),
     )
-    name = "value" if request.da.name is None else str(request.da.name)
-    variables = {
-        "data": (dims, data, {"long_name": name, **shown}),
-        "mask": (dims, mask, {"long_name": "pixel of the region that holds a value"}),
-    }
-    if request.shapes.exact:
-        inside = elements.fraction(position)
-        variables["coverage"] = (("y", "x"), inside, {"units": "1", "long_name": "part of the pixel inside the region"})
-    variables["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
-    variables["azimuth"] = (
-        ("y", "x"),
-        azimuth,
-        {"units": "degrees", "long_name": "azimuth at the crater's centre, clockwise from north"},
-    )
+    ds["distance"] = (("y", "x"), distance, {"units": "crater radii", "long_name": "distance from the centre"})
+    azimuth_text = "azimuth at the crater's centre, clockwise from north"
+    ds["azimuth"] = (("y", "x"), azimuth, {"units": "degrees", "long_name": azimuth_text})
 
+    extra = request.raster.extra_dims
     coords: dict[Any, Any] = {
         name: coord for name, coord in request.da.coords.items() if coord.dims and set(coord.dims) <= set(extra)
     }
@@ -115,12 +155,38 @@ def to_dataset(elements: Elements, position: int) -> xr.Dataset:
         coords["lon"] = ("x", places.lonlat(grid, u, 0.0)[0], LON)
         coords["lat"] = ("y", places.lonlat(grid, 0.0, v)[1], LAT)
     label = source.labels[position]
-    coords |= {"crater": str(label) if isinstance(label, tuple) else label, "region": region}
-    attrs = {"crater": label.item() if isinstance(label, np.generic) else label, "region": region}
+    coords |= {"crater": ((), str(label) if isinstance(label, tuple) else label, CRATER)}
+    attrs = {"crater": label.item() if isinstance(label, np.generic) else label}
+    if len(names) == 1:
+        attrs["region"] = names[0]
     attrs |= {f"crater_{k}": float(column[1][position]) for k, column in request.coordinates().items() if k != "crater"}
     corner = (a, b, c + a * window[2], d, e, f + e * window[0])
-    ds = georeferenced(xr.Dataset(variables, coords, attrs), crs_wkt(request.da), corner)
-    return ds if graph.is_lazy(request.da) else ds.load()
+    ds = georeferenced(ds.assign_coords(coords).assign_attrs(attrs), crs_wkt(request.da), corner)
+    return ds if lazy else ds.load()
+
+
+def _of_region(elements: Elements, position: int, place: Placement | None) -> xr.Dataset:
+    """Values, mask and, for exact coverage, fractions of one region, in its own window or placed in a larger one."""
+    request = elements.source.request
+    dims = (*request.raster.extra_dims, "y", "x")
+    shown = {k: value for k, value in request.da.attrs.items() if k not in (*PACKING, "grid_mapping")}
+    block = elements.array(position)
+    dtype = _float(block.dtype)
+
+    def mapped(function: Callable[..., Any], of: Any, dtype: Any) -> Any:
+        chunks = None if place is None else (*of.chunks[:-2], *((n,) for n in place.shape))
+        return of.map_blocks(function, dtype, place, dtype=dtype, chunks=chunks, meta=np.empty((0,) * of.ndim, dtype))
+
+    variables = {
+        "data": (dims, mapped(_nan_filled, block, dtype), {"long_name": value_name(request.da), **shown}),
+        "mask": (dims, mapped(_held, block, bool), {"long_name": "pixel of the region that holds a value"}),
+    }
+    if request.shapes.exact:
+        inside = elements.fraction(position)
+        if place is not None:
+            inside = mapped(_fraction, inside, float)
+        variables["coverage"] = (("y", "x"), inside, {"units": "1", "long_name": "part of the pixel inside the region"})
+    return xr.Dataset(variables)
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -130,9 +196,15 @@ def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype("f4" if dtype.itemsize <= 2 else "f8")
 
 
-def _nan_filled(block: np.ma.MaskedArray[Any, Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return np.ma.filled(block.astype(dtype), np.nan)
+def _nan_filled(block: np.ma.MaskedArray[Any, Any], dtype: np.dtype[Any], place: Placement | None) -> NDArray[Any]:
+    values = np.ma.filled(block.astype(dtype), np.nan)
+    return values if place is None else place(values, np.nan)
 
 
-def _held(block: np.ma.MaskedArray[Any, Any]) -> NDArray[np.bool_]:
-    return ~np.ma.getmaskarray(block)
+def _held(block: np.ma.MaskedArray[Any, Any], dtype: Any, place: Placement | None) -> NDArray[np.bool_]:
+    held = ~np.ma.getmaskarray(block)
+    return held if place is None else place(held, False)
+
+
+def _fraction(block: Floats, dtype: Any, place: Placement) -> Floats:
+    return place(block, 0.0)

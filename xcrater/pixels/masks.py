@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 KINDS = {"any": "bool", "count": "int32", "crater": "int32"}
 """Dtype of each kind of mask."""
 
+SHOWN = {
+    "any": "whether the pixel is in any crater's {}",
+    "count": "number of craters whose {} the pixel is in",
+    "crater": "position of the crater whose {} the pixel is in",
+}
+"""What each kind of mask is called, with the name of the region."""
+
 
 @dataclass(frozen=True)
 class Marker:
@@ -94,7 +101,8 @@ def mask(
         data = marker(tiles[0])
     dims = (raster.y_dim, raster.x_dim)
     coords = {name: c.variable for name, c in da.coords.items() if set(c.dims) <= set(dims)}
-    attrs = {"body": cdb.body, "coverage": request.shapes.coverage}
+    attrs = {"long_name": SHOWN[kind].format(region), "units": "1"}
+    attrs |= {"body": cdb.body, "coverage": request.shapes.coverage}
     return xr.DataArray(data, coords, dims, region, attrs).transpose(*(dim for dim in da.dims if dim in dims))
 
 

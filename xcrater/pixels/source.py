@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -92,6 +93,13 @@ class BlockSource:
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of the pixels of all regions of each crater, shape (craters,)."""
         return self.cutter.sizes(self.request.craters, self.request.images)
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the values of all regions and craters, masked pixels included."""
+        window = self.cutter.windows(self.request.craters)
+        pixels = ((window[..., 1] - window[..., 0]) * (window[..., 3] - window[..., 2])).sum()
+        return math.prod(self.lead) * self.cutter.result_dtype.itemsize * int(pixels)
 
     def large(self) -> NDArray[np.int64]:
         """Positions of the craters whose pixels do not fit the room that others share, ascending."""

@@ -91,7 +91,7 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
     """
     if not isinstance(da, xr.DataArray):
         raise GridError(f"received an object of type {type(da).__name__}; expected an xarray.DataArray")
-    y_dim, x_dim = _spatial_dims(da)
+    y_dim, x_dim = spatial_dims(da)
     crs = _crs(da, body)
     body = None if body is None else _shown(da, crs, body)
     (x_origin, x_step), (y_origin, y_step) = place_axes(da, y_dim, x_dim, crs)
@@ -157,7 +157,8 @@ def georeferenced(da: Gridded, crs: str, transform: Iterable[float]) -> Gridded:
     return da.rio.write_coordinate_system(inplace=True) if "x" in da.coords else da
 
 
-def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:
+def spatial_dims(da: xr.DataArray) -> tuple[str, str]:
+    """Names of a DataArray's dimensions of rows and of columns; a `GridError` if it has none."""
     for y, x in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
         if y in da.dims and x in da.dims:
             return y, x
@@ -166,7 +167,7 @@ def _spatial_dims(da: xr.DataArray) -> tuple[str, str]:
     except Exception as err:  # rioxarray raises several types here
         raise GridError(
             f"received a DataArray with dimensions {tuple(da.dims)}; expected two spatial ones such as ('y', 'x'). "
-            "Name them: da = da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
+            "Name them: da = da.rio.setspatial_dims(x_dim=..., y_dim=...)"
         ) from err
 
 

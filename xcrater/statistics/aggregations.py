@@ -33,13 +33,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xcrater import kernels
 from xcrater.errors import StatisticError
+from xcrater.pixels.blocks import Masked
 from xcrater.statistics import wide_integers
 from xcrater.statistics.quantiles.table import OrderTable
 from xcrater.statistics.quantiles.wanted import OrderStatistics
@@ -47,6 +48,10 @@ from xcrater.statistics.quantiles.wanted import OrderStatistics
 Array = NDArray[Any]
 State = Mapping[str, Any]
 """Merged accumulators by name, as the module's docstring lists them."""
+Function: TypeAlias = Callable[[Masked], Any]
+"""A user-supplied statistic of one crater's pixels."""
+Asked: TypeAlias = str | Function | Iterable[str | Function]
+"""Statistics as users ask for them: names, functions, or several of these."""
 
 
 def _counted(state: State, values: Array) -> Array:
@@ -300,6 +305,56 @@ _FAMILIES = ("percentile_", "quantile_", "frac_")
 """Beginnings of the names that end in a number."""
 
 
+def apart(
+    stats: Asked, add_stats: Mapping[str, Function | Aggregation] | None
+) -> tuple[str | list[str], dict[str, Function | Aggregation]]:
+    """Tell the names among statistics from the functions, which get the names that they were defined by.
+
+    Parameters
+    ----------
+    stats : str, callable or iterable of these
+        Statistics.
+    add_stats : mapping of str to callable or Aggregation, optional
+        More functions, by their names.
+
+    Returns
+    -------
+    names : str or list of str
+        What `parse` takes.
+    functions : dict of str to callable or Aggregation
+        All functions by name, those of `add_stats` last.
+
+    Raises
+    ------
+    StatisticError
+        A function has no name, or two have the same.
+
+    Examples
+    --------
+    >>> names, functions = apart(["mean", np.ma.ptp], None)
+    >>> names, list(functions)
+    (['mean'], ['ptp'])
+    """
+    if isinstance(stats, str):
+        return stats, dict(add_stats or {})
+    if not callable(stats) and not isinstance(stats, Iterable):
+        raise StatisticError(f"received stats={stats!r}; expected names such as 'mean std', or a function of pixels")
+    names: list[str] = []
+    functions: dict[str, Function | Aggregation] = {}
+    for one in [stats] if callable(stats) else stats:
+        if not callable(one):
+            names.append(one)
+            continue
+        name = getattr(one, "__name__", "<unnamed>")
+        if not name.isidentifier() or name in functions or name in (add_stats or {}):
+            raise StatisticError(
+                f"received the function {one!r} as a statistic, whose name {name!r} no result can have; name it: "
+                "add_stats={'spread': function}"
+            )
+        functions[name] = one
+    return names, functions | dict(add_stats or {})
+
+
 def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     """Look statistics up by name.
 
@@ -327,11 +382,11 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     >>> [a.name for a in parse("mean,std")]
     ['mean', 'std']
     """
-    names: Sequence[str]
+    names: Sequence[Any]  # users pass functions too, which the check below refuses
     if isinstance(stats, str):
         names = list(RASTERSTATS) if stats in ("*", "ALL") else stats.replace(",", " ").split()
     else:
-        names = list(stats)
+        names = [stats] if callable(stats) else list(stats)
     for name in names:
         if not isinstance(name, str):
             raise StatisticError(f"received {name!r} as a statistic; expected a name such as 'mean'")

@@ -83,7 +83,7 @@ def above_planes(
     dims = (*raster.extra_dims, "region", "crater")
     dataset = xr.Dataset(
         {name: (dims, array) for name, array in results.items()},
-        {**request.image_coordinates(), **request.coordinates(), "region": names},
+        {**request.image_coordinates(), **request.coordinates(), "region": request.region_coordinate()},
     )
     if not request.shapes.exact:
         dataset["count"] = dataset["count"].astype("int64")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from xcrater.errors import RegionError, StatisticError
 from xcrater.options import get_option
 from xcrater.statistics import zonal
-from xcrater.statistics.aggregations import Aggregation, parse
+from xcrater.statistics.aggregations import Aggregation, Asked, Function, apart, parse
+from xcrater.statistics.described import attributes
 from xcrater.table.regions import Annulus, Sector
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ def radial_profile(
     da: xr.DataArray,
     cdb: CraterTable,
     edges: int | ArrayLike = 20,
-    stats: str | Iterable[str] = ("mean",),
+    stats: Asked = ("mean",),
     *,
     outer: float | None = None,
     sectors: int | ArrayLike | None = None,
     stack: bool | str = False,
     nvert: int | None = None,
     coverage: str | None = None,
-    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
+    add_stats: Mapping[str, Function | Aggregation] | None = None,
     **options: Any,
 ) -> xr.Dataset:
     """Statistics of rings around every crater; see `CratersAccessor.radial_profile`.
@@ -47,7 +48,8 @@ def radial_profile(
     """
     radii = _radii(edges, outer)
     azimuths = None if sectors is None else _azimuths(sectors)
-    names = (*(a.name for a in parse(stats)), *(add_stats or {}))
+    stats, add_stats = apart(stats, add_stats)
+    names = (*(a.name for a in parse(stats)), *add_stats)
     if not names:
         raise StatisticError("received no statistic; expected a name such as 'mean'")
     by = _stack(stack, names)
@@ -64,7 +66,7 @@ def radial_profile(
     if by == "pixels":
         asked, add_stats = _collected(names)
     else:
-        asked = names[: len(names) - len(add_stats or {})]
+        asked = names[: len(names) - len(add_stats)]
     found = zonal.get_stats(da, cdb, rings, asked, coverage=coverage, add_stats=add_stats, **options)
     bins = {"r": len(radii) - 1} | ({} if azimuths is None else {"azimuth": len(azimuths) - 1})
     profile = xr.Dataset(
@@ -72,7 +74,9 @@ def radial_profile(
         coords=found.drop_vars("region").coords,
         attrs=found.attrs,
     ).assign_coords(_coordinates(radii, azimuths))
-    return profile if by is None else _stacked(profile, names, by)
+    if by is None:
+        return profile
+    return _stacked(profile, {name: attributes(name, da, options.get("weights")) for name in names}, by)
 
 
 def _bounds(received: object, name: str, to: float, most: float, expected: str) -> list[float]:
@@ -243,17 +247,21 @@ def _collected(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Aggrega
     return tuple(need for need in needs if need != "weight"), {"weight": WEIGHT} if "weight" in needs else {}
 
 
-def _stacked(profile: xr.Dataset, names: Sequence[str], by: str) -> xr.Dataset:
-    """One profile of all craters."""
+def _stacked(profile: xr.Dataset, shown: Mapping[str, dict[str, str]], by: str) -> xr.Dataset:
+    """One profile of all craters, of statistics with these attributes."""
     stacked = profile.drop_vars([name for name, variable in profile.variables.items() if "crater" in variable.dims])
-    for name in names:
+    for name, attrs in shown.items():
         if by == "craters":
             # User-supplied functions give objects; their mean has a meaning where these are numbers
             each = profile[name].astype(float) if profile[name].dtype == object else profile[name]
             mean, error, count = _reduce(_mean_of_craters, each, dtypes=(float, float, np.int64))
-            stacked[name], stacked[f"{name}_stderr"], stacked[f"{name}_craters"] = mean, error, count
+            stacked[name] = mean.assign_attrs(attrs)
+            stacked[f"{name}_stderr"] = error.assign_attrs(
+                attrs | {"long_name": f"standard error of: {attrs['long_name']}"}
+            )
+            stacked[f"{name}_craters"] = count.assign_attrs(long_name="number of craters with a value", units="1")
         else:
             needs, function = POOLED[name]
             parts = [profile[need] for need in needs]
-            stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,))
+            stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,)).assign_attrs(attrs)
     return stacked.assign_attrs(stack=by)

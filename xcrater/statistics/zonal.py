@@ -22,7 +22,8 @@ from xcrater.errors import StatisticError
 from xcrater.options import get_option
 from xcrater.pixels import functions
 from xcrater.statistics import accumulators
-from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, is_builtin, parse
+from xcrater.statistics.aggregations import CATEGORICAL, Aggregation, Asked, Function, apart, is_builtin, parse
+from xcrater.statistics.described import attributes
 from xcrater.statistics.finish import Finish, FinishRounds, FinishSome
 from xcrater.statistics.leaf import Leaf
 from xcrater.statistics.quantiles.coding import Coding
@@ -40,23 +41,24 @@ def get_stats(
     da: xr.DataArray,
     cdb: CraterTable,
     regions: str | Iterable[str] | Mapping[str, Region],
-    stats: str | Iterable[str] = ("mean", "std", "count"),
+    stats: Asked = ("mean", "std", "count"),
     *,
     coverage: str | None = None,
     weights: str | xr.DataArray | None = None,
     nodata: float | int | None = None,
     exclude: Exclude | float | None = None,
     categorical: bool = False,
-    add_stats: Mapping[str, Callable[[np.ma.MaskedArray[Any, Any]], Any] | Aggregation] | None = None,
+    add_stats: Mapping[str, Function | Aggregation] | None = None,
 ) -> xr.Dataset:
     """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
     request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     given = check_weights(request, weights)
-    wanted = parse(stats) + ((CATEGORICAL,) if categorical else ())
-    if not wanted and not add_stats:
+    names, functions_by_name = apart(stats, add_stats)
+    wanted = parse(names) + ((CATEGORICAL,) if categorical else ())
+    if not wanted and not functions_by_name:
         wanted = parse(("count", "min", "max", "mean"))
     added: dict[str, Any] = {}
-    for name, function in (add_stats or {}).items():
+    for name, function in functions_by_name.items():
         if is_builtin(name):
             raise StatisticError(f"received add_stats with the name {name!r}, a built-in statistic; choose another")
         if isinstance(function, Aggregation):
@@ -109,8 +111,8 @@ def get_stats(
         results |= functions.map_blocks(request, plan, added)
 
     dims = (*request.raster.extra_dims, "region", "crater")
-    variables = {name: (dims, array) for name, array in results.items()}
-    coords = {**request.image_coordinates(), **request.coordinates(), "region": request.names}
+    variables = {name: (dims, array, attributes(name, da, weights)) for name, array in results.items()}
+    coords = {**request.image_coordinates(), **request.coordinates(), "region": request.region_coordinate()}
     dataset = xr.Dataset(variables, coords=coords)
     dataset.attrs = {"body": request.table.body, "coverage": request.shapes.coverage}
     if weights is not None:

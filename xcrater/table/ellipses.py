@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from xcrater import formatting
 from xcrater.errors import RegionError
 from xcrater.geometry import tracing
 from xcrater.geometry.antimeridian import cut_at_antimeridian
@@ -77,6 +78,14 @@ class Ellipses:
 
     def __repr__(self) -> str:
         return f"Ellipses(inner={self.inner}, outer={self.outer}, nvert={self.nvert})"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "Extent": self.describe(),
+            "Axes and angle": ", ".join(map(str, self.columns[:3])),
+            "Outline": f"polygons of {self.nvert} vertices" if self.nvert else "true ellipses",
+        }
+        return formatting.table("xcrater Ellipses", rows)
 
     def check(self, data: pd.DataFrame, body_radius: float) -> None:
         """Raise a `RegionError` where a row holds no usable ellipse, or no row holds any."""

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from xcrater import formatting
 from xcrater.errors import RegionError
 from xcrater.geometry.antimeridian import cut_at_antimeridian
 from xcrater.geometry.caps import Caps
@@ -204,6 +205,13 @@ class Annulus:
         """Describe the region in a few words."""
         return f"{self.inner:g} to {self.outer:g} radii"
 
+    def _repr_html_(self) -> str:
+        outline = f"polygons of {self.nvert} vertices" if self.nvert else "true circles"
+        rows = {"Extent": self.describe(), "Outline": outline}
+        return formatting.table(
+            f"xcrater {type(self).__name__}", rows, picture=formatting.ring(*self.bounds, self.azimuths)
+        )
+
     def enter(self, data: pd.DataFrame, body_radius: float, shapes: list[CraterShapes]) -> Annulus:
         """Enter the region into a request; see `Region.enter`. It is the same for all craters."""
         return self
@@ -363,6 +371,13 @@ class Polygons:
         regions = int(np.count_nonzero(np.diff(self.table.shape)))
         vertices = self.table.lon.size if self.table.plane is None else self.table.plane.x.size
         return f"Polygons({regions} of {len(self.table)} craters, {vertices} vertices)"
+
+    def _repr_html_(self) -> str:
+        sizes = np.diff(self.table.shape)
+        rows = {"Craters": f"{np.count_nonzero(sizes):,} of {len(self.table):,} have one"}
+        lines = "longitude and latitude" if self.table.plane is None else "the projection that they were given in"
+        rows["Edges"] = f"straight in {lines}"
+        return formatting.table("xcrater Polygons", rows)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Polygons):

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from xcrater.errors import IterationError, TableError
+from xcrater.table import nearby
 from xcrater.table.regions import Polygons
 from xcrater.table.vector_table import VectorTable
 
@@ -117,6 +118,68 @@ class SelectableTable(VectorTable):
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= len(self):
             raise TableError(f"received n={n!r}; expected a whole number of craters from 0 to {len(self)}")
         return self._taken(np.sort(np.random.default_rng(seed).choice(len(self), size=n, replace=False)))
+
+    def sel_bbox(self, *, west: float = -180.0, east: float = 180.0, south: float = -90.0, north: float = 90.0) -> Self:
+        """Craters whose centres lie between two meridians and two parallels.
+
+        Parameters
+        ----------
+        west, east : float, default -180 and 180
+            East longitudes in any range, degrees. The box reaches from west eastward to east, across the antimeridian
+            where it lies between them, so that 170 to -170 is 20° wide.
+        south, north : float, default -90 and 90
+            Planetocentric latitudes, degrees.
+
+        Returns
+        -------
+        CraterDatabase
+            These craters, those on the bounds among them, with all regions.
+
+        Raises
+        ------
+        TableError
+            A bound is no number, or south is north of north.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [0.0, 5.0, 5.0], "lon": [175.0, -175.0, 0.0], "r": 1e3})
+        >>> CraterDatabase(table, "moon").sel_bbox(west=170, east=190, south=-10, north=10).lon.tolist()
+        [175.0, -175.0]
+        """
+        return self._taken(nearby.in_box(self, west, east, south, north))
+
+    def sel_nearest(self, *, lon: float, lat: float, n: int = 1, within: float | None = None) -> Self:
+        """Craters whose centres are nearest to a point, the nearest first.
+
+        Parameters
+        ----------
+        lon, lat : float
+            East longitude, in any range, and planetocentric latitude of the point, degrees.
+        n : int, default 1
+            How many; all there are, if they are fewer.
+        within : float, optional
+            Greatest distance along the great circle, metres on the body's sphere.
+
+        Returns
+        -------
+        CraterDatabase
+            These craters, with all regions. Of craters at the same distance those come first that are first in the
+            table.
+
+        Raises
+        ------
+        TableError
+            A coordinate, `n` or `within` is no number that it can be.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [89.0, 80.0, 0.0], "lon": [175.0, -5.0, 0.0], "r": 1e3})
+        >>> CraterDatabase(table, "moon").sel_nearest(lon=0, lat=85, n=2).lat.tolist()
+        [80.0, 89.0]
+        """
+        return self._taken(nearby.nearest(self, lon, lat, n, within))
 
     def describe(self) -> pd.DataFrame:
         """Count, mean, spread and quartiles of latitude, longitude (degrees) and diameter (km)."""

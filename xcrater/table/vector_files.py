@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -42,10 +43,22 @@ class Source(NamedTuple):
 
 
 def is_vector(dataset: object) -> bool:
-    """Tell whether a dataset is a vector file, by its suffix, or a GeoDataFrame."""
+    """Tell whether a dataset is a vector file, by its suffix or as GeoParquet, or a GeoDataFrame."""
     if isinstance(dataset, (str, os.PathLike)):
-        return Path(dataset).suffix.lower() in SUFFIXES
+        path = Path(dataset).expanduser()
+        return path.suffix.lower() in SUFFIXES or _is_geoparquet(path)
     return isinstance(dataset, pd.DataFrame) and hasattr(dataset, "geometry") and hasattr(dataset, "crs")
+
+
+def _is_geoparquet(path: Path) -> bool:
+    """Tell whether a Parquet file says what its geometries are."""
+    if path.suffix.lower() != ".parquet" or not path.is_file() or importlib.util.find_spec("pyarrow") is None:
+        return False
+    parquet = require("pyarrow.parquet", extra="parquet")
+    try:
+        return b"geo" in (parquet.read_schema(path).metadata or {})
+    except (OSError, ValueError):
+        return False  # whoever reads the table says what is wrong with it
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
@@ -73,7 +86,10 @@ def read_file(path: str | os.PathLike[str]) -> Any:
     if not where.exists():
         raise TableError(f"received {os.fspath(path)!r}; there is no such file in {Path.cwd()}")
     try:
-        frame = geopandas.read_file(where, engine="pyogrio")
+        if _is_geoparquet(where):
+            frame = geopandas.read_parquet(where)
+        else:
+            frame = geopandas.read_file(where, engine="pyogrio")
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as err:
         raise TableError(f"{os.fspath(path)!r} cannot be read as a vector file: {err}") from err
     frame.attrs[_OF_FILE] = True
@@ -127,6 +143,8 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
         crs = body.crs
     if own:
         return Source(data, "planetocentric", ("_lat", "_lon", "_radius_m" if "_radius_m" in data.columns else None))
+    if {"x_coord", "y_coord"} <= set(data.columns) and not (frame.geom_type == "Point").any():
+        return Source(data, "planetocentric", ("y_coord", "x_coord", None))  # outlines of CraterTools
     if crs is None or not len(data) or not (frame.geom_type == "Point").all() or frame.geometry.is_empty.any():
         return Source(data, input_crs, (None, None, None))
     lon, lat = to_geodetic(frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy(), body, crs)

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,72 +28,136 @@ Geometries = NDArray[np.object_]
 _EDGE = 1.0  # degrees; longer edges of polygons get vertices in between before they are projected
 
 
-def write_geojson(
-    cdb: CraterTable,
-    path: str | os.PathLike[str],
-    shapes: pd.Series[Any],
-    region: str | None,
-    *,
-    units: str,
-    keep_cols: Iterable[str] | None,
-    keep_all: bool,
-    wkt: Callable[[str], pd.Series[Any]],
-) -> None:
+SHAPEFILE = "ESRI Shapefile"
+DRIVERS = {".gpkg": "GPKG", ".shp": SHAPEFILE, ".parquet": "GeoParquet"}
+"""GDAL's names of the formats that `write_file` knows, by suffix."""
+
+_FIELD_NAME = 10  # characters of a column's name in a shapefile
+
+
+class Content(NamedTuple):
+    """What is written to a vector file; see `CraterDatabase.to_file`, whose arguments the last three are."""
+
+    cdb: CraterTable
+    shapes: pd.Series[Any]
+    """Geometries in the CRS of the file, one per crater."""
+    region: str | None
+    """Name of the region that they are."""
+    wkt: Callable[[str], pd.Series[Any]]
+    """Polygons of a region in longitude and latitude."""
+    keep_cols: Iterable[str] | None
+    keep_all: bool
+
+    def frame(self, *, texts: bool = True) -> Any:
+        """The GeoDataFrame to be written, with the polygons of regions as texts or without."""
+        geopandas = require("geopandas", extra="vector")
+        cdb, region = self.cdb, self.region
+        own = [str(column) for column in cdb.orig_cols]
+        wanted = [str(c) for c in cdb.data.columns if c not in CENTRE]
+        if self.keep_cols is not None:
+            wanted = list(self.keep_cols)
+        missing = [column for column in wanted if column not in (*map(str, cdb.data.columns), *cdb.regions)]
+        if missing:
+            raise TableError(f"received keep_cols={missing!r}; expected columns among {', '.join(cdb.data.columns)}")
+        whole = self.keep_all and self.keep_cols is None
+        # Outlines do not say where centres lie, so that a file of them has the centres beside them; not the radii,
+        # which craterpy would take for those of the table, in the table's units
+        further = CENTRE if whole else tuple(CENTRE)[:2] if region is not None else ()
+        columns = list(dict.fromkeys((*own, *(c for c in wanted if c in cdb.data.columns), *further)))
+        data = cdb.data[columns].drop(columns="geometry", errors="ignore")
+        kept = [name for name in cdb.regions if name in wanted or whole]
+        for name in dict.fromkeys((*kept, *(() if region is None else (region,)))) if texts else ():
+            shapes = shapely.to_wkt(self.wkt(name).to_numpy(), rounding_precision=9)
+            data[f"{name}{ACTIVE if name == region else WKT}"] = shapes
+        return geopandas.GeoDataFrame(data, geometry=self.shapes.to_numpy(), crs=pyproj.CRS(self.shapes.crs))
+
+
+def write_geojson(content: Content, path: str | os.PathLike[str], units: str) -> None:
     """Write one geometry per crater as GeoJSON; see `CraterDatabase.to_geojson`.
 
     Parameters
     ----------
-    cdb : CraterTable
-        The craters.
+    content : Content
+        What is written.
     path : path
         The file, which is replaced when the new one is complete.
-    shapes : GeoSeries
-        Geometries in the CRS of the file.
-    region : str or None
-        Name of the region that they are.
     units : {"m", "km"}
         Unit of the table's sizes.
-    keep_cols, keep_all
-        As `CraterDatabase.to_geojson` takes them.
-    wkt : callable
-        Polygons of a region in longitude and latitude.
     """
-    geopandas, pyogrio = require("geopandas", extra="vector"), require("pyogrio", extra="vector")
-    own = [str(column) for column in cdb.orig_cols]
-    wanted = list(keep_cols) if keep_cols is not None else [str(c) for c in cdb.data.columns if c not in CENTRE]
-    missing = [column for column in wanted if column not in (*map(str, cdb.data.columns), *cdb.regions)]
-    if missing:
-        raise TableError(f"received keep_cols={missing!r}; expected columns among {', '.join(cdb.data.columns)}")
-    # Outlines do not say where centres lie, so that a file of them has the centres beside them; not the radii, which
-    # craterpy would take for those of the table, in the table's units
-    further = CENTRE if keep_all and keep_cols is None else tuple(CENTRE)[:2] if region is not None else ()
-    columns = list(dict.fromkeys((*own, *(c for c in wanted if c in cdb.data.columns), *further)))
-    data = cdb.data[columns].drop(columns="geometry", errors="ignore")
-    kept = [name for name in cdb.regions if name in wanted or (keep_all and keep_cols is None)]
-    for name in dict.fromkeys((*kept, *(() if region is None else (region,)))):
-        data[f"{name}{ACTIVE if name == region else WKT}"] = shapely.to_wkt(wkt(name).to_numpy(), rounding_precision=9)
-    crs = pyproj.CRS(shapes.crs)
-    if crs.to_authority() is None:
+    frame = content.frame()
+    if frame.crs.to_authority() is None:
         raise BodyError(
-            f"received the CRS {crs.name!r}, which has no code; a GeoJSON file can name no other: pass "
-            f"crs={cdb.crs.to_string()!r}, or write a GeoPackage: geopandas.GeoDataFrame(cdb.data, "
-            "geometry=cdb.center).to_file('craters.gpkg')"
+            f"received the CRS {frame.crs.name!r}, which has no code; a GeoJSON file can name no other: pass "
+            f"crs={content.cdb.crs.to_string()!r}, or write a GeoPackage: cdb.to_file('craters.gpkg')"
         )
-    frame = geopandas.GeoDataFrame(data, geometry=shapes.to_numpy(), crs=crs)
     target = Path(path).expanduser()
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".xcrater-") as folder:
         made = Path(folder) / "made.geojson"
-        try:
-            frame.to_file(made, driver="GeoJSON", engine="pyogrio", layer=target.stem)
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.FieldError, ValueError) as err:
-            raise TableError(f"the table cannot be written as GeoJSON: {err}") from err
+        _write(frame, made, "GeoJSON", target.stem)
         complete = Path(folder) / "complete.geojson"
         with made.open("rb") as source, complete.open("wb") as file:
             file.write(source.readline() + source.readline())
-            about = {"body": cdb.body, "units": units, "creator": "xcrater"}
+            about = {"body": content.cdb.body, "units": units, "creator": "xcrater"}
             file.write(b'"metadata": ' + json.dumps(about).encode() + b",\n")
             shutil.copyfileobj(source, file)
         complete.replace(target)
+
+
+def write_file(content: Content, path: str | os.PathLike[str]) -> None:
+    """Write one geometry per crater in the format that a file's suffix names; see `CraterDatabase.to_file`.
+
+    Parameters
+    ----------
+    content : Content
+        What is written.
+    path : path
+        The file, which is replaced when the new one is complete, and so are the others of a shapefile.
+    """
+    target = Path(path).expanduser()
+    driver = DRIVERS.get(target.suffix.lower())
+    if driver is None:
+        raise TableError(
+            f"received {os.fspath(path)!r}; expected a file that ends in .geojson, {', '.join(DRIVERS)}, such as "
+            f"{target.with_suffix('.gpkg').name!r}"
+        )
+    write_frame(content.frame(texts=driver != SHAPEFILE), target, driver)
+
+
+def write_frame(frame: Any, target: Path, driver: str) -> None:
+    """Write a GeoDataFrame to a file, or to the several files of a shapefile, and then give these their names."""
+    if driver == SHAPEFILE:
+        frame = frame.rename(columns=_short_names([str(c) for c in frame.columns]))
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".xcrater-") as folder:
+        made = Path(folder) / target.name
+        if driver == "GeoParquet":
+            require("pyarrow", extra="parquet")
+            frame.to_parquet(made, index=True)
+        else:
+            _write(frame, made, driver, target.stem)
+        for file in sorted(Path(folder).iterdir()):
+            file.replace(target.parent / file.name)
+
+
+def _write(frame: Any, path: Path, driver: str, layer: str) -> None:
+    pyogrio = require("pyogrio", extra="vector")
+    try:
+        frame.to_file(path, driver=driver, engine="pyogrio", layer=layer)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.FieldError, ValueError) as err:
+        raise TableError(f"the table cannot be written as {driver}: {err}") from err
+
+
+def _short_names(columns: list[str]) -> dict[str, str]:
+    """Names of a shapefile's columns, each different from the others whatever its case."""
+    names: dict[str, str] = {}
+    for column in columns:
+        short = column[:_FIELD_NAME] if column != "geometry" else column
+        taken = {name.lower() for name in names.values()}
+        count = 1
+        while short.lower() in taken:
+            count += 1
+            short = f"{column[: _FIELD_NAME - 1 - len(str(count))]}_{count}"
+        names[column] = short
+    return names
 
 
 def as_series(

@@ -118,21 +118,61 @@ class VectorTable(CraterTable):
         the centres in the columns ``_lat`` and ``_lon``, so that the file is read as the table that it was. Outlines in
         longitude and latitude are cut at the antimeridian.
         """
+        content = self._content(region, crs, keep_cols, keep_all)
+        vector_output.write_geojson(content, filename, self._units)
+
+    def to_file(
+        self,
+        filename: str | os.PathLike[str],
+        region: str | None = None,
+        crs: Any = None,
+        keep_cols: Iterable[str] | None = None,
+        keep_all: bool = False,
+    ) -> None:
+        """Write the craters to a file for GIS programs, in the format that its suffix names.
+
+        Parameters
+        ----------
+        filename : path
+            The file: GeoPackage (.gpkg), shapefile (.shp), GeoParquet (.parquet) or GeoJSON (.geojson).
+            One that exists is replaced once the new one is complete.
+        region, crs, keep_cols, keep_all
+            As `to_geojson` takes them; the CRS needs no code, but for GeoJSON.
+
+        Raises
+        ------
+        TableError
+            The format is unknown, a column does not exist, or the table cannot be written.
+        RegionError
+            The region was not added.
+        BodyError
+            The CRS is unknown or belongs to another body.
+        ImportError
+            geopandas or pyogrio is not installed, or pyarrow for GeoParquet.
+
+        See Also
+        --------
+        read_shapefile : Read the file again.
+
+        Notes
+        -----
+        The file has the CRS of the body, which QGIS shows by its name. Shapefiles hold ten characters of a column's
+        name, so that longer ones are cut, and told apart by a number at the end; and no regions as text.
+        """
+        if os.fspath(filename).lower().endswith((".geojson", ".json")):
+            self.to_geojson(filename, region, crs, keep_cols, keep_all)
+        else:
+            vector_output.write_file(self._content(region, crs, keep_cols, keep_all), filename)
+
+    def _content(
+        self, region: str | None, crs: Any, keep_cols: Iterable[str] | None, keep_all: bool
+    ) -> vector_output.Content:
         shown = self if crs is None else self.to_crs(crs)
         assert shown is not None
         if region is not None:
             self.region(region)
         shapes = shown.center if region is None else shown._polygons(region)
-        vector_output.write_geojson(
-            self,
-            filename,
-            shapes,
-            region,
-            units=self._units,
-            keep_cols=keep_cols,
-            keep_all=keep_all,
-            wkt=super()._polygons,
-        )
+        return vector_output.Content(self, shapes, region, super()._polygons, keep_cols, keep_all)
 
     @classmethod
     def read_shapefile(

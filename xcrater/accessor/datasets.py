@@ -1,0 +1,173 @@
+"""The ``.craters`` accessor of Datasets: each operation on every variable that is a raster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import xarray as xr
+
+from xcrater.database import CraterDatabase
+from xcrater.errors import GridError
+from xcrater.pixels.container import CraterArrays
+from xcrater.raster.reading import spatial_dims
+from xcrater.statistics.aggregations import Asked
+
+
+@xr.register_dataset_accessor("craters")
+class DatasetCratersAccessor:
+    """Crater science on all rasters of a Dataset: ``ds.craters``.
+
+    Each variable with rows and columns of pixels is taken as its own DataArray is, ``ds["dem"].craters``, whose methods
+    say what there is; other variables play no part. Results of all of them are in one Dataset, under names such as
+    ``mean_dem``, as in the columns of `CraterDatabase.get_stats`.
+
+    Examples
+    --------
+    >>> import pandas as pd, xarray as xr, xcrater
+    >>> cdb = xcrater.CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [20.0], "radius": [50e3]}), "moon")
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = xcrater.tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> ds = xr.Dataset({"dem": dem, "high": dem > 0})
+    >>> sorted(ds.craters.get_stats(cdb, "rim", "mean,max").data_vars)
+    ['max_dem', 'max_high', 'mean_dem', 'mean_high']
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    def get_stats(
+        self,
+        cdb: CraterDatabase,
+        regions: str | Iterable[str],
+        stats: Asked = ("mean", "std", "count"),
+        **options: Any,
+    ) -> xr.Dataset:
+        """Compute statistics of each raster's pixels: variables ``<statistic>_<raster>``; see `da.craters.get_stats`.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions.
+        stats : str, callable or iterable of these
+            Statistics.
+        **options
+            More arguments of `da.craters.get_stats`.
+
+        Returns
+        -------
+        xarray.Dataset
+            Lazy where the rasters are.
+
+        Raises
+        ------
+        GridError
+            No variable is a raster, or results of two would have one name.
+        """
+        stats = stats if isinstance(stats, str) or callable(stats) else tuple(stats)
+        return self._joined(lambda da: da.craters.get_stats(cdb, regions, stats, **options))
+
+    def radial_profile(self, cdb: CraterDatabase, *args: Any, **options: Any) -> xr.Dataset:
+        """Compute profiles of each raster: ``<statistic>_<raster>``; arguments of `da.craters.radial_profile`."""
+        return self._joined(lambda da: da.craters.radial_profile(cdb, *args, **options))
+
+    def depths(self, cdb: CraterDatabase, **options: Any) -> xr.Dataset:
+        """Measure craters on each elevation model: ``<result>_<raster>``; arguments of `da.craters.depths`."""
+        return self._joined(lambda da: da.craters.depths(cdb, **options))
+
+    def map(
+        self, cdb: CraterDatabase, regions: str | Iterable[str], func: Callable[..., Any], **options: Any
+    ) -> xr.Dataset:
+        """Apply a function to every crater's pixels of each raster; arguments of `da.craters.map`.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions.
+        func : callable
+            Receives the pixels of one crater in one raster.
+        **options
+            More arguments of `da.craters.map`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable per raster, under its name; where the function returns a dict, one per item and raster.
+        """
+        return self._joined(lambda da: da.craters.map(cdb, regions, func, **options))
+
+    def chips(self, cdb: CraterDatabase, *args: Any, **options: Any) -> xr.Dataset:
+        """Cut images of all craters out of each raster, under its name; arguments of `da.craters.chips`."""
+        return self._joined(lambda da: da.craters.chips(cdb, *args, **options))
+
+    def get_arrays(self, cdb: CraterDatabase, regions: str | Iterable[str], **options: Any) -> dict[str, CraterArrays]:
+        """Cut out each raster's pixels: a dict of lazy arrays by the raster's name.
+
+        Parameters
+        ----------
+        cdb : CraterDatabase
+            The craters and their regions.
+        regions : str or iterable of str
+            Names of regions.
+        **options
+            More arguments of `da.craters.get_arrays`.
+
+        Returns
+        -------
+        dict of str to CraterArrays
+            What `da.craters.get_arrays` gives of each.
+        """
+        names = regions if isinstance(regions, str) else tuple(regions)
+        return {name: da.craters.get_arrays(cdb, names, **options) for name, da in self._rasters().items()}
+
+    def mask(self, cdb: CraterDatabase, region: str, *args: Any, **options: Any) -> xr.DataArray:
+        """Tell which pixels lie in any crater's region; arguments of `da.craters.mask`. All rasters have one grid."""
+        first = next(iter(self._rasters().values()))
+        found: xr.DataArray = first.craters.mask(cdb, region, *args, **options)
+        return found
+
+    def _rasters(self) -> dict[str, xr.DataArray]:
+        """The variables that are rasters, by name, each with the CRS that the Dataset holds for it."""
+        ds, found = self._ds, {}
+        mappings = {v.encoding.get("grid_mapping", v.attrs.get("grid_mapping")) for v in ds.data_vars.values()}
+        ds = ds.set_coords([name for name in ds.data_vars if name in mappings or name == "spatial_ref"])
+        for name, da in ds.data_vars.items():
+            try:
+                spatial_dims(da)
+            except GridError:
+                continue
+            if da.dtype.kind in "biuf":
+                found[str(name)] = da
+        if not found:
+            raise GridError(
+                f"received a Dataset without rasters: its variables are {', '.join(map(str, ds.data_vars)) or 'none'}. "
+                "Expected one with two spatial dimensions, such as ('y', 'x'): "
+                "da.to_dataset(name='dem').craters"
+            )
+        return found
+
+    def _joined(self, operation: Callable[[xr.DataArray], xr.DataArray | xr.Dataset]) -> xr.Dataset:
+        """Results of all rasters in one Dataset."""
+        variables: dict[str, xr.Variable] = {}
+        coords: dict[Any, Any] = {}
+        attrs: Mapping[Any, Any] = {}
+        for name, da in self._rasters().items():
+            result = operation(da)
+            parts = {name: result} if isinstance(result, xr.DataArray) else _named(result, name)
+            twice = sorted(parts.keys() & variables.keys())
+            if twice:
+                raise GridError(
+                    f"two rasters have results named {twice[0]!r}; rename one: ds.rename({{{name!r}: 'other'}})"
+                )
+            variables |= {full: part.variable for full, part in parts.items()}
+            coords |= result.coords
+            attrs = {**result.attrs, **attrs}
+        return xr.Dataset(variables, coords, attrs)
+
+
+def _named(result: xr.Dataset, raster: str) -> dict[str, xr.DataArray]:
+    return {f"{name}_{raster}": variable for name, variable in result.data_vars.items()}
