@@ -125,7 +125,12 @@ def test_every_variable_of_every_result_says_what_it_is_and_in_which_units(ds, c
 
 
 def test_results_are_tidy_tables(ds, cdb):
-    found = results(ds.set_coords("spatial_ref").dem, cdb)
+    dem = ds.set_coords("spatial_ref").dem.craters
+    found = {
+        "stats": dem.get_stats(cdb, ["rim", "floor"], "mean count"),
+        "depths": dem.depths(cdb, coverage="center"),
+        "profile": dem.radial_profile(cdb, 4, "mean", sectors=2),
+    }
     stats = found["stats"].to_dataframe()
     assert stats.index.names == ["region", "crater"]
     assert len(stats) == 6

@@ -190,7 +190,7 @@ def test_what_a_function_may_return(chunks: Any) -> None:
     assert number.dtype == np.float64
     assert number.values.tolist() == sums
     np.testing.assert_array_equal(number["radius"], cdb.rad)
-    assert number.attrs == {"body": "moon", "coverage": "all_touched"}
+    assert number.attrs == {"long_name": "sum", "body": "moon", "coverage": "all_touched"}
     whole = da.craters.map(cdb, ["floor"], np.sum, dtype="int64")
     assert whole.dims == ("region", "crater")
     assert whole.dtype == np.int64

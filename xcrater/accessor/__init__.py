@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from xcrater.accessor.datasets import DatasetCratersAccessor as DatasetCratersAccessor
+from xcrater.accessor.datasets import DatasetCratersAccessor
 from xcrater.accessor.elevations import ElevationMethods
 from xcrater.accessor.images import ImageMethods
 from xcrater.accessor.pixels import PixelMethods
@@ -27,3 +27,6 @@ class CratersAccessor(StatisticsMethods, PixelMethods, ImageMethods, ElevationMe
 
     def __init__(self, da: xr.DataArray) -> None:
         self._da = da
+
+
+xr.register_dataset_accessor("craters")(DatasetCratersAccessor)

@@ -14,7 +14,6 @@ from xcrater.raster.reading import spatial_dims
 from xcrater.statistics.aggregations import Asked
 
 
-@xr.register_dataset_accessor("craters")
 class DatasetCratersAccessor:
     """Crater science on all rasters of a Dataset: ``ds.craters``.
 
