@@ -33,6 +33,7 @@ LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "rich", "zarr"}
 # whatever the kind of import: at the top, for type checkers, or inside a function.
 LAYERS = (
     ("xcrater.cli", "xcrater.__main__"),
+    ("xcrater.batch",),
     ("xcrater",),
     ("xcrater.accessor", "xcrater.tutorial"),
     ("xcrater.database",),
@@ -58,7 +59,7 @@ NEVER = {
 # What a module may not import when it is itself imported; these are the modules allowed to.
 AT_IMPORT_ONLY_IN = {
     "click": {"xcrater.cli"},
-    "dask": {"xcrater.engine.graph", "xcrater.cli"},
+    "dask": {"xcrater.engine.graph", "xcrater.batch", "xcrater.cli"},
     "numba": {"xcrater.kernels"},
 }
 

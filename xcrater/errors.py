@@ -120,6 +120,22 @@ class StoreError(XcraterError):
     """The file or directory at a path is not the expected store of crater arrays, or the store is damaged."""
 
 
+class CheckpointError(XcraterError):
+    """The directory in which a run keeps what it has finished cannot be used."""
+
+
+class CheckpointWriteError(CheckpointError):
+    """What is finished cannot be kept: the disk is full, for example. What was kept before stays."""
+
+
+class OtherRunError(CheckpointError):
+    """The directory holds checkpoints of another run."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint is not as it was written: it is cut short, or some of its bytes have changed."""
+
+
 class NoOverlapWarning(UserWarning):
     """No region of any crater overlaps the raster."""
 

@@ -503,6 +503,8 @@ def test_every_command_shows_an_example_that_works(raster, table, tmp_path):
     (tmp_path / "craters.csv").symlink_to(table)
     shown = list(examples())
     assert {words[0] for words in shown} == set(cli.commands)
+    shard = ("--region", "rim=1:1.5", "--out", "merged.csv", "--work-dir", "work", "--shard", "1/1")
+    assert run("stats", "dem.tif", "craters.csv", *ARGS, *shard, cwd=tmp_path).returncode == 0  # what `merge` needs
     for words in shown:
         if words[0] == "demo":
             continue  # which the test of the demo runs

@@ -1,12 +1,14 @@
 """The command line, one module per command.
 
 Exit codes: 0 where the command did what was asked; 1 where it failed on the way, as on a file that turned out damaged,
-lost workers, or a full disk; 2 where its input was refused before anything was computed; 130 where it was interrupted
-from the keyboard. Everything but a fault of the program is answered with one line on standard error.
+lost workers, or a full disk; 2 where its input was refused before anything was computed; 75 where a signal of a batch
+system ended a run with a --work-dir, which goes on when it is started again; 130 where it was interrupted from the
+keyboard. Everything but a fault of the program is answered with one line on standard error.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -14,15 +16,31 @@ from typing import Any
 import click
 
 import xcrater
-from xcrater.cli import arrays, chips, convert, demo, depths, info, plan, profile, stats
+from xcrater.batch.run import ShardFinished
+from xcrater.cli import (
+    arrays,
+    chips,
+    convert,
+    demo,
+    depths,
+    info,
+    merge,
+    plan,
+    profile,
+    stats,
+    status,
+    verify,
+)
 from xcrater.cli.shared import one_line
-from xcrater.errors import LostTilesError, ReadError, XcraterError
+from xcrater.cli.work import STOPPED, Stopped
+from xcrater.errors import CheckpointWriteError, DamagedCheckpointError, LostTilesError, ReadError, XcraterError
 
 EXIT_CODES = """\b
 Exit codes:
   0    done
   1    failed on the way: a damaged file, lost workers, a full disk
   2    refused before anything was computed
+  75   stopped by SIGTERM or SIGUSR1, with --work-dir: start the same command again
   130  interrupted from the keyboard
 """
 
@@ -33,7 +51,7 @@ def cli() -> None:
     """Impact-crater science on rasters larger than memory."""
 
 
-for module in (stats, profile, depths, arrays, chips, plan, convert, info, demo):
+for module in (stats, profile, depths, arrays, chips, plan, convert, merge, status, verify, info, demo):
     cli.add_command(module.command)
 
 
@@ -47,11 +65,17 @@ def main() -> None:
 def _run() -> int:
     try:
         code = cli.main(standalone_mode=False)
+    except ShardFinished:
+        return 0
+    except Stopped as stop:
+        _say(str(stop), STOPPED)
+        sys.stderr.flush()
+        os._exit(STOPPED)  # without waiting for tiles that threads are at: the batch system does not
     except click.exceptions.Abort:
         return _say("interrupted", 130)
     except click.ClickException as err:
         return _say(err.format_message(), 2)
-    except (ReadError, LostTilesError) as err:
+    except (ReadError, LostTilesError, CheckpointWriteError, DamagedCheckpointError) as err:
         return _say(str(err), 1)
     except (
         XcraterError,

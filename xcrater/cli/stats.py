@@ -26,6 +26,7 @@ from xcrater.cli.shared import (
     run_options,
     table_options,
 )
+from xcrater.cli.work import WorkOptions, work_options
 from xcrater.engine.provenance import describe_run
 from xcrater.options import get_option
 
@@ -48,6 +49,7 @@ Example:
 @click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
 @raster_options
 @run_options
+@work_options
 def command(
     rasters: tuple[str, ...],
     craters: str,
@@ -60,6 +62,7 @@ def command(
     weights: str | None,
     known: RasterOptions,
     run: RunOptions,
+    work: WorkOptions,
 ) -> None:
     """Statistics of rasters in regions around CRATERS, written as a table.
 
@@ -69,6 +72,7 @@ def command(
     output.check(TABLES)
     shapes.check()
     run.check()
+    work.check()
     paths, exclude = named_rasters(rasters), pixels.excluded()
     nodata = known.missing(list(paths))
     cdb = table.open(craters)
@@ -81,9 +85,9 @@ def command(
         "weights": weights,
         "exclude": exclude,
     }
-    with run.running("stats"):
+    about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
+    with run.running("stats"), work.keeping("stats", about, opened):
         compute = functools.partial(cdb.get_stats, opened, regions, **options)
         result = with_free_columns(cdb, craters, compute, replace=replace)
-    about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
     write_table(result, output.out, about, cdb)
     run.say(f"{output.out}: {len(result)} craters, {len(result.columns)} columns")

@@ -6,6 +6,7 @@ raster in memory runs through the same three functions without a graph.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import itertools
 import math
@@ -354,6 +355,11 @@ def _nothing(*_: Any) -> None:
     """Result of a task that others only wait for."""
 
 
+def only_waits(task: Any) -> bool:
+    """Whether a task uses nothing of the tasks before it, but waits for them to be over."""
+    return isinstance(task, tuple) and bool(task) and task[0] is _nothing
+
+
 def _next_state(between: Callable[[Any], Any], merge: Callable[..., Any], partials: Sequence[Any], state: Any) -> Any:
     return between(merge(partials, state))
 
@@ -543,6 +549,22 @@ def _view(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
     return block[..., part[0] - top : part[1] - top, part[2] - left : part[3] - left]
 
 
+Compute = Callable[..., tuple[Any, ...]]
+"""(lazy things, and where their tasks run, as `dask.compute` takes it by keyword) -> their results."""
+
+_compute: contextvars.ContextVar[Compute] = contextvars.ContextVar("compute", default=dask_compute)
+
+
+@contextlib.contextmanager
+def computing_by(function: Compute) -> Iterator[None]:
+    """Within the block, `compute` hands lazy things to a function instead of dask's."""
+    before = _compute.set(function)
+    try:
+        yield
+    finally:
+        _compute.reset(before)
+
+
 def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
     """Compute lazy things together, on the scheduler that is set, or on that many threads.
 
@@ -555,7 +577,7 @@ def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
     """
     if workers is None:
         with naming_lost_tiles(*collections):
-            return dask_compute(*collections)
+            return _compute.get()(*collections)
     cores = dask.system.CPU_COUNT
     threads = max(1, cores + 1 + workers) if workers < 0 else max(1, workers)
-    return dask_compute(*collections, scheduler="threads", num_workers=threads)
+    return _compute.get()(*collections, scheduler="threads", num_workers=threads)

@@ -300,6 +300,14 @@ def describe_raster(da: xr.DataArray) -> dict[str, Any]:
     return about
 
 
+def files_of(da: xr.DataArray) -> list[FilePixels]:
+    """The files behind an array that `open_mosaic` opened and that nothing was done to; none of others."""
+    pixels = _PIXELS.get(str(getattr(da.data, "name", "")))
+    if isinstance(pixels, MosaicPixels):
+        return [file.pixels for file in pixels.files]
+    return [] if pixels is None else [pixels]
+
+
 def stored_numbers(da: xr.DataArray) -> xr.DataArray:
     """The stored numbers behind values that `open_mosaic` gave and that nothing was done to; other arrays as they are.
 

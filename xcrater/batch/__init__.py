@@ -1,0 +1,1 @@
+"""Runs that lose nothing: what groups of tiles have found is kept in a directory, and taken up again."""

@@ -1,0 +1,190 @@
+"""Runs whose finished groups of tiles are kept, whatever is computed and wherever its tasks run."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dask.threaded
+import xarray as xr
+from dask.array import optimization
+from dask.base import get_scheduler, is_dask_collection
+from dask.core import flatten
+from dask.optimization import cull
+from dask.utils import ensure_dict
+
+from xcrater.batch import files, groups
+from xcrater.batch.work import WHOLE, Report, Shard, WorkDir, run_id
+from xcrater.engine import graph
+from xcrater.errors import CheckpointError
+from xcrater.options import get_option
+from xcrater.raster.identity import check_unchanged, identity
+
+
+class ShardFinished(Exception):
+    """A shard is finished, and there is no result before all are; it ends what called for one."""
+
+
+@contextlib.contextmanager
+def keeping(
+    directory: Path,
+    about: Mapping[str, Any],
+    rasters: Mapping[str, xr.DataArray],
+    command: Sequence[str],
+    *,
+    shard: Shard | None = None,
+    report: Report,
+) -> Iterator[str]:
+    """Within the block, keep what groups of tiles have found, and use what is kept already.
+
+    Parameters
+    ----------
+    directory : Path
+        Where, from the first time on; all processes that tasks run in have to see it.
+    about : mapping
+        What the run is of, as `xcrater.engine.provenance.describe_run` says it.
+    rasters : mapping of str to xarray.DataArray
+        The rasters, as `xcrater.open_mosaic` opened them.
+    command : sequence of str
+        Arguments of the command line that the run is started with.
+    shard : Shard, optional
+        Compute some groups alone, and raise ShardFinished.
+    report : callable
+        Takes a line that the user should see.
+
+    Yields
+    ------
+    str
+        The run's id.
+
+    Raises
+    ------
+    CheckpointError
+        When something is computed: the directory is of another run, or cannot be written.
+    ReadError
+        At the end, if a file of a raster is no longer what it was.
+    ShardFinished
+        When something is computed, once the groups of the shard are kept.
+    """
+    known = {name: identity(da) for name, da in rasters.items()}
+    described = {
+        "files": {name: {str(file[0]): file[1:] for file in of_one} for name, of_one in known.items()},
+        **about,
+    }
+    run = run_id(described)
+    work = WorkDir(directory.absolute())
+
+    def compute(*collections: Any, **settings: Any) -> tuple[Any, ...]:
+        steps = _Steps.of(collections)
+        work.begin(run, described, command, steps.tells_apart())
+        with work.locked(shard or WHOLE):
+            work.clear(shard or WHOLE)
+            results = steps.compute(work, run, shard, report, settings)
+        check_unchanged(rasters.values(), known.values())
+        if shard is not None:
+            raise ShardFinished
+        return results
+
+    with graph.computing_by(compute):
+        yield run
+
+
+class _Steps(NamedTuple):
+    """What is to be computed, as tasks and their groups.
+
+    Parameters
+    ----------
+    collections : sequence
+        Lazy xarray or dask objects, and others, which are their own results.
+    tasks : dict
+        All tasks by key.
+    groups : list of Group
+        Groups of their tiles.
+    """
+
+    collections: Sequence[Any]
+    tasks: dict[Any, Any]
+    groups: list[groups.Group]
+
+    @classmethod
+    def of(cls, collections: Sequence[Any]) -> _Steps:
+        """The steps to lazy things."""
+        tasks: dict[Any, Any] = {}
+        for each in filter(is_dask_collection, collections):
+            tasks |= ensure_dict(each.__dask_graph__())
+        outputs = list(flatten([each.__dask_keys__() for each in collections if is_dask_collection(each)]))
+        tasks, _ = cull(tasks, outputs)
+        return cls(collections, tasks, groups.find_groups(tasks, outputs))
+
+    def tells_apart(self) -> dict[str, Any]:
+        """What tells the tasks from those of other runs."""
+        stages = Counter(group.stage for group in self.groups)
+        hashed = hashlib.blake2b(repr([group.tiles for group in self.groups]).encode(), digest_size=16).hexdigest()
+        return {"memory": get_option("memory"), "groups": [stages[n] for n in range(len(stages))], "hash": hashed}
+
+    def compute(
+        self, work: WorkDir, run: str, shard: Shard | None, report: Report, settings: Mapping[str, Any]
+    ) -> tuple[Any, ...]:
+        """Compute what is not kept yet: the results, or nothing of a shard."""
+        mine = [group for group in self.groups if shard is None or (group.stage == 0 and shard.has(group.number))]
+        state = work.look(run, [group.name for group in mine])
+        for text in state.damaged.values():
+            report(text)
+        if state.finished:
+            report(f"{len(state.finished):,} of {len(mine):,} groups of tiles are in {str(work.path)!r} already")
+        where = str(work.path), run
+        tasks, kept = groups.keeping(
+            self.tasks,
+            self.groups,
+            run,
+            keep=lambda group: (_keep, *where, group.name),
+            load=lambda group: (_load, *where, group.name),
+            finished=state.finished,
+        )
+        get = get_scheduler(scheduler=settings.get("scheduler"), collections=self.collections) or dask.threaded.get
+        more = {name: value for name, value in settings.items() if name != "scheduler"}
+        if shard is not None:
+            # What waits for want of memory need not: results of a shard are on the disk.
+            tasks |= {key: None for key, task in tasks.items() if graph.only_waits(task)}
+            over = {
+                (f"craters-over-{run}", group.number): (_over, kept[group.name])
+                for group in mine
+                if group.name not in state.finished
+            }
+            get(optimization.optimize(tasks | over, list(over)), list(over), **more)
+            return ()
+        lazy = [each for each in self.collections if is_dask_collection(each)]
+        keys = [each.__dask_keys__() for each in lazy]
+        found = iter(get(optimization.optimize(tasks, list(flatten(keys))), keys, **more))
+        return tuple(_whole(each, next(found)) if is_dask_collection(each) else each for each in self.collections)
+
+
+def _whole(collection: Any, parts: Any) -> Any:
+    """What a lazy thing becomes of its computed parts."""
+    function, arguments = collection.__dask_postcompute__()
+    return function(parts, *arguments)
+
+
+def _keep(directory: str, run: str, name: str, values: list[Any]) -> list[Any]:
+    """Keep the results of a group, and pass them on."""
+    if not WorkDir(Path(directory)).is_of(run):
+        raise CheckpointError(
+            f"{socket.gethostname()!r}, where tasks run, does not see the run in {directory!r}; expected a --work-dir "
+            "on a disk that all workers share"
+        )
+    files.write(files.Group(directory, run, name), values)
+    return values
+
+
+def _load(directory: str, run: str, name: str) -> list[Any]:
+    """The results of a group."""
+    return files.read(files.Group(directory, run, name))
+
+
+def _over(_: Any) -> None:
+    """Result of a group of a shard, which is on the disk."""

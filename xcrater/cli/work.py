@@ -1,0 +1,133 @@
+"""Options of runs that can be interrupted, and what signals of a batch system do to them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
+
+import click
+import xarray as xr
+
+from xcrater.batch.run import ShardFinished, keeping
+from xcrater.batch.work import Shard
+from xcrater.cli.packing import Command, packed
+
+STOPPED = 75
+"""Exit code of a run that a signal ended, and that can be taken up again: EX_TEMPFAIL of sysexits.h."""
+
+SIGNALS = ("SIGTERM", "SIGUSR1")
+"""What batch systems send before a job's time is over."""
+
+
+class Stopped(BaseException):
+    """A signal of a batch system has ended a run. No handler of errors is to take it for one."""
+
+
+def _shard(text: str) -> Shard:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter(
+            f"received --shard {text!r}; expected I/N with I from 1 to N, such as 1/7: in a job array --array=1-7, "
+            "--shard $SLURM_ARRAY_TASK_ID/7"
+        )
+    return Shard(int(match[1]), int(match[2]))
+
+
+class WorkOptions(NamedTuple):
+    """Where finished groups of tiles are kept, and which of them are to be computed."""
+
+    work_dir: Path | None
+    shard: Shard | None
+
+    def check(self) -> None:
+        """Refuse a shard that nothing would be left of."""
+        if self.shard is not None and self.work_dir is None:
+            raise click.UsageError("received --shard without --work-dir; expected the directory that all shards share")
+
+    @contextlib.contextmanager
+    def keeping(self, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray]) -> Iterator[None]:
+        """Keep what is finished of what a ``with`` block computes, if there is a directory for it.
+
+        Parameters
+        ----------
+        operation : str
+            Name of the command.
+        about : dict
+            What `xcrater.engine.provenance.describe_run` says of the run; "run_id" is added to it.
+        rasters : mapping of str to xarray.DataArray
+            The rasters as they were opened.
+        """
+        if self.work_dir is None:
+            yield
+            return
+        command = _without_shard(sys.argv[1:])
+        described = {"operation": operation} | {name: value for name, value in about.items() if name != "command"}
+        try:
+            with (
+                _stoppable(self.work_dir),
+                keeping(self.work_dir, described, rasters, command, shard=self.shard, report=_report) as run,
+            ):
+                about["run_id"] = run
+                yield
+        except ShardFinished:
+            merge = f"xcrater merge {self.work_dir}"
+            _report(f"shard {self.shard} is finished; once all are, `{merge}` makes the output")
+            raise
+
+
+def work_options(command: Command) -> Command:
+    """Give a command the options of interrupted runs, and pass them to it as one `WorkOptions` named ``work``."""
+    options = (
+        click.option(
+            "--work-dir",
+            type=click.Path(path_type=Path),
+            help="Keep finished groups of tiles in this directory, and go on from there when started again.",
+        ),
+        click.option(
+            "--shard",
+            type=_shard,
+            metavar="I/N",
+            help="Compute one of N parts, counted from 1, into --work-dir; `xcrater merge` puts them together.",
+        ),
+    )
+    return packed(command, "work", WorkOptions, options)
+
+
+def _report(text: str) -> None:
+    click.echo(f"xcrater: {text}", err=True)
+
+
+def _without_shard(arguments: list[str]) -> list[str]:
+    """The arguments of the run that a shard is part of."""
+    kept = [text for text in arguments if not text.startswith("--shard=")]
+    while "--shard" in kept:
+        at = kept.index("--shard")
+        del kept[at : at + 2]
+    return kept
+
+
+@contextlib.contextmanager
+def _stoppable(directory: Path) -> Iterator[None]:
+    """Within the block, the signals of a batch system raise Stopped; outside of the main thread there are none."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        name = signal.Signals(number).name
+        raise Stopped(f"stopped by {name}; what is finished is in {str(directory)!r}: start the same command again")
+
+    numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,93 @@
+"""What tells the files of a raster from others, and from what they were when a run began."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import xarray as xr
+
+from xcrater.errors import ReadError
+from xcrater.raster.files import FilePixels, fingerprint
+from xcrater.raster.mosaic import files_of
+
+URL = re.compile(r"(?:.*/vsicurl/)?(https?://.+)")
+"""Paths of files on HTTP servers, as GDAL and others write them."""
+
+PATIENCE = 20.0
+"""Seconds that a server is waited for."""
+
+AT_ONCE = 16
+"""Servers or files that are asked at once."""
+
+FileIdentity = list[str | int | None]
+"""Path of a file; its size, time of change and hash of the header, or length, time and entity tag on a server."""
+
+
+def identity(da: xr.DataArray) -> list[FileIdentity]:
+    """What tells each file of a raster from others, as it was when the raster was opened.
+
+    Parameters
+    ----------
+    da : xarray.DataArray
+        As `xcrater.open_mosaic` opened it; of other arrays no file is known.
+
+    Returns
+    -------
+    list of FileIdentity
+        One for each file. Of files that are neither local nor on an HTTP server, and of servers that tell nothing, the
+        path alone is known.
+    """
+    found = files_of(da)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(lambda file: [file.path, *(file.mark or _on_server(file.path))], found))
+
+
+def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileIdentity]]) -> None:
+    """Make sure that files are what they were.
+
+    Parameters
+    ----------
+    rasters : iterable of xarray.DataArray
+        The rasters.
+    known : iterable of list of FileIdentity
+        What `identity` said of each.
+
+    Raises
+    ------
+    ReadError
+        One of their files has been changed, replaced or removed.
+    """
+    for da, before in zip(rasters, known, strict=True):
+        files = files_of(da)
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            now = list(threads.map(lambda file: [file.path, *_now(file)], files))
+        for file, one, other in zip(files, before, now, strict=True):
+            if one != other:
+                raise ReadError.at(
+                    file.path,
+                    (0, file.shape[1], 0, file.shape[2]),
+                    f"the file {file.path!r} has been changed, replaced or removed since the run began, which has no "
+                    "result therefore; start it again in another --work-dir",
+                )
+
+
+def _now(file: FilePixels) -> Sequence[str | int | None]:
+    return _on_server(file.path) if file.mark is None else fingerprint(file.path) or ()
+
+
+def _on_server(path: str) -> FileIdentity:
+    """Length, time of change and entity tag of a file on an HTTP server; nothing of others."""
+    url = URL.fullmatch(path)
+    if url is None:
+        return []
+    request = urllib.request.Request(url[1], method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return [answer.headers.get(name) for name in ("Content-Length", "Last-Modified", "ETag")]
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
+        return []
