@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from xcrater.errors import IterationError, TableError
 from xcrater.table import nearby
+from xcrater.table.count_table import CountTable
 from xcrater.table.regions import Polygons
-from xcrater.table.vector_table import VectorTable
 
 Table = TypeVar("Table", bound="SelectableTable")
 
 
-class SelectableTable(VectorTable):
+class SelectableTable(CountTable):
     """A crater table whose rows are chosen as those of a DataFrame."""
 
     def __getitem__(self, key: Any) -> Self:

@@ -1,0 +1,99 @@
+"""Crater tables as crater counts: craters and the area that they were counted in."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+from xcrater.table import count_files
+from xcrater.table.vector_table import VectorTable
+
+
+class CountTable(VectorTable):
+    """A crater table that reads and writes the crater counts of craterstats and of tools for counting.
+
+    Attributes
+    ----------
+    count_area : shapely Polygon or MultiPolygon, or None
+        The area that the craters were counted in, in longitude and latitude, where a file told it.
+    """
+
+    count_area: Any = None
+
+    @classmethod
+    def read_count(cls, filename: str | os.PathLike[str], body: str | None = None, **kwargs: Any) -> Self:
+        """Read a crater count: a file .scc, or CraterTools' pair of shapefiles.
+
+        Parameters
+        ----------
+        filename : path
+            A file of craterstats, CraterTools or OpenCraterTool that ends in .scc; or ``<name>_CRATER.shp``, beside
+            which ``<name>_AREA.shp`` is looked for.
+        body : str, optional
+            Planetary body; by default the one of the file's radius or CRS.
+        **kwargs
+            More arguments of `CraterDatabase`.
+
+        Returns
+        -------
+        CraterDatabase
+            The craters, with the columns ``Diam_km``, ``lon``, ``lat`` and, where the file has it, ``fraction``, the
+            part of each crater within the area. The area is `count_area`.
+
+        Raises
+        ------
+        TableError
+            The file does not exist, or is no crater count.
+        BodyError
+            The body is unknown.
+        ImportError
+            The file is a shapefile, and geopandas or pyogrio is not installed.
+
+        Notes
+        -----
+        Latitudes are taken as planetocentric, as these tools have them, also where a shapefile's CRS is on an
+        ellipsoid.
+        """
+        found = count_files.read_count(filename, body)
+        columns = {"lat_col": "lat", "lon_col": "lon", "diam_col": "Diam_km", "units": "km"}
+        cdb = cls(found.craters, found.body, "planetocentric", **(columns | kwargs))
+        cdb.count_area = found.area
+        return cdb
+
+    def to_count(self, filename: str | os.PathLike[str], area: Any = None) -> None:
+        """Write a crater count, of which craterstats makes ages.
+
+        Parameters
+        ----------
+        filename : path
+            Name of the file: .scc; ``<name>_CRATER.shp``, which is written with ``<name>_AREA.shp``; or .stat, the
+            number of craters in craterstats' pseudo-logarithmic bins of diameter.
+        area : shapely Polygon or MultiPolygon, or float, optional
+            The area that the craters were counted in, in longitude and latitude; `count_area` by default. For a .stat
+            file a number of square kilometres will do.
+
+        Raises
+        ------
+        TableError
+            There is no area, no crater lies within it, or the file's suffix is another.
+        ImportError
+            A shapefile is wanted, and geopandas or pyogrio is not installed.
+
+        Notes
+        -----
+        Craters outside of the area are left out, and those on its boundary count by the part of their area that is
+        inside, or by the column ``fraction`` where the table has one. Areas are those on the body's sphere.
+
+        Examples
+        --------
+        >>> import pandas as pd, pathlib, shapely, tempfile
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [1.0, 2.0, 9.0], "lon": [1.0, 2.0, 9.0], "diam_km": [1.05, 2.3, 4.0]})
+        >>> cdb = CraterDatabase(table, "moon", units="km")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "count.stat"
+        ...     cdb.to_count(path, area=shapely.box(0, 0, 3, 3))
+        ...     [line.split()[:2] for line in path.read_text().splitlines() if line[0] != "#"]
+        [['1', '1'], ['2', '1']]
+        """
+        count_files.write_count(self, self._body, filename, self.count_area if area is None else area)
