@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,23 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, database=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+CASES = 2
+"""Cases of each test that a quick run, ``-m "not slow"``, takes."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark most cases of tests that have many as slow: a quick run is to touch everything, not to exhaust it."""
+    cases = defaultdict(list)
+    for item in items:
+        cases[item.nodeid.partition("[")[0]].append(item)
+    for alike in cases.values():
+        chosen = {len(alike) * number // CASES for number in range(CASES)}
+        for number, item in enumerate(alike):
+            if number not in chosen:
+                item.add_marker("slow")
 
 
 @pytest.fixture(scope="session")

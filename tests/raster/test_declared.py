@@ -574,6 +574,7 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(files())
 def test_any_declarations_of_a_file(tmp_path_factory: pytest.TempPathFactory, known: dict[str, Any]) -> None:
