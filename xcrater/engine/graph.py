@@ -31,6 +31,7 @@ from dask.highlevelgraph import HighLevelGraph
 from xcrater.engine.lost import naming_lost_tiles
 from xcrater.engine.plan import FAN_IN, Tile
 from xcrater.engine.reduction import Finish, Handover, Leaf, Merge, Passes, Reduction
+from xcrater.engine.rounds import give_memory_back
 from xcrater.geometry.grid import Grid, Window
 
 Tasks = dict[Any, Any]
@@ -346,7 +347,7 @@ def _read_again(
     """Add copies of the sources' tasks that start once some tasks, of the layer ``last``, are over."""
     # Each key has a task of its own to tell that it is over, so that on a cluster no result moves for it.
     over = {(f"{gate}-over", n): (_nothing, key) for n, key in enumerate(itertools.chain.from_iterable(keys))}
-    graph = _after(graph, gate, {**over, gate: (_nothing, list(over))}, last)
+    graph = _after(graph, gate, {**over, gate: (_open, list(over))}, last)
     copies = [bind(source, Delayed(gate, graph), seed=gate) for source in sources]
     return HighLevelGraph.merge(graph, *(copy.dask for copy in copies)), copies
 
@@ -355,9 +356,14 @@ def _nothing(*_: Any) -> None:
     """Result of a task that others only wait for."""
 
 
+def _open(_: Sequence[Any]) -> None:
+    """What happens between one round and the next."""
+    give_memory_back()
+
+
 def only_waits(task: Any) -> bool:
     """Whether a task uses nothing of the tasks before it, but waits for them to be over."""
-    return isinstance(task, tuple) and bool(task) and task[0] is _nothing
+    return isinstance(task, tuple) and bool(task) and task[0] in (_nothing, _open)
 
 
 def _next_state(between: Callable[[Any], Any], merge: Callable[..., Any], partials: Sequence[Any], state: Any) -> Any:

@@ -8,8 +8,10 @@ this much from it, so the rounds cost little; and a table that fits takes a sing
 
 from __future__ import annotations
 
+import ctypes
 import os
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,28 @@ Ints = NDArray[np.int64]
 
 AHEAD = max(2, os.cpu_count() or 1)
 """At most so many tiles are computed at once, where the caller uses those before in the meantime."""
+
+
+def _trim() -> Callable[[int], Any]:
+    """The allocator's function that gives free memory back, where it has one, as glibc does."""
+    try:
+        library = ctypes.CDLL(None)
+    except TypeError:  # on Windows a library needs a name
+        return bool
+    return getattr(library, "malloc_trim", bool)
+
+
+_malloc_trim = _trim()
+
+
+def give_memory_back() -> None:
+    """Give the memory that is free by now back to the system.
+
+    Pixels of craters are arrays of all sizes. Where those in use lie between free ones, the allocator keeps the free
+    memory, but finds no place in it for the next large array: after some rounds it would hold half as much again as
+    the option ``memory`` allows.
+    """
+    _malloc_trim(0)
 
 
 class Room(NamedTuple):

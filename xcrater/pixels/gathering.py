@@ -18,7 +18,7 @@ from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
-from xcrater.engine.rounds import AHEAD, Room
+from xcrater.engine.rounds import AHEAD, Room, give_memory_back
 from xcrater.engine.sized import Sized
 from xcrater.options import get_option
 from xcrater.pixels import blocks as _blocks
@@ -297,16 +297,20 @@ def in_batches(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     waiting: list[RegionBlocks] = []
     count = held = 0
     for of_regions in iter_complete(source):
-        count, held = count + len(of_regions[0]), held + sum(blocks.nbytes for blocks in of_regions)
+        size = sum(blocks.nbytes for blocks in of_regions)
+        if waiting and held + size > most:
+            yield _named(source, _taken(waiting))
+            count = held = 0
+            give_memory_back()
+        count, held = count + len(of_regions[0]), held + size
         waiting.append(of_regions)
         del of_regions
-        if count < batch and held >= most:
-            yield _named(source, _concatenated(waiting))
+        if count < batch and held >= most:  # a crater as large as this does not wait for others
+            yield _named(source, _taken(waiting))
             count = held = 0
-            waiting.clear()
+            give_memory_back()
         if count >= batch:
-            joined = _concatenated(waiting)
-            waiting.clear()
+            joined = _taken(waiting)
             full = count - count % batch
             for start in range(0, full, batch):
                 yield _named(source, [blocks.part(start, start + batch) for blocks in joined])
@@ -316,11 +320,14 @@ def in_batches(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
             count -= full
             del joined
     if count:
-        yield _named(source, _concatenated(waiting))
+        yield _named(source, _taken(waiting))
 
 
-def _concatenated(waiting: Sequence[RegionBlocks]) -> RegionBlocks:
-    return [_blocks.concatenate(of_region) for of_region in zip(*waiting, strict=True)]
+def _taken(waiting: list[RegionBlocks]) -> RegionBlocks:
+    """The blocks that wait, joined; none waits any longer."""
+    joined = [_blocks.concatenate(of_region) for of_region in zip(*waiting, strict=True)]
+    waiting.clear()
+    return joined
 
 
 def _named(source: BlockSource, of_regions: RegionBlocks) -> dict[str, Blocks]:
