@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xcrater.display import maps, overview, rois
+from xcrater.display import diagrams, maps, overview, rois
 from xcrater.table.selectable_table import SelectableTable
 
 
@@ -124,6 +124,50 @@ class PlotTable(SelectableTable):
             size, dpi, band, alpha, color, projection, extent, image, colorbar, scale_bar, grid, title, shade
         )
         return maps.plot(self, fraster, region, ax, look, savefig, savefig_kwargs, kwargs)
+
+    def plot_sizes(self, area: Any = None, *, kind: str = "cumulative", ax: Any = None, **kwargs: Any) -> Any:
+        """Draw the numbers of craters by size, with their statistical errors.
+
+        Parameters
+        ----------
+        area : shapely Polygon or MultiPolygon, or float, optional
+            The area that the craters were counted in, in longitude and latitude, or in km²; `count_area` by default,
+            or else the whole body. Craters count by the part of them that is inside.
+        kind : {"cumulative", "relative"}, default "cumulative"
+            The number of craters of at least each diameter per km², in the bins of craterstats; or the relative
+            frequency R, the number in bins of a factor of √2 per km² and km of diameter times the cube of their
+            geometric mean diameter.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure is made.
+        **kwargs
+            More arguments of `matplotlib.axes.Axes.errorbar`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The diagram, with logarithmic axes and bars of the square root of the number.
+
+        Raises
+        ------
+        PlotError, TableError
+            An argument cannot be used, or no crater lies within the area.
+        ImportError
+            matplotlib is not installed.
+
+        References
+        ----------
+        Crater Analysis Techniques Working Group (1979). Standard techniques for presentation and analysis of crater
+        size-frequency data. Icarus 37, 467-474.
+
+        Examples
+        --------
+        >>> from xcrater import CraterDatabase, sample_data
+        >>> cdb = CraterDatabase(sample_data["moon_craters_km.csv"], "moon", units="km")
+        >>> cdb.plot_sizes(kind="relative").get_ylabel()
+        'relative frequency R'
+        """
+        area = self.count_area if area is None else area
+        return diagrams.sizes(self, self._body, area, kind, ax, kwargs)
 
     def plot_rois(
         self,
