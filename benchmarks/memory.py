@@ -83,7 +83,7 @@ def child(raster: str, craters: str, operation: str, memory: str, share: float) 
         try:
             next(getattr(arrays, call)())
         except MemoryBudgetError as error:
-            most = int(re.search(r"3 \* arrays\.sizes <= (\d+)", str(error))[1]) // 3
+            most = int(re.search(r"4 \* arrays\.sizes <= (\d+)", str(error))[1]) // 4
             refused = int((arrays.sizes > most).sum())
             arrays = arrays.loc[arrays.sizes <= most]
         total = 0

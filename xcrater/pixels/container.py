@@ -240,14 +240,14 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         Raises
         ------
         MemoryBudgetError
-            The pixels of some crater take more than a third of the option ``memory``; nothing has been read. `sizes`
+            The pixels of some crater take more than a quarter of the option ``memory``; nothing has been read. `sizes`
             tells which.
 
         Notes
         -----
         Memory holds a batch, the tiles being read, and the pixels read so far of craters that reach on to later tiles.
         The option ``memory`` bounds all three: craters that do not fit are left for further rounds over their tiles,
-        those that are too large to share it come at the end, one by one, and batches are cut short.
+        and batches are cut short.
         Tiles are read with dask's scheduler, the next ones while a batch is being used.
 
         Examples

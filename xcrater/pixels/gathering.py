@@ -22,7 +22,6 @@ from xcrater.engine.rounds import AHEAD, Room, give_memory_back
 from xcrater.engine.sized import Sized
 from xcrater.options import get_option
 from xcrater.pixels import blocks as _blocks
-from xcrater.pixels.bands import iter_bands
 from xcrater.pixels.blocks import Blocks
 from xcrater.pixels.budget import check_craters, check_result
 from xcrater.pixels.cutting import Cut, Cutter, Pieces
@@ -226,11 +225,11 @@ def gather(source: BlockSource) -> Any:
 def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     """Blocks of every crater once, in the order in which tiles complete them; of craters on no tile at the end.
 
-    The craters are read in as many rounds as the option ``memory`` makes necessary.
+    The craters are read in as many rounds as the option ``memory`` makes necessary. None may be so large
+    (`BlockSource.large`) that it cannot wait in memory for its last tile.
     """
     leaf, room = GatherLeaf(source.cutter), Room.within(get_option("memory"))
-    large = source.large()
-    rounds = source.rounds(but=large)
+    rounds = source.rounds()
     steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in rounds)
     read = graph.each_tile(source.request.da.data, steps, leaf)
     with source.request.naming_craters():
@@ -239,9 +238,7 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
             for completed in handover.in_turn(itertools.islice(read, len(plan))):
                 yield from (of_regions for of_regions in completed if len(of_regions[0]))
                 completed.clear()
-    for position in large.tolist():
-        yield [band.blocks for band in iter_bands(source, position, most=get_option("memory"))]
-    nowhere = np.flatnonzero((source.plan.spread.count == 0) & ~np.isin(np.arange(len(source.labels)), large))
+    nowhere = np.flatnonzero(source.plan.spread.count == 0)
     yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)
 
 
@@ -278,11 +275,12 @@ def iter_blocks(source: BlockSource, batch: int) -> Iterator[dict[str, Blocks]]:
     """
     if batch < 1:
         raise ValueError(f"received batch={batch!r}; expected a number of craters from 1 on")
-    # The caller still has the crater before while the next one is put together, of pieces that are in memory too.
+    # The caller still has the crater before while the next one is put together, of pieces that are in memory too, and
+    # the tiles of the one after it are being read.
     check_craters(
-        3 * source.sizes,
+        4 * source.sizes,
         source.labels,
-        f"leave such craters out by arrays.loc[3 * arrays.sizes <= {get_option('memory')}], or take "
+        f"leave such craters out by arrays.loc[4 * arrays.sizes <= {get_option('memory')}], or take "
         "arrays.to_zarr(path)",
     )
     yield from in_batches(source, batch)

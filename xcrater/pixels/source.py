@@ -105,12 +105,9 @@ class BlockSource:
         """Positions of the craters whose pixels do not fit the room that others share, ascending."""
         return np.flatnonzero(self.sizes > Room.within(get_option("memory")).waiting)
 
-    def rounds(self, but: NDArray[np.int64] | None = None) -> list[Plan]:
-        """The plan of all craters but some, in as many rounds as the option ``memory`` makes necessary."""
-        plan = self.plan
-        if but is not None and but.size:
-            plan = plan.only(np.delete(np.arange(len(self.labels)), but))
-        return in_rounds(plan, self.sizes, Room.within(get_option("memory")))
+    def rounds(self) -> list[Plan]:
+        """The plan of all craters, in as many rounds as the option ``memory`` makes necessary."""
+        return in_rounds(self.plan, self.sizes, Room.within(get_option("memory")))
 
     @property
     def token(self) -> str:
