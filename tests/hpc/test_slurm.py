@@ -22,7 +22,7 @@ def place(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("slurm")
     craters = tutorial.synthetic_craters("moon", 30)
     dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=craters, dtype="int16")
-    dem.rio.to_raster(place / "dem.tif", tiled=True, blockxsize=256, blockysize=256)
+    dem.rio.to_raster(place / "dem.tif", tiled=True, blockxsize=128, blockysize=128)
     frame = pd.DataFrame({"Lat": craters.lat, "Lon": craters.lon, "Diameter (km)": 2 * craters.rad / 1000})
     frame.to_csv(place / "craters.csv", index=False)
     return place
@@ -36,12 +36,25 @@ def expected(place) -> pd.DataFrame:
     return cdb.get_stats(place / "dem.tif", ["floor", "rim"], ["mean", "std", "count", "median"])
 
 
+XCRATER = """
+import os, time, xcrater.raster.files, xcrater.raster.mosaic
+from xcrater.cli import main
+xcrater.raster.mosaic.TARGET_PIXELS = 2**14  # tiles of 128 x 128 pixels, of which each takes a while to read
+read = xcrater.raster.files.FilePixels.read
+def slowly(*arguments):
+    time.sleep(float(os.environ.get("SECONDS_PER_TILE", "0")))
+    return read(*arguments)
+xcrater.raster.files.FilePixels.read = slowly
+main()
+"""
+
+
 def submit(place, command, name, **variables):
     """Run a job as its user does: what it wrote, and what the stand-in for SLURM says."""
     bin_ = place / "bin"
     bin_.mkdir(exist_ok=True)
-    for program in ("xcrater", "dask"):
-        (bin_ / program).write_text(f'#!/bin/bash\nexec "{sys.executable}" -W ignore -m {program} "$@"\n')
+    for program, started in (("xcrater", f"-c '{XCRATER}'"), ("dask", "-m dask")):
+        (bin_ / program).write_text(f'#!/bin/bash\nexec "{sys.executable}" -W ignore {started} "$@"\n')
         (bin_ / program).chmod(0o755)
     state = place / f"state-{name}"
     state.mkdir()
@@ -68,3 +81,21 @@ def test_several_nodes_with_a_scheduler_file(place, expected):
     pd.testing.assert_frame_equal(found, expected)
     assert said.count("Registered to:") == 2
     assert not list((place / "work-cluster").iterdir())
+
+
+@pytest.mark.slow
+def test_one_node_goes_on_when_it_is_requeued(place, expected):
+    parts = place / "work-one" / "groups" / "*.part"
+    found, said = submit(
+        place, ["sbatch", "one_node.sbatch"], "one", STAND_IN_SIGNAL_WHEN=str(parts), SECONDS_PER_TILE="0.05"
+    )
+    pd.testing.assert_frame_equal(found, expected)
+    assert said.count("stopped by SIGUSR1") == 1
+
+
+@pytest.mark.slow
+def test_an_array_and_the_job_that_merges_it(place, expected):
+    found, said = submit(place, ["bash", "submit_array.sh"], "array", STAND_IN_ARRAY="1-2")
+    pd.testing.assert_frame_equal(found, expected)
+    assert "shard 1/2 is finished" in said
+    assert "shard 2/2 is finished" in said

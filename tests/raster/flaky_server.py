@@ -77,7 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         content = path.read_bytes()
         wanted = self.headers.get("Range")
         if wanted is None:
-            return self.answer(200, content, [("Accept-Ranges", "bytes")], half=kind == "half")
+            tag = f'"{path.stat().st_mtime_ns}"'
+            return self.answer(200, content, [("Accept-Ranges", "bytes"), ("ETag", tag)], half=kind == "half")
         first, _, last = wanted.removeprefix("bytes=").partition("-")
         start, stop = int(first), min(int(last or len(content)) + 1, len(content))
         if start >= len(content):

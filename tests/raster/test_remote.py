@@ -15,7 +15,7 @@ from tests.raster.flaky_server import flaky_server
 from tests.raster.test_many_files import COLUMNS, NUMBERS, SIDE, cut, write
 from xcrater import CraterDatabase, open_mosaic
 from xcrater.errors import GridError, MissingFilesWarning, ReadError
-from xcrater.raster import remote
+from xcrater.raster import mosaic, remote
 
 FAILURES = ("503", "drop")
 
@@ -136,3 +136,27 @@ def test_options_of_the_user_hold(monkeypatch):
 )
 def test_the_path_that_gdal_forgets(path, beginning):
     assert remote._of_gdal(path).startswith(beginning)
+
+
+@pytest.mark.parametrize("path", ["http://127.0.0.1:{}/a.tif", "/vsizip//vsicurl/http://127.0.0.1:{}/a.zip/a.tif"])
+def test_a_file_that_changes_on_its_server_gets_other_tasks(tmp_path, path):
+    def put(seed):
+        write(tmp_path / "a.tif", noise(seed))
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.write(tmp_path / "a.tif", "a.tif")
+
+    put(0)
+    with flaky_server(tmp_path, 3, *FAILURES) as server:
+        url = path.format(server.port)
+        first, again = open_mosaic(url), open_mosaic(url)
+        assert first.data.name == again.data.name
+        put(1)
+        assert open_mosaic(url).data.name != first.data.name
+        about = mosaic.describe_raster(again)
+        assert about["server"][-1].startswith("ETag: ")
+
+
+def test_what_a_server_tells_is_asked_of_http_servers_alone(tmp_path):
+    assert remote.told_by_server(str(tmp_path / "a.tif")) == remote.told_by_server("s3://bucket/a.tif") == ()
+    with flaky_server(tmp_path, 1, "drop") as server:
+        assert remote.told_by_server(f"http://127.0.0.1:{server.port}/a.tif") == ()

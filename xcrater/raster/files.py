@@ -164,6 +164,8 @@ class FilePixels(BackendArray):
         How stored numbers become values, NaN where there is none; None for the stored numbers themselves.
     level : int or None
         Which overview of the file is read, counted from 0 for the finest; None for the full resolution.
+    server : tuple of str
+        What the server told of a remote file when it was opened.
     """
 
     path: str
@@ -172,6 +174,7 @@ class FilePixels(BackendArray):
     stored: str
     packing: Packing | None
     level: int | None = None
+    server: tuple[str, ...] = ()
 
     def decoded(self, decode: bool = True) -> FilePixels:
         """The same with or without decoding; without, if decoding would change nothing but lose an integer's type."""

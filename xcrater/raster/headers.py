@@ -16,7 +16,7 @@ import rasterio.vrt
 
 from xcrater.errors import BlocksWarning, GridError
 from xcrater.raster.files import FilePixels, Packing, fingerprint, opened
-from xcrater.raster.remote import patiently
+from xcrater.raster.remote import patiently, told_by_server
 
 LARGE_BLOCK = 2**26
 """Pixels of a block from which on `advise` warns: four times those of a chunk, and 64 MB if a pixel takes a byte."""
@@ -99,7 +99,8 @@ def _read_header(path: str, level: int | None) -> Header:
 def header_of(dataset: Any, path: str, packing: Packing, level: int | None = None) -> Header:
     """What an open dataset of rasterio says of itself, but for how it stores values."""
     stored = np.result_type(*dataset.dtypes).str
-    pixels = FilePixels(path, fingerprint(path), (dataset.count, *dataset.shape), stored, packing, level)
+    lengths = (dataset.count, *dataset.shape)
+    pixels = FilePixels(path, fingerprint(path), lengths, stored, packing, level, told_by_server(path))
     crs = "" if dataset.crs is None else dataset.crs.wkt
     return Header(pixels, crs, tuple(dataset.transform)[:6], dataset.block_shapes[0], dataset.dtypes)
 

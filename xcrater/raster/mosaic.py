@@ -281,8 +281,9 @@ def describe_raster(da: xr.DataArray) -> dict[str, Any]:
     -------
     dict
         ``source``, where it comes from; ``shape`` and ``dtype``; ``files``, of how many files it is made; and of a
-        single file its ``bytes`` and the time in nanoseconds at which it was last ``modified``. ``hash`` depends on all
-        that its pixels do: each file's path, size, time of change and header, how values are decoded, and the chunks.
+        single file its ``bytes`` and the time in nanoseconds at which it was last ``modified``, or what the ``server``
+        tells of it. ``hash`` depends on all that its pixels do: each file's path, size, time of change and header, or
+        what its server tells, how values are decoded, and the chunks.
     """
     about: dict[str, Any] = {
         "source": da.encoding.get("source"),
@@ -297,6 +298,8 @@ def describe_raster(da: xr.DataArray) -> dict[str, Any]:
         return about | {"files": len(pixels.files)}
     if pixels is not None and pixels.mark is not None:
         return about | {"files": 1, "bytes": pixels.mark[0], "modified": pixels.mark[1]}
+    if pixels is not None and pixels.server:
+        return about | {"files": 1, "server": list(pixels.server)}
     return about
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import re
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -37,6 +40,12 @@ failed.
 
 ATTEMPTS = 3
 """How often a remote file is opened or read as a whole: GDAL notices only then that part of an answer is lacking."""
+
+URL = re.compile(r"https?://[^/]+/(?:.*?\.zip(?=[/!])|.*)")
+"""The URL in a path of GDAL's, up to the archive that the file may be in."""
+
+PATIENCE = 30.0
+"""Seconds that a server is waited for."""
 
 FINAL = re.compile(r"HTTP response code: (4(?!08|25|29)\d\d)\b")
 """Answers that would be the same the next time."""
@@ -79,6 +88,39 @@ def patiently(path: str, action: Callable[[], Result]) -> Result:
                     raise
             time.sleep(delay * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
+
+
+def told_by_server(path: str) -> tuple[str, ...]:
+    """Length, time of change and entity tag of a file on an HTTP server, by which it is told from an earlier one.
+
+    Parameters
+    ----------
+    path : str
+        What GDAL opens.
+
+    Returns
+    -------
+    tuple of str
+        Those that the server tells; of a file in an archive, those of the archive. Nothing of files in other places, or
+        where the server does not answer: then the path alone tells the file from others.
+    """
+    url = URL.search(path)
+    if url is None:
+        return ()
+    request = urllib.request.Request(url[0], method="HEAD")
+    delay = float(_option("GDAL_HTTP_RETRY_DELAY") or OPTIONS["GDAL_HTTP_RETRY_DELAY"])
+    for attempt in range(ATTEMPTS):
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+                told = [(name, answer.headers.get(name)) for name in ("Content-Length", "Last-Modified", "ETag")]
+            return tuple(f"{name}: {text}" for name, text in told if text is not None)
+        except urllib.error.HTTPError as err:
+            if err.code < 500:
+                return ()
+        except (OSError, http.client.HTTPException, ValueError):
+            pass
+        time.sleep(delay * 2**attempt)
+    return ()
 
 
 def is_absent(error: Exception) -> bool:
