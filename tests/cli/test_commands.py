@@ -578,3 +578,22 @@ def test_plan_tells_what_would_be_read_and_how_long_it_would_take(raster, table,
     assert "\n".join(lines[:-1]) == repr(xcrater.open_mosaic(raster).craters.plan(cdb, "rim"))
     assert "Time" not in run(*args, "--no-calibrate", cwd=tmp_path).stdout
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_conversion_that_a_signal_stops_goes_on(raster, tmp_path):
+    out = tmp_path / "copy.zarr"
+    command = (
+        "import os, signal, xcrater.raster.converting as converting; from xcrater.cli import main\n"
+        "note = converting._note\n"
+        "def stop(*a): note(*a); os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "converting._note = stop; main()"
+    )
+    args = ("convert", str(raster), str(out), "--chunk", "256", "--quiet")
+    stopped = subprocess.run([sys.executable, "-c", command, *args], capture_output=True, text=True, check=False)
+    assert stopped.returncode == 75
+    assert "stopped by SIGUSR1" in stopped.stderr
+    assert os.listdir(tmp_path) == [".copy.zarr.partial"]
+    assert json.loads((tmp_path / ".copy.zarr.partial" / "progress.json").read_text())["done"] == 1
+    assert run(*args) == Result(0, "", "")
+    np.testing.assert_array_equal(xcrater.open_mosaic(out), xcrater.open_mosaic(raster))

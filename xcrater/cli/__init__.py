@@ -2,8 +2,8 @@
 
 Exit codes: 0 where the command did what was asked; 1 where it failed on the way, as on a file that turned out damaged,
 lost workers, or a full disk; 2 where its input was refused before anything was computed; 75 where a signal of a batch
-system ended a run with a --work-dir, which goes on when it is started again; 130 where it was interrupted from the
-keyboard. Everything but a fault of the program is answered with one line on standard error.
+system ended a run that keeps what it has finished, and goes on when it is started again; 130 where it was interrupted
+from the keyboard. Everything but a fault of the program is answered with one line on standard error.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ Exit codes:
   0    done
   1    failed on the way: a damaged file, lost workers, a full disk
   2    refused before anything was computed
-  75   stopped by SIGTERM or SIGUSR1, with --work-dir: start the same command again
+  75   stopped by SIGTERM or SIGUSR1, with --work-dir, or while it
+       converts or writes arrays: start the same command again
   130  interrupted from the keyboard
 """
 

@@ -21,6 +21,7 @@ from xcrater.cli.shared import (
     run_options,
     table_options,
 )
+from xcrater.cli.work import stoppable
 from xcrater.engine.provenance import describe_run
 from xcrater.errors import StoreError
 from xcrater.options import get_option
@@ -69,7 +70,7 @@ def command(
     opened = known.open({"": raster}, cdb.body)
     options: dict[str, Any] = {"nodata": nodata, "coverage": pixels.coverage, "exclude": exclude}
     partial = output.out.with_name(f".{output.out.name}.partial")
-    with run.running("arrays", lambda: _written(partial, len(cdb)), "craters"):
+    with run.running("arrays", lambda: _written(partial, len(cdb)), "craters"), stoppable(partial):
         arrays = opened[""].craters.get_arrays(cdb, regions, **options)
         try:
             arrays.to_zarr(partial, batch=batch)

@@ -11,6 +11,7 @@ import click
 from xcrater.cli.output import RUN, OutputOptions
 from xcrater.cli.progress import Done
 from xcrater.cli.shared import RunOptions, command_line, run_options
+from xcrater.cli.work import stoppable
 from xcrater.raster.converting import ENDINGS, SIDE, convert
 
 EXAMPLE = """\b
@@ -48,6 +49,6 @@ def command(raster: str, out: Path, overwrite: bool, chunk: int, run: RunOptions
         state[0] = Done(done, total)
 
     about = {"xcrater": importlib.metadata.version("xcrater"), "command": command_line()}
-    with run.running("convert", lambda: state[0], "rows of chunks"):
+    with run.running("convert", lambda: state[0], "rows of chunks"), stoppable(folder):
         convert(raster, out, folder, side=chunk, report=report, about={RUN: json.dumps(about)})
     run.say(f"{out}: a copy of {raster}")

@@ -71,7 +71,7 @@ class WorkOptions(NamedTuple):
         described = {"operation": operation} | {name: value for name, value in about.items() if name != "command"}
         try:
             with (
-                _stoppable(self.work_dir),
+                stoppable(self.work_dir),
                 keeping(self.work_dir, described, rasters, command, shard=self.shard, report=_report) as run,
             ):
                 about["run_id"] = run
@@ -114,7 +114,7 @@ def _without_shard(arguments: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _stoppable(directory: Path) -> Iterator[None]:
+def stoppable(directory: Path) -> Iterator[None]:
     """Within the block, the signals of a batch system raise Stopped; outside of the main thread there are none."""
     if threading.current_thread() is not threading.main_thread():
         yield

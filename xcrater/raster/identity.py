@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,12 +10,7 @@ import xarray as xr
 from xcrater.errors import ReadError
 from xcrater.raster.files import FilePixels, fingerprint
 from xcrater.raster.mosaic import files_of
-
-URL = re.compile(r"(?:.*/vsicurl/)?(https?://.+)")
-"""Paths of files on HTTP servers, as GDAL and others write them."""
-
-PATIENCE = 20.0
-"""Seconds that a server is waited for."""
+from xcrater.raster.remote import told_by_server
 
 AT_ONCE = 16
 """Servers or files that are asked at once."""
@@ -44,7 +35,7 @@ def identity(da: xr.DataArray) -> list[FileIdentity]:
     """
     found = files_of(da)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(lambda file: [file.path, *(file.mark or _on_server(file.path))], found))
+        return list(threads.map(lambda file: [file.path, *(file.mark or file.server)], found))
 
 
 def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileIdentity]]) -> None:
@@ -77,17 +68,4 @@ def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileId
 
 
 def _now(file: FilePixels) -> Sequence[str | int | None]:
-    return _on_server(file.path) if file.mark is None else fingerprint(file.path) or ()
-
-
-def _on_server(path: str) -> FileIdentity:
-    """Length, time of change and entity tag of a file on an HTTP server; nothing of others."""
-    url = URL.fullmatch(path)
-    if url is None:
-        return []
-    request = urllib.request.Request(url[1], method="HEAD")
-    try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return [answer.headers.get(name) for name in ("Content-Length", "Last-Modified", "ETag")]
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError):
-        return []
+    return told_by_server(file.path) if file.mark is None else fingerprint(file.path) or ()
