@@ -559,3 +559,46 @@ def test_filters_of_warnings_are_as_before_whatever_threads_open_files(tmp_path)
     with ThreadPoolExecutor(8) as pool:
         assert len(list(pool.map(headers.read_header, [str(path)] * 200, [None] * 200))) == 200
     assert warnings.filters == before
+
+
+class TestChunksThatStraddleBlocks:
+    """Of files of 50 rows and columns, in tiles of 16 or in strips."""
+
+    @pytest.fixture
+    def place(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(mosaic, "SMALL", 0)
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    @staticmethod
+    def said(da):
+        cdb = CraterDatabase(pd.DataFrame({"lat": [80.0], "lon": [5.0], "radius": [50e3]}), "moon")
+        cdb.add_circles("disc")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            da.craters.get_stats(cdb, "disc", "mean")
+        return [w for w in caught if w.category is BlocksWarning]
+
+    def put(self, place, **layout):
+        for n in range(2):
+            transform = Affine(0.2, 0, 10 * n, 0, -0.2, 90)
+            write(place / f"part-{n}.tif", NUMBERS[:50, :50], transform=transform, **layout)
+
+    def test_of_tiles(self, place):
+        self.put(place, tiled=True, blockxsize=16, blockysize=16)
+        assert not self.said(open_mosaic("part-*.tif"))
+        (warning,) = self.said(open_mosaic("part-*.tif", {"y": 10, "x": 50}))
+        # Rows 0-10, …, 40-50 read 16, 32, 16, 32 and 18 rows.
+        assert f"decoded {114 / 50:.1f} times" in str(warning.message)
+        assert "blocks of up to 16 x 16" in str(warning.message)
+        assert warning.filename == __file__
+
+    def test_of_strips_and_the_advice_helps(self, place):
+        self.put(place, blockysize=50)
+        (warning,) = self.said(open_mosaic("part-*.tif", {"y": 50, "x": 25}))
+        assert "decoded 2.0 times" in str(warning.message)
+        advice = re.search(r"xcrater convert (.*)", str(warning.message))
+        done = click.testing.CliRunner().invoke(cli, ["convert", *shlex.split(advice[1]), "--quiet", "--chunk", "32"])
+        assert done.exit_code == 0, done.output
+        np.testing.assert_array_equal(open_mosaic("tiled.zarr"), open_mosaic("part-*.tif"))
+        assert not self.said(open_mosaic("tiled.zarr"))

@@ -41,11 +41,14 @@ class Placed(NamedTuple):
         Row and column of its first pixel.
     pixels : FilePixels
         Its pixels.
+    block : tuple of int
+        Rows and columns of one of its blocks.
     """
 
     top: int
     left: int
     pixels: FilePixels
+    block: tuple[int, int]
 
     @property
     def bottom(self) -> int:
@@ -202,7 +205,8 @@ def join(sources: Sources, level: int | None, stacklevel: int) -> Header:
         _check_alike(first, header, same_crs)
     rows, columns = _places(headers)
     files = tuple(
-        Placed(row, column, header.pixels) for header, row, column in zip(headers, rows, columns, strict=True)
+        Placed(row, column, header.pixels, header.block)
+        for header, row, column in zip(headers, rows, columns, strict=True)
     )
     a, b, c, d, e, f = first.transform
     transform = (a, b, c - a * columns[0], d, e, f - e * rows[0])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import shlex
 import uuid
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
@@ -16,6 +18,7 @@ import numpy as np
 import rasterio
 import rioxarray
 import xarray as xr
+from numpy.typing import NDArray
 from rasterio import Affine
 from rasterio.crs import CRS
 from xarray.core import indexing
@@ -340,10 +343,14 @@ def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, i
 
 
 def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
-    """Warn where a file's blocks would be decoded several times, as its chunks straddle them.
+    """Warn where blocks of files would be decoded several times, as chunks straddle them.
 
-    For what was opened by open_mosaic or rioxarray from a local file, and not cropped since.
+    For what was opened by open_mosaic, or by rioxarray from a local file, and not cropped since.
     """
+    pixels = _PIXELS.get(str(getattr(da.data, "name", "")))
+    if isinstance(pixels, MosaicPixels):
+        _check_chunks_of_many(da, pixels, stacklevel + 1)
+        return
     source = da.encoding.get("source")
     if not da.chunks or not isinstance(source, str) or not os.path.exists(source) or zarr_files.is_store(source):
         return
@@ -370,8 +377,49 @@ def _decoded_times(da: xr.DataArray, shape: tuple[int, int], block: tuple[int, i
     """How often a pixel is decoded if every chunk reads its blocks for itself."""
     times = 1.0
     for chunks, size, side in zip(cast(Any, da.chunks)[-2:], shape, block, strict=True):
-        stop = np.cumsum(chunks)
-        start = stop - chunks
-        pixels = np.minimum(-(-stop // side) * side, size) - start // side * side
-        times *= float(pixels.sum() / size)
+        times *= _decoded_along(np.cumsum([0, *chunks]), 0, size, side) / size
     return times
+
+
+def _decoded_along(edges: NDArray[np.integer], start: int, stop: int, side: int) -> int:
+    """How many rows of a file, or columns, are decoded if every chunk reads its blocks for itself.
+
+    Parameters
+    ----------
+    edges : ndarray of int
+        Edges of chunks, ascending.
+    start, stop : int
+        Edges of the file.
+    side : int
+        Rows, or columns, of its blocks.
+    """
+    inside = edges[(edges > start) & (edges < stop)]
+    cuts = np.concatenate([[start], inside, [stop]]) - start
+    first, last = cuts[:-1] // side * side, np.minimum(-(-cuts[1:] // side) * side, stop - start)
+    return int((last - first).sum())
+
+
+def _check_chunks_of_many(da: xr.DataArray, pixels: MosaicPixels, stacklevel: int) -> None:
+    """Warn where blocks of many files would be decoded several times."""
+    sizes = [file.pixels.lengths[1] * file.pixels.lengths[2] for file in pixels.files]
+    if not da.chunks or sum(sizes) <= SMALL:
+        return
+    down, across = (np.cumsum([0, *chunks]) for chunks in da.chunks[-2:])
+    along = lru_cache(maxsize=None)(lambda axis, *file: _decoded_along((down, across)[axis], *file))
+    decoded = [
+        along(0, file.top, file.bottom, file.block[0]) * along(1, file.left, file.right, file.block[1])
+        for file in pixels.files
+    ]
+    times = sum(decoded) / sum(sizes)
+    if times <= WASTE:
+        return
+    worst = pixels.files[int(np.argmax(np.divide(decoded, sizes)))]
+    was, block = (max(c) for c in da.chunks[-2:]), worst.block
+    warnings.warn(
+        f"received chunks of {' x '.join(map(str, was))} pixels of {pixels.path!r}, whose files have blocks of up to "
+        f"{block[0]} x {block[1]}, as {worst.pixels.path!r} has: every pixel is decoded {times:.1f} times; expected "
+        f"whole blocks: use xcrater.open_mosaic(...) without chunks, or store the map in tiles: xcrater convert "
+        f"{shlex.quote(pixels.path)} tiled.zarr",
+        BlocksWarning,
+        stacklevel=stacklevel,
+    )
