@@ -44,5 +44,5 @@ def sample() -> Callable[[str], Path]:
 @pytest.fixture(autouse=True)
 def _default_options() -> Iterator[None]:
     """Undo the options that a test or a docstring's example sets."""
-    with set_options(**{name: get_option(name) for name in ("nvert", "coverage", "memory")}):
+    with set_options(**{name: get_option(name) for name in ("nvert", "coverage", "memory", "progress")}):
         yield

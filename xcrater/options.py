@@ -84,13 +84,20 @@ def _checked_memory(value: object) -> int:
     return count
 
 
+def _checked_progress(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise XcraterError(f"received progress={value!r}; expected True or False")
+    return value
+
+
 _CHECKS: dict[str, Callable[[object], int | str | None]] = {
     "nvert": _checked_nvert,
     "coverage": check_coverage,
     "memory": _checked_memory,
+    "progress": _checked_progress,
 }
 _lock = threading.Lock()
-_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched", "memory": 2**30}
+_options: dict[str, int | str | None] = {"nvert": 32, "coverage": "all_touched", "memory": 2**30, "progress": True}
 
 
 def _checked_name(name: str) -> str:
@@ -107,6 +114,8 @@ def get_option(name: Literal["nvert"]) -> int | None: ...
 def get_option(name: Literal["coverage"]) -> str: ...
 @overload
 def get_option(name: Literal["memory"]) -> int: ...
+@overload
+def get_option(name: Literal["progress"]) -> bool: ...
 @overload
 def get_option(name: str) -> int | str | None: ...
 def get_option(name: str) -> int | str | None:
@@ -196,6 +205,9 @@ class set_options:
             for values in transit between tiles and half for the tiles being processed. What cannot fit at all, such as
             a basin's pixels as one array, is refused before anything is read, with a `MemoryBudgetError` that says how
             much it takes.
+        progress : bool, default True
+            Whether calls that compute at once, such as `CraterDatabase.get_stats`, show dask's bar in a terminal or a
+            notebook if they take longer than 3 seconds.
 
     Raises
     ------

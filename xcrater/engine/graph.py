@@ -28,6 +28,7 @@ from dask.delayed import Delayed, delayed
 from dask.graph_manipulation import bind
 from dask.highlevelgraph import HighLevelGraph
 
+from xcrater.engine import progress
 from xcrater.engine.lost import naming_lost_tiles
 from xcrater.engine.plan import FAN_IN, Tile
 from xcrater.engine.reduction import Finish, Handover, Leaf, Merge, Passes, Reduction
@@ -582,8 +583,9 @@ def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
         Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
     """
     if workers is None:
-        with naming_lost_tiles(*collections):
+        with naming_lost_tiles(*collections), progress.bar():
             return _compute.get()(*collections)
     cores = dask.system.CPU_COUNT
     threads = max(1, cores + 1 + workers) if workers < 0 else max(1, workers)
-    return _compute.get()(*collections, scheduler="threads", num_workers=threads)
+    with progress.bar():
+        return _compute.get()(*collections, scheduler="threads", num_workers=threads)
