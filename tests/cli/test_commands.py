@@ -498,7 +498,8 @@ def examples():
         yield words[1:]
 
 
-def test_every_command_shows_an_example_that_works(raster, table, tmp_path):
+@pytest.mark.slow
+def test_every_command_shows_an_example_that_works_in_a_process_of_its_own(raster, table, tmp_path):
     (tmp_path / "dem.tif").symlink_to(raster)
     (tmp_path / "craters.csv").symlink_to(table)
     shown = list(examples())
@@ -508,8 +509,9 @@ def test_every_command_shows_an_example_that_works(raster, table, tmp_path):
     for words in shown:
         if words[0] == "demo":
             continue  # which the test of the demo runs
-        result = run(*words, cwd=tmp_path)
+        result = run_as_a_process(*words, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
+        assert "Warning" not in result.stderr
         assert "--out" not in words or (tmp_path / words[words.index("--out") + 1]).exists()
 
 

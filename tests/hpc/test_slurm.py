@@ -80,7 +80,8 @@ def test_several_nodes_with_a_scheduler_file(place, expected):
     found, said = submit(place, ["sbatch", "cluster.sbatch"], "cluster", STAND_IN_NODES="2", WORKER_MEMORY="2GiB")
     pd.testing.assert_frame_equal(found, expected)
     assert said.count("Registered to:") == 2
-    assert not list((place / "work-cluster").iterdir())
+    assert not list(place.glob("scheduler-*.json"))
+    assert list((place / "work-cluster" / "groups").glob("*.part"))
 
 
 @pytest.mark.slow

@@ -84,7 +84,8 @@ def _show_lines(what: str, unit: str, measure: Measure, over: threading.Event) -
     start = time.monotonic()
     while not over.wait(LOG):
         done, seconds = measure(), time.monotonic() - start
-        line = f"xcrater {what}: {done.done:,} of {done.total:,} {unit}, {seconds:.0f} s"
+        counts = f"{done.done:,} of {done.total:,} {unit}, " if done.total else ""
+        line = f"xcrater {what}: {counts}{seconds:.0f} s"
         if 0 < done.done < done.total:
             line += f", about {seconds * (done.total - done.done) / done.done:.0f} s to go"
         click.echo(line, err=True)

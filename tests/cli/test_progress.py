@@ -1,0 +1,61 @@
+"""What is said of how far a run is."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+
+import dask
+import dask.array
+import pytest
+
+from xcrater.cli import progress
+from xcrater.cli.progress import CountTasks, Done, watching
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    monkeypatch.setattr(progress, "LOG", 0.02)
+    monkeypatch.setattr(progress, "REFRESH", 0.02)
+
+
+def said(monkeypatch, stream, *, quiet=False):
+    """What is said of a run that is a third done after a while, and then all done."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    steps = iter([Done(0, 0), *[Done(1000, 3000)] * 3])
+    with watching("stats", "tasks", lambda: next(steps, Done(3000, 3000)), quiet=quiet):
+        time.sleep(0.3)
+    return stream.getvalue()
+
+
+def test_a_log_gets_a_line_every_few_seconds(monkeypatch):
+    lines = said(monkeypatch, io.StringIO()).splitlines()
+    assert 4 < len(lines) < 20
+    assert lines[0] == "xcrater stats: 0 s"
+    assert lines[1] == "xcrater stats: 1,000 of 3,000 tasks, 0 s, about 0 s to go"
+    assert lines[-1].startswith("xcrater stats: 3,000 of 3,000 tasks")
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    text = said(monkeypatch, Terminal())
+    assert "3000/3000" in text
+    assert "stats" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_quiet_says_nothing(monkeypatch, stream):
+    assert said(monkeypatch, stream(), quiet=True) == ""
+
+
+def test_tasks_are_counted_as_they_end():
+    with CountTasks() as counted, dask.config.set(scheduler="synchronous"):
+        dask.array.zeros(10, chunks=1).sum().compute(optimize_graph=False)
+    done, total = counted.measure()
+    assert done == total > 10
