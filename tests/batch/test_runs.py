@@ -365,6 +365,6 @@ def test_plan_run_kill_corrupt_resume_merge(raster, tmp_path):
     Batch.raster, Batch.root, Batch.runs = raster, tmp_path, 0
     Batch.wanted = Case(raster, tmp_path / "none", "mean median").plainly()
     Batch.TestCase.settings = settings(
-        max_examples=12, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=8, stateful_step_count=6, deadline=None, suppress_health_check=list(HealthCheck)
     )
     Batch.TestCase().runTest()

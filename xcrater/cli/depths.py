@@ -27,6 +27,7 @@ from xcrater.cli.shared import (
     run_options,
     table_options,
 )
+from xcrater.cli.work import WorkOptions, work_options
 from xcrater.engine.provenance import describe_run
 
 EXAMPLE = """\b
@@ -82,6 +83,7 @@ def _zone(option: str, default: str | None, help: str) -> Callable[[Callable[...
 @click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
 @raster_options
 @run_options
+@work_options
 def command(
     raster: str,
     craters: str,
@@ -94,6 +96,7 @@ def command(
     weights: str | None,
     known: RasterOptions,
     run: RunOptions,
+    work: WorkOptions,
     **zones: tuple[float, float] | None,
 ) -> None:
     """Depth, rim height, depth over diameter and wall slope of CRATERS on the elevation model RASTER.
@@ -102,6 +105,7 @@ def command(
     """
     output.check(TABLES)
     run.check()
+    work.check()
     exclude, nodata = pixels.excluded(), known.missing([""]).get("")
     cdb = table.open(craters)
     opened = known.open({"": raster}, cdb.body)
@@ -114,9 +118,9 @@ def command(
         "nodata": nodata,
         "exclude": exclude,
     }
-    with run.running("depths"):
+    about = describe_run(opened, cdb, [], options, table=craters, command=command_line())
+    with run.running("depths"), work.keeping("depths", about, opened):
         lazy = opened[""].craters.depths(cdb, **options)
         result = with_free_columns(cdb, craters, lambda: frames.measures_frame(cdb, lazy), replace=replace)
-    about = describe_run(opened, cdb, [], options, table=craters, command=command_line())
     write_table(result, output.out, about, cdb)
     run.say(f"{output.out}: {len(result)} craters, {len(result.columns)} columns")

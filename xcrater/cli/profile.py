@@ -19,6 +19,7 @@ from xcrater.cli.shared import (
     run_options,
     table_options,
 )
+from xcrater.cli.work import WorkOptions, work_options
 from xcrater.engine import graph
 from xcrater.engine.provenance import describe_run
 
@@ -75,6 +76,7 @@ def _bounds(option: str, example: str) -> Callable[[str], Bounds]:
 @click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
 @raster_options
 @run_options
+@work_options
 def command(
     raster: str,
     craters: str,
@@ -86,6 +88,7 @@ def command(
     weights: str | None,
     known: RasterOptions,
     run: RunOptions,
+    work: WorkOptions,
     **rings: Any,
 ) -> None:
     """Statistics of rings around CRATERS on RASTER, or of sectors of the rings.
@@ -95,6 +98,7 @@ def command(
     """
     output.check((".parquet", ".csv", ".zarr"))
     run.check()
+    work.check()
     exclude, nodata = pixels.excluded(), known.missing([""]).get("")
     cdb = table.open(craters)
     opened = known.open({"": raster}, cdb.body)
@@ -108,9 +112,9 @@ def command(
         "nodata": nodata,
         "exclude": exclude,
     }
-    with run.running("profile"):
-        (result,) = graph.compute(opened[""].craters.radial_profile(cdb, **options))
     about = describe_run(opened, cdb, [], options, table=craters, command=command_line())
+    with run.running("profile"), work.keeping("profile", about, opened):
+        (result,) = graph.compute(opened[""].craters.radial_profile(cdb, **options))
     result = result.drop_vars("spatial_ref", errors="ignore")
     if output.out.suffix == ".zarr":
         write_dataset(result, output.out, about)
