@@ -3,7 +3,7 @@
     python benchmarks/checkpoints.py           the mosaic and the craters of benchmarks/headline.py
     python benchmarks/checkpoints.py --small   a few seconds, for continuous integration
 
-From opening the file to a finished DataFrame, each measurement in a process of its own. Each run with checkpoints begins
+From opening the file to a finished DataFrame, each measurement in a process of its own. A run with checkpoints begins
 in an empty directory and is started once more when it is finished: the second time it reads no pixel.
 """
 
