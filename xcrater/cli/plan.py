@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import click
 import dask
@@ -77,10 +78,12 @@ def command(
         request = make_request(da, cdb, regions, coverage=pixels.coverage, nodata=nodata)
         chosen = set(_spread(plan))
         tiles = [tile for n, tile in enumerate(request.plan()) if n in chosen]
-        measured = [
-            _measure(request.da, cdb, tile, regions, names, coverage=pixels.coverage, nodata=nodata)
-            for tile in [tiles[0], *tiles]
-        ][1:]  # the first one loads the kernels
+        # A tile's own craters have neighbours that lie on no part of it.
+        near = None if exclude is None else replace(exclude, of=cdb)
+        asked = {"coverage": pixels.coverage, "nodata": nodata, "exclude": near}
+        measured = [_measure(request.da, cdb, tile, regions, names, asked) for tile in [tiles[0], *tiles]][
+            1:
+        ]  # the first one loads the kernels
         threads = run.threads or dask.system.CPU_COUNT
     seconds = _estimate(plan, measured) / min(threads, len(plan.tiles))
     click.echo(
@@ -110,9 +113,7 @@ def _measure(
     tile: Tile,
     regions: Sequence[str],
     stats: Sequence[str],
-    *,
-    coverage: str | None,
-    nodata: float | None,
+    asked: Mapping[str, Any],
 ) -> Measured:
     """Read one tile and sum its pixels, on one thread."""
     top, bottom, left, right = tile.window
@@ -123,9 +124,7 @@ def _measure(
         block = part.compute()
         reading = time.perf_counter() - start
         start = time.perf_counter()
-        block.craters.get_stats(
-            cdb.iloc[np.unique(tile.craters.row)], regions, stats, coverage=coverage, nodata=nodata
-        ).compute()
+        block.craters.get_stats(cdb.iloc[np.unique(tile.craters.row)], regions, stats, **asked).compute()
         summing = time.perf_counter() - start
     return Measured(block.nbytes, len(tile.craters), reading, summing)
 
