@@ -28,7 +28,7 @@ def _trim() -> Callable[[int], Any]:
     """The allocator's function that gives free memory back, where it has one, as glibc does."""
     try:
         library = ctypes.CDLL(None)
-    except TypeError:  # on Windows a library needs a name
+    except (TypeError, OSError):  # on Windows a library needs a name
         return bool
     return getattr(library, "malloc_trim", bool)
 
