@@ -87,6 +87,7 @@ def test_a_copy_is_what_its_format_promises(tmp_path):
         assert store.attrs["xcrater_run"] == {"a": 1}
         np.testing.assert_array_equal(store["values"][0], open_mosaic(path))
         assert store["values"].chunksizes["y"] == (64, 64, 52)
+        assert store["values"].encoding["dtype"] == np.int16
         assert store["values"].rio.crs == open_mosaic(path).rio.crs
 
 

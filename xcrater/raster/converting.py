@@ -30,7 +30,7 @@ SIDE = 2048
 """Rows and columns of a chunk of a Zarr store."""
 
 PIXELS = 2**26
-"""Pixels of a window, all bands together, where no row of chunks is wider."""
+"""Pixels of a window of a raster in tiles, all bands together."""
 
 TILE = 512
 """Rows and columns of a tile of a GeoTIFF."""
@@ -121,7 +121,9 @@ def _windows(da: xr.DataArray, step: int) -> list[Window]:
     bands, height, width = da.shape
     assert da.chunks is not None
     rows = -(-da.chunks[1][0] // step) * step
-    across = width if bands * width * step <= PIXELS or rows > step else max(1, PIXELS // (bands * step * step)) * step
+    across = width  # of strips, which would be decoded again for each part
+    if len(da.chunks[2]) > 1:
+        across = min(width, max(1, PIXELS // (bands * step * step)) * step)
     return [
         (top, min(top + rows, height), left, min(left + across, width))
         for top in range(0, height, rows)

@@ -171,9 +171,11 @@ def create(path: str, da: xr.DataArray, side: int) -> None:
         attrs["_FillValue"] = np.asarray(nodata).astype(stored)[()]
     if scale != 1 or offset != 0:
         attrs |= {"scale_factor": scale, "add_offset": offset}
-    blank = np.broadcast_to(np.zeros((), stored), da.shape)
+    import dask.array
+
+    blank = dask.array.zeros(da.shape, dtype=stored, chunks=-1)  # of which nothing is computed
     values = xr.DataArray(blank, {name: da.coords[name] for name in ("y", "x")}, ("band", "y", "x"), attrs=attrs)
-    template = xr.Dataset({"values": values.chunk({"band": 1, "y": side, "x": side})}, attrs={ABOUT: about})
+    template = xr.Dataset({"values": values}, attrs={ABOUT: about})
     if da.rio.crs:
         template = template.rio.write_crs(da.rio.crs).rio.write_transform(da.rio.transform())
         encoding["grid_mapping"] = "spatial_ref"
