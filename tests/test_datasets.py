@@ -73,7 +73,7 @@ class TestStatistics:
         profile = dem.craters.radial_profile(cdb, 3, np.ma.ptp, stack=True)
         assert profile["ptp"].dtype == float
 
-    @pytest.mark.parametrize("given", [lambda pixels: 1, [np.ma.ptp, np.ma.ptp]])
+    @pytest.mark.parametrize("given", [lambda pixels: 1, [np.ma.ptp, np.ma.ptp], np.ma.median])
     def test_functions_without_a_name_of_their_own_are_to_be_named(self, ds, cdb, given):
         dem = ds.set_coords("spatial_ref").dem
         with pytest.raises(StatisticError, match=r"add_stats=\{'spread': function\}"):

@@ -167,7 +167,7 @@ def spatial_dims(da: xr.DataArray) -> tuple[str, str]:
     except Exception as err:  # rioxarray raises several types here
         raise GridError(
             f"received a DataArray with dimensions {tuple(da.dims)}; expected two spatial ones such as ('y', 'x'). "
-            "Name them: da = da.rio.setspatial_dims(x_dim=..., y_dim=...)"
+            "Name them: da = da.rio.set_spatial_dims(x_dim=..., y_dim=...)"
         ) from err
 
 

@@ -346,6 +346,11 @@ def apart(
             names.append(one)
             continue
         name = getattr(one, "__name__", "<unnamed>")
+        if is_builtin(name):
+            raise StatisticError(
+                f"received {one!r} as a statistic; expected a name such as {name!r}, which is a statistic already, or "
+                "another name for the function: add_stats={'spread': function}"
+            )
         if not name.isidentifier() or name in functions or name in (add_stats or {}):
             raise StatisticError(
                 f"received the function {one!r} as a statistic, whose name {name!r} no result can have; name it: "
