@@ -55,7 +55,15 @@ class Case:
         with (
             contextlib.suppress(ShardFinished),
             dask.config.set(scheduler="sync"),
-            keeping(self.directory, about, {"": self.da}, ["stats"], shard=shard, report=self.said.append),
+            keeping(
+                self.directory,
+                about,
+                {"": self.da},
+                ["stats"],
+                shard=shard,
+                report=self.said.append,
+                say=self.said.append,
+            ),
         ):
             return compute()
         return None

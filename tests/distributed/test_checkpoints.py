@@ -35,7 +35,7 @@ def test_workers_keep_what_they_finish(client, cdb, tmp_path):
 
     def compute(directory):
         da = open_mosaic(str(path), chunks=256)
-        with keeping(directory, {"xcrater": "1"}, {"": da}, [], report=said.append):
+        with keeping(directory, {"xcrater": "1"}, {"": da}, [], report=said.append, say=said.append):
             return cdb.get_stats(da, ["rim", "true_ejecta"], "mean std median")
 
     said: list[str] = []

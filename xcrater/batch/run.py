@@ -39,6 +39,7 @@ def keeping(
     *,
     shard: Shard | None = None,
     report: Report,
+    say: Report,
 ) -> Iterator[str]:
     """Within the block, keep what groups of tiles have found, and use what is kept already.
 
@@ -54,8 +55,8 @@ def keeping(
         Arguments of the command line that the run is started with.
     shard : Shard, optional
         Compute some groups alone, and raise ShardFinished.
-    report : callable
-        Takes a line that the user should see.
+    report, say : callable
+        Take a line about damage, and one about what is kept.
 
     Yields
     ------
@@ -84,7 +85,7 @@ def keeping(
         work.begin(run, described, command, steps.tells_apart())
         with work.locked(shard or WHOLE):
             work.clear(shard or WHOLE)
-            results = steps.compute(work, run, shard, report, settings)
+            results = steps.compute(work, run, shard, (report, say), settings)
         check_unchanged(rasters.values(), known.values())
         if shard is not None:
             raise ShardFinished
@@ -128,15 +129,16 @@ class _Steps(NamedTuple):
         return {"memory": get_option("memory"), "groups": [stages[n] for n in range(len(stages))], "hash": hashed}
 
     def compute(
-        self, work: WorkDir, run: str, shard: Shard | None, report: Report, settings: Mapping[str, Any]
+        self, work: WorkDir, run: str, shard: Shard | None, tell: tuple[Report, Report], settings: Mapping[str, Any]
     ) -> tuple[Any, ...]:
         """Compute what is not kept yet: the results, or nothing of a shard."""
         mine = [group for group in self.groups if shard is None or (group.stage == 0 and shard.has(group.number))]
         state = work.look(run, [group.name for group in mine])
+        report, say = tell
         for text in state.damaged.values():
             report(text)
         if state.finished:
-            report(f"{len(state.finished):,} of {len(mine):,} groups of tiles are in {str(work.path)!r} already")
+            say(f"{len(state.finished):,} of {len(mine):,} groups of tiles are in {str(work.path)!r} already")
         where = str(work.path), run
         tasks, kept = groups.keeping(
             self.tasks,

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class WorkDir:
         raise OtherRunError(
             f"{str(self.path)!r} keeps the results of another run: this one has {'; '.join(what[:DIFFERENCES])}{more}. "
             "Name another --work-dir, or repeat the command that began it: "
-            f"xcrater {' '.join(found['command'])}"
+            + shlex.join(["xcrater", *found["command"]])
         )
 
     @contextlib.contextmanager
@@ -304,8 +305,10 @@ def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
 
 def _differing(mine: Any, theirs: Any, where: tuple[str, ...]) -> Iterator[str]:
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
-        for name in dict.fromkeys([*mine, *theirs]):
-            yield from _differing(mine.get(name), theirs.get(name), (*where, str(name)))
+        names = [name for name in dict.fromkeys([*mine, *theirs]) if mine.get(name) != theirs.get(name)]
+        for name in names:
+            if name != "hash" or names == ["hash"]:  # which tells nothing more, and less, than others
+                yield from _differing(mine.get(name), theirs.get(name), (*where, str(name)))
     elif mine != theirs:
         yield f"{' '.join(where)} {_short(mine)} instead of {_short(theirs)}"
 

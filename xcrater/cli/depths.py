@@ -119,7 +119,7 @@ def command(
         "exclude": exclude,
     }
     about = describe_run(opened, cdb, [], options, table=craters, command=command_line())
-    with run.running("depths"), work.keeping("depths", about, opened):
+    with run.running("depths"), work.keeping("depths", about, opened, say=run.say):
         lazy = opened[""].craters.depths(cdb, **options)
         result = with_free_columns(cdb, craters, lambda: frames.measures_frame(cdb, lazy), replace=replace)
     write_table(result, output.out, about, cdb)

@@ -24,7 +24,7 @@ Example:
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS OF THE RUN]...")
 @click.pass_context
 def command(context: click.Context, directory: Path, options: tuple[str, ...]) -> None:
     """Write the output of the run whose shards are in DIRECTORY.

@@ -113,7 +113,7 @@ def command(
         "exclude": exclude,
     }
     about = describe_run(opened, cdb, [], options, table=craters, command=command_line())
-    with run.running("profile"), work.keeping("profile", about, opened):
+    with run.running("profile"), work.keeping("profile", about, opened, say=run.say):
         (result,) = graph.compute(opened[""].craters.radial_profile(cdb, **options))
     result = result.drop_vars("spatial_ref", errors="ignore")
     if output.out.suffix == ".zarr":

@@ -86,7 +86,7 @@ def command(
         "exclude": exclude,
     }
     about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
-    with run.running("stats"), work.keeping("stats", about, opened):
+    with run.running("stats"), work.keeping("stats", about, opened, say=run.say):
         compute = functools.partial(cdb.get_stats, opened, regions, **options)
         result = with_free_columns(cdb, craters, compute, replace=replace)
     write_table(result, output.out, about, cdb)

@@ -16,7 +16,7 @@ import click
 import xarray as xr
 
 from xcrater.batch.run import ShardFinished, keeping
-from xcrater.batch.work import Shard
+from xcrater.batch.work import Report, Shard
 from xcrater.cli.packing import Command, packed
 
 STOPPED = 75
@@ -52,7 +52,9 @@ class WorkOptions(NamedTuple):
             raise click.UsageError("received --shard without --work-dir; expected the directory that all shards share")
 
     @contextlib.contextmanager
-    def keeping(self, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray]) -> Iterator[None]:
+    def keeping(
+        self, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray], *, say: Report
+    ) -> Iterator[None]:
         """Keep what is finished of what a ``with`` block computes, if there is a directory for it.
 
         Parameters
@@ -63,6 +65,8 @@ class WorkOptions(NamedTuple):
             What `xcrater.engine.provenance.describe_run` says of the run; "run_id" is added to it.
         rasters : mapping of str to xarray.DataArray
             The rasters as they were opened.
+        say : callable
+            Takes a line about how far the run is.
         """
         if self.work_dir is None:
             yield
@@ -72,13 +76,13 @@ class WorkOptions(NamedTuple):
         try:
             with (
                 stoppable(self.work_dir),
-                keeping(self.work_dir, described, rasters, command, shard=self.shard, report=_report) as run,
+                keeping(self.work_dir, described, rasters, command, shard=self.shard, report=_report, say=say) as run,
             ):
                 about["run_id"] = run
                 yield
         except ShardFinished:
             merge = f"xcrater merge {self.work_dir}"
-            _report(f"shard {self.shard} is finished; once all are, `{merge}` makes the output")
+            say(f"shard {self.shard} is finished; once all are, `{merge}` makes the output")
             raise
 
 
