@@ -34,7 +34,7 @@ def tiles(tmp_path):
     return cut(tmp_path, noise(), tiled=True, blockxsize=32, blockysize=32)
 
 
-@pytest.mark.parametrize(("every", "kinds"), [(3, FAILURES), (5, ("half",)), (4, ("503", "half", "drop"))])
+@pytest.mark.parametrize(("every", "kinds"), [(3, FAILURES), (9, ("half",)), (5, ("503", "half", "drop"))])
 def test_a_server_that_fails_every_few_requests(tiles, tmp_path, every, kinds):
     with flaky_server(tmp_path, every, *kinds) as server:
         da = open_mosaic([f"http://127.0.0.1:{server.port}/{path.name}" for path in tiles.values()], chunks=100)

@@ -38,7 +38,7 @@ would be taken for absent when the connection drops just then. A transfer below 
 failed.
 """
 
-ATTEMPTS = 3
+ATTEMPTS = 4
 """How often a remote file is opened or read as a whole: GDAL notices only then that part of an answer is lacking."""
 
 URL = re.compile(r"https?://[^/]+/(?:.*?\.zip(?=[/!])|.*)")
