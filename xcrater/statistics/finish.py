@@ -126,7 +126,9 @@ class Finish:
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
         }
         largest = int(np.diff(edges).max(initial=0)) * lead * self.regions
-        space = {name: np.empty(largest * start.size, start.dtype) for name, start in starts.items()}
+        # Accumulators are of stored numbers, which may be integers where the raster shows floats
+        kinds = {name: cuts[name][0][0].sums.dtype if cuts[name] else start.dtype for name, start in starts.items()}
+        space = {name: np.empty(largest * start.size, kinds[name]) for name, start in starts.items()}
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
             whole = {}
