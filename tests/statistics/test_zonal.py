@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -20,8 +21,9 @@ from tests import reference as ref
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
-from xcrater import CraterDatabase, set_options
+from xcrater import CraterDatabase, open_mosaic, set_options, tutorial
 from xcrater.errors import BodyError, GridError, NoOverlapWarning, RegionError, StatisticError, XcraterError
+from xcrater.statistics import finish
 from xcrater.statistics.aggregations import Aggregation
 
 Array = NDArray[Any]
@@ -587,3 +589,36 @@ def test_true_circles_on_global_mosaics_equal_brute_force_pixel_for_pixel(
             assert one["count"] == inside.size
             assert inside.size == 0 or one["sum"] == inside.sum()
             assert inside.size == 0 or float(one["std"]) == pytest.approx(inside.std(), rel=1e-12, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["masked", "scaled"])
+def test_tiles_of_two_kinds_and_blocks_of_craters_off_the_raster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Tiles sum floats where pixels are masked, and integers of rasters that show floats; some craters have no sums."""
+    monkeypatch.setattr(finish, "BLOCK", 64)
+    craters = tutorial.synthetic_craters("moon", 60)
+    dem = tutorial.synthetic_mosaic("moon", ppd=2, craters=craters, dtype="int16").isel(y=slice(0, 180))
+    south = pd.DataFrame({"lat": np.full(200, -60.0), "lon": np.linspace(-170.0, 170.0, 200), "radius": 2e4})
+    north = pd.DataFrame({"lat": craters.lat, "lon": craters.lon, "radius": craters.rad}).query("lat > 10")
+    cdb = CraterDatabase(pd.concat([north, south, north], ignore_index=True), "moon")
+    cdb.add_annuli("rim", 1, 3, nvert=None)
+    mask = np.zeros(dem.shape, bool)
+    mask[:90, :100] = kind == "masked"
+    dem.attrs["scale_factor"] = 0.5
+    if kind == "masked":
+        stored = dask.array.from_array(np.ma.masked_array(dem.values, mask), (90, 180), asarray=False)
+        da = dem.copy(data=stored)
+    else:
+        dem.rio.to_raster(tmp_path / "dem.tif", tiled=True)
+        da = open_mosaic(tmp_path / "dem.tif")
+        assert da.dtype.kind == "f"
+    stats = ["count", "mean", "std", "min", "max", "median"]
+    found = da.craters.get_stats(cdb, "rim", stats, coverage="center").compute()
+    plain = dem.copy(data=np.where(mask, np.nan, 0.5 * dem.values))
+    del plain.attrs["scale_factor"]
+    wanted = plain.craters.get_stats(cdb, "rim", stats, coverage="center")
+    for name in stats:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, err_msg=name)
+    assert (found["count"][len(north) : -len(north)] == 0).all()
+    assert (found["count"][: len(north)] > 0).any()

@@ -106,11 +106,14 @@ def _merge_sums(sums: Sequence[Sums]) -> list[Sums]:
 def add_up(pieces: Sequence[Sums], row: Array, space: Array | None = None) -> Array:
     """Accumulators of the craters in ``row``, ascending, which has all that the pieces have.
 
-    They are laid out in ``space``, if there is one: an array of one dimension and at least as many numbers.
+    They are laid out in the bytes of ``space``, if it is given, which must be enough, as the numbers that pieces have.
     """
     like = pieces[0].sums
     shape = (row.size, like.shape[1] * like.shape[2], like.shape[3])
-    out = np.empty(shape, like.dtype) if space is None else space[: math.prod(shape)].reshape(shape)
+    if space is None:
+        out = np.empty(shape, like.dtype)
+    else:
+        out = space[: math.prod(shape) * like.dtype.itemsize].view(like.dtype).reshape(shape)
     out[:] = empty_accumulator(like.dtype, like.shape[3])
     exact = None if like.dtype.kind == "f" else True
     together = row.size and row[-1] - row[0] + 1 == row.size

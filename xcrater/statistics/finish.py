@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +70,11 @@ class LazyState(dict[str, Any]):
         return array
 
 
+def nbytes(sums: Array) -> int:
+    """Bytes of one crater's accumulators."""
+    return math.prod(sums.shape[1:]) * sums.dtype.itemsize
+
+
 BLOCK = 2**17
 """Accumulators that are merged at once."""
 
@@ -125,21 +131,26 @@ class Finish:
         cuts = {
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
         }
-        largest = int(np.diff(edges).max(initial=0)) * lead * self.regions
-        # Accumulators are of stored numbers, which may be integers where the raster shows floats
-        kinds = {name: cuts[name][0][0].sums.dtype if cuts[name] else start.dtype for name, start in starts.items()}
-        space = {name: np.empty(largest * start.size, kinds[name]) for name, start in starts.items()}
+        # Tiles may have made accumulators of another kind of number than the raster shows: of the integers it stores.
+        nothing = {
+            name: Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
+            for name, start in starts.items()
+        }
+        most = int(np.diff(edges).max(initial=0))
+        space = {
+            name: np.empty(most * max(nbytes(s) for s in (none.sums, *(p.sums for p, _ in cuts[name]))), np.uint8)
+            for name, none in nothing.items()
+        }
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
             whole = {}
-            for name, start in starts.items():
+            for name, none in nothing.items():
                 pieces = [
                     Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]])
                     for p, at in cuts[name]
                     if at[n] < at[n + 1]
                 ]
-                nothing = Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
-                whole[name] = add_up(pieces or [nothing], row, space[name])
+                whole[name] = add_up(pieces or [none], row, space[name])
             size = max(FINISHED // max(lead * self.regions, 1), 64)
             for part in range(first, stop, size):
                 cut = slice(part, min(part + size, stop))
