@@ -32,7 +32,7 @@ from xcrater.cli import (
     verify,
 )
 from xcrater.cli.shared import one_line
-from xcrater.cli.work import STOPPED, Stopped
+from xcrater.cli.work import STOPPED, Stopped, stoppable
 from xcrater.errors import CheckpointWriteError, DamagedCheckpointError, LostTilesError, ReadError, XcraterError
 
 EXIT_CODES = """\b
@@ -40,8 +40,8 @@ Exit codes:
   0    done
   1    failed on the way: a damaged file, lost workers, a full disk
   2    refused before anything was computed
-  75   stopped by SIGTERM or SIGUSR1, with --work-dir, or while it
-       converts or writes arrays: start the same command again
+  75   stopped by SIGTERM or SIGUSR1: start the same command again, which
+       goes on with --work-dir, converting, and writing arrays
   130  interrupted from the keyboard
 """
 
@@ -65,7 +65,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False)
+        with stoppable():
+            code = cli.main(standalone_mode=False)
     except ShardFinished:
         return 0
     except Stopped as stop:

@@ -118,15 +118,22 @@ def _without_shard(arguments: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def stoppable(directory: Path) -> Iterator[None]:
-    """Within the block, the signals of a batch system raise Stopped; outside of the main thread there are none."""
+def stoppable(directory: Path | None = None) -> Iterator[None]:
+    """Within the block, the signals of a batch system raise Stopped; outside of the main thread there are none.
+
+    Parameters
+    ----------
+    directory : Path, optional
+        What keeps what is finished, if anything does.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         name = signal.Signals(number).name
-        raise Stopped(f"stopped by {name}; what is finished is in {str(directory)!r}: start the same command again")
+        kept = "" if directory is None else f"what is finished is in {str(directory)!r}: "
+        raise Stopped(f"stopped by {name}; {kept}start the same command again")
 
     numbers = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     before = {number: signal.signal(number, stop) for number in numbers}
