@@ -70,17 +70,17 @@ class LazyState(dict[str, Any]):
         return array
 
 
-def nbytes(sums: Array) -> int:
-    """Bytes of one crater's accumulators."""
-    return math.prod(sums.shape[1:]) * sums.dtype.itemsize
-
-
 BLOCK = 2**17
 """Accumulators that are merged at once."""
 
 FINISHED = 2**13
 """Accumulators that are finished at once. An array of this many numbers is small enough for the allocator to keep its
 memory for the next one: workers of dask.distributed hand larger pieces back to the system, which clears them anew."""
+
+
+def _crater_bytes(sums: Array) -> int:
+    """Bytes of the accumulators of one crater, of an array of them that may be empty."""
+    return math.prod(sums.shape[1:]) * sums.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class Finish:
             for name, start in starts.items()
         }
         most = int(np.diff(edges).max(initial=0))
-        space = {
-            name: np.empty(most * max(nbytes(s) for s in (none.sums, *(p.sums for p, _ in cuts[name]))), np.uint8)
-            for name, none in nothing.items()
-        }
+        space = {}
+        for name, none in nothing.items():
+            each = max(_crater_bytes(one.sums) for one in (none, *(piece for piece, _ in cuts[name])))
+            space[name] = np.empty(most * each, np.uint8)
         for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
             row = np.arange(first, stop, dtype=np.int32)
             whole = {}
