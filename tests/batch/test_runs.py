@@ -376,3 +376,4 @@ def test_plan_run_kill_corrupt_resume_merge(raster, tmp_path):
         max_examples=8, stateful_step_count=6, deadline=None, suppress_health_check=list(HealthCheck)
     )
     Batch.TestCase().runTest()
+    assert Batch.runs  # each of which has compared what it computed

@@ -178,7 +178,9 @@ def test_stats_on_a_cluster(raster, table, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGKILL, -signal.SIGKILL)]
+)
 def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_path):
     """A batch job that is stopped in the middle leaves the earlier result as it was, and nothing else."""
     out = tmp_path / "stats.csv"
