@@ -216,6 +216,7 @@ class set_options:
 
     Examples
     --------
+    >>> from xcrater.options import get_option
     >>> with set_options(nvert=None, coverage="center"):
     ...     get_option("nvert"), get_option("coverage")
     (None, 'center')

@@ -23,6 +23,15 @@ class CratersAccessor(StatisticsMethods, PixelMethods, ImageMethods, ElevationMe
     table's body; further dimensions such as bands are kept. Where it is backed by dask, results are lazy.
 
     Arguments that several methods share are described in full by `get_stats`.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> dem.craters.get_stats(cdb, "rim", "mean,max").compute()["max"].round(1).values
+    array([1726.5, 1014.9,  586.2])
     """
 
     def __init__(self, da: xr.DataArray) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import xarray as xr
 
+from xcrater.accessor.results import ResultMethods
 from xcrater.database import CraterDatabase
-from xcrater.display import diagrams
-from xcrater.display.diagrams import PowerLaw
 from xcrater.errors import GridError
 from xcrater.pixels.container import CraterArrays
 from xcrater.raster.reading import spatial_dims
 from xcrater.statistics.aggregations import Asked
 
 
-class DatasetCratersAccessor:
+class DatasetCratersAccessor(ResultMethods):
     """Crater science on all rasters of a Dataset: ``ds.craters``.
 
     Each variable with rows and columns of pixels is taken as its own DataArray is, ``ds["dem"].craters``, whose methods
@@ -66,16 +65,48 @@ class DatasetCratersAccessor:
         ------
         GridError
             No variable is a raster, or results of two would have one name.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> dict(ds.craters.get_stats(cdb, ["rim"], "mean").sizes)
+        {'region': 1, 'crater': 3}
         """
         stats = stats if isinstance(stats, str) or callable(stats) else tuple(stats)
         return self._joined(lambda da: da.craters.get_stats(cdb, regions, stats, **options))
 
     def radial_profile(self, cdb: CraterDatabase, *args: Any, **options: Any) -> xr.Dataset:
-        """Compute profiles of each raster: ``<statistic>_<raster>``; arguments of `da.craters.radial_profile`."""
+        """Compute profiles of each raster: ``<statistic>_<raster>``; arguments of `da.craters.radial_profile`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> sorted(ds.craters.radial_profile(cdb, 10, "mean").data_vars)
+        ['mean_coarse', 'mean_dem']
+        """
         return self._joined(lambda da: da.craters.radial_profile(cdb, *args, **options))
 
     def depths(self, cdb: CraterDatabase, **options: Any) -> xr.Dataset:
-        """Measure craters on each elevation model: ``<result>_<raster>``; arguments of `da.craters.depths`."""
+        """Measure craters on each elevation model: ``<result>_<raster>``; arguments of `da.craters.depths`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> ds[["dem"]].craters.depths(cdb)["depth_dem"].dims
+        ('crater',)
+        """
         return self._joined(lambda da: da.craters.depths(cdb, **options))
 
     def map(
@@ -98,11 +129,32 @@ class DatasetCratersAccessor:
         -------
         xarray.Dataset
             One variable per raster, under its name; where the function returns a dict, one per item and raster.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> sorted(ds.craters.map(cdb, "rim", lambda values: values.max()).data_vars)
+        ['coarse', 'dem']
         """
         return self._joined(lambda da: da.craters.map(cdb, regions, func, **options))
 
     def chips(self, cdb: CraterDatabase, *args: Any, **options: Any) -> xr.Dataset:
-        """Cut images of all craters out of each raster, under its name; arguments of `da.craters.chips`."""
+        """Cut images of all craters out of each raster, under its name; arguments of `da.craters.chips`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> ds[["dem"]].craters.chips(cdb, size=16)["dem"].shape
+        (3, 16, 16)
+        """
         return self._joined(lambda da: da.craters.chips(cdb, *args, **options))
 
     def get_arrays(self, cdb: CraterDatabase, regions: str | Iterable[str], **options: Any) -> dict[str, CraterArrays]:
@@ -121,112 +173,36 @@ class DatasetCratersAccessor:
         -------
         dict of str to CraterArrays
             What `da.craters.get_arrays` gives of each.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> ds.craters.get_arrays(cdb, "rim")["coarse"]
+        CraterArrays of 3 craters with regions rim: lazy masked arrays of float32 from 2 tiles
         """
         names = regions if isinstance(regions, str) else tuple(regions)
         return {name: da.craters.get_arrays(cdb, names, **options) for name, da in self._rasters().items()}
 
     def mask(self, cdb: CraterDatabase, region: str, *args: Any, **options: Any) -> xr.DataArray:
-        """Tell which pixels lie in any crater's region; arguments of `da.craters.mask`. All rasters have one grid."""
+        """Tell which pixels lie in any crater's region; arguments of `da.craters.mask`. All rasters have one grid.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> ds = dem.to_dataset(name="dem").assign(coarse=dem.round(-3))
+        >>> int(ds.craters.mask(cdb, "rim").sum())
+        299
+        """
         first = next(iter(self._rasters().values()))
         found: xr.DataArray = first.craters.mask(cdb, region, *args, **options)
         return found
-
-    def plot_depths(
-        self, ax: Any = None, *, lines: Sequence[PowerLaw] | None = None, ratio: bool = False, **kwargs: Any
-    ) -> Any:
-        """Draw depths against diameters, of a result of `da.craters.depths`, with published relations.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure is made.
-        lines : sequence of PowerLaw, optional
-            Relations to be drawn as lines; those of the body by default, if it has any.
-        ratio : bool, default False
-            Whether depths are divided by diameters.
-        **kwargs
-            More arguments of `matplotlib.axes.Axes.plot` for the craters.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The diagram, with logarithmic axes in km. Craters whose depth is not above 0 are not in it.
-
-        Raises
-        ------
-        PlotError
-            The Dataset has no depths, or none above 0.
-        ImportError
-            matplotlib is not installed.
-
-        Notes
-        -----
-        The relations are those of fresh craters: of the Moon d = 0.196 D^1.010 up to 15 km and 1.044 D^0.301 beyond
-        (Pike 1977), of Mars d = 0.14 D^0.90 up to 8 km and 0.25 D^0.49 beyond (Garvin and Frawley 1998), in km. Any
-        other is a `xcrater.display.diagrams.PowerLaw`.
-
-        References
-        ----------
-        Garvin, J. B., and Frawley, J. J. (1998). Geometric properties of Martian impact craters: preliminary results
-        from the Mars Orbiter Laser Altimeter. Geophys. Res. Lett. 25, 4405-4408.
-        Pike, R. J. (1977). Size-dependence in the shape of fresh impact craters on the moon. In: Impact and
-        Explosion Cratering, Pergamon, 489-509.
-
-        Examples
-        --------
-        >>> import pandas as pd, xcrater
-        >>> table = pd.DataFrame({"lat": [10.0, -30.0], "lon": [20.0, 0.0], "radius": [50e3, 90e3]})
-        >>> cdb = xcrater.CraterDatabase(table, "moon")
-        >>> dem = xcrater.tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
-        >>> ax = dem.craters.depths(cdb).craters.plot_depths()
-        >>> ax.get_xlabel(), len(ax.lines)
-        ('diameter (km)', 2)
-        """
-        return diagrams.depth_diameter(self._ds, ax, lines, ratio, kwargs)
-
-    def plot_profile(
-        self, variable: str | None = None, ax: Any = None, *, relative: bool = False, **kwargs: Any
-    ) -> Any:
-        """Draw radial profiles and their spread, of a result of `da.craters.radial_profile`.
-
-        Of several craters it shows the median of their profiles with the band from the 16th to the 84th percentile, and
-        each of them where there are at most 30; of a stack its profile and the band of the standard error.
-
-        Parameters
-        ----------
-        variable : str, optional
-            Name of the statistic; the first by default.
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure is made.
-        relative : bool, default False
-            Whether each profile is taken relative to its outermost ring, so that craters in highlands and lowlands can
-            be compared.
-        **kwargs
-            More arguments of `matplotlib.axes.Axes.plot` for the line.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The diagram. Sectors of azimuth have a colour each.
-
-        Raises
-        ------
-        PlotError
-            The Dataset has no profiles, not this one, or more dimensions.
-        ImportError
-            matplotlib is not installed.
-
-        Examples
-        --------
-        >>> import pandas as pd, xcrater
-        >>> table = pd.DataFrame({"lat": [10.0, -30.0], "lon": [20.0, 0.0], "radius": [50e3, 90e3]})
-        >>> cdb = xcrater.CraterDatabase(table, "moon")
-        >>> dem = xcrater.tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
-        >>> ax = dem.craters.radial_profile(cdb, 10).craters.plot_profile(relative=True)
-        >>> ax.get_xlabel()
-        'distance from the centre (crater radii)'
-        """
-        return diagrams.profile(self._ds, variable, ax, relative, kwargs)
 
     def _rasters(self) -> dict[str, xr.DataArray]:
         """The variables that are rasters, by name, each with the CRS that the Dataset holds for it."""

@@ -26,7 +26,19 @@ _LINE_STYLES = ("-", "--", ":", "-.")
 
 
 class PowerLaw(NamedTuple):
-    """A published relation of depth to diameter, ``depth = coefficient * diameter**exponent``, both in km."""
+    """A published relation of depth to diameter, ``depth = coefficient * diameter**exponent``, both in km.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> from xcrater.display.diagrams import PowerLaw
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> depths = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb).craters.depths(cdb)
+    >>> fresh = PowerLaw("0.2 D", 0.2, 1.0, smallest=0.0, largest=100.0)
+    >>> ax = depths.craters.plot_depths(lines=[fresh])
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['3 craters', '0.2 D']
+    """
 
     source: str
     coefficient: float

@@ -43,6 +43,16 @@ class Outlook:
         Bytes of the result.
     peak : int
         Estimated bytes that one process holds at most, the result included.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> outlook = dem.craters.plan(cdb, "rim", "mean").statistics
+    >>> outlook.rounds, outlook.tiles_read, outlook.result
+    (1, 2, 24)
     """
 
     rounds: int
@@ -78,6 +88,16 @@ class CraterPlan:
     -----
     Peaks are estimates for a process with a thread per processor, of the memory that does not depend on what a file's
     driver caches.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> plan = dem.craters.plan(cdb, "rim")
+    >>> plan.craters, plan.chunks, plan.tiles.columns.tolist()
+    (3, 2, ['row', 'column', 'craters', 'bytes'])
     """
 
     tiles: pd.DataFrame
@@ -90,7 +110,17 @@ class CraterPlan:
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of all tiles, each read once."""
+        """Bytes of all tiles, each read once.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> dem.craters.plan(cdb, "rim").bytes_read == dem.nbytes
+        True
+        """
         return int(self.tiles["bytes"].sum())
 
     def _rows(self) -> dict[str, str]:

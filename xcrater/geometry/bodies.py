@@ -76,6 +76,7 @@ def body_names() -> list[str]:
 
     Examples
     --------
+    >>> from xcrater.geometry.bodies import body_names
     >>> "moon" in body_names()
     True
     """
@@ -246,6 +247,7 @@ def to_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, input_crs: Any = "de
 
     Examples
     --------
+    >>> from xcrater.geometry.bodies import get_body, to_geodetic
     >>> lon, lat = to_geodetic([270.0], [45.0], get_body("mars"), "planetographic")
     >>> lon.round(4).tolist(), lat.round(4).tolist()
     ([90.0], [44.6618])

@@ -32,14 +32,27 @@ class Blocks(Sized):
         columns run on across the antimeridian.
     offset : ndarray of int64, shape (n + 1,)
         Block i has the pixels [offset[i], offset[i + 1]).
-    values : ndarray, shape (*lead, pixels)
-        Values with scale and offset applied; ``lead`` are the raster's extra dimensions.
-    mask : ndarray of bool, shape (*lead, pixels)
+    values : ndarray, shape (..., pixels)
+        Values with scale and offset applied; the dots stand for the raster's extra dimensions.
+    mask : ndarray of bool, shape (..., pixels)
         True where there is no value: outside the region, nodata, NaN, or beyond the raster.
     fraction : ndarray of float64, shape (pixels,), or None
         Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
     fill_value : number or None
         Number shown for masked pixels; None for numpy's default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> arrays = dem.craters.get_arrays(cdb, "rim")
+    >>> (found,) = arrays.iter_blocks()
+    >>> blocks = found["rim"]
+    >>> np.add.reduceat(~blocks.mask, blocks.offset[:-1]).tolist()
+    [232, 29, 38]
     """
 
     crater: NDArray[np.int64]
@@ -55,16 +68,52 @@ class Blocks(Sized):
 
     @property
     def shape(self) -> NDArray[np.int64]:
-        """Rows and columns of each block, shape (n, 2)."""
+        """Rows and columns of each block, shape (n, 2).
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> (found,) = arrays.iter_blocks()
+        >>> found["rim"].shape.tolist()
+        [[10, 39], [5, 8], [6, 9]]
+        """
         return self.window[:, 1::2] - self.window[:, ::2]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the pixels."""
+        """Bytes of the pixels.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> (found,) = arrays.iter_blocks()
+        >>> found["rim"].nbytes == int(arrays.sizes.sum())
+        True
+        """
         return self.values.nbytes + self.mask.nbytes + (0 if self.fraction is None else self.fraction.nbytes)
 
     def part(self, start: int, stop: int) -> Blocks:
-        """Views of the blocks [start, stop)."""
+        """Views of the blocks [start, stop).
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> (found,) = arrays.iter_blocks()
+        >>> found["rim"].part(0, 2).crater.tolist()
+        [0, 2]
+        """
         pixels = slice(int(self.offset[start]), int(self.offset[stop]))
         return replace(
             self,
@@ -77,7 +126,20 @@ class Blocks(Sized):
         )
 
     def take(self, which: NDArray[np.int64]) -> Blocks:
-        """Copies of the blocks at some positions."""
+        """Copies of the blocks at some positions.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> (found,) = arrays.iter_blocks()
+        >>> found["rim"].take(np.array([2, 0])).crater.tolist()
+        [1, 0]
+        """
         sizes = np.diff(self.offset)[which]
         offset = np.concatenate([[0], np.cumsum(sizes)])
         pixels = np.repeat(self.offset[which] - offset[:-1], sizes) + np.arange(offset[-1])
@@ -96,7 +158,19 @@ class Blocks(Sized):
         return groups(np.diff(self.offset), pixels)
 
     def arrays(self) -> list[Masked]:
-        """One masked array per block, dimensions (*lead, row, column): views of the values and the mask."""
+        """One masked array per block, dimensions (..., row, column): views of the values and the mask.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> (found,) = arrays.iter_blocks()
+        >>> [int(array.count()) for array in found["rim"].arrays()]
+        [232, 29, 38]
+        """
         fill = None if self.fill_value is None else np.array(self.fill_value, self.values.dtype)
         state = vars(np.ma.MaskedArray(self.values[..., :0], fill_value=None))
         lead, out, start = self.values.shape[:-1], [], 0

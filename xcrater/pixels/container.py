@@ -218,6 +218,16 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         See Also
         --------
         iter_computed : Gives them batch by batch, where they do not all fit into memory.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays.compute()["rim"].map(lambda array: array.count()).tolist()
+        [232, 38, 29]
         """
         return compute_together([self], workers=workers)[0]
 
@@ -282,6 +292,16 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         ------
         MemoryBudgetError
             As by `iter_computed`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> [(found["rim"].crater.tolist(), found["rim"].values.size) for found in arrays.iter_blocks(batch=2)]
+        [([0, 2], 430), ([1], 54)]
         """
         return gathering.iter_blocks(self._source, batch)
 
@@ -302,6 +322,20 @@ class CraterArrays(BulkMethods):
         Labels of the craters.
     dtype : numpy.dtype
         Dtype of the values.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> arrays = dem.craters.get_arrays(cdb, "rim")
+    >>> arrays
+    CraterArrays of 3 craters with regions rim: lazy masked arrays of float32 from 2 tiles
+    >>> arrays["rim"].iloc[0].compute().shape
+    (10, 39)
+    >>> arrays.iloc[:2].compute().shape
+    (2, 1)
     """
 
     def __init__(self, source: BlockSource) -> None:
@@ -350,12 +384,34 @@ class CraterArrays(BulkMethods):
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of the values of all arrays, masked pixels included."""
+        """Bytes of the values of all arrays, masked pixels included.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays.nbytes == sum(array.size * array.itemsize for array in arrays["rim"])
+        True
+        """
         return self._source.nbytes
 
     @cached_property
     def sizes(self) -> pd.Series[int]:
-        """Bytes that all arrays of each crater take with their masks, by the craters' labels."""
+        """Bytes that all arrays of each crater take with their masks, by the craters' labels.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays.sizes.tolist()
+        [1950, 270, 200]
+        """
         return pd.Series(self._source.sizes, self.index, name="bytes")
 
     def _one(self, position: int) -> dict[str, Any]:
@@ -438,6 +494,16 @@ class CraterArrays(BulkMethods):
         ------
         RegionError
             These arrays have no such region, or have several and none was named.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays.extent(0)
+        (33.5, 43.25, -74.0, -76.5)
         """
         return self._region(region, f"extent({position!r}").extent(position)
 

@@ -118,25 +118,82 @@ class CraterSequence(ABC, Generic[One]):
 
     @property
     def is_lazy(self) -> bool:
-        """Whether the pixels are yet to be read, from a raster backed by dask or from a store."""
+        """Whether the pixels are yet to be read, from a raster backed by dask or from a store.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays.is_lazy
+        True
+        """
         return graph.is_lazy(self._source.request.da)
 
     @property
     def iloc(self) -> Indexer[Self, One]:
-        """Craters by position, as `pandas.Series.iloc` counts: one of them, or a sequence of several."""
+        """Craters by position, as `pandas.Series.iloc` counts: one of them, or a sequence of several.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].iloc[0].shape
+        (10, 39)
+        >>> len(arrays["rim"].iloc[:2])
+        2
+        """
         return Indexer(self._positions.iloc, self._take, self._one)
 
     @property
     def loc(self) -> Indexer[Self, One]:
-        """Craters by label of the table's index, as `pandas.Series.loc` does; a single label must be unique there."""
+        """Craters by label of the table's index, as `pandas.Series.loc` does; a single label must be unique there.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].loc[cdb.rad < 20e3]
+        2 lazy masked arrays of region 'rim', dtype float32
+        """
         return Indexer(Labels(self._positions), self._take, self._one)
 
     def head(self, n: int = 5) -> Self:
-        """The first craters."""
+        """The first craters.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].head(2)
+        2 lazy masked arrays of region 'rim', dtype float32
+        """
         return self.iloc[:n]
 
     def tail(self, n: int = 5) -> Self:
-        """The last craters; all but the first ``-n`` if ``n`` is negative, as pandas counts."""
+        """The last craters; all but the first ``-n`` if ``n`` is negative, as pandas counts.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].tail(2).index.tolist()
+        [1, 2]
+        """
         return self.iloc[max(len(self.index) - n, 0) :] if n >= 0 else self.iloc[-n:]
 
 
@@ -154,6 +211,17 @@ class RegionArrays(CraterSequence[Any]):
         Labels of the craters.
     dtype : numpy.dtype
         Dtype of the values.
+
+    Examples
+    --------
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> arrays = dem.craters.get_arrays(cdb, "rim")
+    >>> rims = arrays["rim"]
+    >>> len(rims), int(rims[0].compute().count())
+    (3, 232)
     """
 
     def __init__(self, source: BlockSource) -> None:
@@ -182,15 +250,48 @@ class RegionArrays(CraterSequence[Any]):
         return self._elements.array(position)
 
     def extent(self, position: int) -> tuple[float, float, float, float]:
-        """Outer edges of one crater's array on the body, by the crater's position; see `CraterArrays.extent`."""
+        """Outer edges of one crater's array on the body, by the crater's position; see `CraterArrays.extent`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].extent(0)
+        (33.5, 43.25, -74.0, -76.5)
+        """
         return self._elements.extent(position)
 
     def to_dataset(self, label: Any) -> xr.Dataset:
-        """One crater's pixels with coordinates, by the crater's label; see `CraterArrays.to_dataset`."""
+        """One crater's pixels with coordinates, by the crater's label; see `CraterArrays.to_dataset`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> sorted(arrays["rim"].to_dataset(0).data_vars)
+        ['azimuth', 'data', 'distance', 'mask']
+        """
         return labelled.to_dataset([self._elements], self._position(label))
 
     def to_ragged(self) -> Ragged:
-        """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`."""
+        """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].to_ragged()
+        Ragged of 3 craters, 484 pixels, dtype float32
+        """
         return ragged.to_ragged(self._source)[self.name]
 
     def compute(self, *, workers: int | None = None) -> pd.Series[Any]:
@@ -200,6 +301,16 @@ class RegionArrays(CraterSequence[Any]):
         ----------
         workers : int, optional
             Number of threads; None leaves it to dask.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].compute().map(lambda array: array.count()).tolist()
+        [232, 38, 29]
         """
         with self._source.request.naming_craters():
             (cells,) = graph.compute(gathering.gather(self._source), workers=workers)
@@ -225,6 +336,17 @@ class RegionArrays(CraterSequence[Any]):
         ------
         FunctionError
             When computed: the function fails, or returns anything but a number of that dtype.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> arrays = dem.craters.get_arrays(cdb, "rim")
+        >>> arrays["rim"].map(np.ma.median).compute().round(1).values
+        array([711.8, 310.8, 130.9])
         """
         call = make_call(func, dtype, None, None, "raise")
         (cells,) = functions.map_craters(self._source, call, apart=False)

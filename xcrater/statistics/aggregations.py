@@ -200,6 +200,7 @@ class Aggregation:
     --------
     The interquartile range as a user-supplied statistic:
 
+    >>> import numpy as np
     >>> import pandas as pd
     >>> import xcrater
     >>> from xcrater.aggregations import AGGREGATIONS, Aggregation, OrderStatistics

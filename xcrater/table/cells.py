@@ -159,6 +159,7 @@ def decimal_degrees(column: pd.Series[Any]) -> pd.Series[Any]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> decimal_degrees(pd.Series(["-12:30:36", "0°30'W", "7.25°"])).tolist()
     [-12.51, '0.5 W', 7.25]
     """

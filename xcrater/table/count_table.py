@@ -6,10 +6,10 @@ import os
 from typing import Any, Self
 
 from xcrater.table import count_files
-from xcrater.table.vector_table import VectorTable
+from xcrater.table.matchable_table import MatchableTable
 
 
-class CountTable(VectorTable):
+class CountTable(MatchableTable):
     """A crater table that reads and writes the crater counts of craterstats and of tools for counting.
 
     Attributes
@@ -53,6 +53,18 @@ class CountTable(VectorTable):
         -----
         Latitudes are taken as planetocentric, as these tools have them, also where a shapefile's CRS is on an
         ellipsoid.
+
+        Examples
+        --------
+        >>> import pathlib, shapely, tempfile
+        >>> from xcrater import CraterDatabase, tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 500, apart=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "mare.scc"
+        ...     cdb.to_count(path, area=shapely.box(10, 0, 40, 30))
+        ...     counted = CraterDatabase.read_count(path)
+        >>> len(counted), counted.body, counted.count_area.bounds
+        (10, 'moon', (10.0, 0.0, 40.0, 30.0))
         """
         found = count_files.read_count(filename, body)
         columns = {"lat_col": "lat", "lon_col": "lon", "diam_col": "Diam_km", "units": "km"}

@@ -63,32 +63,86 @@ class CraterTable(DeclaredRegions):
 
     @property
     def body(self) -> str:
-        """Lower-case name of the body."""
+        """Lower-case name of the body.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.body
+        'moon'
+        """
         return self._body.name
 
     @property
     def body_radius(self) -> float:
-        """Radius of the body's IAU sphere, metres."""
+        """Radius of the body's IAU sphere, metres.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.body_radius
+        1737400.0
+        """
         return self._body.radius
 
     @property
     def crs(self) -> pyproj.CRS:
-        """CRS of `lon` and `lat`: the body's IAU sphere, planetocentric."""
+        """CRS of `lon` and `lat`: the body's IAU sphere, planetocentric.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.crs.name
+        'Moon (2015) - Sphere / Ocentric'
+        """
         return self._body.crs
 
     @property
     def lat(self) -> pd.Series[float]:
-        """Planetocentric latitude of each centre, degrees."""
+        """Planetocentric latitude of each centre, degrees.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.lat.tolist()
+        [9.6, -43.3]
+        """
         return self.data["_lat"]
 
     @property
     def lon(self) -> pd.Series[float]:
-        """East longitude of each centre in [-180, 180), degrees."""
+        """East longitude of each centre in [-180, 180), degrees.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.lon.round(1).tolist()
+        [-20.1, -11.2]
+        """
         return self.data["_lon"]
 
     @property
     def rad(self) -> pd.Series[float]:
-        """Radius of each crater, metres."""
+        """Radius of each crater, metres.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.rad.tolist()
+        [48000.0, 43000.0]
+        """
         return self.data["_radius_m"]
 
     @property
@@ -102,6 +156,7 @@ class CraterTable(DeclaredRegions):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> other = cdb.copy()

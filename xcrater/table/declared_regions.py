@@ -64,6 +64,7 @@ class DeclaredRegions:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_circles(size=2.5)
@@ -97,6 +98,7 @@ class DeclaredRegions:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_annuli("rim", 1, 1.5, nvert=None)
@@ -140,6 +142,7 @@ class DeclaredRegions:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> table = pd.DataFrame({"lat": [0.0], "lon": [0.0], "diam": [20.0], "major": [24.0], "minor": [16.0]})
         >>> cdb = CraterDatabase(table.assign(angle=30.0), "moon", units="km")
@@ -186,6 +189,7 @@ class DeclaredRegions:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> import shapely
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0, 9.0], "lon": [0.0, 180.0], "r": [1e4, 2e4]}), "moon")
@@ -203,6 +207,7 @@ class DeclaredRegions:
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.add_annuli("rim", 1, 1.5)

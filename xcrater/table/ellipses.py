@@ -60,6 +60,17 @@ class Ellipses:
     The label of the lunar catalogue of Robbins (2018, doi:10.1029/2018JE005592) does not say where
     ``DIAM_ELLI_ANGLE_IMG`` is counted from. That it is counter-clockwise from east follows from its positions: centres
     of circle and ellipse fits differ along the major axis, and in this convention alone they do.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from xcrater import CraterDatabase
+    >>> fits = {"major_km": [12.0], "minor_km": [10.0], "angle": [45.0]}
+    >>> table = pd.DataFrame({"lat": [5.0], "lon": [8.0], "diam_km": [11.0]} | fits)
+    >>> cdb = CraterDatabase(table, "moon", units="km")
+    >>> cdb.add_ellipses("rim", 1, 1.5, major_col="major_km", minor_col="minor_km", angle_col="angle")
+    >>> cdb.regions["rim"]
+    Ellipses(inner=1, outer=1.5, nvert=None)
     """
 
     inner: float

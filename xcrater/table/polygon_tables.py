@@ -137,6 +137,7 @@ def make_polygon_table(
 
     Examples
     --------
+    >>> import numpy as np, shapely
     >>> from xcrater.geometry.bodies import get_body
     >>> square = shapely.box(170, -5, 190, 5)
     >>> table = make_polygon_table(np.array([square, None]), get_body("moon"))

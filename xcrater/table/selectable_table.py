@@ -52,12 +52,32 @@ class SelectableTable(CountTable):
 
     @property
     def iloc(self) -> Rows[Self]:
-        """Craters by position: ``cdb.iloc[:100]``, ``cdb.iloc[[3, 5]]``; one position gives a table of one crater."""
+        """Craters by position: ``cdb.iloc[:100]``, ``cdb.iloc[[3, 5]]``; one position gives a table of one crater.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.iloc[:1].rad.tolist()
+        [48000.0]
+        """
         return Rows(self, by_label=False)
 
     @property
     def loc(self) -> Rows[Self]:
-        """Craters by label: ``cdb.loc[["Tycho"]]``; one label gives a table, too."""
+        """Craters by label: ``cdb.loc[["Tycho"]]``; one label gives a table, too.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [-20.1, -11.2], "r": 4e4}, ["Copernicus", "Tycho"])
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.loc[["Tycho"]].lat.tolist()
+        [-43.3]
+        """
         return Rows(self, by_label=True)
 
     def query(self, expression: str) -> Self:
@@ -80,6 +100,7 @@ class SelectableTable(CountTable):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> table = pd.DataFrame({"lat": [0.0, 5.0], "lon": [0.0, 5.0], "diam_km": [12.0, 30.0]})
         >>> CraterDatabase(table, "moon", units="km").query("diam_km > 20").rad.tolist()
@@ -97,7 +118,17 @@ class SelectableTable(CountTable):
         return self[mask]
 
     def head(self, n: int = 5) -> Self:
-        """The first `n` craters."""
+        """The first `n` craters.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> len(cdb.head(1))
+        1
+        """
         return self.iloc[:n]
 
     def sample(self, n: int, *, seed: Any = None) -> Self:
@@ -114,6 +145,13 @@ class SelectableTable(CountTable):
         ------
         TableError
             There are not so many.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> len(cdb.sample(2, seed=1))
+        2
         """
         if isinstance(n, bool) or not isinstance(n, Integral) or not 0 <= n <= len(self):
             raise TableError(f"received n={n!r}; expected a whole number of craters from 0 to {len(self)}")
@@ -142,6 +180,7 @@ class SelectableTable(CountTable):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> table = pd.DataFrame({"lat": [0.0, 5.0, 5.0], "lon": [175.0, -175.0, 0.0], "r": 1e3})
         >>> CraterDatabase(table, "moon").sel_bbox(west=170, east=190, south=-10, north=10).lon.tolist()
@@ -174,6 +213,7 @@ class SelectableTable(CountTable):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> table = pd.DataFrame({"lat": [89.0, 80.0, 0.0], "lon": [175.0, -5.0, 0.0], "r": 1e3})
         >>> CraterDatabase(table, "moon").sel_nearest(lon=0, lat=85, n=2).lat.tolist()
@@ -182,7 +222,19 @@ class SelectableTable(CountTable):
         return self._taken(nearby.nearest(self, lon, lat, n, within))
 
     def describe(self) -> pd.DataFrame:
-        """Count, mean, spread and quartiles of latitude, longitude (degrees) and diameter (km)."""
+        """Count, mean, spread and quartiles of latitude, longitude (degrees) and diameter (km).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.describe().loc[["count", "mean"]].round(1)
+                lat   lon  diameter_km
+        count   2.0   2.0          2.0
+        mean  -16.8 -15.7         91.0
+        """
         sizes = {"lat": self.lat, "lon": self.lon, "diameter_km": self.rad / 500.0}
         return pd.DataFrame(sizes).describe()
 

@@ -51,7 +51,7 @@ class _Layout(NamedTuple):
 
 
 def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
-    """Read a table from a file of separated cells.
+    r"""Read a table from a file of separated cells.
 
     Parameters
     ----------
@@ -76,6 +76,17 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
     ------
     OSError, ValueError
         The file cannot be read, or some rows have more cells than the header and these are no names of rows.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> from xcrater.table.text_files import read_text
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "craters.csv"
+    ...     _ = path.write_text("# decimal commas\nlat;lon;radius\n9,6;-20,1;48000\n")
+    ...     table, mark = read_text(path, ",")
+    >>> table.values.tolist(), mark
+    ([[9.6, -20.1, 48000.0]], ',')
     """
     encoding = _encoding(path)
     lines, whole = _first_lines(path, encoding)

@@ -1,4 +1,4 @@
-"""Crater tables and GIS: geometries with a CRS, vector files, and the craters that two tables have in common."""
+"""Crater tables and GIS: geometries with a CRS, and vector files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pyproj
 
 from xcrater.geometry.bodies import crs_on_body
-from xcrater.table import matching, vector_output
+from xcrater.table import vector_output
 from xcrater.table.crater_table import CraterTable
 from xcrater.table.vector_files import read_shapes
 
@@ -25,6 +25,15 @@ class VectorTable(CraterTable):
         """Centre of each crater: shapely points, a GeoSeries where geopandas is installed, made on each access.
 
         They are longitude and latitude in the CRS `crs`, or what `to_crs` says.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.center[0].y
+        9.6
         """
         points = super().center
         return vector_output.as_series(points.to_numpy(), points.index, "center", self._body, self._shown_in)
@@ -62,6 +71,7 @@ class VectorTable(CraterTable):
 
         Examples
         --------
+        >>> import pandas as pd
         >>> from xcrater import CraterDatabase
         >>> cdb = CraterDatabase(pd.DataFrame({"lat": [-90.0], "lon": [0.0], "r": [1e4]}), "moon")
         >>> cdb.to_crs("IAU_2015:30135").center[0].wkt
@@ -117,6 +127,20 @@ class VectorTable(CraterTable):
         The member ``metadata`` of the file says the body and the unit of the table's sizes, and files of outlines have
         the centres in the columns ``_lat`` and ``_lon``, so that the file is read as the table that it was. Outlines in
         longitude and latitude are cut at the antimeridian.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "rims.geojson"
+        ...     cdb.to_geojson(path, region="rim")
+        ...     CraterDatabase(path, "moon").rad.tolist()
+        [48000.0, 43000.0]
         """
         content = self._content(region, crs, keep_cols, keep_all)
         vector_output.write_geojson(content, filename, self._units)
@@ -158,6 +182,19 @@ class VectorTable(CraterTable):
         -----
         The file has the CRS of the body, which QGIS shows by its name. Shapefiles hold ten characters of a column's
         name, so that longer ones are cut, and told apart by a number at the end; and no regions as text.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "craters.gpkg"
+        ...     cdb.to_file(path)
+        ...     CraterDatabase(path, "moon")
+        CraterDatabase of length 2 with attributes lat, lon, rad, center.
         """
         if os.fspath(filename).lower().endswith((".geojson", ".json")):
             self.to_geojson(filename, region, crs, keep_cols, keep_all)
@@ -211,82 +248,22 @@ class VectorTable(CraterTable):
         Craters lie where points of the file are, by its CRS; the columns of longitude and latitude count where there
         are no points, or where `input_crs` or names of columns are given. A GeoJSON file without a CRS counts as one of
         longitude and latitude on the body.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> import pandas as pd
+        >>> from xcrater import CraterDatabase
+        >>> table = pd.DataFrame({"lat": [9.6, -43.3], "lon": [339.9, 348.8], "radius": [48e3, 43e3]})
+        >>> cdb = CraterDatabase(table, "moon")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "craters.shp"
+        ...     cdb.to_file(path)
+        ...     CraterDatabase.read_shapefile(path, "Moon", units="m")
+        CraterDatabase of length 2 with attributes lat, lon, rad, center.
         """
         found = read_shapes(filename, body, units)
         cdb = cls(found.frame, found.body, units=found.units, **kwargs)
         for name, shapes in found.regions.items():
             cdb.add_polygons(name, shapes)
         return cdb
-
-    def match(self, other: CraterTable, *, separation: float = 1.0, ratio: float = 1.5) -> pd.DataFrame:
-        """Find the craters that another table has as well.
-
-        Parameters
-        ----------
-        other : CraterDatabase
-            A table on the same body.
-        separation : float, default 1.0
-            Greatest distance between the centres, in radii of the smaller of the two craters.
-        ratio : float, default 1.5
-            Greatest ratio of the larger radius to the smaller.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per pair: the labels ``first`` and ``second`` of the craters in this table and in the other; their
-            positions ``first_row`` and ``second_row``; ``distance_m``, metres; ``separation``, that distance in radii
-            of the smaller; and ``ratio``, the other radius over this one. No crater is in two pairs: the best pair is
-            taken first, by the separation and the logarithm of the ratio.
-
-        Raises
-        ------
-        BodyError
-            The tables are on two bodies.
-        TableError
-            A tolerance is no number that it can be.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> one, two = (CraterDatabase(pd.DataFrame({"lat": [0, 9], "lon": [0, 9], "r": r}), "moon") for r in (10, 12))
-        >>> one.match(two)[["first", "second", "ratio"]].values.tolist()
-        [[0.0, 0.0, 1.2], [1.0, 1.0, 1.2]]
-        """
-        return matching.match(self, other, separation, ratio)
-
-    @classmethod
-    def merge(cls, cdb1: Self, cdb2: Self, *, separation: float = 1.0, ratio: float = 1.5) -> Self:
-        """Join two tables, with the craters that both have once.
-
-        Parameters
-        ----------
-        cdb1, cdb2 : CraterDatabase
-            Tables on one body.
-        separation, ratio : float
-            How far craters that are the same may differ; see `match`, which says which craters these are.
-
-        Returns
-        -------
-        CraterDatabase
-            The craters of `cdb1` with their positions and radii, then those that `cdb2` alone has. It has the columns
-            of both: those of `cdb2` alone are filled in for craters of both tables. It has no regions.
-
-        Raises
-        ------
-        BodyError
-            The tables are on two bodies.
-        TableError
-            Sizes in metres and in kilometres would come into one column.
-
-        Examples
-        --------
-        >>> from xcrater import CraterDatabase
-        >>> one = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [10.0]}), "moon")
-        >>> two = CraterDatabase(pd.DataFrame({"lat": [0.0, 5.0], "lon": [0.0, 5.0], "r": [11.0, 7.0]}), "moon")
-        >>> CraterDatabase.merge(one, two).rad.tolist()
-        [10.0, 7.0]
-        """
-        new = cdb1.copy()
-        new.data, new.orig_cols = matching.merged(cdb1, cdb2, (cdb1._units, cdb2._units), separation, ratio)
-        new.regions = {}
-        return new  # type: ignore[return-value]

@@ -32,6 +32,20 @@ class OrderTable:
         What was asked for.
     craters, images : int
         Length of the table, and number of images.
+
+    Examples
+    --------
+    >>> from xcrater.aggregations import Aggregation, OrderStatistics
+    >>> from xcrater import tutorial
+    >>> cdb = tutorial.synthetic_craters("moon", 3)
+    >>> cdb.add_annuli("rim", 1, 1.5)
+    >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+    >>> def spread(state):
+    ...     return state["order"].quantile(0.75) - state["order"].quantile(0.25)
+    >>> declared = Aggregation("spread", (), spread, order=OrderStatistics(quantiles=(0.25, 0.75)))
+    >>> found = dem.craters.get_stats(cdb, "rim", [], add_stats={"spread": declared})
+    >>> found["spread"].compute().round(1).values
+    array([577.1, 255.2, 161.7])
     """
 
     answers: Sequence[Answers]
@@ -92,6 +106,20 @@ class OrderTable:
         ------
         StatisticError
             It was not declared.
+
+        Examples
+        --------
+        >>> from xcrater.aggregations import Aggregation, OrderStatistics
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> def high(state):
+        ...     return state["order"].quantile(0.9)
+        >>> declared = Aggregation("high", (), high, order=OrderStatistics(quantiles=(0.9,)))
+        >>> found = dem.craters.get_stats(cdb, "rim", [], add_stats={"high": declared})
+        >>> found["high"].compute().round(1).values
+        array([1400.7,  619. ,  458.8])
         """
         self._declared.quantile_column(q)
         return self._exact(self._numbers[self.problem.wanted.quantile_column(q)])
@@ -109,6 +137,20 @@ class OrderTable:
         ------
         StatisticError
             Frequencies were not declared.
+
+        Examples
+        --------
+        >>> from xcrater.aggregations import Aggregation, OrderStatistics
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> def different(state):
+        ...     return state["order"].frequency("unique")
+        >>> declared = Aggregation("different", (), different, order=OrderStatistics(frequencies=True))
+        >>> found = dem.round(-2).craters.get_stats(cdb, "rim", [], add_stats={"different": declared})
+        >>> found["different"].compute().values
+        array([23., 13., 10.])
         """
         self._declared.frequency_column(name)
         return self._exact(self._numbers[self.problem.wanted.frequency_column(name)])
@@ -125,6 +167,20 @@ class OrderTable:
         ------
         StatisticError
             It was not declared.
+
+        Examples
+        --------
+        >>> from xcrater.aggregations import Aggregation, OrderStatistics
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> def high(state):
+        ...     return state["order"].share(1.0)
+        >>> declared = Aggregation("high", (), high, order=OrderStatistics(shares=(1.0,)))
+        >>> found = (dem > 0).astype("float32").craters.get_stats(cdb, "rim", [], add_stats={"high": declared})
+        >>> found["high"].compute().round(2).values
+        array([0.96, 0.87, 0.83])
         """
         self._declared.share_column(value)
         return self._shaped(self._numbers[self.problem.wanted.share_column(value)])
@@ -138,6 +194,21 @@ class OrderTable:
         ------
         StatisticError
             Categories were not declared.
+
+        Examples
+        --------
+        >>> from xcrater.aggregations import Aggregation, OrderStatistics
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.add_annuli("rim", 1, 1.5)
+        >>> dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb)
+        >>> def classes(state):
+        ...     return state["order"].categories()
+        >>> declared = Aggregation("classes", (), classes, dtype="object", order=OrderStatistics(categories=True))
+        >>> found = (dem > 0).astype("float32").craters.get_stats(cdb, "rim", [], add_stats={"classes": declared})
+        >>> found["classes"].compute().values
+        array([{0.0: 9, 1.0: 223}, {0.0: 5, 1.0: 33}, {0.0: 5, 1.0: 24}],
+              dtype=object)
         """
         if self._dicts is None or not self._declared.categories:
             raise StatisticError("categories were not declared; expected order=OrderStatistics(categories=True)")
