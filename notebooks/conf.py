@@ -47,7 +47,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "site/hpc", "site/changelog", "site/contributing")}
 
 LINKS = {
     "notebooks/": "",
