@@ -30,7 +30,7 @@ PLAIN, KEPT, AGAIN = "without checkpoints", "with checkpoints", "started again w
 def measure(raster: str, craters: str, work: str) -> None:
     """Compute the statistics, with checkpoints if a directory is named, and print what that took."""
     import xcrater
-    from xcrater.batch.run import keeping
+    from xcrater.batch.run import Run, keeping
 
     start, processors = time.perf_counter(), time.process_time()
     cdb = xcrater.CraterDatabase(craters, "moon", units="km")
@@ -38,9 +38,8 @@ def measure(raster: str, craters: str, work: str) -> None:
         cdb.add_annuli(name, *bounds)
     da = xcrater.open_mosaic(raster)
     about = {"xcrater": xcrater.__version__}
-    with (
-        keeping(Path(work), about, {"": da}, [], report=print, say=lambda _: None) if work else contextlib.nullcontext()
-    ):
+    run = Run(Path(work), about, {"": da}, [], print, lambda _: None)
+    with keeping(run) if work else contextlib.nullcontext():
         frame = cdb.get_stats(da, list(REGIONS), STATS)
     seconds, work_of_processors = time.perf_counter() - start, time.process_time() - processors
     digest = hashlib.blake2b(digest_size=8)

@@ -18,6 +18,8 @@ from pathlib import Path
 import dask
 
 from xcrater import CraterDatabase, cli, open_mosaic
+from xcrater.pixels import chips
+from xcrater.pixels.gathering import GatherLeaf
 from xcrater.raster import mosaic
 from xcrater.statistics.leaf import Leaf
 
@@ -25,15 +27,17 @@ MOMENT = 0.02
 """Seconds that a tile takes at least."""
 
 SOME = 10
-"""So few groups that more than half are left: a run must not be over before the signal arrives."""
-
-call = Leaf.__call__
+"""So few groups that some are left: a run must not be over before the signal arrives."""
 
 
-def slowly(self, *args):
-    """A tile that takes a moment."""
-    time.sleep(MOMENT)
-    return call(self, *args)
+def slowed(call):
+    """A leaf that takes a moment for each tile."""
+
+    def slowly(self, *args):
+        time.sleep(MOMENT)
+        return call(self, *args)
+
+    return slowly
 
 
 def start(arguments: list[str], log: Path) -> int:
@@ -67,6 +71,16 @@ def marks(work: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
+def content(out: Path) -> object:
+    """The bytes of an output, without the command that a store tells of."""
+    if out.is_file():
+        return out.read_bytes()
+    files = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    about = json.loads(files.pop("zarr.json"))
+    del about["attributes"]["xcrater_run"]["command"]
+    return about, files
+
+
 def main() -> None:
     """End a run by each of some signals, each time in another directory, and take it up again."""
     parser = argparse.ArgumentParser()
@@ -79,15 +93,22 @@ def main() -> None:
     with dask.config.set(scheduler="sync"):  # kernels are loaded, and no thread is started that a fork would lose
         cdb = CraterDatabase(command[2], "moon", units="km")
         cdb.add_annuli("rim", 1, 1.5)
-        cdb.get_stats(open_mosaic(command[1]), "rim")
-    Leaf.__call__ = slowly
+        da = open_mosaic(command[1])
+        cdb.get_stats(da, "rim")
+        da.craters.get_arrays(cdb, "rim").compute()
+        da.craters.chips(cdb, 16).compute()
+    for leaf in (Leaf, GatherLeaf, chips.Leaf):
+        leaf.__call__ = slowed(leaf.__call__)
 
-    log, plain = given.place / "log.txt", given.place / "plain.csv"
+    ending = ".csv" if command[0] == "stats" else ".zarr"
+    log, plain = given.place / "log.txt", given.place / f"plain{ending}"
     begun = time.monotonic()
-    assert code_of(start([*command, "--out", str(plain)], log)) == 0
+    # Without a directory, arrays have an order and a number of their own.
+    kept = [] if ending == ".csv" else ["--work-dir", str(given.place / "plain")]
+    assert code_of(start([*command, "--out", str(plain), *kept], log)) == 0
     lasts = time.monotonic() - begun
     for n, sent in enumerate(given.signals):
-        work, out = given.place / f"work-{n}", given.place / f"{n}.csv"
+        work, out = given.place / f"work-{n}", given.place / f"{n}{ending}"
         arguments = [*command, "--out", str(out), "--work-dir", str(work)]
         number = start(arguments, log)
         if sent == signal.SIGKILL and n % 2:
@@ -109,8 +130,8 @@ def main() -> None:
                     "finished": len(before),
                     "groups": len(after),
                     "kept": before.items() <= after.items(),
-                    "same": out.read_bytes() == plain.read_bytes(),
-                    "left": [path.name for path in work.rglob("*.tmp")],
+                    "same": content(out) == content(plain),
+                    "left": [path.name for path in [*work.rglob("*.tmp"), *given.place.glob(f".{n}.*")]],
                 }
             ),
             flush=True,

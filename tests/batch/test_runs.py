@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from xcrater import open_mosaic, set_options, tutorial
 from xcrater.batch import groups, run
-from xcrater.batch.run import ShardFinished, keeping
+from xcrater.batch.run import Run, ShardFinished, keeping
 from xcrater.batch.work import Shard, WorkDir
 from xcrater.errors import CheckpointError, OtherRunError, ReadError
 from xcrater.statistics.leaf import Leaf
@@ -55,15 +55,7 @@ class Case:
         with (
             contextlib.suppress(ShardFinished),
             dask.config.set(scheduler="sync"),
-            keeping(
-                self.directory,
-                about,
-                {"": self.da},
-                ["stats"],
-                shard=shard,
-                report=self.said.append,
-                say=self.said.append,
-            ),
+            keeping(Run(self.directory, about, {"": self.da}, ["stats"], self.said.append, self.said.append, shard)),
         ):
             return compute()
         return None
@@ -116,7 +108,7 @@ def test_results_of_a_run_that_is_taken_up_are_those_of_one_run(name, raster, tm
         assert_same_bytes(case.compute(), wanted)
     assert len(tiles) == 1
     assert case.kept() == kept
-    assert case.said == [f"7 of 8 groups of tiles are in {str(case.directory)!r} already"]
+    assert case.said == [f"7 of 8 groups are in {str(case.directory)!r} already"]
 
 
 def test_a_search_in_several_passes_has_groups_in_each(tmp_path):

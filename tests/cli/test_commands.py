@@ -405,6 +405,23 @@ def test_stats_of_rasters_by_name_in_polygons_without_neighbours(raster, table, 
     assert set(described["rasters"]) == {"dem", "same"}
 
 
+def test_pixels_near_craters_of_another_table_are_left_out(raster, table, tmp_path):
+    others, out = tmp_path / "others.csv", tmp_path / "stats.csv"
+    frame = pd.read_csv(table).iloc[:5]
+    frame.assign(Lat=frame["Lat"] / 2).to_csv(others, index=False)
+    args = ("stats", raster, table, *ARGS, "--region", "ring=0:3", "--stats", "count", "--out", out, "--quiet")
+    assert run(*args, "--exclude", f"{others}:1.5") == Result(0, "", "")
+    cdb = CraterDatabase(table, "moon", units="km")
+    cdb.add_annuli("ring", 0, 3)
+    of = CraterDatabase(others, "moon", units="km")
+    expected = cdb.get_stats(raster, "ring", "count", exclude=xcrater.Exclude(1.5, of=of))
+    pd.testing.assert_frame_equal(pd.read_csv(out), expected)
+    assert (expected["count_ring"] < cdb.get_stats(raster, "ring", "count")["count_ring"]).any()
+    described = json.loads((tmp_path / "stats.csv.json").read_text())["options"]["exclude"]
+    assert described["exclude"] == "Exclude(within=1.5, min_ratio=0.0, max_ratio=inf, of=None)"
+    assert described["of"]["craters"] == 5
+
+
 def test_what_exists_is_replaced_only_on_request(raster, table, tmp_path):
     out = tmp_path / "stats.csv"
     out.write_text("earlier result\n")
@@ -423,6 +440,8 @@ def test_what_exists_is_replaced_only_on_request(raster, table, tmp_path):
         (("--exclude-ratio", "0.5"), ["without --exclude"]),
         (("--exclude", "1", "--exclude-ratio", "a:b"), ["MIN:MAX"]),
         (("--exclude", "-1"), ["above 0"]),
+        (("--exclude", "others.csv"), ["others.csv:1"]),
+        (("--exclude", "nowhere.csv:1"), ["there is no file 'nowhere.csv'"]),
         (("--polygons", "no.gpkg"), ["there is no file 'no.gpkg'"]),
         (("--polygons", "two={two}"), ["30 craters"]),
         (("--scheduler", "tcp://127.0.0.1:1", "--scheduler-file", "s.json"), ["expected one of them"]),

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from xcrater import open_mosaic, tutorial
-from xcrater.batch.run import keeping
+from xcrater.batch.run import Run, keeping
 from xcrater.batch.work import WorkDir
 from xcrater.errors import CheckpointError
 
@@ -35,7 +35,7 @@ def test_workers_keep_what_they_finish(client, cdb, tmp_path):
 
     def compute(directory):
         da = open_mosaic(str(path), chunks=256)
-        with keeping(directory, {"xcrater": "1"}, {"": da}, [], report=said.append, say=said.append):
+        with keeping(Run(directory, {"xcrater": "1"}, {"": da}, [], said.append, said.append)):
             return cdb.get_stats(da, ["rim", "true_ejecta"], "mean std median")
 
     said: list[str] = []
@@ -49,7 +49,7 @@ def test_workers_keep_what_they_finish(client, cdb, tmp_path):
     for part in parts[::2]:
         part.unlink()
     pd.testing.assert_frame_equal(compute(work), wanted, check_exact=True)
-    assert said == [f"9 of 18 groups of tiles are in {str(work)!r} already"]
+    assert said == [f"9 of 18 groups are in {str(work)!r} already"]
 
     client.run(be_blind)
     try:

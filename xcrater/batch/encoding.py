@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xcrater.errors import CheckpointError
+from xcrater.pixels.blocks import Blocks
 from xcrater.statistics.accumulators import Partial, Sums
 from xcrater.statistics.planes import Moments, Pixels
 from xcrater.statistics.quantiles.answers import Answers
@@ -26,7 +27,7 @@ Array = NDArray[Any]
 
 RECORDS: dict[str, Any] = {
     record.__name__: record
-    for record in (Answers, Moments, OrderPartial, Pairs, Partial, Pixels, Sums, Targets, WeightedTargets)
+    for record in (Answers, Blocks, Moments, OrderPartial, Pairs, Partial, Pixels, Sums, Targets, WeightedTargets)
 }
 """The dataclasses that partial results consist of, by name: no other is read."""
 

@@ -254,4 +254,4 @@ def _read_into(file: BinaryIO, part: memoryview) -> int:
 
 
 def _damaged(path: Path, why: str) -> DamagedCheckpointError:
-    return DamagedCheckpointError(f"the checkpoint {str(path)!r} cannot be used: {why}; its tiles are computed again")
+    return DamagedCheckpointError(f"the checkpoint {str(path)!r} cannot be used: {why}; it is computed again")

@@ -7,6 +7,8 @@ import hashlib
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,40 +25,104 @@ from xcrater.batch.work import WHOLE, Report, Shard, WorkDir, run_id
 from xcrater.engine import graph
 from xcrater.errors import CheckpointError
 from xcrater.options import get_option
-from xcrater.raster.identity import check_unchanged, identity
+from xcrater.raster.identity import FileIdentity, check_unchanged, identity
 
 
 class ShardFinished(Exception):
     """A shard is finished, and there is no result before all are; it ends what called for one."""
 
 
-@contextlib.contextmanager
-def keeping(
-    directory: Path,
-    about: Mapping[str, Any],
-    rasters: Mapping[str, xr.DataArray],
-    command: Sequence[str],
-    *,
-    shard: Shard | None = None,
-    report: Report,
-    say: Report,
-) -> Iterator[str]:
-    """Within the block, keep what groups of tiles have found, and use what is kept already.
+@dataclass(frozen=True)
+class Run:
+    """What is computed, where it is kept, and which part of it this process computes.
 
     Parameters
     ----------
     directory : Path
-        Where, from the first time on; all processes that tasks run in have to see it.
+        Where results are kept, from the first time on; all processes that tasks run in have to see it.
     about : mapping
         What the run is of, as `xcrater.engine.provenance.describe_run` says it.
     rasters : mapping of str to xarray.DataArray
         The rasters, as `xcrater.open_mosaic` opened them.
     command : sequence of str
         Arguments of the command line that the run is started with.
-    shard : Shard, optional
-        Compute some groups alone, and raise ShardFinished.
     report, say : callable
         Take a line about damage, and one about what is kept.
+    shard : Shard, optional
+        Some groups alone are to be computed.
+    """
+
+    directory: Path
+    about: Mapping[str, Any]
+    rasters: Mapping[str, xr.DataArray]
+    command: Sequence[str]
+    report: Report
+    say: Report
+    shard: Shard | None = None
+
+    @cached_property
+    def work(self) -> WorkDir:
+        """The directory."""
+        return WorkDir(self.directory.absolute())
+
+    @cached_property
+    def known(self) -> dict[str, list[FileIdentity]]:
+        """The files of each raster, as they were when this was first asked."""
+        return {name: identity(da) for name, da in self.rasters.items()}
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """Everything that tells the run from others."""
+        return {
+            "files": {name: {str(file[0]): file[1:] for file in of_one} for name, of_one in self.known.items()},
+            **self.about,
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """What the run is known by."""
+        return run_id(self.described)
+
+    def mine(self, group: int) -> bool:
+        """Whether this process is to compute the group of a number, of those that need nothing of one another."""
+        return self.shard is None or self.shard.has(group)
+
+    @contextlib.contextmanager
+    def begun(self, tasks: Mapping[str, Any]) -> Iterator[None]:
+        """Begin the run, or take it up again, for the time of a block that computes it.
+
+        Parameters
+        ----------
+        tasks : mapping
+            What tells its tasks from others, as `WorkDir.begin` takes it.
+
+        Raises
+        ------
+        CheckpointError
+            The directory is of another run, or cannot be written.
+        ReadError
+            At the end, if a file of a raster is no longer what it was.
+        ShardFinished
+            At the end, if there was a shard to be computed.
+        """
+        shard = self.shard or WHOLE
+        self.work.begin(self.id, self.described, self.command, tasks)
+        with self.work.locked(shard):
+            self.work.clear(shard)
+            yield
+        check_unchanged(self.rasters.values(), self.known.values())
+        if self.shard is not None:
+            raise ShardFinished
+
+    def tell_kept(self, finished: int, groups: int) -> None:
+        """Say how many groups need not be computed."""
+        if finished:
+            self.say(f"{finished:,} of {groups:,} groups are in {str(self.work.path)!r} already")
+
+
+@contextlib.contextmanager
+def keeping(run: Run) -> Iterator[str]:
+    """Within the block, keep what groups of tiles have found, and use what is kept already.
 
     Yields
     ------
@@ -65,34 +131,17 @@ def keeping(
 
     Raises
     ------
-    CheckpointError
-        When something is computed: the directory is of another run, or cannot be written.
-    ReadError
-        At the end, if a file of a raster is no longer what it was.
-    ShardFinished
-        When something is computed, once the groups of the shard are kept.
+    CheckpointError, ReadError, ShardFinished
+        When something is computed; see `Run.begun`.
     """
-    known = {name: identity(da) for name, da in rasters.items()}
-    described = {
-        "files": {name: {str(file[0]): file[1:] for file in of_one} for name, of_one in known.items()},
-        **about,
-    }
-    run = run_id(described)
-    work = WorkDir(directory.absolute())
 
     def compute(*collections: Any, **settings: Any) -> tuple[Any, ...]:
         steps = _Steps.of(collections)
-        work.begin(run, described, command, steps.tells_apart())
-        with work.locked(shard or WHOLE):
-            work.clear(shard or WHOLE)
-            results = steps.compute(work, run, shard, (report, say), settings)
-        check_unchanged(rasters.values(), known.values())
-        if shard is not None:
-            raise ShardFinished
-        return results
+        with run.begun(steps.tells_apart()):
+            return steps.compute(run, settings)
 
     with graph.computing_by(compute):
-        yield run
+        yield run.id
 
 
 class _Steps(NamedTuple):
@@ -128,22 +177,19 @@ class _Steps(NamedTuple):
         hashed = hashlib.blake2b(repr([group.tiles for group in self.groups]).encode(), digest_size=16).hexdigest()
         return {"memory": get_option("memory"), "groups": [stages[n] for n in range(len(stages))], "hash": hashed}
 
-    def compute(
-        self, work: WorkDir, run: str, shard: Shard | None, tell: tuple[Report, Report], settings: Mapping[str, Any]
-    ) -> tuple[Any, ...]:
+    def compute(self, run: Run, settings: Mapping[str, Any]) -> tuple[Any, ...]:
         """Compute what is not kept yet: the results, or nothing of a shard."""
+        shard = run.shard
         mine = [group for group in self.groups if shard is None or (group.stage == 0 and shard.has(group.number))]
-        state = work.look(run, [group.name for group in mine])
-        report, say = tell
+        state = run.work.look(run.id, [group.name for group in mine])
         for text in state.damaged.values():
-            report(text)
-        if state.finished:
-            say(f"{len(state.finished):,} of {len(mine):,} groups of tiles are in {str(work.path)!r} already")
-        where = str(work.path), run
+            run.report(text)
+        run.tell_kept(len(state.finished), len(mine))
+        where = str(run.work.path), run.id
         tasks, kept = groups.keeping(
             self.tasks,
             self.groups,
-            run,
+            run.id,
             keep=lambda group: (_keep, *where, group.name),
             load=lambda group: (_load, *where, group.name),
             finished=state.finished,
@@ -154,7 +200,7 @@ class _Steps(NamedTuple):
             # What waits for want of memory need not: results of a shard are on the disk.
             tasks |= {key: None for key, task in tasks.items() if graph.only_waits(task)}
             over = {
-                (f"craters-over-{run}", group.number): (_over, kept[group.name])
+                (f"craters-over-{run.id}", group.number): (_over, kept[group.name])
                 for group in mine
                 if group.name not in state.finished
             }

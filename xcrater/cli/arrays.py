@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import click
 
 from xcrater._optional import require
-from xcrater.cli.output import RUN, OutputOptions, output_options, put_in_place
-from xcrater.cli.progress import Done
+from xcrater.batch.parts import Parts
+from xcrater.cli.output import RUN, OutputOptions, output_options, put_in_place, whole
+from xcrater.cli.progress import Done, Told
 from xcrater.cli.regions import PixelOptions, RegionOptions, pixel_options, region_options
 from xcrater.cli.shared import (
     RasterOptions,
@@ -21,11 +23,14 @@ from xcrater.cli.shared import (
     run_options,
     table_options,
 )
-from xcrater.cli.work import stoppable
+from xcrater.cli.work import WorkOptions, stoppable, work_options
 from xcrater.engine.provenance import describe_run
 from xcrater.errors import StoreError
 from xcrater.options import get_option
+from xcrater.pixels.container import CraterArrays, source_of
 from xcrater.pixels.layout import read_about
+from xcrater.pixels.parts import PixelParts
+from xcrater.pixels.store import begin
 
 EXAMPLE = """\b
 Example:
@@ -45,6 +50,7 @@ Example:
 @pixel_options(get_option("coverage"))
 @raster_options
 @run_options
+@work_options
 def command(
     raster: str,
     craters: str,
@@ -55,40 +61,63 @@ def command(
     pixels: PixelOptions,
     known: RasterOptions,
     run: RunOptions,
+    work: WorkOptions,
 ) -> None:
     """Pixels of RASTER in regions around CRATERS, as a Zarr store that xcrater.open_arrays opens.
 
     The store grows under a hidden name beside --out and has its own once it is whole. After an interruption the same
-    command goes on with it.
+    command goes on with it. With --work-dir, pixels are kept there and the store is made of them: it takes the room
+    twice, but its bytes do not depend on interruptions, and shards can be computed side by side.
     """
     output.check((".zarr",))
     shapes.check()
     run.check()
-    exclude, nodata = pixels.excluded(), known.missing([""]).get("")
+    work.check()
+    exclude, nodata = pixels.excluded(table), known.missing([""]).get("")
     cdb = table.open(craters)
     regions = shapes.declare(cdb)
     opened = known.open({"": raster}, cdb.body)
     options: dict[str, Any] = {"nodata": nodata, "coverage": pixels.coverage, "exclude": exclude}
-    partial = output.out.with_name(f".{output.out.name}.partial")
-    with run.running("arrays", lambda: _written(partial, len(cdb)), "craters"), stoppable(partial):
-        arrays = opened[""].craters.get_arrays(cdb, regions, **options)
-        try:
-            arrays.to_zarr(partial, batch=batch)
-        except StoreError as err:
-            if not partial.exists():
-                raise
-            if not output.overwrite:
-                raise click.UsageError(
-                    f"an earlier command began {str(partial)!r} for this --out, and this one cannot go on with it; add "
-                    f"--overwrite to begin anew, or name another --out ({err})"
-                ) from err
-            shutil.rmtree(partial)
-            arrays.to_zarr(partial, batch=batch)
-    about = describe_run(opened, cdb, regions, options, table=craters, command=command_line())
-    zarr = require("zarr", extra="zarr")
-    zarr.open_group(str(partial), mode="r+").update_attributes({RUN: about})
-    put_in_place(partial, output.out)
+    describe = functools.partial(describe_run, opened, cdb, regions, table=craters, command=command_line())
+    make = functools.partial(opened[""].craters.get_arrays, cdb, regions, **options)
+    if work.work_dir is None:
+        partial = output.out.with_name(f".{output.out.name}.partial")
+        with run.running("arrays", lambda: _written(partial, len(cdb)), "craters"), stoppable(partial):
+            _go_on(make(), partial, batch, output)
+        _describe(partial, describe(options))
+        put_in_place(partial, output.out)
+    else:
+        about, told = describe({**options, "batch": batch}), Told()
+        with run.running("arrays", told.measure, "groups of craters"), whole(output.out, alone=True) as made:
+            pixels_of = PixelParts.of(source_of(make()), batch)
+            parts = Parts(len(pixels_of.parts), pixels_of.compute, pixels_of.token, told.tell)
+            with work.in_parts("arrays", about, opened, parts, say=run.say) as results:
+                store = begin(pixels_of.source, made, made=about["run_id"])
+                for number, blocks in enumerate(results):
+                    pixels_of.add(store, number, blocks)
+            _describe(made, about)
     run.say(f"{output.out}: pixels of {len(cdb)} craters in {', '.join(regions)}")
+
+
+def _go_on(arrays: CraterArrays, partial: Path, batch: int, output: OutputOptions) -> None:
+    """Write a store, or go on with one that an interrupted command left."""
+    try:
+        arrays.to_zarr(partial, batch=batch)
+    except StoreError as err:
+        if not partial.exists():
+            raise
+        if not output.overwrite:
+            raise click.UsageError(
+                f"an earlier command began {str(partial)!r} for this --out, and this one cannot go on with it; add "
+                f"--overwrite to begin anew, or name another --out ({err})"
+            ) from err
+        shutil.rmtree(partial)
+        arrays.to_zarr(partial, batch=batch)
+
+
+def _describe(made: Path, about: dict[str, Any]) -> None:
+    """Put the description of its run into a store."""
+    require("zarr", extra="zarr").open_group(str(made), mode="r+").update_attributes({RUN: about})
 
 
 def _written(partial: Path, craters: int) -> Done:

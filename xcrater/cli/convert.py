@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from xcrater.cli.output import RUN, OutputOptions
-from xcrater.cli.progress import Done
+from xcrater.cli.progress import Told
 from xcrater.cli.shared import RunOptions, command_line, run_options
 from xcrater.cli.work import stoppable
 from xcrater.raster.converting import ENDINGS, SIDE, convert
@@ -43,12 +43,8 @@ def command(raster: str, out: Path, overwrite: bool, chunk: int, run: RunOptions
     OutputOptions(out, overwrite).check(ENDINGS, "OUT")
     run.check()
     folder = out.with_name(f".{out.name}.partial")
-    state = [Done(0, 0)]
-
-    def report(done: int, total: int) -> None:
-        state[0] = Done(done, total)
-
+    told = Told()
     about = {"xcrater": importlib.metadata.version("xcrater"), "command": command_line()}
-    with run.running("convert", lambda: state[0], "rows of chunks"), stoppable(folder):
-        convert(raster, out, folder, side=chunk, report=report, about={RUN: json.dumps(about)})
+    with run.running("convert", told.measure, "rows of chunks"), stoppable(folder):
+        convert(raster, out, folder, side=chunk, report=told.tell, about={RUN: json.dumps(about)})
     run.say(f"{out}: a copy of {raster}")

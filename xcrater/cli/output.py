@@ -97,10 +97,21 @@ def with_free_columns(
 
 
 @contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside another, which takes its place once the ``with`` block is over, or is removed."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # drivers look at the ending
+def whole(path: Path, *, alone: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside another, which takes its place once the ``with`` block is over, or is removed.
+
+    Parameters
+    ----------
+    path : Path
+        The output.
+    alone : bool
+        Whether no other process makes the same output meanwhile: then what one that was killed left is removed.
+    """
+    mark = "" if alone else f".{os.getpid()}"
+    partial = path.with_name(f".{path.stem}{mark}.tmp{path.suffix}")  # drivers look at the ending
     try:
+        if alone:
+            _remove(partial)
         yield partial
         put_in_place(partial, path)
     finally:

@@ -65,7 +65,7 @@ def command(
     """
     shapes.check()
     run.check()
-    exclude, nodata = pixels.excluded(), known.missing([""]).get("")
+    exclude, nodata = pixels.excluded(table), known.missing([""]).get("")
     cdb = table.open(craters)
     regions = shapes.declare(cdb)
     (da,) = known.open({"": raster}, cdb.body).values()
@@ -79,7 +79,7 @@ def command(
         chosen = set(_spread(plan))
         tiles = [tile for n, tile in enumerate(request.plan()) if n in chosen]
         # A tile's own craters have neighbours that lie on no part of it.
-        near = None if exclude is None else replace(exclude, of=cdb)
+        near = None if exclude is None else replace(exclude, of=cdb if exclude.of is None else exclude.of)
         asked = {"coverage": pixels.coverage, "nodata": nodata, "exclude": near}
         measured = [_measure(request.da, cdb, tile, regions, names, asked) for tile in [tiles[0], *tiles]][
             1:

@@ -99,7 +99,7 @@ def command(
     output.check((".parquet", ".csv", ".zarr"))
     run.check()
     work.check()
-    exclude, nodata = pixels.excluded(), known.missing([""]).get("")
+    exclude, nodata = pixels.excluded(table), known.missing([""]).get("")
     cdb = table.open(craters)
     opened = known.open({"": raster}, cdb.body)
     options: dict[str, Any] = {

@@ -31,6 +31,21 @@ class Done(NamedTuple):
 Measure = Callable[[], Done]
 
 
+class Told:
+    """How much of a run is done, as what does it tells."""
+
+    def __init__(self) -> None:
+        self._done = Done(0, 0)
+
+    def tell(self, done: int, total: int) -> None:
+        """Take how much is done, of how much."""
+        self._done = Done(done, total)
+
+    def measure(self) -> Done:
+        """How much is done, as it was told last."""
+        return self._done
+
+
 @contextlib.contextmanager
 def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator[None]:
     """Say on standard error how far a run is while a ``with`` block lasts.

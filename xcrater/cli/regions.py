@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from xcrater import CraterDatabase, Exclude
 from xcrater.cli.packing import packed
+from xcrater.cli.shared import TableOptions
 from xcrater.options import COVERAGES, get_option
 from xcrater.table.vector_files import read_file
 
@@ -136,23 +138,43 @@ def region_options(command: Callable[..., None]) -> Callable[..., None]:
     return packed(command, "shapes", RegionOptions, options)
 
 
+class Near(NamedTuple):
+    """How near to other craters pixels are left out, in their radii: to those of a table, or of CRATERS."""
+
+    radii: float
+    path: str | None
+
+
+def _near(text: str) -> Near:
+    path, _, radii = text.rpartition(":")
+    try:
+        found = Near(float(radii), path or None)
+    except ValueError as err:
+        raise click.BadParameter(
+            f"received --exclude {text!r}; expected crater radii, such as 1, or FILE:RADII for the craters of another "
+            "table, such as others.csv:1"
+        ) from err
+    if path and not Path(path).expanduser().exists():
+        raise click.BadParameter(f"received --exclude {text!r}; there is no file {path!r} in {Path.cwd()}")
+    return found
+
+
 class PixelOptions(NamedTuple):
     """Which pixels belong to a region, and which of them are left out for the sake of neighbouring craters."""
 
     coverage: str | None
-    exclude: float | None
+    exclude: Near | None
     exclude_ratio: tuple[float, float] | None
 
-    def excluded(self) -> Exclude | None:
-        """The neighbours that regions are to be without."""
+    def excluded(self, table: TableOptions) -> Exclude | None:
+        """The neighbours that regions are to be without; another table of them is read as CRATERS is."""
         if self.exclude is None:
             if self.exclude_ratio is not None:
                 raise click.UsageError("received --exclude-ratio without --exclude; expected both, such as --exclude 1")
             return None
-        if self.exclude_ratio is None:
-            return Exclude(self.exclude)
-        least, most = self.exclude_ratio
-        return Exclude(self.exclude, min_ratio=least, max_ratio=most)
+        least, most = self.exclude_ratio or (0.0, math.inf)
+        of = None if self.exclude.path is None else table.open(self.exclude.path)
+        return Exclude(self.exclude.radii, min_ratio=least, max_ratio=most, of=of)
 
 
 def _ratio(text: str) -> tuple[float, float]:
@@ -178,9 +200,10 @@ def pixel_options(default: str | None) -> Callable[[Callable[..., None]], Callab
         ),
         click.option(
             "--exclude",
-            type=float,
-            metavar="RADII",
-            help="Leave out pixels within so many radii of other craters of the table.",
+            type=_near,
+            metavar="[FILE:]RADII",
+            help="Leave out pixels within so many radii of other craters of the table, or of those of another table, "
+            "which is read with the same options as CRATERS.",
         ),
         click.option(
             "--exclude-ratio",

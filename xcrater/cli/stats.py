@@ -73,7 +73,7 @@ def command(
     shapes.check()
     run.check()
     work.check()
-    paths, exclude = named_rasters(rasters), pixels.excluded()
+    paths, exclude = named_rasters(rasters), pixels.excluded(table)
     nodata = known.missing(list(paths))
     cdb = table.open(craters)
     regions = shapes.declare(cdb)

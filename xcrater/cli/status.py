@@ -18,7 +18,7 @@ Example:
 @click.command("status", epilog=EXAMPLE, short_help="How far a run with --work-dir is.")
 @click.argument("directory", type=click.Path(path_type=Path))
 def command(directory: Path) -> None:
-    """Tell what run DIRECTORY keeps, and which of its groups of tiles are finished.
+    """Tell what run DIRECTORY keeps, and which of its groups are finished.
 
     Files are looked at as far as their sizes tell; `xcrater verify` reads them.
     """
@@ -33,7 +33,7 @@ def command(directory: Path) -> None:
     for stage, count in enumerate(manifest["tasks"]["groups"]):
         of_stage = {name for name, (at, _) in names.items() if at == stage}
         done, bad = len(of_stage & state.finished), len(of_stage & state.damaged.keys())
-        text = f"{done:,} of {count:,} groups of tiles finished, {bad:,} damaged, {count - done - bad:,} missing"
+        text = f"{done:,} of {count:,} groups finished, {bad:,} damaged, {count - done - bad:,} missing"
         rows["groups" if len(manifest["tasks"]["groups"]) == 1 else f"pass {stage + 1}"] = text
     for shard, runs in work.shards().items():
         if shard.parts > 1 or runs:

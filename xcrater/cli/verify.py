@@ -19,12 +19,12 @@ Example:
 def command(directory: Path) -> int:
     """Read all that DIRECTORY keeps, and name what is not as it was written; then the exit code is 1.
 
-    Damaged groups of tiles are computed again when the run is taken up.
+    Damaged groups are computed again when the run is taken up.
     """
     work = WorkDir(directory)
     run = work.existing()["run"]
     state = work.look(run, list(work.names()))
     for text in state.damaged.values():
         click.echo(text)
-    click.echo(f"{len(state.finished):,} groups of tiles are as they were written, {len(state.damaged):,} are damaged")
+    click.echo(f"{len(state.finished):,} groups are as they were written, {len(state.damaged):,} are damaged")
     return 1 if state.damaged else 0

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, NoReturn
 import click
 import xarray as xr
 
-from xcrater.batch.run import ShardFinished, keeping
+from xcrater.batch.parts import Parts
+from xcrater.batch.run import Run, ShardFinished, keeping
 from xcrater.batch.work import Report, Shard
 from xcrater.cli.packing import Command, packed
 
@@ -41,7 +42,7 @@ def _shard(text: str) -> Shard:
 
 
 class WorkOptions(NamedTuple):
-    """Where finished groups of tiles are kept, and which of them are to be computed."""
+    """Where finished groups are kept, and which of them are to be computed."""
 
     work_dir: Path | None
     shard: Shard | None
@@ -71,18 +72,51 @@ class WorkOptions(NamedTuple):
         if self.work_dir is None:
             yield
             return
-        command = _without_shard(sys.argv[1:])
+        run = self._run(self.work_dir, operation, about, rasters, say)
+        with self._merged_later(say), stoppable(self.work_dir), keeping(run):
+            yield
+
+    @contextlib.contextmanager
+    def in_parts(
+        self,
+        operation: str,
+        about: dict[str, Any],
+        rasters: Mapping[str, xr.DataArray],
+        parts: Parts,
+        *,
+        say: Report,
+    ) -> Iterator[Iterator[list[Any]]]:
+        """What all parts of a run are, one after another; kept as they are computed, if there is a directory for it.
+
+        Parameters
+        ----------
+        operation, about, rasters, say : object
+            As for `keeping`.
+        parts : Parts
+            The parts.
+        """
+        if self.work_dir is None:
+            yield parts.results()
+            return
+        run = self._run(self.work_dir, operation, about, rasters, say)
+        with self._merged_later(say), stoppable(self.work_dir), parts.kept(run) as results:
+            yield results
+
+    def _run(
+        self, directory: Path, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray], say: Report
+    ) -> Run:
+        """The run that a command is of, whose id is added to what is said of it."""
         described = {"operation": operation} | {name: value for name, value in about.items() if name != "command"}
+        run = Run(directory, described, rasters, _without_shard(sys.argv[1:]), _report, say, self.shard)
+        about["run_id"] = run.id
+        return run
+
+    @contextlib.contextmanager
+    def _merged_later(self, say: Report) -> Iterator[None]:
         try:
-            with (
-                stoppable(self.work_dir),
-                keeping(self.work_dir, described, rasters, command, shard=self.shard, report=_report, say=say) as run,
-            ):
-                about["run_id"] = run
-                yield
+            yield
         except ShardFinished:
-            merge = f"xcrater merge {self.work_dir}"
-            say(f"shard {self.shard} is finished; once all are, `{merge}` makes the output")
+            say(f"shard {self.shard} is finished; once all are, `xcrater merge {self.work_dir}` makes the output")
             raise
 
 
@@ -92,7 +126,7 @@ def work_options(command: Command) -> Command:
         click.option(
             "--work-dir",
             type=click.Path(path_type=Path),
-            help="Keep finished groups of tiles in this directory, and go on from there when started again.",
+            help="Keep what is finished in this directory, group by group, and go on from there when started again.",
         ),
         click.option(
             "--shard",

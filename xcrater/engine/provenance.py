@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from xcrater.engine import graph
+from xcrater.engine.neighbours import Exclude
 from xcrater.raster.mosaic import describe_raster
 from xcrater.table.crater_table import CraterTable
 
@@ -53,7 +55,7 @@ def describe_run(
     about: dict[str, Any] = {
         "xcrater": importlib.metadata.version("xcrater"),
         "rasters": {name or "raster": describe_raster(da) for name, da in rasters.items()},
-        "table": {"path": table, "body": cdb.body, "craters": len(cdb), "hash": _hash_of_table(cdb.data)},
+        "table": {"path": table, **_describe_table(cdb)},
         "regions": {
             name: {"shape": cdb.region(name).describe(), "hash": graph.token(cdb.region(name))} for name in regions
         },
@@ -61,6 +63,10 @@ def describe_run(
     }
     more = {"command": command, "run_id": run_id}
     return about | {name: value for name, value in more.items() if value is not None}
+
+
+def _describe_table(cdb: CraterTable) -> dict[str, Any]:
+    return {"body": cdb.body, "craters": len(cdb), "hash": _hash_of_table(cdb.data)}
 
 
 def _hash_of_table(data: pd.DataFrame) -> str:
@@ -85,4 +91,6 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
+    if isinstance(value, Exclude) and value.of is not None:
+        return {"exclude": repr(replace(value, of=None)), "of": _describe_table(value.of)}
     return repr(value)

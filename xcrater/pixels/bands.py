@@ -69,6 +69,31 @@ class BandTile(Tile):
     rows: tuple[int, int]
 
 
+class Rows(NamedTuple):
+    """A band of rows of one crater's block, before it is cut.
+
+    Parameters
+    ----------
+    position : int
+        Position of the crater in the source.
+    region : int
+        Position of the region.
+    window : tuple of int
+        Window of the whole block on the raster's grid.
+    top, bottom : int
+        First row of the band there, and the row past its last.
+    last : bool
+        Whether the crater has no more bands.
+    """
+
+    position: int
+    region: int
+    window: Window
+    top: int
+    bottom: int
+    last: bool
+
+
 def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Band]:
     """The blocks of one crater, however large, a band of rows at a time: region by region, from the top.
 
@@ -81,27 +106,40 @@ def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Ban
     most : int
         Bytes of a band, unless a single row has more.
     """
-    grid = source.request.raster.grid
-    edges = np.asarray(grid.row_edges)
+    for rows in cut_bands(source, position, most=most):
+        yield read_band(source, rows)
+
+
+def cut_bands(source: BlockSource, position: int, *, most: int) -> list[Rows]:
+    """The bands that `iter_bands` gives."""
+    edges = np.asarray(source.request.raster.grid.row_edges)
     crater = source.request.craters.take(np.array([position]))
+    found: list[Rows] = []
     for k in range(len(source.regions)):
         cutter = source.of([k]).cutter
         window: Window = tuple(cutter.windows(crater)[0, 0].tolist())
-        top, bottom, left, right = window
+        top, bottom = window[:2]
         each = -(-int(cutter.sizes(crater, source.request.images)[0]) // max(bottom - top, 1))
         while top < bottom:
             stop = min(bottom, top + max(1, most // max(each, 1)))
             chunk = int(edges[np.searchsorted(edges, stop, "right") - 1])
             if top < chunk < stop < bottom:  # ends with a row of chunks, so that no chunk is read for two bands
                 stop = chunk
-            rows = (top, stop, left, right)
-            tiles = [
-                BandTile(index, (*tile[:3], min(tile[3], grid.columns)), crater, (top, stop))
-                for index, tile in grid.tiles(cutter.portions(rows))
-            ]
-            steps = ([tile] for tile in tiles)  # the crater itself takes the memory
-            parts = graph.each_tile(source.request.da.data, steps, BandLeaf(cutter))
-            with source.request.naming_craters():
-                blocks = cutter.band(crater, rows, parts, source.lead)
-            yield Band(k, window, blocks)
+            found.append(Rows(position, k, window, top, stop, last=False))
             top = stop
+    return [*found[:-1], *(rows._replace(last=True) for rows in found[-1:])]
+
+
+def read_band(source: BlockSource, rows: Rows) -> Band:
+    """One of the bands that `cut_bands` names."""
+    grid, crater = source.request.raster.grid, source.request.craters.take(np.array([rows.position]))
+    cutter = source.of([rows.region]).cutter
+    part = (rows.top, rows.bottom, *rows.window[2:])
+    tiles = [
+        BandTile(index, (*tile[:3], min(tile[3], grid.columns)), crater, (rows.top, rows.bottom))
+        for index, tile in grid.tiles(cutter.portions(part))
+    ]
+    steps = ([tile] for tile in tiles)  # the crater itself takes the memory
+    parts = graph.each_tile(source.request.da.data, steps, BandLeaf(cutter))
+    with source.request.naming_craters():
+        return Band(rows.region, rows.window, cutter.band(crater, part, parts, source.lead))

@@ -23,6 +23,7 @@ from xcrater.errors import BlocksWarning, ChipError
 from xcrater.geometry.grid import Boxes, Grid
 from xcrater.geometry.places import centres, reached, seen_from
 from xcrater.options import get_option
+from xcrater.pixels.blocks import groups
 from xcrater.raster.naming import value_name
 from xcrater.raster.values import sentinel
 from xcrater.table.regions import Circle
@@ -103,19 +104,19 @@ def chips(
     edges = _edges(turn[at], int(group))
     place = np.empty_like(at)
     place[at] = np.arange(at.size)
-    groups: list[list[Tile]] = [[] for _ in edges[1:]]
+    tiles: list[list[Tile]] = [[] for _ in edges[1:]]
     for tile in plan:
         inside = np.argsort(place[tile.craters.row])
         craters = replace(tile.craters.take(inside), row=place[tile.craters.row[inside]].astype(np.int32))
         of = np.searchsorted(edges, craters.row, "right") - 1
         first = np.flatnonzero(np.diff(of, prepend=-1))
         for n, start, stop in zip(of[first], first, [*first[1:], of.size], strict=True):
-            groups[n].append(replace(tile, craters=craters.take(slice(start, stop))))
+            tiles[n].append(replace(tile, craters=craters.take(slice(start, stop))))
 
-    pairs = sum(map(len, groups))
+    pairs = sum(map(len, tiles))
     if order == "table" and graph.is_lazy(request.da) and pairs > AGAIN * len(plan):
         warnings.warn(
-            f"in this order {len(groups)} chunks of chips take {pairs} looks at {len(plan)} chunks of the raster; "
+            f"in this order {len(tiles)} chunks of chips take {pairs} looks at {len(plan)} chunks of the raster; "
             "type order='tiles' to put neighbours side by side, and find chips by label: chips.sel(crater=...)",
             BlocksWarning,
             stacklevel=users_level(),
@@ -125,7 +126,7 @@ def chips(
     finish = Finish(shape, raster.scale, raster.offset, "f4" if small else "f8")
     data = graph.reduce_groups(
         request.da,
-        [graph.Group([graph.Round(of)], *bounds) for of, *bounds in zip(groups, edges, edges[1:], strict=False)],
+        [graph.Group([graph.Round(of)], *bounds) for of, *bounds in zip(tiles, edges, edges[1:], strict=False)],
         Reduction(leaf, chained, finish, {"chips": Output(shape, finish.dtype)}),
         token=(request.craters, at, leaf, finish),
     )["chips"]
@@ -190,6 +191,22 @@ def _edges(turn: Ints, group: int) -> list[int]:
     return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [
         turn.size
     ]
+
+
+def groups_of_chips(chips: xr.DataArray, most: int) -> list[tuple[int, int]]:
+    """Bounds along the craters of chips that are made together, so that few parts of the raster are read twice.
+
+    Parameters
+    ----------
+    chips : xarray.DataArray
+        Lazy chips.
+    most : int
+        Bytes of the chips of a group; those of a chunk may be more.
+    """
+    chunks = np.array(chips.chunksizes["crater"])
+    each = chips.nbytes // max(chips.sizes["crater"], 1)
+    edges = np.concatenate([[0], np.cumsum(chunks)]).tolist()
+    return [(edges[run.start], edges[run.stop]) for run in groups(chunks * each, most)]
 
 
 def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float, at: Ints) -> xr.DataArray:

@@ -44,6 +44,11 @@ def get_arrays(
     return CraterArrays(from_raster(request, request.plan()))
 
 
+def source_of(arrays: BulkMethods) -> BlockSource:
+    """The blocks that arrays are made of."""
+    return arrays._source
+
+
 def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     """Open the pixels that ``arrays.to_zarr(path)`` stored.
 

@@ -242,6 +242,11 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     yield from source.cutter.join(source.request.craters.take(nowhere), [], source.lead)
 
 
+def all_complete(source: BlockSource) -> RegionBlocks:
+    """Blocks of all craters at once; there is at least one crater."""
+    return _taken(list(iter_complete(source)))
+
+
 def _steps(plan: Plan, sizes: NDArray[np.int64], room: Room) -> Iterator[list[SpreadTile]]:
     """Tiles that are computed at once: consecutive ones, as many as have room for what is cut from them."""
     step: list[SpreadTile] = []

@@ -9,9 +9,11 @@ table as xarray writes it; the attributes of the root describe the raster and th
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,33 +76,88 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
             "chunks; name another path, or replace what is there: arrays.to_zarr(..., overwrite=True)"
         )
     if found is None or overwrite or found["written"] is None:
-        _create(zarr, source, path, token)
-    root = zarr.open_group(path, mode="r+")
-    about = dict(root.attrs["xcrater"])
+        _create(zarr, source, path, token, uuid.uuid4().hex)
+    store = Growing(zarr.open_group(path, mode="r+"), path, source.regions)
     missing = np.ones(len(source.labels), bool)
-    sums = about.get("checksums")  # None where an earlier version began the store
-    missing[read_column(root, path, "crater", about["written"], sums)] = False
+    missing[read_column(store.root, path, "crater", store.about["written"], store.sums)] = False
     left = source.take(np.flatnonzero(missing))
     large = np.flatnonzero(missing)[left.large()]
     missing[large] = False
     position = np.flatnonzero(missing)
     for blocks in in_batches(source.take(position), batch) if position.size else ():
-        entry = about["written"]
-        for k, of_region in enumerate(blocks.values()):
-            # zarr reads the chunk that the last batch filled in part; a full disk is another matter.
-            with naming(path, f"region {source.regions[k]!r}", but=(OSError,)):
-                _append(root, f"region-{k}", entry, of_region, sums)
-            about["written"] = entry + len(of_region)
-        _extend(root, "crater", entry, position[of_region.crater], sums)
-        # Only now do the entries count: what an interruption leaves half written is written again.
-        root.update_attributes({"xcrater": about})
+        several = list(blocks.values())
+        store.append(several, position[several[0].crater])
     for n in large.tolist():
         for band in iter_bands(source, n, most=Room.within(get_option("memory")).waiting):
-            with naming(path, f"region {source.regions[band.region]!r}", but=(OSError,)):
-                _append_band(root, about["written"], band, sums)
-        _extend(root, "crater", about["written"], np.array([n]), sums)
-        about["written"] += 1
-        root.update_attributes({"xcrater": about})
+            store.append_band(band)
+        store.complete(n)
+
+
+def begin(source: BlockSource, path: str | os.PathLike[str], *, made: str) -> Growing:
+    """An empty store of some blocks, which are then added to it.
+
+    Parameters
+    ----------
+    source : BlockSource
+        The blocks.
+    path : path
+        Where, in place of a store that may be there.
+    made : str
+        What tells the store from others that were at the same path.
+    """
+    zarr, path = require("zarr", extra="zarr"), whole_path(path)
+    _create(zarr, source, path, source.token, made)
+    return Growing(zarr.open_group(path, mode="r+"), path, source.regions)
+
+
+class Growing:
+    """A store to which entries are added; each counts once it has been written.
+
+    Parameters
+    ----------
+    root : zarr.Group
+        The store's root.
+    path : str
+        Its path, for errors.
+    regions : sequence of str
+        Names of the regions.
+    """
+
+    def __init__(self, root: Any, path: str, regions: Sequence[str]) -> None:
+        self.root, self._path, self._regions = root, path, regions
+        self.about: dict[str, Any] = dict(root.attrs["xcrater"])
+
+    @property
+    def sums(self) -> dict[str, int] | None:
+        """The checksums of arrays with one item per entry; None where an earlier version began the store."""
+        return self.about.get("checksums")
+
+    def append(self, several: Sequence[Blocks], position: NDArray[np.int64]) -> None:
+        """Add the blocks of every region, whose craters have these positions in the table."""
+        entry = self.about["written"]
+        for k, of_region in enumerate(several):
+            with self._naming(k):
+                _append(self.root, f"region-{k}", entry, of_region, self.sums)
+        self._count(position)
+
+    def append_band(self, band: Band) -> None:
+        """Add some rows of a crater to the entry that comes next, region by region from the top."""
+        with self._naming(band.region):
+            _append_band(self.root, self.about["written"], band, self.sums)
+
+    def complete(self, position: int) -> None:
+        """Complete the entry of a crater all of whose bands have been added."""
+        self._count(np.array([position]))
+
+    def _count(self, position: NDArray[np.int64]) -> None:
+        _extend(self.root, "crater", self.about["written"], position, self.sums)
+        self.about["written"] += len(position)
+        # Only now do the entries count: what an interruption leaves half written is written again.
+        self.root.update_attributes({"xcrater": self.about})
+
+    def _naming(self, region: int) -> contextlib.AbstractContextManager[None]:
+        # zarr reads the chunk that the last batch filled in part; a full disk is another matter.
+        return naming(self._path, f"region {self._regions[region]!r}", but=(OSError,))
 
 
 def _append_band(root: Any, entry: int, band: Band, sums: dict[str, int] | None) -> None:
@@ -147,7 +204,7 @@ def _extend(root: Any, name: str, start: int, items: NDArray[Any], sums: dict[st
         sums[name] = checksum(items, sums[name])
 
 
-def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
+def _create(zarr: Any, source: BlockSource, path: str, token: str, made: str) -> None:
     """Make an empty store, in place of one that may be at that path."""
     request, raster = source.request, source.request.raster
     if isinstance(source.labels, pd.MultiIndex):
@@ -156,7 +213,7 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str) -> None:
     about: dict[str, Any] = {
         "layout": LAYOUT,
         "token": token,
-        "made": uuid.uuid4().hex,
+        "made": made,
         "written": None,
         "body": request.table.body,
         "index": source.labels.name,

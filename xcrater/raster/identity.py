@@ -16,7 +16,7 @@ AT_ONCE = 16
 """Servers or files that are asked at once."""
 
 FileIdentity = list[str | int | None]
-"""Path of a file; its size, time of change and hash of the header, or length, time and entity tag on a server."""
+"""Path of a file; its size, time of change and hash of the header, or what a server tells of it."""
 
 
 def identity(da: xr.DataArray) -> list[FileIdentity]:
@@ -30,8 +30,7 @@ def identity(da: xr.DataArray) -> list[FileIdentity]:
     Returns
     -------
     list of FileIdentity
-        One for each file. Of files that are neither local nor on an HTTP server, and of servers that tell nothing, the
-        path alone is known.
+        One for each file. Of servers that tell nothing, the path alone is known.
     """
     found = files_of(da)
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -68,4 +67,4 @@ def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileId
 
 
 def _now(file: FilePixels) -> Sequence[str | int | None]:
-    return told_by_server(file.path) if file.mark is None else fingerprint(file.path) or ()
+    return told_by_server(file.path, anew=True) if file.mark is None else fingerprint(file.path) or ()
