@@ -131,7 +131,7 @@ def main() -> None:
                     "groups": len(after),
                     "kept": before.items() <= after.items(),
                     "same": content(out) == content(plain),
-                    "left": [path.name for path in [*work.rglob("*.tmp"), *given.place.glob(f".{n}.*")]],
+                    "left": [path.name for path in [*work.rglob("*.tmp"), *given.place.glob(f".{n}.tmp.zarr")]],
                 }
             ),
             flush=True,

@@ -23,6 +23,10 @@ FAN_IN = 16
 """How many partial results merge into one."""
 
 
+TOGETHER = 2**14
+"""Craters of several tiles that are looked up at once."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spread:
     """Over how many tiles of a plan each crater is spread, and which of them are its first and its last.
@@ -121,12 +125,18 @@ class Plan:
 
     def __iter__(self) -> Iterator[Tile]:
         rows, cols = self.grid.row_edges, self.grid.col_edges
-        across = len(cols) - 1
+        across, columns, period = len(cols) - 1, self.grid.columns, self.grid.period
+        offset = self.offset.tolist()
+        first = stop = 0  # of the members whose craters have been looked up together, which is faster
         for n, tile in enumerate(self.tile.tolist()):
             i, j = divmod(tile, across)
-            window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], self.grid.columns))
-            craters = self.craters.take(self.members(n))
-            yield Tile((i, j), window, craters.on(window, self.grid.period))
+            window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], columns))
+            if n == 0 or offset[n + 1] > stop:
+                first, last = offset[n], int(np.searchsorted(self.offset, offset[n] + TOGETHER, "right")) - 1
+                stop = offset[max(n + 1, last)]
+                together = self.craters.take(self.member[first:stop])
+            craters = together.take(slice(offset[n] - first, offset[n + 1] - first))
+            yield Tile((i, j), window, craters.on(window, period))
 
     def only(self, craters: NDArray[Any]) -> Plan:
         """The tiles that any of some craters touch, and these craters on them; by position, or by a mask of all."""
