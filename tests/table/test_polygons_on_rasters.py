@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,30 @@ def test_regions_given_back_as_polygons_have_the_same_statistics(
     stats = mosaic.craters.get_stats(cdb, ["rim", "again"], ["count", "mean"], coverage=coverage).compute()
     np.testing.assert_allclose(stats["count"][1], stats["count"][0], rtol=1e-9)
     np.testing.assert_allclose(stats["mean"][1], stats["mean"][0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("nvert", [32, None])
+@pytest.mark.parametrize("inner", [0.0, 0.5])
+def test_regions_over_a_pole_given_back_as_polygons_have_the_same_statistics(
+    mosaic: xr.DataArray, inner: float, nvert: int | None, tmp_path: Path
+) -> None:
+    """Their outlines run along latitude ±90, with vertices wherever they were closed and cut."""
+    rng = np.random.default_rng(4)
+    lat = np.append(rng.choice([-1, 1], 28) * (90 - 10 ** rng.uniform(-3, 0, 28)), [90, -90])
+    cdb = table(lat, np.append(rng.uniform(-180, 180, 24), [0.0, 180.0, 90.0, -90.0, 0.0, 0.0]), radius=6e4)
+    cdb.add_annuli("whole", inner, 1, nvert=nvert)
+    cdb.add_polygons("again", cdb.whole)
+    cdb.to_geojson(tmp_path / "a.geojson", "whole")
+    cdb.add_polygons("read", CraterDatabase.read_shapefile(tmp_path / "a.geojson").whole)
+    names = ["whole", "again", "read"]
+    stats = mosaic.craters.get_stats(cdb, names, ["count", "mean", "area"], coverage="exact").compute()
+    assert stats["area"][0].to_numpy() == pytest.approx((1 - inner**2) * np.pi * 6e4**2, rel=0.02)
+    for name in stats:
+        # A true circle's outline has 360 vertices
+        for i in (1, 2):
+            np.testing.assert_allclose(stats[name][i], stats[name][0], rtol=1e-9 if nvert else 2e-4)
+    center = mosaic.craters.get_stats(cdb, names[:2], "count", coverage="center").compute()["count"]
+    assert np.abs(center[1] - center[0]).max() <= (0 if nvert else 2)
 
 
 def test_a_file_of_geojson_is_cut_at_the_antimeridian_and_read_whole(mosaic: xr.DataArray) -> None:

@@ -86,7 +86,7 @@ def of_parts(rings: Rings, parts: Ints) -> Rings:
     return Rings(x, y, start, part, rings.hole[keep], rings.pole[keep], rings.turned[keep])
 
 
-def unwrap(rings: Rings, *, whole_turns: bool) -> None:
+def unwrap(rings: Rings, *, whole_turns: bool, along_poles: bool = False) -> None:
     """Make longitudes continuous along each ring, taking every step the short way round.
 
     Parameters
@@ -95,17 +95,27 @@ def unwrap(rings: Rings, *, whole_turns: bool) -> None:
         Rings whose `x` are longitudes; changed in place.
     whole_turns : bool
         Whether a step of 360° stays as it is, rather than becoming one of 0°.
+    along_poles : bool
+        Whether steps from pole to pole, along the edge of the plane, stay as they are, however long.
     """
     step = np.diff(rings.x)
     turns = np.where(np.abs(step) > 180.0, -np.round(step / 360.0), 0.0)
     if whole_turns:
         turns[np.abs(np.abs(step) - 360.0) < FULL_TURN] = 0.0
+    if along_poles:
+        turns[pole_steps(rings)] = 0.0
     turns[rings.start[1:-1] - 1] = 0.0
     if not turns.any():
         return
     total = np.concatenate([[0.0], np.cumsum(turns)])
     total -= np.repeat(total[rings.start[:-1]], np.diff(rings.start))
     rings.x = rings.x + 360.0 * total
+
+
+def pole_steps(rings: Rings) -> Flags:
+    """Which steps from a vertex to the next lead along latitude ±90°, shape (vertices - 1,)."""
+    at_pole = np.abs(rings.y) > 90.0 - TOLERANCE
+    return np.asarray(at_pole[1:] & at_pole[:-1])
 
 
 def mean_latitude(rings: Rings) -> Floats:

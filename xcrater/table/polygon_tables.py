@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from xcrater.geometry.polygon_rings import (
     of_parts,
     orient,
     perimeter,
+    pole_steps,
     rings_of,
     shift,
     signed_area,
@@ -124,9 +125,9 @@ def make_polygon_table(
     -----
     In longitude and latitude, an edge that spans more than 180° is taken the short way round, except that one of
     exactly 360° stays a whole turn where that makes a valid polygon (a band around the body, a cap that reaches the
-    pole). A ring that goes once around the body is closed over the pole of the hemisphere in which its mean latitude
-    lies. Parts that share an edge, such as the two sides of a cut at ±180, are joined. Validity (shapely's) is judged
-    after that.
+    pole), and one along a pole stays as it is where nothing else does (a cap that was cut at ±180). A ring that goes
+    once around the body is closed over the pole of the hemisphere in which its mean latitude lies. Parts that share an
+    edge, such as the two sides of a cut at ±180, are joined. Validity (shapely's) is judged after that.
 
     In a projected CRS validity is judged in its own plane, and a ring around a pole contains the pole that lies on its
     inside there. Edges that are not straight in longitude and planetocentric latitude are divided until the sagitta,
@@ -305,13 +306,18 @@ def _from_angles(
     rings.y = np.clip(y, -90.0, 90.0)
 
     rings.x = lon
-    polygons, wild = _unwrapped(rings, len(parts), whole_turns=True)
+    polygons, wild = _unwrapped(rings, len(parts), _Steps(whole_turns=True))
     bad = wild | ~shapely.is_valid(polygons) | (shapely.area(polygons) == 0.0)
-    step = np.flatnonzero(np.abs(np.abs(np.diff(lon)) - 360.0) < FULL_TURN)
-    again = np.intersect1d(np.flatnonzero(bad), rings.part[rings.number[step]])
-    if again.size:
-        polygons[again], wild[again] = _unwrapped(of_parts(rings, again), again.size, whole_turns=False)
-        bad[again] = wild[again] | ~shapely.is_valid(polygons[again]) | (shapely.area(polygons[again]) == 0.0)
+    length = np.abs(np.diff(lon))
+    for doubtful, steps in (
+        (np.abs(length - 360.0) < FULL_TURN, _Steps(whole_turns=False)),
+        # A pole is a line of the plane, on which a cut may have left a vertex wherever
+        (pole_steps(rings) & (length > 180.0), _Steps(whole_turns=True, along_poles=True)),
+    ):
+        again = np.intersect1d(np.flatnonzero(bad), rings.part[rings.number[np.flatnonzero(doubtful)]])
+        if again.size:
+            polygons[again], wild[again] = _unwrapped(of_parts(rings, again), again.size, steps)
+            bad[again] = wild[again] | ~shapely.is_valid(polygons[again]) | (shapely.area(polygons[again]) == 0.0)
     checker.refuse(wild, owner, "a ring goes around the body more than once", "correct it")
     checker.refuse_invalid(polygons, owner)
     checker.refuse(bad, owner, "its area is 0", "pass None for no region, or correct it")
@@ -333,10 +339,17 @@ def _from_angles(
     return mend(assemble(bent, len(polygons)), owner), (polygons, owner)
 
 
-def _unwrapped(rings: Rings, parts: int, *, whole_turns: bool) -> tuple[Geometries, Flags]:
+class _Steps(NamedTuple):
+    """Which steps of longitude are as they stand, where others go the short way round; see `unwrap`."""
+
+    whole_turns: bool
+    along_poles: bool = False
+
+
+def _unwrapped(rings: Rings, parts: int, steps: _Steps) -> tuple[Geometries, Flags]:
     """Polygons in continuous longitudes, and which of them have a ring that winds around the body more than once."""
     rings = replace(rings)
-    unwrap(rings, whole_turns=whole_turns)
+    unwrap(rings, **steps._asdict())
     winding = rings.winding
     wild = np.zeros(parts, dtype=bool)
     wild[rings.part[np.abs(winding) > 1]] = True

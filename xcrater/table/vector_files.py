@@ -47,7 +47,7 @@ def is_vector(dataset: object) -> bool:
     if isinstance(dataset, (str, os.PathLike)):
         path = Path(dataset).expanduser()
         return path.suffix.lower() in SUFFIXES or _is_geoparquet(path)
-    return isinstance(dataset, pd.DataFrame) and hasattr(dataset, "geometry") and hasattr(dataset, "crs")
+    return isinstance(dataset, pd.DataFrame) and hasattr(type(dataset), "total_bounds") and hasattr(dataset, "geometry")
 
 
 def _is_geoparquet(path: Path) -> bool:
@@ -185,8 +185,7 @@ def read_shapes(path: str | os.PathLike[str], body: str | None, units: str) -> S
             continue  # not of ours
         frame = frame.drop(columns=column)
         if np.isin(shapely.get_type_id(shapes), (-1, 3, 6)).all():
-            # Along a pole outlines have edges of a whole turn, which would be taken the short way round
-            regions[name] = shapely.segmentize(shapes, 90.0)
+            regions[name] = shapes
     return Shapes(frame, body, told.get("units", units), regions)
 
 
