@@ -237,10 +237,14 @@ class TestPlot:
     def test_units_have_a_colour_bar(self, cdb):
         da = ramp().assign_attrs(units="m", long_name="elevation")
         ax = da.craters.plot(cdb, size=3)
-        assert ax.get_figure().axes[1].get_ylabel() == "elevation (m)"
-        assert len(da.craters.plot(cdb, size=3, colorbar=False).get_figure().axes) == 1
+        assert [bar.get_ylabel() for bar in ax.child_axes] == ["elevation (m)"]
+        assert da.craters.plot(cdb, size=3, colorbar=False).child_axes == []
 
     def test_errors(self, cdb):
+        for factor in (0, "much", np.nan):
+            with pytest.raises(PlotError, match=r"received hillshade=.*; expected True, False, or .*: hillshade=2"):
+                cdb.plot(ramp(), hillshade=factor)
+        assert cdb.plot(ramp(), hillshade=2, size=2, dpi=20).images
         with pytest.raises(RegionError, match="none_such"):
             cdb.plot(region="none_such")
         with pytest.raises(PlotError, match=r"expected one of 'lonlat', 'north', .*, or a CRS"):
@@ -271,6 +275,68 @@ class TestPlot:
         ax = many.plot(size=4)
         assert len(ax.images) == 1
         assert len(ax.collections[0].get_segments()) < n / 20
+
+
+class TestHillshade:
+    @staticmethod
+    def hills(step: float, **attrs) -> xr.DataArray:
+        """Waves of 12° from west to east and of 15° from south to north, 3 km high, without the poles."""
+        da = ramp(step=step, chunks=256)
+        east, north = np.cos(np.radians(30 * da["x"])), np.cos(np.radians(24 * da["y"]))
+        return (
+            (1500 * (east + north))
+            .transpose("y", "x")
+            .where(abs(da["y"]) < 60)
+            .rio.write_crs(da.rio.crs)
+            .assign_attrs(attrs)
+        )
+
+    @staticmethod
+    def light(ax) -> np.ndarray:
+        """Brightness of the image, 0 to 1, where its colours are gray."""
+        return np.asarray(ax.images[0].get_array())[..., 0]
+
+    def look(self, da, cdb, **options) -> np.ndarray:
+        options = {
+            "extent": (-60, 60, -45, 45),
+            "image": {"cmap": "gray", "vmin": -1e9, "vmax": 1e9},
+            "size": 4,
+        } | options
+        return self.light(da.craters.plot(cdb, dpi=50, **options))
+
+    def test_slopes_that_face_the_upper_left_are_bright(self, cdb):
+        found = self.look(self.hills(0.5, units="m"), cdb)
+        rows, cols = found.shape
+        lat, lon = 45 - 90 * (np.arange(rows) + 0.5) / rows, -60 + 120 * (np.arange(cols) + 0.5) / cols
+        # Of a crest of the waves to the east, the western side rises eastward, and so faces the west
+        west = -np.sin(np.radians(30 * lon)) * 30 / np.cos(np.radians(lat))[:, None]
+        north = np.sin(np.radians(24 * lat))[:, None] * 24
+        assert np.corrcoef((west + north).ravel(), found.ravel())[0, 1] > 0.9
+
+    @pytest.mark.parametrize("step", [0.1, 2.0])
+    def test_it_looks_alike_however_fine_the_raster_is(self, cdb, step):
+        plain, other = (self.look(self.hills(size, units="m"), cdb) for size in (0.5, step))
+        assert np.corrcoef(plain.ravel(), other.ravel())[0, 1] > 0.95
+        assert np.abs(plain - other).mean() < 0.05
+
+    def test_it_is_the_default_of_heights_alone_in_either_unit(self, cdb):
+        metres = self.look(self.hills(1.0, units="m"), cdb, hillshade=1)
+        kilometres = self.look(self.hills(1.0, units="m") / 1000, cdb, hillshade=1000)
+        np.testing.assert_allclose(metres, kilometres, atol=1e-6)
+        km = (self.hills(1.0) / 1000).assign_attrs(units="km")
+        np.testing.assert_allclose(metres, self.look(km, cdb, hillshade=1), atol=1e-6)
+        assert metres.std() < self.look(self.hills(1.0, units="m"), cdb).std()  # heights are exaggerated by default
+        for da, options in ((self.hills(1.0), {}), (self.hills(1.0, units="m"), {"hillshade": False})):
+            assert da.craters.plot(cdb, size=2, dpi=20, **options).images[0].get_array().ndim == 2
+
+    @pytest.mark.parametrize("projection", ["north", "orthographic", "mollweide"])
+    def test_on_projected_maps(self, cdb, projection):
+        ax = self.hills(1.0, units="m").craters.plot(cdb, projection=projection, size=3, dpi=50)
+        image = np.asarray(ax.images[0].get_array())
+        assert image.shape[2] == 4
+        assert (image[..., 3] > 0).mean() > 0.1
+        assert np.isfinite(image).all()
+        assert image[..., 0][image[..., 3] > 0].std() > 0.05
 
 
 class TestRois:

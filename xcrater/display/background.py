@@ -53,7 +53,9 @@ def open_image(raster: Any, band: int) -> xr.DataArray:
     return da.isel({dim: int(band) - 1})
 
 
-def image_on(plane: Plane, da: xr.DataArray, file: Any = None) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
+def image_on(
+    plane: Plane, da: xr.DataArray, file: Any = None, *, smooth: bool = False
+) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
     """The raster's values at the pixels of a plane, by the nearest pixel that was read.
 
     Parameters
@@ -64,6 +66,8 @@ def image_on(plane: Plane, da: xr.DataArray, file: Any = None) -> tuple[np.ma.Ma
         Two-dimensional raster.
     file : path, optional
         The file that it was opened from, whose overviews are read where they suffice.
+    smooth : bool
+        Whether values are interpolated between the pixels that were read, so that slopes can be made of them.
 
     Returns
     -------
@@ -79,8 +83,8 @@ def image_on(plane: Plane, da: xr.DataArray, file: Any = None) -> tuple[np.ma.Ma
     if factor is not None:
         level, _ = factor
         with rasterio.open(os.fspath(file), overview_level=level) as source:
-            return _sampled(plane, open_mosaic(source), lon, lat)
-    return _sampled(plane, da, lon, lat)
+            return _sampled(plane, open_mosaic(source), lon, lat, smooth)
+    return _sampled(plane, da, lon, lat, smooth)
 
 
 def _overview(file: Any, density: float) -> tuple[int, int] | None:
@@ -114,7 +118,7 @@ def _density(at: Floats, da: xr.DataArray, plane: Plane, *, turning: bool) -> fl
 
 
 def _sampled(
-    plane: Plane, da: xr.DataArray, lon: Floats, lat: Floats
+    plane: Plane, da: xr.DataArray, lon: Floats, lat: Floats, smooth: bool
 ) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
     raster = read_raster(da, body=get_body(plane.body))
     rows, cols = raster.grid.shape
@@ -148,10 +152,53 @@ def _sampled(
         values = decoded(piece).transpose(raster.y_dim, raster.x_dim).compute().data
         pieces.append(np.ma.filled(np.ma.asarray(values).astype(float), np.nan))
     values = np.concatenate(pieces, axis=1)
+    if smooth:
+        # The samples of a step are in its middle
+        middles = top + min(sy // 2, bottom - 1 - top) + 0.5, left + min(sx // 2, right - 1 - left) + 0.5
+        if sx > 1 or sy > 1:
+            values = _means_of_neighbours(values)
+        out[on] = _between(values, (v[on] - middles[0]) / sy, (u[on] - middles[1]) / sx)
+        return np.ma.masked_invalid(out), on
     i = np.clip((v[on] - top).astype(int) // sy, 0, values.shape[0] - 1)
     j = np.clip((u[on] - left).astype(int) // sx, 0, values.shape[1] - 1)
     out[on] = values[i, j]
     return np.ma.masked_invalid(out), on
+
+
+def _between(values: Floats, row: Floats, col: Floats) -> Floats:
+    """Values at fractional rows and columns, linear between the four around them; NaN where the nearest is.
+
+    Missing ones do not count, and at the edges of the array the outermost do.
+    """
+    rows, cols = values.shape
+    row, col = np.clip(row, 0, rows - 1), np.clip(col, 0, cols - 1)
+    i, j = row.astype(int), col.astype(int)
+    down, right = row - i, col - j
+    total, weight = np.zeros(row.shape), np.zeros(row.shape)
+    for below, by in ((0, 1 - down), (1, down)):
+        for beside, bx in ((0, 1 - right), (1, right)):
+            one = values[np.minimum(i + below, rows - 1), np.minimum(j + beside, cols - 1)]
+            share = np.where(np.isnan(one), 0.0, by * bx)
+            total += share * np.where(np.isnan(one), 0.0, one)
+            weight += share
+    nearest = values[np.rint(row).astype(int), np.rint(col).astype(int)]
+    return np.where(np.isnan(nearest), np.nan, total / np.where(weight > 0, weight, 1.0))
+
+
+def _means_of_neighbours(values: Floats) -> Floats:
+    """Values with a share of their neighbours': single pixels of a fine raster stand badly for their surroundings."""
+    padded = np.pad(values, 1, mode="edge")
+    known = ~np.isnan(padded)
+    filled = np.where(known, padded, 0.0)
+    total, weight = (
+        sum(
+            by * bx * of[1 + di : of.shape[0] - 1 + di, 1 + dj : of.shape[1] - 1 + dj]
+            for di, by in ((-1, 0.25), (0, 0.5), (1, 0.25))
+            for dj, bx in ((-1, 0.25), (0, 0.5), (1, 0.25))
+        )
+        for of in (filled, known.astype(float))
+    )
+    return np.where(known[1:-1, 1:-1], total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
 def _slice(positions: NDArray[np.integer]) -> slice:

@@ -225,6 +225,7 @@ def _logarithmic(ax: Any) -> None:
                     )
                 )
             )
+    ax.tick_params(which="minor", pad=5.0)  # numbers beside short and long ticks in one line
     ax.grid(which="major", color="0.88", lw=0.6)
     ax.set_axisbelow(True)
 

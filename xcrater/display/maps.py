@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xcrater._optional import require
-from xcrater.display import furniture
+from xcrater.display import furniture, relief
 from xcrater.display.background import image_on, open_image
 from xcrater.display.curves import Drawing, outlines
 from xcrater.display.plane import Extent, Plane, plane_crs
@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 _MARGIN = 0.03  # of the width of the craters' bounds, around them
 _WHOLE = 0.6  # of the body's width or height on the map, from which on the whole of it is shown
 _FINE = 1.5  # pixels of the raster's image per pixel of the figure
+_HEIGHTS = "pink"  # colours of shaded heights: light upwards, without the blue of outlines
 _MISSING = "0.4"  # colour of places without a value
 _ROUNDNESS = 75.0  # degrees of latitude up to which craters are drawn round on a map of longitude and latitude
 
@@ -51,6 +52,7 @@ class Look:
     grid: bool = True
     title: str | None = None
     shade: bool | None = None
+    hillshade: bool | float | None = None
 
 
 def plot(
@@ -97,12 +99,17 @@ def plot(
             f"received size={look.size!r}, dpi={look.dpi!r}; expected a width, or width and height, in inches, and "
             "pixels per inch, all above 0: size=7.5, dpi=100"
         )
+    exaggeration = 1.0 if look.hillshade is None or isinstance(look.hillshade, bool) else look.hillshade
+    if not isinstance(exaggeration, Real) or not 0 < float(exaggeration) < np.inf:
+        raise PlotError(
+            f"received hillshade={look.hillshade!r}; expected True, False, or a factor of the heights: hillshade=2"
+        )
     da = None if raster is None else open_image(raster, look.band)
     ax = getattr(ax, "axes", ax)  # of what imshow returns, the axes
     new = ax is None
     if new:
         plane = _new_plane(cdb, shown, da, look)
-        _, ax = pyplot.subplots(figsize=_figsize(plane, look), dpi=look.dpi, layout="constrained")
+        _, ax = pyplot.subplots(figsize=_figsize(plane, look, _has_bar(da, look)), dpi=look.dpi, layout="constrained")
         _prepare(ax, plane)
     else:
         plane = _plane_of_axes(ax, cdb, da, look)
@@ -249,14 +256,15 @@ def _stretch(extent: Extent) -> float:
     return float(1.0 / np.cos(np.radians(min(middle, _ROUNDNESS))))
 
 
-def _figsize(plane: Plane, look: Look) -> tuple[float, float]:
+def _figsize(plane: Plane, look: Look, bar: bool) -> tuple[float, float]:
     if not isinstance(look.size, (int, float)):
         width, height = look.size
         return float(width), float(height)
     west, east, south, north = plane.extent
     ratio = (north - south) / (east - west) * (_stretch(plane.extent) if plane.geographic else 1.0)
     width = float(look.size)
-    return width, float(np.clip(width * ratio + 0.6, 0.3 * width, 1.6 * width))
+    beside = (0.7 if plane.geographic else 0.4) + (1.0 if bar else 0.0)  # inches that names and colour bar take
+    return width, float(np.clip(max(width - beside, 0.6 * width) * ratio + 0.6, 0.3 * width, 1.6 * width))
 
 
 def _with_pixels(crs: pyproj.CRS, extent: Extent, body: str, look: Look) -> Plane:
@@ -290,26 +298,44 @@ def _prepare(ax: Any, plane: Plane) -> None:
 
 def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look) -> None:
     file = raster if isinstance(raster, (str, os.PathLike)) else None
-    image, on_body = image_on(plane, da, file)
-    colormaps = require("matplotlib", extra="plot").colormaps
-    given = dict(look.image or {})
-    colormap = colormaps.get_cmap(given.pop("cmap", "gray")).with_extremes(bad=_MISSING)
-    options: dict[str, Any] = {"cmap": colormap, "interpolation": "antialiased"}
-    if not on_body.all():
-        options["alpha"] = on_body.astype(float)
-    if image.count():
-        options["vmin"], options["vmax"] = np.percentile(image.compressed(), (0.5, 99.5))
+    metres = relief.metres_of(da)
+    shaded = metres is not None if look.hillshade is None else look.hillshade is not False
+    image, on_body = image_on(plane, da, file, smooth=shaded)
+    matplotlib = require("matplotlib", extra="plot")
+    cm, colors = require("matplotlib.cm", extra="plot"), require("matplotlib.colors", extra="plot")
+    given: dict[str, Any] = {"interpolation": "antialiased"} | dict(look.image or {})
+    colormap = matplotlib.colormaps.get_cmap(given.pop("cmap", _HEIGHTS if shaded else "gray"))
+    low, high = np.percentile(image.compressed(), (0.5, 99.5)) if image.count() else (0.0, 1.0)
+    norm = given.pop("norm", None) or colors.Normalize(given.pop("vmin", low), given.pop("vmax", high))
+    values = cm.ScalarMappable(norm, colormap.with_extremes(bad=_MISSING))
+    values.set_array(image)
     limits = ax.get_xlim(), ax.get_ylim(), ax.get_aspect()
-    shown = ax.imshow(
-        image, extent=plane.extent, origin="upper", **options | dict(look.image or {}) | {"cmap": colormap}
-    )
+    options = {"extent": plane.extent, "origin": "upper"} | given
+    if shaded:
+        factor = None if look.hillshade is None or look.hillshade is True else float(look.hillshade)
+        heights = (metres or 1.0) * image.filled(np.nan)
+        rgba = relief.shaded(
+            values.to_rgba(image), relief.light_on_map(heights, *plane.places(), plane.raster.sphere, factor)
+        )
+        rgba[..., 3] *= on_body
+        ax.imshow(rgba, **options)
+    else:
+        if not on_body.all():
+            options["alpha"] = on_body.astype(float)
+        ax.imshow(image, cmap=values.cmap, norm=norm, **options)
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     ax.set_aspect(limits[2])
-    units = da.attrs.get("units")
-    if look.colorbar or (look.colorbar is None and units):
-        bar = ax.get_figure().colorbar(shown, ax=ax, shrink=0.75, pad=0.02, label=furniture.value_label(da))
+    if _has_bar(da, look):
+        # Beside projected maps are the names of parallels
+        place = ax.inset_axes((1.03 if plane.geographic else 1.1, 0.0, 0.035, 1.0))
+        bar = ax.get_figure().colorbar(values, cax=place, label=furniture.value_label(da))
         bar.ax.tick_params(labelsize=8)
+
+
+def _has_bar(da: xr.DataArray | None, look: Look) -> bool:
+    """Whether a map has a colour bar."""
+    return da is not None and (bool(da.attrs.get("units")) if look.colorbar is None else bool(look.colorbar))
 
 
 def _draw(ax: Any, plane: Plane, drawing: Drawing, look: Look, line: dict[str, Any]) -> None:
@@ -350,6 +376,8 @@ def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look) ->
             ax.set_frame_on(False)  # a globe has a rim of its own
         if look.grid:
             furniture.graticule(ax, plane, over_image=bool(ax.images))
+            # Names beside a map whose shape is fixed are not all allowed for
+            ax.get_figure().get_layout_engine().set(w_pad=0.15)
     if look.scale_bar:
         furniture.scale_bar(ax, plane.metres())
     title = f"{cdb}{' ' + region if region else ''}" if look.title is None else look.title

@@ -40,6 +40,7 @@ class PlotTable(SelectableTable):
         grid: bool = True,
         title: str | None = None,
         shade: bool | None = None,
+        hillshade: bool | float | None = None,
         **kwargs: Any,
     ) -> Any:
         """Draw the outlines of craters or of one of their regions on a map.
@@ -87,6 +88,10 @@ class PlotTable(SelectableTable):
         shade : bool, optional
             Whether outlines of less than 3 pixels are shown together as a shade, which is the darker the more line they
             have in a pixel; by default if more than 20 000 outlines are on the map.
+        hillshade : bool or float, optional
+            Whether the raster is shown as shaded relief, its values as heights with the light from the upper left; by
+            default where it has the units metres or kilometres. Heights are exaggerated so that relief is seen at the
+            scale of the map; a number is the factor by which they are, such as 1 for true slopes.
         **kwargs
             More properties of `matplotlib.collections.LineCollection`.
 
@@ -121,7 +126,7 @@ class PlotTable(SelectableTable):
         (1, 1, 'Moon CraterDatabase (N=786)')
         """
         look = maps.Look(
-            size, dpi, band, alpha, color, projection, extent, image, colorbar, scale_bar, grid, title, shade
+            size, dpi, band, alpha, color, projection, extent, image, colorbar, scale_bar, grid, title, shade, hillshade
         )
         return maps.plot(self, fraster, region, ax, look, savefig, savefig_kwargs, kwargs)
 

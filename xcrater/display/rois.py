@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from xcrater._optional import require
-from xcrater.display import furniture
+from xcrater.display import furniture, relief
 from xcrater.display.background import open_image
 from xcrater.display.curves import outlines
 from xcrater.display.plane import Extent, Plane
@@ -30,9 +30,6 @@ COLUMNS = 3
 
 _ROOM = 1.12  # of the view's half-width, in reaches of the region
 _LINE = {"color": "tab:green", "facecolor": "none", "lw": 1.5, "alpha": 0.9}
-_SUN = (315.0, 45.0)  # azimuth and height of the light on shaded relief, degrees
-_FLAT = float(np.sin(np.radians(_SUN[1])))  # light on level ground
-_AMBIENT = 0.35  # brightness of shadows
 
 
 @dataclass(frozen=True)
@@ -84,23 +81,28 @@ def plot_rois(
             "the units of the radii and the raster's coordinates"
         )
     image: dict[str, Any] = {name: options.pop(name) for name in ("cmap", "vmin", "vmax", "norm") if name in options}
-    shaded = view.hillshade if view.hillshade is not None else da.attrs.get("units") in ("m", "km", "metre", "meters")
+    metres = relief.metres_of(da)
+    shaded = metres is not None if view.hillshade is None else view.hillshade
     if view.share:
         values = np.concatenate([panel.image.compressed() for panel in panels])
         image = {"vmin": float(values.min()), "vmax": float(values.max())} | image
     rows = 1 + (len(panels) - 1) // COLUMNS
-    figure, axes = pyplot.subplots(
-        rows, COLUMNS, figsize=(10.5, 0.5 + 2.85 * rows), squeeze=False, layout="constrained"
-    )
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(10.5, 0.5 + 2.85 * rows), squeeze=False, layout="compressed")
     label = furniture.value_label(da)
-    for ax, panel in zip(axes.flat, panels, strict=False):
-        shown = _draw(ax, panel, view, image, shaded, _LINE | ({"color": "tab:red"} if shaded else {}) | options)
+    for number, (ax, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+        line = _LINE | ({"color": "tab:red"} if shaded else {}) | options
+        shown = _draw(ax, panel, view, image, (metres or 1.0) if shaded else None, line)
         ax.set_title(f"{panel.label}: {panel.place}", fontsize=9)
         ax.grid(**{"ls": "--", "lw": 0.4, "color": "0.5", "alpha": 0.5} | dict(grid_kw or {}))
         if not view.share:
             bar = figure.colorbar(shown, cax=ax.inset_axes((1.03, 0.0, 0.045, 1.0)))
             bar.ax.tick_params(labelsize=7)
-            bar.set_label(label, fontsize=8)
+            if number % COLUMNS == COLUMNS - 1 or number == len(panels) - 1:
+                bar.set_label(label, fontsize=8)
+        if number % COLUMNS == 0:
+            ax.set_ylabel("km north", fontsize=8)
+        if number + COLUMNS >= len(panels):
+            ax.set_xlabel("km east", fontsize=8)
     for ax in axes.flat[len(panels) :]:
         ax.remove()
     if view.share:
@@ -178,8 +180,13 @@ def _reach(plane: Plane, one: SelectableTable, region: str, radius: float) -> fl
     return float(np.nanmax(np.hypot(east, north)))
 
 
-def _draw(ax: Any, panel: Panel, view: View, image: Mapping[str, Any], shaded: bool, line: Mapping[str, Any]) -> Any:
-    """Draw one panel: pixels of the region in full, those around it faint, and the outline."""
+def _draw(
+    ax: Any, panel: Panel, view: View, image: Mapping[str, Any], metres: float | None, line: Mapping[str, Any]
+) -> Any:
+    """Draw one panel: pixels of the region in full, those around it faint, and the outline.
+
+    `metres` are those of a unit of the values where they are shaded as heights, else None.
+    """
     patches, paths = require("matplotlib.patches", extra="plot"), require("matplotlib.path", extra="plot")
     km = 1e-3
     extent = tuple(km * bound for bound in panel.plane.extent)
@@ -189,12 +196,11 @@ def _draw(ax: Any, panel: Panel, view: View, image: Mapping[str, Any], shaded: b
     inside = panel.image.compressed()
     low, high = np.percentile(inside, (0.5, 99.5)) if inside.size else (0.0, 1.0)
     norm = image.get("norm") or colors.Normalize(image.get("vmin", low), image.get("vmax", high))
-    values = cm.ScalarMappable(norm=norm, cmap=image.get("cmap", "viridis" if shaded else "gray"))
+    values = cm.ScalarMappable(norm=norm, cmap=image.get("cmap", "gray" if metres is None else "viridis"))
     rgba = values.to_rgba(panel.image)
-    if shaded:
-        relief = _relief(panel.image, 2 * panel.plane.extent.east / view.pixels)
-        rgba[..., :3] *= (_AMBIENT + (1 - _AMBIENT) * relief.filled(1.0) / _FLAT).clip(0, 1.15)[..., None]
-        rgba = rgba.clip(0.0, 1.0)
+    if metres is not None:
+        spacing = 2 * panel.plane.extent.east / view.pixels
+        rgba = relief.shaded(rgba, relief.light(*np.gradient(metres * panel.image.filled(np.nan), spacing)))
     rgba[..., 3] = ~np.ma.getmaskarray(panel.image)
     faint = rgba.copy()
     faint[..., 3] *= view.outside
@@ -218,16 +224,4 @@ def _draw(ax: Any, panel: Panel, view: View, image: Mapping[str, Any], shaded: b
     ax.set_ylim(extent[2:])
     ax.set_aspect("equal")
     ax.tick_params(labelsize=7, length=2)
-    ax.set_xlabel("km east", fontsize=8)
-    ax.set_ylabel("km north", fontsize=8)
     return values
-
-
-def _relief(heights: np.ma.MaskedArray[Any, Any], spacing: float) -> np.ma.MaskedArray[Any, Any]:
-    """Shaded relief of heights in metres on a square grid, north up: 0 in shadow to 1."""
-    filled = heights.filled(np.nan)
-    south, east = np.gradient(filled, spacing)
-    slope, downhill = np.arctan(np.hypot(south, east)), np.arctan2(-east, south)
-    azimuth, height = np.radians(_SUN)
-    light = np.sin(height) * np.cos(slope) + np.cos(height) * np.sin(slope) * np.cos(azimuth - downhill)
-    return np.ma.masked_invalid(np.clip(light, 0.0, 1.0))
