@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from numpydoc.xref import DEFAULT_LINKS
 from pygments.lexers.special import TextLexer
 
 import xcrater
+from xcrater import errors
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,6 +28,17 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"  # docstrings say what arguments are
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
+# Types of arguments and results lead to those of this package; other projects' sites would have to be asked for theirs.
+DEFAULT_LINKS.clear()
+numpydoc_xref_param_type, numpydoc_xref_ignore = True, "all"
+numpydoc_xref_aliases = {
+    name: f".{name}"
+    for name in (
+        *("CraterDatabase", "Exclude", "Region", "CraterArrays", "RegionArrays", "Ragged", "Blocks", "CraterPlan"),
+        *("Outlook", "PowerLaw", "Aggregation", "OrderStatistics", "OrderTable"),
+        *(name for name, thing in vars(errors).items() if isinstance(thing, type)),
+    )
+}
 add_module_names = False
 smartquotes = False  # commands have options with two hyphens
 toc_object_entries_show_parents = "hide"
