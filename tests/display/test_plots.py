@@ -191,6 +191,14 @@ class TestPlot:
         assert len(ax.collections[0].get_segments()) >= 1
         assert ax.images[0].get_array().count() > 1000
 
+    @pytest.mark.parametrize(("raster", "color"), [(None, "0.5"), (ramp(), "white")])
+    def test_meridians_are_seen_on_paper_and_over_an_image(self, raster, color):
+        small = CraterDatabase(pd.DataFrame({"lat": [0.0, 50], "lon": [0.0, 40], "r": 1e3}), "moon")
+        ax = small.plot(raster, projection="orthographic", size=2, dpi=30, shade=True)
+        lines = [line for line in ax.lines if line.get_gid() != "scale bar"]
+        assert len(ax.images) == (1 if raster is None else 2)  # one of small outlines
+        assert {line.get_color() for line in lines} == {color}
+
     def test_views_beyond_the_antimeridian(self, cdb):
         ax = cdb.iloc[[0, 4]].plot(size=3)
         west, east = ax.get_xlim()

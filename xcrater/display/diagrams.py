@@ -99,7 +99,8 @@ def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ra
             ax.plot(along, law, color="#c1440e", ls=dashes, lw=1.6, label=line.source, zorder=3)
     _logarithmic(ax)
     _labels(ax, "diameter (km)", "depth / diameter" if ratio else "depth, rim to floor (km)")
-    ax.legend(fontsize=8, frameon=False)
+    legend = ax.legend(fontsize=8, frameon=False)
+    legend.legend_handles[0].set_alpha(max(opacity, 0.6))  # a single point of a cloud is hardly seen
     return ax
 
 

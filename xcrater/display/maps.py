@@ -118,7 +118,7 @@ def plot(
     drawing = outlines(plane, cdb, shown, shade=look.shade)
     _draw(ax, plane, drawing, look, dict(line))
     if new:
-        _finish(ax, plane, cdb, region, look)
+        _finish(ax, plane, cdb, region, look, over_image=da is not None)
     if savefig is not None:
         ax.get_figure().savefig(savefig, **{"dpi": look.dpi, "bbox_inches": "tight"} | dict(savefig_kwargs or {}))
     return ax
@@ -363,7 +363,7 @@ def _draw(ax: Any, plane: Plane, drawing: Drawing, look: Look, line: dict[str, A
         ) from err
 
 
-def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look) -> None:
+def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look, *, over_image: bool) -> None:
     if plane.geographic:
         if look.grid:
             furniture.degrees_along_axes(ax)
@@ -375,7 +375,7 @@ def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look) ->
         if not np.isfinite(plane.places()[0][[0, 0, -1, -1], [0, -1, 0, -1]]).any():
             ax.set_frame_on(False)  # a globe has a rim of its own
         if look.grid:
-            furniture.graticule(ax, plane, over_image=bool(ax.images))
+            furniture.graticule(ax, plane, over_image=over_image)
             # Names beside a map whose shape is fixed are not all allowed for
             ax.get_figure().get_layout_engine().set(w_pad=0.15)
     if look.scale_bar:
