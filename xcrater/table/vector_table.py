@@ -22,7 +22,17 @@ class VectorTable(CraterTable):
 
     @property
     def data(self) -> pd.DataFrame:
-        """The table; its attribute ``crs`` is the CRS of `center`, as that of craterpy's GeoDataFrame."""
+        """The table; its attribute ``crs`` is the CRS of `center`, as that of craterpy's GeoDataFrame.
+
+        Examples
+        --------
+        >>> from xcrater import tutorial
+        >>> cdb = tutorial.synthetic_craters("moon", 3)
+        >>> cdb.data.columns.tolist()
+        ['lat', 'lon', 'diameter', '_lat', '_lon', '_radius_m']
+        >>> cdb.data.crs == cdb.crs
+        True
+        """
         frame: pd.DataFrame = self.__dict__["data"]
         if "crs" not in frame.columns:
             # Copies that pandas makes of it are without, as they may be of anything
