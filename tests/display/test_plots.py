@@ -247,6 +247,11 @@ class TestPlot:
         ax = da.craters.plot(cdb, size=3)
         assert [bar.get_ylabel() for bar in ax.child_axes] == ["elevation (m)"]
         assert da.craters.plot(cdb, size=3, colorbar=False).child_axes == []
+        figure, (left, _) = plt.subplots(1, 2, figsize=(5, 2))
+        room = left.get_position().width
+        cdb.plot(da, ax=left)
+        assert [axes.get_ylabel() for axes in figure.axes] == ["", "", "elevation (m)"]
+        assert left.get_position().width < room
 
     def test_errors(self, cdb):
         for factor in (0, "much", np.nan):

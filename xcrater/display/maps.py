@@ -114,7 +114,9 @@ def plot(
     else:
         plane = _plane_of_axes(ax, cdb, da, look)
     if da is not None:
-        _draw_image(ax, plane, da, raster, look)
+        values = _draw_image(ax, plane, da, raster, look)
+        if _has_bar(da, look):
+            _draw_bar(ax, plane, values, furniture.value_label(da), beside=new)
     drawing = outlines(plane, cdb, shown, shade=look.shade)
     _draw(ax, plane, drawing, look, dict(line))
     if new:
@@ -296,7 +298,8 @@ def _prepare(ax: Any, plane: Plane) -> None:
     ax.set_aspect(_stretch(plane.extent) if plane.geographic else 1.0)
 
 
-def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look) -> None:
+def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look) -> Any:
+    """Draw the raster; returns the scale of its colours."""
     file = raster if isinstance(raster, (str, os.PathLike)) else None
     metres = relief.metres_of(da)
     shaded = metres is not None if look.hillshade is None else look.hillshade is not False
@@ -326,11 +329,18 @@ def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
     ax.set_aspect(limits[2])
-    if _has_bar(da, look):
+    return values
+
+
+def _draw_bar(ax: Any, plane: Plane, values: Any, label: str, *, beside: bool) -> None:
+    """Draw a colour bar as high as the map beside a new map, or in a part of the room that given axes have."""
+    if beside:
         # Beside projected maps are the names of parallels
-        place = ax.inset_axes((1.03 if plane.geographic else 1.1, 0.0, 0.035, 1.0))
-        bar = ax.get_figure().colorbar(values, cax=place, label=furniture.value_label(da))
-        bar.ax.tick_params(labelsize=8)
+        place = {"cax": ax.inset_axes((1.03 if plane.geographic else 1.1, 0.0, 0.035, 1.0))}
+    else:
+        place = {"ax": ax, "shrink": 0.75, "pad": 0.02}
+    bar = ax.get_figure().colorbar(values, label=label, **place)
+    bar.ax.tick_params(labelsize=8)
 
 
 def _has_bar(da: xr.DataArray | None, look: Look) -> bool:

@@ -17,6 +17,7 @@ _FLAT = float(np.sin(np.radians(ALTITUDE)))  # light on level ground
 _AMBIENT = 0.35  # brightness of shadows
 _BRIGHTEST = 1.15  # of slopes that face the light, in brightnesses of level ground
 _TYPICAL = 0.25  # slope that the steep ones of a map are given where they would be flatter
+_MOST = 50.0  # factor of heights beyond which noise would be seen on plains
 _METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1000.0, "kilometres": 1000.0}
 
 
@@ -72,7 +73,7 @@ def light_on_map(heights: Floats, lon: Floats, lat: Floats, radius: float, exagg
     radius : float
         Radius of the body, metres.
     exaggeration : float or None
-        Factor of the heights. By default one of at least 1 that makes the steeper slopes of the map about 14°: the
+        Factor of the heights. By default one from 1 to 50 that makes the steeper slopes of the map about 14°: the
         larger the pixels, the flatter the ground between them.
 
     Returns
@@ -91,5 +92,5 @@ def light_on_map(heights: Floats, lon: Floats, lat: Floats, radius: float, exagg
     known = steepness[np.isfinite(steepness)]
     if exaggeration is None:
         steep = float(np.percentile(known, 90)) if known.size else 0.0
-        exaggeration = max(1.0, _TYPICAL / steep) if steep > 0 else 1.0
+        exaggeration = float(np.clip(_TYPICAL / steep, 1.0, _MOST)) if steep > 0 else 1.0
     return light(exaggeration * slopes[0], exaggeration * slopes[1])
