@@ -76,7 +76,7 @@ def test_signatures_begin_as_craterpys(craterpy):
 def test_the_readme_of_the_craterpy_that_is_installed(craterpy, tmp_path, monkeypatch, capsys):
     """Each statement of its Python, as it stands there but for the name of the package."""
     monkeypatch.chdir(tmp_path)
-    text = importlib.metadata.metadata("craterpy").get_payload()
+    text = importlib.metadata.distribution("craterpy").read_text("METADATA") or ""
     names: dict[str, Any] = {}
     run = 0
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
