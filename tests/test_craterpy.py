@@ -166,6 +166,7 @@ def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
     assert differ <= 0.0011 * tried
 
 
+@pytest.mark.slow
 def test_where_counts_differ_ours_are_the_pixels_that_craterpys_polygon_overlaps(compare):
     """GDAL leaves out, or adds, pixels when an edge of the polygon lies almost on their border."""
     for comparison in map(compare, BODIES):

@@ -77,6 +77,14 @@ def test_environment_lists_the_core_dependencies():
     assert len(listed) == len(expected)
 
 
+def test_nothing_that_users_install_holds_a_dependency_back():
+    """But for what `sample` has to pin, which is in no other extra."""
+    extras = project()["optional-dependencies"]
+    assert "sample" not in extras["all"][0]
+    for requirement in sum((extras[name] for name in extras.keys() - {"sample"}), project()["dependencies"]):
+        assert not re.search("[<~=!]=|<", requirement.replace(">=", "")), requirement
+
+
 def test_version_is_the_installed_one():
     assert xcrater.__version__ == importlib.metadata.version("xcrater")
 

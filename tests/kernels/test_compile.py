@@ -84,6 +84,7 @@ def test_without_any_directory_kernels_are_compiled_anew():
     assert out.stdout.split()[1] == "None"
 
 
+@pytest.mark.slow
 def test_the_directory_is_named_by_the_sources(tmp_path):
     """A kernel inlines functions of other files: a change in any of them must not find the old machine code."""
     package = Path(xcrater.__file__).parent

@@ -177,6 +177,7 @@ def coverages(geometries: Sequence[BaseGeometry], window: PixelWindow) -> Floats
     return images.reshape(-1, rows, cols)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_random_polygons_equal_shapely_and_gdal(seed: int) -> None:
     rng = np.random.default_rng(seed)

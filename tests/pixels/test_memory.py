@@ -58,6 +58,7 @@ def test_arrays_in_little_memory_are_the_same(lazy, coverage):
         assert_alike(batch, wanted.loc[batch.index])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", [0, 2])
 def test_ragged_arrays_and_stores_hold_craters_of_any_size(tmp_path, images):
     arrays = arrays_of(raster(images=images), "exact")

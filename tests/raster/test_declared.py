@@ -605,6 +605,7 @@ def test_any_declarations_of_a_file(tmp_path_factory: pytest.TempPathFactory, kn
     assert_stats(da.isel(band=-1) if "band" in da.dims else da, values[-1] if values.ndim == 3 else values, cdb)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_any_array_in_any_byte_order_with_attributes_and_a_mask(data: st.DataObject) -> None:

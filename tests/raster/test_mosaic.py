@@ -305,6 +305,7 @@ class TestChunksThatStraddleBlocks:
             check_chunks(da * 1, 2)
 
 
+@pytest.mark.slow
 def test_gdal_keeps_few_blocks_unless_told_otherwise(tiled):
     code = (
         "import rasterio.env, xcrater, sys; xcrater.open_mosaic(sys.argv[1]).compute(scheduler='sync');"

@@ -143,6 +143,7 @@ def test_sectors_on_any_projection_are_those_of_geodesic_azimuths(name: str, cov
                 assert mask.sum() > 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::xcrater.errors.NoOverlapWarning")
 @given(data=st.data())
 @settings(max_examples=12)
