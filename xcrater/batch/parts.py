@@ -53,20 +53,25 @@ class Parts:
 
         Raises
         ------
-        CheckpointError, ReadError, ShardFinished
-            See `Run.begun`; no results are given of a shard.
+        CheckpointError, ShardFinished
+            See `Run.begun` and `Run.finish`; of a shard no results are given, and the block is not entered.
+        ReadError
+            After the last part, if a file of a raster is no longer what it was.
         """
         mine = [n for n in range(self.count) if run.mine(n)]
         with run.begun({"memory": get_option("memory"), "groups": [self.count], "hash": self.token}):
             there = run.work.look(run.id, [name_of(0, n) for n in mine], thorough=False)
             run.tell_kept(len(there.finished), len(mine))
-            results = self._each(mine, lambda n: self._kept(run, n))
-            if run.shard is None:
-                yield results
-            else:
+            results = self._kept(run, mine)
+            if run.shard is not None:
                 deque(results, maxlen=0)
+            yield results
 
-    def _kept(self, run: Run, number: int) -> list[Any]:
+    def _kept(self, run: Run, numbers: Sequence[int]) -> Iterator[list[Any]]:
+        yield from self._each(numbers, lambda n: self._one(run, n))
+        run.finish()
+
+    def _one(self, run: Run, number: int) -> list[Any]:
         group = run.work.group(run.id, name_of(0, number))
         if group.path.exists():
             try:

@@ -100,16 +100,23 @@ class Run:
         ------
         CheckpointError
             The directory is of another run, or cannot be written.
-        ReadError
-            At the end, if a file of a raster is no longer what it was.
-        ShardFinished
-            At the end, if there was a shard to be computed.
         """
         shard = self.shard or WHOLE
         self.work.begin(self.id, self.described, self.command, tasks)
         with self.work.locked(shard):
             self.work.clear(shard)
             yield
+
+    def finish(self) -> None:
+        """Make sure, once all is computed, that it may be used.
+
+        Raises
+        ------
+        ReadError
+            A file of a raster is no longer what it was.
+        ShardFinished
+            There was a shard to be computed, and there is no result before all are.
+        """
         check_unchanged(self.rasters.values(), self.known.values())
         if self.shard is not None:
             raise ShardFinished
@@ -132,13 +139,15 @@ def keeping(run: Run) -> Iterator[str]:
     Raises
     ------
     CheckpointError, ReadError, ShardFinished
-        When something is computed; see `Run.begun`.
+        When something is computed; see `Run.begun` and `Run.finish`.
     """
 
     def compute(*collections: Any, **settings: Any) -> tuple[Any, ...]:
         steps = _Steps.of(collections)
         with run.begun(steps.tells_apart()):
-            return steps.compute(run, settings)
+            results = steps.compute(run, settings)
+            run.finish()
+        return results
 
     with graph.computing_by(compute):
         yield run.id

@@ -88,14 +88,17 @@ def command(
         put_in_place(partial, output.out)
     else:
         about, told = describe({**options, "batch": batch}), Told()
-        with run.running("arrays", told.measure, "groups of craters"), whole(output.out, alone=True) as made:
+        with run.running("arrays", told.measure, "groups of craters"):
             pixels_of = PixelParts.of(source_of(make()), batch)
             parts = Parts(len(pixels_of.parts), pixels_of.compute, pixels_of.token, told.tell)
-            with work.in_parts("arrays", about, opened, parts, say=run.say) as results:
+            with (
+                work.in_parts("arrays", about, opened, parts, say=run.say) as results,
+                whole(output.out, alone=True) as made,
+            ):
                 store = begin(pixels_of.source, made, made=about["run_id"])
                 for number, blocks in enumerate(results):
                     pixels_of.add(store, number, blocks)
-            _describe(made, about)
+                _describe(made, about)
     run.say(f"{output.out}: pixels of {len(cdb)} craters in {', '.join(regions)}")
 
 

@@ -91,13 +91,16 @@ def command(
     opened = known.open({"": raster}, cdb.body)
     options = {"size": size, "extent": extent, "method": method, "order": order}
     told = Told()
-    with run.running("chips", told.measure, "groups of craters"), whole(output.out, alone=True) as made:
+    with run.running("chips", told.measure, "groups of craters"):
         chips = opened[""].craters.chips(cdb, size, extent, method=method, order=order, nodata=nodata)
         chips = chips.drop_vars("spatial_ref", errors="ignore").rename("chips")
         about = describe_run(opened, cdb, [], {**options, "nodata": nodata}, table=craters, command=command_line())
         bounds = groups_of_chips(chips, get_option("memory") // 8)
         parts = Parts(len(bounds), _computed(chips, bounds), graph.token(chips.data.name, bounds), told.tell)
-        with work.in_parts("chips", about, opened, parts, say=run.say) as results:
+        with (
+            work.in_parts("chips", about, opened, parts, say=run.say) as results,
+            whole(output.out, alone=work.work_dir is not None) as made,
+        ):
             stored = _begin(chips, made, about)
             for (start, stop), (values,) in zip(bounds, results, strict=True):
                 stored[..., start:stop, :, :] = values

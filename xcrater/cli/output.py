@@ -105,7 +105,7 @@ def whole(path: Path, *, alone: bool = False) -> Iterator[Path]:
     path : Path
         The output.
     alone : bool
-        Whether no other process makes the same output meanwhile: then what one that was killed left is removed.
+        Whether no other process makes the same output meanwhile, so that what one that was killed left can be removed.
     """
     mark = "" if alone else f".{os.getpid()}"
     partial = path.with_name(f".{path.stem}{mark}.tmp{path.suffix}")  # drivers look at the ending
