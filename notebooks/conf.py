@@ -8,6 +8,7 @@ from typing import Any
 
 from numpydoc.xref import DEFAULT_LINKS
 from pygments.lexers.special import TextLexer
+from sphinx import addnodes
 
 import xcrater
 from xcrater import errors
@@ -112,8 +113,30 @@ def find_name(app: Any, env: Any, node: Any, shown: Any) -> Any:
     return None if ours else shown
 
 
+RETURNED = {"CratersAccessor", "DatasetCratersAccessor", "CraterArrays", "RegionArrays", "Ragged", "Blocks"}
+RETURNED |= {"CraterPlan", "Outlook", "OrderTable"}
+"""Classes whose objects are given by calls, and not made by users."""
+
+
+def hide_arguments(app: Any, what: str, name: str, *_: Any) -> tuple[str, None] | None:
+    """Show no arguments of classes that users do not call."""
+    return ("", None) if what == "class" and name.rpartition(".")[2] in RETURNED else None
+
+
+def show_as_typed(app: Any, doctree: Any) -> None:
+    """Put the accessor as it is typed before the names of its methods."""
+    typed = {full: short for short, full in SHORT.items() if short.endswith(".craters.")}
+    for node in doctree.findall(addnodes.desc_addname):
+        if node.astext() in typed:
+            text = typed[node.astext()]
+            node.clear()
+            node += addnodes.desc_sig_name(text, text)
+
+
 def setup(app: Any) -> None:
-    """Connect the two functions above, and take the contributors' picture of the layers for text."""
+    """Connect the functions above, and take the contributors' picture of the layers for text."""
     app.add_lexer("layers", TextLexer)
+    app.connect("autodoc-process-signature", hide_arguments)
+    app.connect("doctree-read", show_as_typed)
     app.connect("source-read", include_readme)
     app.connect("missing-reference", find_name)
