@@ -38,6 +38,9 @@ Example:
 CHUNK = 2**21
 """Pixels of a chunk of the store."""
 
+TOGETHER = 5_000
+"""Chips that are made together, at most: an interruption loses no more."""
+
 
 @click.command("chips", epilog=EXAMPLE, short_help="Images of craters, each in its own frame, as a Zarr store.")
 @click.argument("raster")
@@ -95,7 +98,7 @@ def command(
         chips = opened[""].craters.chips(cdb, size, extent, method=method, order=order, nodata=nodata)
         chips = chips.drop_vars("spatial_ref", errors="ignore").rename("chips")
         about = describe_run(opened, cdb, [], {**options, "nodata": nodata}, table=craters, command=command_line())
-        bounds = groups_of_chips(chips, get_option("memory") // 8)
+        bounds = groups_of_chips(chips, get_option("memory") // 8, TOGETHER)
         parts = Parts(len(bounds), _computed(chips, bounds), graph.token(chips.data.name, bounds), told.tell)
         with (
             work.in_parts("chips", about, opened, parts, say=run.say) as results,

@@ -193,20 +193,20 @@ def _edges(turn: Ints, group: int) -> list[int]:
     ]
 
 
-def groups_of_chips(chips: xr.DataArray, most: int) -> list[tuple[int, int]]:
+def groups_of_chips(chips: xr.DataArray, most: int, craters: int) -> list[tuple[int, int]]:
     """Bounds along the craters of chips that are made together, so that few parts of the raster are read twice.
 
     Parameters
     ----------
     chips : xarray.DataArray
         Lazy chips.
-    most : int
-        Bytes of the chips of a group; those of a chunk may be more.
+    most, craters : int
+        Bytes and number of the chips of a group, at most; those of a single chunk may be more.
     """
     chunks = np.array(chips.chunksizes["crater"])
     each = chips.nbytes // max(chips.sizes["crater"], 1)
     edges = np.concatenate([[0], np.cumsum(chunks)]).tolist()
-    return [(edges[run.start], edges[run.stop]) for run in groups(chunks * each, most)]
+    return [(edges[run.start], edges[run.stop]) for run in groups(chunks * each, min(most, craters * each))]
 
 
 def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float, at: Ints) -> xr.DataArray:
