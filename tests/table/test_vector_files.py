@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -224,6 +226,15 @@ class TestMatching:
         assert set(zip(found["first_row"], found["second_row"])) == expected
         back = two.match(one, separation=0.8, ratio=1.6)
         assert set(zip(back["second_row"], back["first_row"])) == expected
+
+    def test_two_catalogues_that_measured_the_same_craters(self):
+        """Those of the benchmark that merges a million of them."""
+        benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "merging.py"))
+        one, two = (CraterDatabase(table, "moon", units="km") for table in benchmark["catalogues"](3000, 0.7))
+        pairs = one.match(two)
+        same = one.data["name"].to_numpy()[pairs["first_row"]] == two.data["name"].to_numpy()[pairs["second_row"]]
+        assert same.sum() > 0.99 * 2100
+        assert len(CraterDatabase.merge(one, two)) == 6000 - len(pairs)
 
     def test_merge_fills_columns_and_appends(self):
         one = CraterDatabase(
