@@ -11,7 +11,8 @@ import xarray as xr
 from xcrater._optional import require
 from xcrater.display.plane import Plane
 
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 45)
+_NAME = (0.7, 0.3)  # inches that the name of a meridian takes along its axis, and that of a parallel
+_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 45, 60, 90)
 
 
 def nice_length(most: float) -> float:
@@ -73,11 +74,12 @@ def scale_bar(axes: Any, metres: float, *, color: str = "black", size: float = 8
 def degrees_along_axes(axes: Any) -> None:
     """Name longitudes and latitudes along the axes of a plane of longitude and latitude, with a light grid."""
     ticker = require("matplotlib.ticker", extra="plot")
-    for axis, text, limits in (
-        (axes.xaxis, longitude_text, axes.get_xlim()),
-        (axes.yaxis, latitude_text, axes.get_ylim()),
+    room = axes.get_window_extent().size / axes.get_figure().dpi
+    for axis, text, limits, names in (
+        (axes.xaxis, longitude_text, axes.get_xlim(), room[0] / _NAME[0]),
+        (axes.yaxis, latitude_text, axes.get_ylim(), room[1] / _NAME[1]),
     ):
-        step = nice_step(abs(limits[1] - limits[0]) / 6)
+        step = nice_step(abs(limits[1] - limits[0]) / min(max(names, 1.0), 6.0))
         axis.set_major_locator(ticker.MultipleLocator(step))
         axis.set_major_formatter(ticker.FuncFormatter(lambda value, _, text=text: text(value)))
     axes.tick_params(labelsize=8, direction="out", length=3)
@@ -87,7 +89,7 @@ def degrees_along_axes(axes: Any) -> None:
 
 def nice_step(least: float) -> float:
     """The smallest usual step of a graticule that is not below some degrees."""
-    return next((step for step in _STEPS if step >= least), 60.0)
+    return next((step for step in _STEPS if step >= least), _STEPS[-1])
 
 
 def graticule(axes: Any, plane: Plane, *, over_image: bool) -> None:
