@@ -41,8 +41,8 @@ class CraterDatabase(PlotTable):
     Attributes
     ----------
     data : pandas.DataFrame
-        The table's own columns, and ``_lat``, ``_lon`` (degrees) and ``_radius_m`` (metres). Its attribute ``crs`` is the
-        CRS of `center`.
+        The table's own columns, and ``_lat``, ``_lon`` (degrees) and ``_radius_m`` (metres). Its attribute ``crs`` is
+        the CRS of `center`.
     orig_cols : pandas.Index
         The table's own columns.
     regions : dict of str to Region
