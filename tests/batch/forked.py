@@ -120,6 +120,8 @@ def main() -> None:
             time.sleep(draw.uniform(0, 2 * MOMENT))
         os.kill(number, sent)
         code, whole, before = code_of(number), out.exists(), marks(work)
+        if code == 0:  # it was over before: the first run had a busier machine
+            lasts *= 0.8
         assert code_of(start([*arguments, "--overwrite"], log)) == 0
         after = marks(work)
         print(

@@ -115,7 +115,8 @@ def whole(path: Path, *, alone: bool = False) -> Iterator[Path]:
         yield partial
         put_in_place(partial, path)
     finally:
-        _remove(partial)
+        with contextlib.suppress(OSError):  # a thread that was writing to a store when a signal came may still do so
+            _remove(partial)
 
 
 def put_in_place(made: Path, path: Path) -> None:
