@@ -10,6 +10,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -164,7 +165,11 @@ def one_more(cluster: Processes, client: Client, *options: str, **environment: s
         yield next(at for at, facts in client.scheduler_info(-1)["workers"].items() if facts["name"] == name)
     finally:
         nanny.terminate()
-        nanny.wait(20)
+        try:
+            nanny.wait(60)
+        except subprocess.TimeoutExpired:  # on a busy machine a worker may be long at its farewells
+            nanny.kill()
+            nanny.wait()
 
 
 @pytest.mark.slow
