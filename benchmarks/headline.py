@@ -192,9 +192,13 @@ def run_blocks(raster: str, craters: str, regions: list[str], largest_km: float)
 def run_operation(raster: str, craters: str, operation: str, smallest_km: float, count: int) -> dict:
     """One of the other operations, computed whole."""
     import xcrater
+    from xcrater.options import get_option
 
     cdb, da = table_of(craters, smallest_km, count), xcrater.open_mosaic(raster)
     on, rim = da.craters, "rim"
+    if operation == "map":  # a function's crater takes four times its pixels, and a few basins are larger than that
+        fitting = 4 * on.plan(cdb, rim, coverage="center").sizes <= get_option("memory")
+        cdb = cdb[fitting.to_numpy()]
     run = {
         "statistics": lambda: on.get_stats(cdb, "ejecta", ["mean", "std"], coverage="center"),
         "exclude": lambda: on.get_stats(
