@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import re
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,10 +58,21 @@ class Comparison:
 
 
 @pytest.fixture(scope="module")
-def compare(craterpy, tmp_path_factory):
-    """``compare("moon")``: a Comparison, made once."""
-    folder = tmp_path_factory.mktemp("rolled")
-    return functools.cache(lambda body: compared(craterpy, body, folder))
+def compare(craterpy, tmp_path_factory, worker_id):
+    """``compare("moon")``: a Comparison, which takes seconds; made once by one of the processes that run tests."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "comparisons"
+    folder.mkdir(exist_ok=True)
+
+    @functools.cache
+    def comparison(body: str) -> Comparison:
+        made = folder / f"{body}.pickle"
+        with filelock.FileLock(f"{made}.lock"):
+            if not made.exists():
+                made.write_bytes(pickle.dumps(compared(craterpy, body, folder)))
+        return pickle.loads(made.read_bytes())
+
+    return comparison
 
 
 def compared(craterpy: ModuleType, body: str, folder: Path) -> Comparison:
