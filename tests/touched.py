@@ -34,7 +34,8 @@ def outer_functions(node: ast.AST) -> Iterator[Function]:
     """Functions and methods, but none within another: dask may send those to a process without this plugin."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Function):
-            yield child
+            if not isinstance(child.body[-1], ast.Expr | ast.Pass):  # a method of a protocol has nothing but its docstring
+                yield child
         elif not isinstance(child, ast.Lambda):
             yield from outer_functions(child)
 
@@ -97,6 +98,8 @@ def expected() -> set[str]:
     """Modules that hold a function."""
     names = set()
     for path in (ROOT / "xcrater").rglob("*.py"):
+        if path == ROOT / "xcrater" / "kernels" / "__init__.py":
+            continue  # a door, which the kernels beyond it show to be used
         if next(outer_functions(ast.parse(path.read_text())), None) is not None:
             parts = path.relative_to(ROOT).with_suffix("").parts
             names.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
@@ -110,10 +113,6 @@ def is_slow(item: pytest.Item) -> bool:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=is_slow)
-
-
-def pytest_collection_finish() -> None:
-    entered.clear()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -161,8 +161,7 @@ def test_other_commands_keep_what_they_finish(command, place, tmp_path, small_ch
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("command", [ARRAYS, CHIPS])
+@pytest.mark.parametrize("command", [ARRAYS, pytest.param(CHIPS, marks=pytest.mark.slow)])
 def test_shards_of_pixels_are_merged(command, place, tmp_path, monkeypatch):
     """Some craters, and a band of rows of a large one at a time; what is damaged is computed again."""
     monkeypatch.setattr(mosaic, "TARGET_PIXELS", 2**18 if command == ARRAYS else 2**14)

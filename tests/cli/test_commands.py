@@ -329,7 +329,6 @@ def test_bad_input_of_a_process_is_one_line(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.slow
 def test_demo_shows_the_truth_and_a_figure(tmp_path):
     import matplotlib.image
 

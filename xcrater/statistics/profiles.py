@@ -264,4 +264,5 @@ def _stacked(profile: xr.Dataset, shown: Mapping[str, dict[str, str]], by: str) 
             needs, function = POOLED[name]
             parts = [profile[need] for need in needs]
             stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,)).assign_attrs(attrs)
-    return stacked.assign_attrs(stack=by)
+    # Older versions of xarray drop the attributes of coordinates on the way.
+    return stacked.assign_coords({name: profile.coords[name] for name in stacked.coords}).assign_attrs(stack=by)
