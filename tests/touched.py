@@ -34,7 +34,8 @@ def outer_functions(node: ast.AST) -> Iterator[Function]:
     """Functions and methods, but none within another: dask may send those to a process without this plugin."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Function):
-            if not isinstance(child.body[-1], ast.Expr | ast.Pass):  # a method of a protocol has nothing but its docstring
+            last = child.body[-1]
+            if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant)):  # or it does nothing
                 yield child
         elif not isinstance(child, ast.Lambda):
             yield from outer_functions(child)

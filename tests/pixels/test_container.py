@@ -384,7 +384,7 @@ def test_compute_gives_a_table_of_masked_arrays() -> None:
     found = arrays.compute()
     assert isinstance(found, pd.DataFrame)
     assert list(found.columns) == ["floor", "rim"]
-    pd.testing.assert_index_equal(found.index, cdb.data.index)
+    pd.testing.assert_index_equal(found.index, cdb.data.index, exact="equiv")
     assert all(isinstance(cell, np.ma.MaskedArray) for column in found.columns for cell in found[column])
     with_workers = arrays.compute(workers=2)
     for region in found:
