@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,12 +19,13 @@ import rasterio.vrt
 import xarray as xr
 from numpy.typing import NDArray
 from rasterio.enums import MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio.errors import RasterioIOError
 from rasterio.windows import Window
 from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
 from xcrater.errors import GridError, ReadError
+from xcrater.raster.quiet import quietly
 from xcrater.raster.remote import patiently
 from xcrater.raster.sources import local_file
 
@@ -87,41 +87,11 @@ Dataset: TypeAlias = rasterio.io.DatasetReader | rasterio.io.DatasetWriter | ras
 """Open datasets of rasterio that pixels can be read from."""
 
 
-class _Quiet:
-    """While it is entered, in any thread, rasterio does not warn of files without a geotransform.
-
-    `read_raster` refuses them, with advice. Python's own `warnings.catch_warnings` is for one thread at a time: of two
-    that overlap, the one that leaves last restores the filters of the other.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._entered = 0
-        self._caught = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._entered:
-                self._caught = warnings.catch_warnings()
-                self._caught.__enter__()
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self._entered += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._entered -= 1
-            if not self._entered:
-                self._caught.__exit__(None, None, None)
-
-
-_quiet = _Quiet()
-
-
 @contextmanager
 def opened(path: str, level: int | None = None) -> Iterator[Any]:
     """Open a file with rasterio, or an overview of it; one that is no raster raises GridError."""
     try:
-        with _quiet:
+        with quietly:
             dataset = rasterio.open(path, **({} if level is None else {"overview_level": level}))
     except RasterioIOError as err:
         raise GridError(f"cannot read {path!r} as a raster: {err}") from err

@@ -9,16 +9,16 @@ import re
 import time
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Callable
 from typing import TypeVar
 from xml.sax.saxutils import escape
 
 import rasterio
 import rasterio.env
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 
 from xcrater.errors import GridError
+from xcrater.raster.quiet import quietly
 
 Result = TypeVar("Result")
 
@@ -161,13 +161,13 @@ def _told_by_store(path: str, anew: bool) -> tuple[str, ...]:
     def look() -> tuple[str, ...]:
         if anew:
             _forget(path)
-        with rasterio.open(path) as dataset:
+        with quietly, rasterio.open(path) as dataset:
             (height, width), (rows, columns) = dataset.shape, dataset.block_shapes[0]
             last = f"{(width - 1) // columns}_{(height - 1) // rows}"
             place = [dataset.get_tag_item(f"BLOCK_{what}_{last}", "TIFF", bidx=1) for what in ("OFFSET", "SIZE")]
         with (
             rasterio.Env(GDAL_VRT_RAWRASTERBAND_ALLOWED_SOURCE="ALL"),
-            warnings.catch_warnings(action="ignore", category=NotGeoreferencedWarning),
+            quietly,
             rasterio.open(BYTES.format(count=FIRST, path=escape(_of_gdal(path)))) as raw,
         ):
             first = hashlib.blake2b(raw.read().tobytes(), digest_size=8).hexdigest()
