@@ -46,7 +46,7 @@ class TestDepths:
             np.testing.assert_allclose(x[[0, -1]], ends)
         assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
         assert [text.get_text() for text in ax.get_legend().get_texts()] == [
-            "2 craters", "Pike (1977), simple", "Pike (1977), complex",
+            "2 craters (1 more without a depth above 0)", "Pike (1977), simple", "Pike (1977), complex",
         ]  # fmt: skip
 
     def test_ratios_and_own_lines(self):

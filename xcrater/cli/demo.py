@@ -25,7 +25,7 @@ Example:
 @click.option(
     "--real", is_flag=True, help="The documented example on the real lunar mosaic instead of a synthetic one."
 )
-@click.option("--ppd", type=float, default=32.0, show_default=True, help="Pixels per degree of the synthetic mosaic.")
+@click.option("--ppd", type=float, default=16.0, show_default=True, help="Pixels per degree of the synthetic mosaic.")
 @click.option(
     "--figure",
     type=click.Path(path_type=Path),
@@ -56,12 +56,18 @@ def _synthetic_demo(ppd: float, figure: Path) -> None:
         f"A synthetic Moon of {dem.sizes['x']} x {dem.sizes['y']} pixels in {dem.data.npartitions} chunks, "
         f"made as it is read; {len(cdb)} craters, regions {', '.join(regions)}."
     )
-    start = time.perf_counter()
-    with RunOptions(None, None, None, None, quiet=False).running("demo"):
-        table = dem.craters.get_stats(cdb, list(regions), coverage="center").compute()
-    seconds = time.perf_counter() - start
+    lazy = dem.craters.get_stats(cdb, list(regions), coverage="center")
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        with RunOptions(None, None, None, None, quiet=False).running("demo"):
+            table = lazy.compute()
+        seconds.append(time.perf_counter() - start)
     visited = int(table["count"].sum())
-    click.echo(f"{len(cdb) * len(regions)} regions, {visited:,} pixels, {seconds:.1f} s\n")
+    click.echo(
+        f"{len(cdb) * len(regions)} regions, {visited:,} pixels: {seconds[0]:.1f} s, "
+        f"and {seconds[1]:.1f} s when they are computed again, most of it to make the terrain\n"
+    )
     shown = pd.DataFrame(
         {"diameter_km": cdb.rad.to_numpy() / 500, "lat": cdb.lat.to_numpy(), "lon": cdb.lon.to_numpy()}
     )

@@ -14,6 +14,8 @@ from dask.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from xcrater import kernels
+
 REFRESH = 0.2
 """Seconds between two looks at a run that a bar shows."""
 
@@ -64,6 +66,7 @@ def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator
     if quiet:
         yield
         return
+    _tell_of_compiling()
     over = threading.Event()
     show = _show_bar if sys.stderr.isatty() else _show_lines
     thread = threading.Thread(target=show, args=(what, unit, measure, over), daemon=True)
@@ -73,6 +76,15 @@ def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator
     finally:
         over.set()
         thread.join()
+
+
+def _tell_of_compiling() -> None:
+    """Say that kernels are compiled before anything is done, where none are kept on the disk."""
+    directory = kernels.cache_directory()
+    if directory is not None and next(directory.rglob("*.nbi"), None) is None:
+        click.echo(
+            "xcrater: compiling kernels first, once on a machine; this takes 10 to 30 seconds", err=True
+        )
 
 
 def _show_bar(what: str, unit: str, measure: Measure, over: threading.Event) -> None:

@@ -87,7 +87,9 @@ def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ra
         # Bars that reach 0 would reach to the bottom of the diagram
         lower = np.minimum(np.nan_to_num(bars), 0.95 * y)
         ax.errorbar(x, y, [lower, np.nan_to_num(bars)], fmt="none", ecolor=style["color"], elinewidth=0.6, alpha=0.35)
-    ax.plot(x, y, "o", label=f"{x.size:,} craters", zorder=2, rasterized=x.size > 5000, **style)
+    left_out = int(np.isfinite(depth).sum()) - x.size
+    label = f"{x.size:,} craters" + (f" ({left_out:,} more without a depth above 0)" if left_out else "")
+    ax.plot(x, y, "o", label=label, zorder=2, rasterized=x.size > 5000, **style)
     lines = PUBLISHED.get(str(ds.attrs.get("body")), ()) if lines is None else lines
     low, high = x.min() / 1.15, x.max() * 1.15
     for number, line in enumerate(lines):

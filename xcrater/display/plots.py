@@ -49,31 +49,33 @@ def roi_panels(
     """
     figures = require("matplotlib.figure", extra="plot")
     arrays = get_arrays(da, cdb, regions)
+    blocks = arrays.iloc[list(craters)].compute()  # together, so that each part of the raster is read once
     widest = max(regions, key=lambda name: getattr(cdb.region(name), "outer", 0.0))
     figure = figures.Figure(figsize=(3.1 * len(craters), 5.6), layout="constrained", dpi=150)
     axes = figure.subplots(2, len(craters), squeeze=False, gridspec_kw={"height_ratios": (1.4, 1.0)})
-    units = da.attrs.get("units", "pixel value")
+    named = da.attrs.get("long_name", "pixel value") + (f" ({da.attrs['units']})" if "units" in da.attrs else "")
     sphere = read_raster(da, body=get_body(cdb.body)).sphere
     for column, crater in enumerate(craters):
         above, below = axes[:, column]
-        view = arrays[widest].iloc[crater].compute()
+        view = blocks[widest].iloc[column]
         west, east, first, last = arrays[widest].extent(crater)
         pixels = np.ma.masked_array(view.data, np.isnan(view.data) if view.dtype.kind == "f" else False)
         above.imshow(pixels, cmap="gray", extent=(west, east, last, first), aspect="auto")
         above.set_box_aspect((abs(first - last)) / (abs(east - west) * np.cos(np.radians(cdb.lat.iloc[crater]))))
         above.set_title(_title(cdb, crater), fontsize=9)
         above.tick_params(labelsize=7)
-        values = {name: arrays[name].iloc[crater].compute().compressed() for name in regions}
+        values = {name: blocks[name].iloc[column].compressed() for name in regions}
         edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
         for n, (name, pixels) in enumerate(values.items()):
             _outline(above, cdb, name, crater, sphere, (west + east) / 2, f"C{n}")
             below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
         if len(regions) > 1:
             below.set_yscale("log")  # a floor has a hundredth of the pixels of the ejecta
-        below.set_xlabel(units, fontsize=8)
+        below.set_xlabel(named, fontsize=8)
         below.tick_params(labelsize=7)
         below.legend(fontsize=7)
     axes[0, 0].set_ylabel("latitude (°)", fontsize=8)
+    axes[0, 0].set_xlabel("longitude (°)", fontsize=8)
     axes[1, 0].set_ylabel("pixels", fontsize=8)
     return figure
 

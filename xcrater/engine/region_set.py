@@ -167,7 +167,7 @@ class RegionSet:
         caps = craters.caps()
         most_vertices = int(self.vertices.max())
         scratch = kernels.span_scratch(window, self.grid, most_vertices, self.mode)
-        covered = kernels.cover_scratch(window, self.grid, most_vertices if self.exact else 0)
+        covered = kernels.cover_scratch(window, self.grid, most_vertices) if self.exact else None
         room = min(most, 2**12 * len(craters))
         first = 0
         while first < len(craters):

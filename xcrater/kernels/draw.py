@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from xcrater.kernels.compile import jit
 from xcrater.kernels.covered_runs import region_runs
-from xcrater.kernels.half_widths import EXACT
 from xcrater.kernels.polygon_spans import polygon_bound, polygon_runs
 from xcrater.kernels.spans import region_spans
 
@@ -22,13 +21,14 @@ def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
     annuli : Annuli
         The regions.
     mode : int
-        Which pixels they take: `CENTER`, `TOUCHED` or `EXACT`.
+        Which pixels they take: `CENTER` or `TOUCHED`; without effect where `cover` is given.
     grid : Rows
         Where rows and columns lie.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
-    scratch, cover : SpanScratch, CoverScratch
-        From `span_scratch` and `cover_scratch` for that window; the latter serves the mode `EXACT`.
+    scratch, cover : SpanScratch, CoverScratch or None
+        From `span_scratch` and `cover_scratch` for that window; the latter where pixels are to be weighted by the
+        fraction of them that is covered, else None.
     out : Runs
         Filled.
 
@@ -44,7 +44,7 @@ def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
         for k in range(annuli.inner.size):
             at = (caps.u0[i], caps.lat[i], caps.radius[i], annuli.inner[k], annuli.outer[k], annuli.nvert[k])
             out.offset[i, k, 0] = n
-            if mode == EXACT:
+            if cover is not None:  # known when the kernel is compiled, which leaves out what does not apply
                 m = region_runs(*at, grid, window, cover, out.runs[:, n:], out.weight[n:])
             else:
                 m = region_spans(*at, mode, grid, window, scratch)
