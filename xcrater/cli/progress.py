@@ -82,9 +82,7 @@ def _tell_of_compiling() -> None:
     """Say that kernels are compiled before anything is done, where none are kept on the disk."""
     directory = kernels.cache_directory()
     if directory is not None and next(directory.rglob("*.nbi"), None) is None:
-        click.echo(
-            "xcrater: compiling kernels first, once on a machine; this takes 10 to 30 seconds", err=True
-        )
+        click.echo("xcrater: compiling kernels first, once on a machine; this takes 10 to 30 seconds", err=True)
 
 
 def _show_bar(what: str, unit: str, measure: Measure, over: threading.Event) -> None:
