@@ -72,9 +72,15 @@ class NotingFinder:
         return spec
 
 
-assert not any(name.partition(".")[0] == "xcrater" for name in sys.modules), "the package is loaded before this plugin"
-builtins._note_module = entered.add  # type: ignore[attr-defined]
-sys.meta_path.insert(0, NotingFinder)
+in_time = not any(name.partition(".")[0] == "xcrater" for name in sys.modules)
+"""Whether this is loaded before the package, as a plugin is; later on pytest looks for doctests in it."""
+if in_time:
+    builtins._note_module = entered.add  # type: ignore[attr-defined]
+    sys.meta_path.insert(0, NotingFinder)
+
+
+def pytest_configure() -> None:
+    assert in_time, "the package is loaded before this plugin"
 
 
 def kernels_called() -> set[str]:

@@ -100,7 +100,7 @@ def depths(
     arrays = [stats[name][stat] for name in rings for stat in derive.needs(name)]
     names = derive.names()
     results = xr.apply_ufunc(
-        derive, *arrays, arrays[0]["radius"], output_core_dims=[[]] * len(names), dask="parallelized",
+        derive, *arrays, arrays[0]["radius"], output_core_dims=[[]] * len(names), dask="parallelized", keep_attrs=True,
         output_dtypes=[arrays[0].dtype if name.endswith("_count") else np.dtype("f8") for name in names],
     )  # fmt: skip
     out = xr.Dataset(attrs={"body": cdb.body, "coverage": coverage, "method": method, "elevation_units": units})

@@ -173,6 +173,7 @@ def _reduce(function: Callable[..., Any], *variables: xr.DataArray, dtypes: Sequ
         output_core_dims=[[]] * len(dtypes),
         dask="parallelized",
         output_dtypes=list(dtypes),
+        keep_attrs=True,
     )
 
 
@@ -264,5 +265,4 @@ def _stacked(profile: xr.Dataset, shown: Mapping[str, dict[str, str]], by: str) 
             needs, function = POOLED[name]
             parts = [profile[need] for need in needs]
             stacked[name] = _reduce(function, *parts, dtypes=(parts[-1].dtype,)).assign_attrs(attrs)
-    # Older versions of xarray drop the attributes of coordinates on the way.
-    return stacked.assign_coords({name: profile.coords[name] for name in stacked.coords}).assign_attrs(stack=by)
+    return stacked.assign_attrs(stack=by)
