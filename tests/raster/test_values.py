@@ -21,6 +21,8 @@ NAN = float("nan")
         (0.5, "i2", False),
         (-32768, "i2", True),
         (-3.4e38, "f4", True),
+        (-3.4028235e38, "f4", True),  # the least float32, as it is commonly written
+        (-3.4028236e38, "f4", False),
         (1e300, "f4", False),
         (np.inf, "f4", True),
         (1, "?", True),

@@ -19,7 +19,9 @@ _KERNEL_DTYPE = {"b1": "u1", "i1": "i2", "u4": "i8", "u8": "i8", "f2": "f4", "f1
 def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
     """Whether a pixel of a dtype can hold a number, so that it can be nodata there."""
     if dtype.kind == "f":
-        return bool(np.isinf(nodata) or abs(nodata) <= float(np.finfo(dtype).max))
+        with np.errstate(over="ignore"):
+            # The least float32, written with as few digits as tell it from others, is a little less than that.
+            return bool(np.isinf(nodata) or np.isfinite(dtype.type(nodata)))
     if dtype.kind == "b":
         return nodata in (0, 1)
     info = np.iinfo(dtype)
