@@ -226,6 +226,9 @@ class TestStatistics:
         weights = xr.full_like(da, bad, dtype=float)
         with said(StatisticError, "weights that are negative, infinite or not numbers"):
             cdb.get_stats(da, "rim", weights=weights)
+        some = xr.where(da.x < da.x.mean(), bad, xr.ones_like(da, float)).transpose(*da.dims)
+        some = some.where((some >= 0) & (some < float("inf")), 0)  # as the error says
+        assert np.isfinite(cdb.get_stats(da, "rim", "sum", weights=some)["sum_rim"]).all()
 
     @pytest.mark.parametrize("name", ["quantile_1.5", "quantile_x", "frac_", "frac_x"])
     def test_numbers_in_names(self, cdb, da, name):

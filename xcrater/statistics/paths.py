@@ -85,7 +85,8 @@ class RunByRun:
             ):  # fmt: skip
                 raise StatisticError(
                     "received weights that are negative, infinite or not numbers, on pixels with values inside a "
-                    "region; expected numbers from 0 on: weights=weights.fillna(0).clip(min=0), or, where an array has "
+                    "region; expected numbers from 0 on: "
+                    "weights=weights.where((weights >= 0) & (weights < float('inf')), 0), or, where an array has "
                     "nodata as an attribute, "
                     "weights=weights.where(weights != weights.rio.nodata, 0).drop_attrs(deep=False)"
                 )
