@@ -229,6 +229,12 @@ class TestUnits:
         assert_right(read(frame.assign(**{name: size}), **{keyword: name}))
         assert_right(read(told(**{header: 7.0})))
 
+    @pytest.mark.parametrize("header", ["lat (gon)", "lat_grad", "lat (hours)", "lat_arcmin"])
+    def test_angles_in_other_units_than_degrees_and_radians_are_refused_by_name(self, header):
+        unit = "gons|hours|arcminutes"
+        with pytest.raises(TableError, match=f"says ({unit}); expected a latitude in degrees or radians"):
+            read(under(header, LAT, "lat"))
+
     def test_coordinates_in_metres_need_their_crs(self):
         refuse(
             "'lat_m' says m; expected a latitude in degrees or radians. If it is right, pass the input_crs",

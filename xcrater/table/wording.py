@@ -48,6 +48,8 @@ _UNIT_WORDS = {
     "pixels": "px pix pixel pixels",
     "arcseconds": "arcsec arcsecs arcsecond arcseconds",
     "arcminutes": "arcmin arcmins arcminute arcminutes",
+    "gons": "gon gons grad grads gradian gradians",
+    "hours": "hour hours hr hrs",
     "deg": "deg degs degree degrees",
     "rad": "radian radians",
 }
