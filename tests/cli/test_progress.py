@@ -10,8 +10,10 @@ import dask
 import dask.array
 import pytest
 
+from xcrater import kernels
 from xcrater.cli import progress
 from xcrater.cli.progress import CountTasks, Done, watching
+from xcrater.cli.shared import RunOptions
 
 
 class Terminal(io.StringIO):
@@ -59,3 +61,20 @@ def test_tasks_are_counted_as_they_end():
         dask.array.zeros(10, chunks=1).sum().compute(optimize_graph=False)
     done, total = counted.measure()
     assert done == total > 10
+
+
+def test_compiling_is_told_once_and_only_where_it_happens(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(kernels, "cache_directory", lambda: tmp_path, raising=False)
+    run = RunOptions(None, None, None, None, quiet=False)
+
+    def told(run, **options):
+        with run.running("stats", **options):
+            pass
+        return "compiling kernels" in capsys.readouterr().err
+
+    assert told(run)
+    assert not told(run, compiles=False)
+    assert not told(run._replace(quiet=True))
+    (tmp_path / "sums").mkdir()
+    (tmp_path / "sums" / "accumulate.nbi").touch()
+    assert not told(run)

@@ -45,6 +45,6 @@ def command(raster: str, out: Path, overwrite: bool, chunk: int, run: RunOptions
     folder = out.with_name(f".{out.name}.partial")
     told = Told()
     about = {"xcrater": importlib.metadata.version("xcrater"), "command": command_line()}
-    with run.running("convert", told.measure, "rows of chunks"), stoppable(folder):
+    with run.running("convert", told.measure, "rows of chunks", compiles=False), stoppable(folder):
         convert(raster, out, folder, side=chunk, report=told.tell, about={RUN: json.dumps(about)})
     run.say(f"{out}: a copy of {raster}")

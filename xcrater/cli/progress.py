@@ -66,7 +66,6 @@ def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator
     if quiet:
         yield
         return
-    _tell_of_compiling()
     over = threading.Event()
     show = _show_bar if sys.stderr.isatty() else _show_lines
     thread = threading.Thread(target=show, args=(what, unit, measure, over), daemon=True)
@@ -78,8 +77,8 @@ def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator
         thread.join()
 
 
-def _tell_of_compiling() -> None:
-    """Say that kernels are compiled before anything is done, where none are kept on the disk."""
+def tell_of_compiling() -> None:
+    """Say that this process compiles kernels before anything is done, where none are kept on the disk."""
     directory = kernels.cache_directory()
     if directory is not None and next(directory.rglob("*.nbi"), None) is None:
         click.echo("xcrater: compiling kernels first, once on a machine; this takes 10 to 30 seconds", err=True)

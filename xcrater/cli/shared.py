@@ -175,7 +175,9 @@ class RunOptions(NamedTuple):
             )
 
     @contextlib.contextmanager
-    def running(self, what: str, measure: progress.Measure | None = None, unit: str = "tasks") -> Iterator[None]:
+    def running(
+        self, what: str, measure: progress.Measure | None = None, unit: str = "tasks", *, compiles: bool = True
+    ) -> Iterator[None]:
         """Run what is described and computed in a ``with`` block as asked, and say how far it is.
 
         Parameters
@@ -186,6 +188,8 @@ class RunOptions(NamedTuple):
             Tells how much is done; by default tasks of dask are counted.
         unit : str
             What is counted.
+        compiles : bool
+            Whether it takes kernels, which this process then compiles unless a cluster does.
 
         Notes
         -----
@@ -200,6 +204,8 @@ class RunOptions(NamedTuple):
                 threads: dict[str, Any] = {} if self.threads is None else {"num_workers": self.threads}
                 stack.enter_context(dask.config.set(scheduler="threads", **threads))
                 counted = stack.enter_context(progress.CountTasks()).measure
+                if compiles and not self.quiet:
+                    progress.tell_of_compiling()
             stack.enter_context(progress.watching(what, unit, measure or counted, quiet=self.quiet))
             yield
 
