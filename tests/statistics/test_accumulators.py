@@ -1,4 +1,4 @@
-"""Tiles to accumulators to statistics, against whole-number arithmetic."""
+"""Statistics from tile accumulators agree with exact arithmetic on whole numbers and fractions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SHAPES = RegionSet(
     "all_touched",
     kernels.Rows(math.pi / 2, -math.pi / 12, 24.0),
 )
-"""A disc, a ring that overlaps it and a ring around it, on a grid of 15° pixels."""
+"""A disc, a ring that overlaps it, and a ring around the disc, on a grid of 15° pixels."""
 
 
 def grid_of(row_edges: Sequence[int] = (0, 12), col_edges: Sequence[int] = (0, 24)) -> Grid:
@@ -62,11 +62,11 @@ CRATERS = place(
     np.array([10.0, -20.0, 85.0, 85.0, -89.0]),
     np.array([25.0, 40.0, 20.0, 20.0, 2.0]),
 )
-"""In the open, across the seam, twice the same at a pole, and a small one at the other pole."""
+"""Craters in the open, across the seam, two identical ones over a pole, and a small one at the other pole."""
 
 
 def masks() -> Array:
-    """Which pixels belong to each region of each crater: (region, crater, row, column)."""
+    """Masks of each region of each crater, shape (region, crater, row, column)."""
     window = (0, SHAPE[0], 0, SHAPE[1])
     regions, craters = range(len(SHAPES)), range(len(CRATERS))
     return np.array([[region_mask(SHAPES, k, CRATERS, i, window) for i in craters] for k in regions])
@@ -87,7 +87,7 @@ def leaf_of(
     scale: float = 1.0,
     offset: float = 0.0,
 ) -> Leaf:
-    """What collects what these statistics need."""
+    """The leaf that collects all that these statistics need."""
     wanted = reduce(or_, (a.order for a in aggregations))
     order = OrderSearch(Problem(wanted, Coding(dtype.str, scale, offset), len(SHAPES), 2**29)) if wanted else None
     return Leaf(SHAPES, nodata, order=order, higher=any("moments" in a.needs for a in aggregations))
@@ -103,7 +103,7 @@ def statistics(
     offset: float = 0.0,
     craters: Craters = CRATERS,
 ) -> dict[str, Array]:
-    """Statistics by name, each of shape (image, region, crater), in a tree of two levels."""
+    """Statistics by name, each of shape (image, region, crater), from accumulators merged in a tree of two levels."""
     aggregations = parse(stats)
     plan = make_plan(grid or grid_of(), craters, 2.0)
     leaf = leaf_of(aggregations, nodata, values.dtype, scale, offset)
@@ -116,7 +116,7 @@ def statistics(
 def expected(
     values: Array, nodata: float | int | None, stats: Sequence[str], scale: float = 1.0, offset: float = 0.0
 ) -> dict[str, Array]:
-    """The same from the pixels under each mask."""
+    """The same statistics from the pixels under each mask."""
     images = np.ma.getdata(values).reshape(-1, *SHAPE)
     hidden = np.ma.getmaskarray(values).reshape(-1, *SHAPE)
     cells = []
@@ -148,7 +148,7 @@ def assert_statistics_agree(
 
 
 def integers(rng: np.random.Generator, dtype: str, pattern: str) -> tuple[Array, int | None]:
-    """Pixels and a value that can mark the missing ones."""
+    """Pixel values of one pattern, and a value that may serve as nodata."""
     if dtype == "bool":
         return rng.integers(0, 2, SHAPE).astype(bool), None
     low, high = (-(2**31) + 1, 2**31 - 1) if dtype == "i8" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -168,7 +168,7 @@ PATTERNS = ("constant", "few", "wide", "extreme", "top", "bottom")
 
 
 def edges(draw: st.DataObject) -> Grid:
-    """The grid in random chunks."""
+    """The grid, cut into random chunks."""
     rows = draw.draw(st.sets(st.integers(1, SHAPE[0] - 1), max_size=4))
     cols = draw.draw(st.sets(st.integers(1, SHAPE[1] - 1), max_size=4))
     return grid_of([0, *sorted(rows), SHAPE[0]], [0, *sorted(cols), SHAPE[1]])
@@ -200,15 +200,15 @@ def test_floats_equal_exact_arithmetic(dtype: str, data: st.DataObject, seed: in
 
 
 @pytest.mark.parametrize("dtype", ["i4", "i8", "f8"])
-def test_a_mean_far_above_the_spread_costs_no_digits(dtype: str) -> None:
+def test_a_mean_far_above_the_spread_loses_no_digits(dtype: str) -> None:
     values = (10**9 + np.random.default_rng(4).integers(-1, 2, SHAPE)).astype(dtype)
     grid = grid_of((0, 3, 8, 12), (0, 5, 18, 24))
     actual, wanted = (s["std"] for s in (statistics(values, stats=["std"], grid=grid), expected(values, None, ["std"])))
-    # Squares of the values have 19 digits: their difference would have none that are right.
+    # Squares of the values have 19 digits, so a difference of sums of squares would have no correct digit left.
     np.testing.assert_allclose(actual, wanted, rtol=1e-13 if dtype != "f8" else 1e-7)
 
 
-def test_squares_of_very_low_integers_do_not_overflow_where_they_are_put_together() -> None:
+def test_squares_of_very_low_integers_do_not_overflow_when_they_are_recombined() -> None:
     counts = {-(2**31): 1932735, -(2**31) + 10_000: 214748}
     n, total = sum(counts.values()), sum(value * count for value, count in counts.items())
     squares = [(value * value, count) for value, count in counts.items()]
@@ -226,7 +226,7 @@ def test_squares_of_very_low_integers_do_not_overflow_where_they_are_put_togethe
 
 
 @pytest.mark.parametrize("value", [1e9 + 0.1, 0.1, -3e-300, 1e150])
-def test_the_spread_of_a_constant_is_nothing_beside_its_value(value: float) -> None:
+def test_the_spread_of_a_constant_is_negligible_against_its_value(value: float) -> None:
     actual = statistics(np.full(SHAPE, value), stats=["std", "min", "max"], grid=grid_of((0, 5, 12)))
     assert (actual["std"] <= 1e-15 * abs(value)).all()
     assert (actual["min"] == value).all()
@@ -250,7 +250,7 @@ def test_the_range_of_infinities_alone_is_nan(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("middle", [2.0, -2.0])
-def test_the_median_is_its_middle_value_whatever_lies_beside_it(middle: float) -> None:
+def test_the_median_is_the_middle_value_whatever_its_neighbours(middle: float) -> None:
     values = np.full(SHAPE, np.nan)
     values[masks()[0, 4]] = np.inf
     row, column = np.argwhere(masks()[0, 4])[:2].T
@@ -260,7 +260,7 @@ def test_the_median_is_its_middle_value_whatever_lies_beside_it(middle: float) -
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS[1:], *FLOATS])
-def test_nothing_but_nodata_counts_nothing_and_is_nan(dtype: str) -> None:
+def test_all_nodata_counts_nothing_and_gives_nan(dtype: str) -> None:
     actual = statistics(np.full(SHAPE, 7, dtype), 7)
     for name, found in actual.items():
         if name in ("count", "nan"):
@@ -272,7 +272,7 @@ def test_nothing_but_nodata_counts_nothing_and_is_nan(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
+def test_all_nan_counts_nothing_and_gives_nan(dtype: str) -> None:
     actual = statistics(np.full(SHAPE, np.nan, dtype), 7)
     np.testing.assert_array_equal(actual["nan"][0], masks().sum(axis=(-1, -2)))
     assert not actual["count"].any()
@@ -281,7 +281,7 @@ def test_nothing_but_nan_counts_nothing_and_is_nan(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, *FLOATS, ">i2", ">f4"])
-def test_no_tile_at_all_counts_nothing_and_is_nan(dtype: str) -> None:
+def test_no_tile_at_all_counts_nothing_and_gives_nan(dtype: str) -> None:
     aggregations = parse(STATS)
     shapes = ring_set([(0.0, 1.0), (0.5, 1.2)], "all_touched", SHAPES.grid)
     problem = Problem(reduce(or_, (a.order for a in aggregations)), Coding(np.dtype(dtype).str), 2, 2**29)
@@ -361,7 +361,7 @@ def test_int64_beyond_the_limit_may_mark_missing_pixels() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i4", "f4"])
-def test_several_images_equal_one_at_a_time(dtype: str) -> None:
+def test_several_images_at_once_equal_each_image_alone(dtype: str) -> None:
     values = np.random.default_rng(2).integers(0, 99, (2, 3, *SHAPE)).astype(dtype)
     grid = grid_of((0, 5, 12), (0, 9, 24))
     together = statistics(values, 4, grid=grid)
@@ -374,7 +374,7 @@ def test_several_images_equal_one_at_a_time(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", INTEGERS)
 @given(data=st.data(), pattern=st.sampled_from(PATTERNS), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10)
-def test_order_of_merges_never_changes_a_bit_of_an_integer_raster(
+def test_the_order_of_merges_never_changes_a_bit_on_an_integer_raster(
     dtype: str, data: st.DataObject, pattern: str, seed: int
 ) -> None:
     values, nodata = integers(np.random.default_rng(seed), dtype, pattern)
@@ -411,7 +411,7 @@ def test_kernels_equal_exact_arithmetic(dtype: str, nodata: int | None) -> None:
 
 
 @pytest.mark.nojit
-def test_waves_equal_numpys() -> None:
+def test_plane_waves_agree_with_numpy() -> None:
     rng = np.random.default_rng(7)
     lon, lat, waves = rng.uniform(-3, 3, 5), rng.uniform(-1, 1, 4), rng.normal(size=(3, 5))
     out = np.empty((4, 5))
@@ -423,7 +423,7 @@ def test_waves_equal_numpys() -> None:
 
 
 @pytest.mark.nojit
-def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> None:
+def test_a_stamped_crater_has_a_bowl_a_rim_and_ejecta_at_the_right_distances() -> None:
     grid = grid_of()
     window = (0, 12, 0, 24)
     scratch = span_scratch(window, grid.radians, 0, CENTER)
@@ -443,13 +443,13 @@ def test_a_stamped_crater_is_a_bowl_a_rim_and_ejecta_at_their_distances() -> Non
 
 
 WIDE = Grid((100, 1500), -30.0, 0.1, 12.5, -0.25, (0, 37, 100), (0, 700, 1500))
-"""Larger than the squares that summaries are made of; tiles end within one, the first soon after one."""
+"""Larger than the squares that are summarised; tiles end inside a square, the first shortly after the edge of one."""
 WHOLE = Grid((90, 360), 0.0, 1.0, 90.0, -2.0, (0, 44, 45, 90), (0, 64, 200, 360))
-"""A whole body, with a band of tiles one row high."""
+"""The whole sphere, with a band of tiles one row high."""
 
 
 def craters_on(grid: Grid, rng: np.random.Generator, n: int, largest: float = 50.0) -> Craters:
-    """Craters of all sizes, some larger than the grid."""
+    """Random craters of many sizes, some larger than the grid."""
     west, north = grid.lon_origin, grid.lat_origin
     east, south = west + grid.lon_step * grid.shape[1], north + grid.lat_step * grid.shape[0]
     angle = 10 ** rng.uniform(-1.5, np.log10(largest), n)
@@ -459,7 +459,7 @@ def craters_on(grid: Grid, rng: np.random.Generator, n: int, largest: float = 50
 def sums_of(
     values: Array, shapes: RegionSet, craters: Craters, *, summarise: bool | None = None, grid: Grid = WIDE
 ) -> Array:
-    """Merged accumulators of craters in the order of the table, shape (crater, lead, region, 8)."""
+    """Merged accumulators of the craters in table order, shape (crater, lead, region, 8)."""
     plan = make_plan(grid, craters, float(shapes.bounds[1].max()))
     merged = merge(leaves(plan, values, Leaf(shapes, 0, summarise=summarise)))
     return add_up(merged.sums, np.arange(len(craters)))
@@ -467,7 +467,7 @@ def sums_of(
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])
 @pytest.mark.parametrize("holes", ["none", "some", "whole squares"])
-def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) -> None:
+def test_summaries_of_squares_change_no_bit_on_integer_rasters(dtype: str, holes: str) -> None:
     rng = np.random.default_rng(2)
     info = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo("f4")
     values = rng.choice([info.min, info.max, 1, 2, 3], WIDE.shape).astype(dtype)
@@ -500,7 +500,7 @@ def test_summaries_of_squares_change_no_bit_of_integers(dtype: str, holes: str) 
 def test_pixels_are_those_under_the_mask(
     dtype: str, coverage: str, nvert: int, seed: int, summarise: bool, on: str
 ) -> None:
-    """One mask for each region says the same: across the seam, over the poles, all round, in tiles one row high."""
+    """The masks drawn one by one agree across the seam, over the poles, all around and in tiles one row high."""
     rng = np.random.default_rng(seed)
     grid = {"wide": WIDE, "whole": WHOLE}[on]
     values = rng.integers(-3, 100, grid.shape).astype(dtype)
@@ -534,10 +534,10 @@ def test_pixels_are_those_under_the_mask(
     nvert=st.sampled_from([0, 32]),
 )
 @settings(max_examples=40)
-def test_regions_put_together_from_rings_are_the_regions_alone(
+def test_overlapping_regions_built_from_shared_rings_equal_each_region_alone(
     data: st.DataObject, seed: int, coverage: str, nvert: int
 ) -> None:
-    """Many overlapping regions at once, which share the visits to pixels, against one at a time."""
+    """Many overlapping regions visit each pixel once and share the visit; each must equal the region alone."""
     rng = np.random.default_rng(seed)
     bounds = st.sampled_from([0.0, 0.5, 0.99, 1.0, 1.01, 1.5, 3.0])
     pairs = data.draw(st.lists(st.tuples(bounds, bounds).filter(lambda p: p[0] < p[1]), min_size=1, max_size=6))
@@ -552,7 +552,7 @@ def test_regions_put_together_from_rings_are_the_regions_alone(
 
 
 def test_twenty_rings_visit_each_pixel_once() -> None:
-    """Rings of equal width add up to the disc, pixel for pixel."""
+    """Rings of equal width add up to the disc, pixel by pixel."""
     rng = np.random.default_rng(6)
     values = rng.integers(1, 100, WIDE.shape).astype("i2")
     craters = craters_on(WIDE, rng, 50)

@@ -1,4 +1,4 @@
-"""Names of statistics, and statistics that users supply."""
+"""Names of statistics are parsed, and user-supplied statistics get what they declare and nothing else."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from xcrater.errors import StatisticError
 
 GRID = GridCase(Affine(4, 0, -180, 0, -4, 90), (45, 90))
 PLACES = ((12.3, 34.5, 17.1), (179.1, -20.2, 15.0), (33.3, 84.6, 9.1))
-"""Longitude, latitude and angular radius of each crater, degrees."""
+"""Longitude, latitude and angular radius of each crater in degrees."""
 
 
 def rasters(dtype: str, scale: float = 1.0) -> tuple[CraterDatabase, Any, list[NDArray[Any]]]:
-    """A table of discs, a raster of two images in chunks, and the stored numbers in each disc, shape (image, pixel)."""
+    """A table of discs, a chunked raster of two images, and the stored values in each disc, shape (image, pixel)."""
     values = np.random.default_rng(4).integers(0, 200, (2, *GRID.shape)).astype(dtype)
     lon, lat, radius = np.array(PLACES).T
     cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M}), "moon")
@@ -85,7 +85,7 @@ def test_a_user_supplied_statistic_builds_on_others(dtype: str) -> None:
     np.testing.assert_allclose(found, np.transpose(wanted), rtol=1e-12)
 
 
-def test_what_was_not_declared_is_refused_with_the_line_to_type() -> None:
+def test_undeclared_needs_are_refused_with_the_line_to_type() -> None:
     cdb, da, _ = rasters("u1")
     asked = {
         "quantiles=(0.75,)": lambda s: s["order"].quantile(0.75),
@@ -103,8 +103,8 @@ def test_what_was_not_declared_is_refused_with_the_line_to_type() -> None:
         assert da.craters.get_stats(cdb, "floor", "count", add_stats={"own": own}).compute()["own"].shape == (2, 3)
 
 
-def test_what_another_statistic_has_declared_is_refused_all_the_same() -> None:
-    """Or a statistic would work in one call and fail in the next, where the other is not asked for."""
+def test_needs_that_only_another_statistic_declared_are_refused_too() -> None:
+    """Otherwise a statistic would work in one call and fail in the next, where the other one is not requested."""
     cdb, da, _ = rasters("u1")
     own = Aggregation("own", ("sums",), lambda s: s["order"].quantile(0.5))
     modes = Aggregation("own", ("sums",), lambda s: s["order"].frequency("majority"), order=OrderStatistics((0.5,)))
@@ -120,7 +120,7 @@ def test_what_another_statistic_has_declared_is_refused_all_the_same() -> None:
                 raster.craters.get_stats(cdb, "floor", others, add_stats={"own": statistic}).compute()
 
 
-def test_needs_that_mean_nothing_are_refused_with_the_line_to_type() -> None:
+def test_meaningless_needs_are_refused_with_the_line_to_type() -> None:
     with pytest.raises(StatisticError, match="'quantile'") as raised:
         Aggregation("iqr", ("sums", "quantile"), interquartile)
     line = re.search(r"from xcrater\.aggregations import \w+", str(raised.value))

@@ -1,4 +1,4 @@
-"""Depths of craters: against pixels one by one, and against craters whose depth is known."""
+"""Depths of craters agree with an oracle pixel by pixel, and with craters whose depth is known."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Array = NDArray[Any]
 
 GLOBAL = GridCase(Affine(3, 0, -180, 0, -3, 90), (60, 120))
 CRATERS = ((12.31, 34.53, 12.07), (179.13, -20.17, 15.03), (33.27, 84.61, 14.07), (-100.37, -5.17, 22.11))
-"""Longitude, latitude and radius in degrees: in the open, across the seam, over a pole, and a large one."""
+"""Longitude, latitude and radius in degrees: in the open, across the seam, over a pole, and a large crater."""
 ZONES: dict[str, Any] = {"rim": (0.8, 1.2), "floor": (0.0, 0.5), "wall": (0.5, 0.9), "background": (2.1, 2.6)}
 CHUNKS: list[Any] = [None, {"y": 17, "x": 35}]
 
@@ -46,7 +46,7 @@ def database(*craters: tuple[float, float, float]) -> CraterDatabase:
 
 
 def terrain(seed: int = 0, lead: tuple[int, ...] = (), nodata: int | None = -99) -> Array:
-    """Elevations with a tilt over the whole map, and holes."""
+    """Random elevations that tilt across the map, with missing pixels."""
     rng = np.random.default_rng(seed)
     rows, cols = np.indices(GLOBAL.shape)
     values = np.rint(rng.normal(4000, 300, (*lead, *GLOBAL.shape)) + 40 * rows + 15 * cols).astype("i2")
@@ -67,7 +67,7 @@ def expected(
     detrend: str | None = None,
     percentiles: tuple[float, float] | None = None,
 ) -> dict[str, float]:
-    """What `depths` gives of one crater, from the weights of all pixels in each of its zones."""
+    """What `depths` returns for one crater, computed from the weights of all pixels in each of its zones."""
     z = z.astype(float)
     if detrend:
         inside = valid & (weight["plane"] > 0)
@@ -115,7 +115,7 @@ def zones_of(plane: tuple[float, float] | None) -> dict[str, tuple[float, float]
 
 
 def as_seen(lon: float, lat: float, radius: float, x: Array, y: Array, geod: pyproj.Geod) -> tuple[Array, Array]:
-    """Places of points in the azimuthal equidistant frame of another, in radii; geodetic latitudes, metres."""
+    """Points in the azimuthal equidistant frame of a crater, in crater radii; geodetic latitudes, radius in metres."""
     azimuth, _, distance = geod.inv(np.full(x.shape, lon), np.full(x.shape, lat), x, y)
     return distance / radius * np.sin(np.radians(azimuth)), distance / radius * np.cos(np.radians(azimuth))
 
@@ -129,7 +129,7 @@ def fractions(lon: float, lat: float, inner: float, outer: float) -> Array:
 
 
 def by_pixel(values: Array, crater: tuple[float, float, float], coverage: str = "center", **options: Any) -> Any:
-    """The oracle on the global map."""
+    """The oracle, pixel by pixel on the global map."""
     lon, lat, degrees = crater
     radius = math.radians(degrees) * MOON_RADIUS_M
     x, y = np.broadcast_arrays(*ref.pixel_centres(GLOBAL.transform, GLOBAL.shape))
@@ -193,7 +193,7 @@ def test_depths_on_maps_of_every_kind(name: str, detrend: str | None) -> None:
     values = np.random.default_rng(3).normal(0, 100, on.shape)
     lon, lat = on.places()
     shown = np.isfinite(lon)
-    at = np.flatnonzero(shown.ravel())[shown.sum() // 3]  # a point of the map
+    at = np.flatnonzero(shown.ravel())[shown.sum() // 3]  # some pixel on the body
     centres = [(float(lon.ravel()[at]) + 0.3, float(lat.ravel()[at]) * 0.98), (178.7, -83.0)]
     ratio = (on.axes[1] / on.axes[0]) ** 2
     frame = pd.DataFrame(
@@ -240,7 +240,7 @@ def test_chunks_change_nothing(data: st.DataObject, frame: pd.DataFrame) -> None
             np.testing.assert_array_equal(whole[name], cut[name], err_msg=str(name))
             assert whole[name].dtype == cut[name].dtype == np.int64
         else:
-            # Differences of elevations of some thousand metres; a slope may be that of a wall of metres
+            # Depths are differences of elevations of some thousand metres, and slopes may span walls of a few metres.
             atol = 1e-6 if "slope" in str(name) or options["method"] == "percentile" else 1e-8
             np.testing.assert_allclose(cut[name], whole[name], rtol=1e-11, atol=atol, err_msg=str(name))
 
@@ -248,7 +248,7 @@ def test_chunks_change_nothing(data: st.DataObject, frame: pd.DataFrame) -> None
 @pytest.mark.parametrize("chunks", [None, {"band": 1, "y": 20}, {"band": 2, "x": 50}])
 @pytest.mark.parametrize("detrend", [None, "plane"])
 @pytest.mark.parametrize("method", ["mean", "percentile"])
-def test_bands_are_each_on_their_own(chunks: Any, detrend: str | None, method: str) -> None:
+def test_bands_are_independent(chunks: Any, detrend: str | None, method: str) -> None:
     values = terrain(lead=(2,))
     da = strategies.data_array(values, GLOBAL, chunks=chunks, nodata=-99).assign_coords(band=[3, 5])
     options: Any = ZONES | {"detrend": detrend, "method": method}
@@ -279,14 +279,14 @@ def test_building_depths_computes_nothing(detrend: str | None, method: str) -> N
         assert computed[name].attrs == now[name].attrs
 
 
-def test_stamped_depths_come_back_the_better_the_finer_the_map() -> None:
-    """Within 0.4 pixels by radius of the depth between the zones, and never deeper.
+def test_stamped_depths_are_recovered_better_on_finer_maps() -> None:
+    """The relative error of a depth is below 0.4 times pixel size over crater radius, and no depth is too deep.
 
-    Pixels that the crest's ring only clips have their values from up to half a pixel beside it, which is lower: so the
-    rim is too low by no more than the slope of the wall times half a diagonal.
+    The ring at the crest clips pixels whose centre may be half a pixel away, where the terrain is lower, so the rim is
+    too low by at most the slope of the wall times half a pixel's diagonal.
     """
     cdb = tutorial.synthetic_craters("moon", 30, diameters=(120e3, 400e3))
-    # The seam and a pole, too, away from the others
+    # One more crater lies on the seam next to a pole, away from the others.
     cdb = CraterDatabase(
         pd.concat([cdb.data[["lat", "lon", "diameter"]], pd.DataFrame({"lat": [89.0], "lon": [180.0], "diameter": [180e3]})]),  # noqa: E501
         "moon", diam_col="diameter",
@@ -306,12 +306,13 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map() -> None:
         off = (found["depth"].to_numpy() - between) / stamped
         assert (np.abs(off) < 0.4 * pixel).all()
         worst.append(np.abs(off).max())
-        # Below the zones' own means lies what a parabola has there: 1 % at the rim, 8 % on the floor
+        # The difference of the zones' means is less than the depth stamped, by 1 % at the rim and 8 % on the parabolic
+        # floor.
         np.testing.assert_allclose(between / stamped, 0.915, atol=0.005)
         deep = dem.craters.depths(cdb, floor=(0, 0.1), weights="area").compute()["depth"].to_numpy() / stamped
         assert (deep < 1.0).all()
         assert (deep > 1 - 0.015 - 0.4 * pixel).all()
-        # Means over pixels of a parabola are off by squares of the pixel
+        # The mean of a parabola over pixels differs from the true mean by the order of the pixel squared.
         np.testing.assert_allclose(found["floor"] / stamped, truth(0, 0.4) / stamped, atol=0.25 * pixel.max() ** 2)
         steepness = 2 * 0.8 * 2 * tutorial.DEPTH_TO_DIAMETER
         slope = np.tan(np.radians(found["wall_slope"]))
@@ -321,7 +322,7 @@ def test_stamped_depths_come_back_the_better_the_finer_the_map() -> None:
 
 
 @pytest.mark.parametrize("method", ["mean", "percentile"])
-def test_a_tilt_is_taken_off(method: str) -> None:
+def test_a_tilt_is_removed(method: str) -> None:
     crater = (179.4, -41.3, 6.0)
     cdb = database(crater)
     flat = tutorial.synthetic_mosaic("moon", 2, cdb, roughness=0, dtype="float64", chunks=200)
@@ -337,7 +338,7 @@ def test_a_tilt_is_taken_off(method: str) -> None:
 
 
 def test_rims_narrower_than_a_pixel_keep_their_weight() -> None:
-    crater = (10.0, 5.0, 3.1)  # a pixel in radius
+    crater = (10.0, 5.0, 3.1)  # about one pixel in radius
     da = strategies.data_array(terrain(nodata=None), GLOBAL, chunks={"y": 20})
     found, centres = (
         da.craters.depths(database(crater), coverage=c).compute().isel(crater=0) for c in ("exact", "center")
@@ -350,7 +351,7 @@ def test_rims_narrower_than_a_pixel_keep_their_weight() -> None:
     for name in ("rim", "depth", "depth_diameter"):
         assert np.isnan(centres[name])
         assert np.isfinite(found[name])
-    assert np.isnan(found["rim_error"])  # of less than a pixel
+    assert np.isnan(found["rim_error"])  # the rim has less than one pixel
 
 
 @pytest.mark.parametrize("chunks", CHUNKS)
@@ -392,7 +393,7 @@ def test_a_single_pixel_has_no_standard_error() -> None:
 
 
 def test_standard_errors_are_those_of_samples() -> None:
-    """Elevations drawn at random, again and again: how much rim and floor scatter is what each of them says."""
+    """The scatter of rim and floor over many random draws is what their standard errors predict."""
     rng = np.random.default_rng(0)
     da = strategies.data_array(rng.normal(0, 100, (300, *GLOBAL.shape)).astype("f4"), GLOBAL)
     for method in ("mean", "percentile"):
@@ -428,7 +429,7 @@ def test_scale_and_units_make_metres(detrend: str | None) -> None:
         plain.assign_attrs(units="DN").craters.depths(cdb)
 
 
-def test_what_is_not_asked_for_is_not_there() -> None:
+def test_results_that_were_not_requested_are_absent() -> None:
     found = strategies.data_array(terrain(), GLOBAL, nodata=-99).craters.depths(database(*CRATERS))
     assert not any("background" in str(name) or "rim_height" in str(name) or "plane" in str(name) for name in found)
     assert found.attrs["rim"] == [0.99, 1.01]
@@ -480,7 +481,7 @@ def test_bad_input_is_refused(options: Any, error: type[Exception], message: str
 
 
 @pytest.mark.nojit
-def test_arcs_are_those_of_their_sines() -> None:
+def test_arc_by_sine_inverts_the_sine() -> None:
     arc = np.append(np.geomspace(1e-12, 3.1, 200), [0.0, 0.0999, 0.1001, np.arcsin(0.1)])
     arc_by_sine = getattr(planes._arc_by_sine, "py_func", planes._arc_by_sine)
     found = [arc_by_sine(np.sin(a) ** 2, np.cos(a)) for a in arc]

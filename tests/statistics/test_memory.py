@@ -1,4 +1,4 @@
-"""Statistics whose accumulators would take much memory are collected in rounds, and are the same."""
+"""Statistics whose accumulators exceed the memory limit are collected in rounds, and do not change."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def raster(request: pytest.FixtureRequest) -> xr.DataArray:
         (("mean", "median"), {"coverage": "center"}),
     ],
 )
-def test_statistics_in_little_memory_are_the_same(raster, stats, options):
+def test_statistics_with_little_memory_are_the_same(raster, stats, options):
     cdb = database(*MANY)
     wanted = raster.craters.get_stats(cdb, ["floor", "rim"], stats, **options)
     with set_options(memory=6000):
@@ -43,7 +43,7 @@ def test_statistics_in_little_memory_are_the_same(raster, stats, options):
         assert len(gates) > 2
 
 
-def test_profiles_in_sectors_in_little_memory_are_the_same(raster):
+def test_profiles_in_sectors_with_little_memory_are_the_same(raster):
     cdb = database(*MANY)
     wanted = raster.craters.radial_profile(cdb, 3, ("mean", "count"), sectors=4)
     with set_options(memory=50_000):

@@ -1,4 +1,4 @@
-"""Radial profiles, in sectors and stacked."""
+"""Radial profiles: whole rings, rings cut into sectors, and stacks of many craters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CRATERS = (
     (71.7, -90.0, 8.9),
     (-100.37, -5.17, 25.11),
 )
-"""In the open, across the seam, over a pole, the first once more, at a pole, and one that reaches half way round."""
+"""In the open, across the seam, over a pole, the first one again, at a pole, and one that reaches halfway round."""
 RADII = [0.0, 0.3, 1.0, 1.1, 2.5]
 AZIMUTHS = [10.0, 45.5, 90.25, 200.0, 359.5]
 STATS = ("count", "mean", "median", "max", "std", "percentile_90", "nodata")
@@ -56,7 +56,7 @@ def raster(case: GridCase = GLOBAL, dtype: str = "i2", lead: tuple[int, ...] = (
 
 
 def seen(geod: pyproj.Geod, crater: tuple[float, float], lon: Any, lat: Any) -> tuple[Any, Any]:
-    """Geodesic distance in metres and azimuth of points, NaN for points that are none."""
+    """Geodesic distance in metres and azimuth of points from a crater; NaN where the map shows no point of the body."""
     here = np.isfinite(lon)
     distance, azimuth = np.full(lon.shape, np.nan), np.full(lon.shape, np.nan)
     n = np.count_nonzero(here)
@@ -147,7 +147,7 @@ def test_sectors_on_any_projection_are_those_of_geodesic_azimuths(name: str, cov
 @pytest.mark.filterwarnings("ignore::xcrater.errors.NoOverlapWarning")
 @given(data=st.data())
 @settings(max_examples=12)
-def test_sectors_share_out_their_rings_whatever_the_chunks(data: st.DataObject) -> None:
+def test_sectors_add_up_to_their_rings_whatever_the_chunks(data: st.DataObject) -> None:
     case = data.draw(strategies.grids(max_pixels=3000))
     frame = data.draw(strategies.crater_tables(case, max_size=4, max_radius=80.0))
     cdb = CraterDatabase(frame.rename(columns={"radius_m": "radius"}), "moon")
@@ -170,10 +170,10 @@ def test_sectors_share_out_their_rings_whatever_the_chunks(data: st.DataObject) 
 @pytest.mark.parametrize("nvert", [None, 32])
 @pytest.mark.parametrize("coverage", ["center", "all_touched"])
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
-def test_sectors_have_the_sums_of_their_runs_to_the_last_bit(
+def test_sectors_equal_sums_taken_run_by_run_to_the_last_bit(
     monkeypatch: pytest.MonkeyPatch, dtype: str, coverage: str, nvert: int | None
 ) -> None:
-    """Rings of many craters, whole blocks of columns in one sector among them, with and without missing pixels."""
+    """The fast path for blocks of columns inside one sector changes no bit, with or without missing pixels."""
     rng = np.random.default_rng(1)
     case = GridCase(Affine(1, 0, -180, 0, -1, 90), (180, 360))
     lat = np.append(np.degrees(np.arcsin(rng.uniform(-1, 1, 20))), [89.5, -88, 60, -5, 0, 30])
@@ -195,7 +195,7 @@ def test_sectors_have_the_sums_of_their_runs_to_the_last_bit(
 
 @pytest.mark.parametrize("coverage", ["exact", "center"])
 @pytest.mark.parametrize("weights", [None, "area"])
-def test_weighted_pixels_are_shared_out_too(coverage: str, weights: str | None) -> None:
+def test_weighted_pixels_are_divided_among_sectors_too(coverage: str, weights: str | None) -> None:
     values, cdb = raster(dtype="f4"), database()
     ask: dict[str, Any] = {"stats": "count sum mean skew area", "coverage": coverage, "weights": weights}
     da, lazy = (strategies.data_array(values, GLOBAL, chunks=c) for c in (None, {"y": 17, "x": 50}))
@@ -216,7 +216,7 @@ def test_weighted_pixels_are_shared_out_too(coverage: str, weights: str | None) 
 
 
 @pytest.mark.nojit
-def test_pixels_are_in_the_sector_of_their_azimuth_and_the_centre_looks_north() -> None:
+def test_pixels_are_in_the_sector_of_their_azimuth_and_the_centre_counts_as_north() -> None:
     case = GridCase(Affine(1, 0, 0, 0, -1, 6), (12, 12))
     da = strategies.data_array(np.zeros(case.shape, "u1"), case)
     cdb = database([(6.5, 0.5, 2.0), (6.5, -0.5, 1.3)])
@@ -230,13 +230,14 @@ def test_pixels_are_in_the_sector_of_their_azimuth_and_the_centre_looks_north() 
         off = np.abs(np.mod(azimuth + 1, 45) - 1) > TIE
         for k, mask in enumerate(masks):
             assert (mask[off] == ((azimuth // 45 == k) & (distance <= 2))[off]).all()
-    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[5, 6]  # the centre
-    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[4, 6]  # due north of it
-    assert region_set.region_mask(request.shapes, 4, request.craters, 0, (0, 12, 0, 12))[6, 6]  # due south
+    # In order: the pixel at the crater's centre, the one due north of it and the one due south of it.
+    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[5, 6]
+    assert region_set.region_mask(request.shapes, 0, request.craters, 0, (0, 12, 0, 12))[4, 6]
+    assert region_set.region_mask(request.shapes, 4, request.craters, 0, (0, 12, 0, 12))[6, 6]
 
 
 @pytest.mark.nojit
-def test_regions_that_one_pixel_may_belong_to_are_counted_once_where_they_are_apart() -> None:
+def test_overlapping_regions_take_layers_and_disjoint_ones_share_one() -> None:
     da, cdb = strategies.data_array(raster(), GLOBAL), database()
 
     def layers(*regions: Annulus, coverage: str = "center") -> int:
@@ -253,7 +254,7 @@ def test_regions_that_one_pixel_may_belong_to_are_counted_once_where_they_are_ap
 
 
 @pytest.mark.nojit
-def test_the_centre_looks_north_on_an_ellipsoid_too() -> None:
+def test_the_centre_counts_as_north_on_an_ellipsoid_too() -> None:
     case = GridCase(Affine(1, 0, 0, 0, -1, 8.5), (9, 9))
     da = strategies.data_array(np.zeros(case.shape, "u1"), case, "+proj=longlat +a=3396190 +b=3376200")
     cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [4.5], "radius": [2e5]}), "mars")
@@ -263,7 +264,7 @@ def test_the_centre_looks_north_on_an_ellipsoid_too() -> None:
 
 
 @pytest.mark.nojit
-def test_numbers_of_compass_points_grow_with_azimuth() -> None:
+def test_compass_numbers_increase_with_azimuth() -> None:
     from xcrater import kernels
 
     azimuth = np.sort(np.append(np.random.default_rng(0).uniform(0, 360, 200), [0, 90, 180, 270, 360 - 1e-14]))
@@ -329,7 +330,7 @@ def test_coordinates_are_middles_with_bounds_and_units() -> None:
     assert far["r_outer"].values.tolist() == [0.25, 0.5, 0.75, 1.0]
 
 
-def test_rings_share_no_pixel_unless_asked_to() -> None:
+def test_rings_share_no_pixels_unless_asked_to() -> None:
     da, cdb = strategies.data_array(raster(), GLOBAL), database()
     rings = da.craters.radial_profile(cdb, 9, "count")
     cdb.add_circles("disc", 2.5, nvert=None)
@@ -346,9 +347,9 @@ def test_rings_share_no_pixel_unless_asked_to() -> None:
     assert (polygons["count"].sum("r") < rings["count"].sum("r")).any()
 
 
-def test_the_mean_profile_of_craters_is_that_of_pandas() -> None:
+def test_the_mean_profile_of_craters_agrees_with_pandas() -> None:
     values = raster(dtype="f8")
-    values[:12] = np.nan  # the north, where one crater is all but whole
+    values[:12] = np.nan  # the north, which holds almost all of one crater
     craters = (*CRATERS, (0.0, 85.0, 0.1))
     cdb = database(craters)
     da = strategies.data_array(values, GLOBAL, chunks={"y": 25, "x": 60})
@@ -366,7 +367,7 @@ def test_the_mean_profile_of_craters_is_that_of_pandas() -> None:
     assert 0 < found["mean_craters"].min() < len(cdb)
 
 
-def test_the_profile_of_all_pixels_is_that_of_the_pixels_of_every_crater() -> None:
+def test_the_stacked_profile_of_pixels_pools_the_pixels_of_every_crater() -> None:
     values, cdb = raster(), database()
     da = strategies.data_array(values, GLOBAL, chunks={"y": 25, "x": 60}, nodata=3)
     stats = ("count", "sum", "mean", "std", "var", "min", "max", "nodata")
@@ -383,7 +384,7 @@ def test_the_profile_of_all_pixels_is_that_of_the_pixels_of_every_crater() -> No
         assert actual == pytest.approx(wanted, rel=1e-12)
 
 
-def test_stacks_of_weighted_pixels_weigh_by_them() -> None:
+def test_stacks_of_weighted_pixels_use_the_weights() -> None:
     values, cdb = raster(dtype="f4"), database()
     da = strategies.data_array(values, GLOBAL)
     found = da.craters.radial_profile(cdb, RADII, "mean var count", stack="pixels", weights="area")
@@ -397,7 +398,7 @@ def test_stacks_of_weighted_pixels_weigh_by_them() -> None:
         assert found["count"].values[k] == x.size
 
 
-def test_stacks_of_nothing_are_not_numbers() -> None:
+def test_stacks_without_pixels_are_nan() -> None:
     values = np.full(GLOBAL.shape, np.nan)
     for cdb in (database(), database(CRATERS[:1])):
         da = strategies.data_array(values, GLOBAL, chunks={"y": 20})
@@ -436,12 +437,12 @@ def test_stacks_of_nothing_are_not_numbers() -> None:
         ({"coverage": "all"}, XcraterError, "coverage='all'"),
     ],
 )
-def test_what_makes_no_profile_is_refused(ask: dict[str, Any], error: type[Exception], match: str) -> None:
+def test_arguments_that_make_no_profile_are_refused(ask: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         strategies.data_array(raster(), GLOBAL).craters.radial_profile(database(), **ask)
 
 
-def test_sectors_that_are_none_and_another_body_are_refused() -> None:
+def test_impossible_sectors_and_craters_of_another_body_are_refused() -> None:
     for start, stop in ((90, 90), (-1, 5), (0, 361), ("0", 90)):
         with pytest.raises(RegionError, match=r"0 <= start < stop <= 360"):
             Sector(0, 1, None, start, stop)
@@ -450,7 +451,7 @@ def test_sectors_that_are_none_and_another_body_are_refused() -> None:
         strategies.data_array(raster(), GLOBAL).craters.radial_profile(mars)
 
 
-def test_user_supplied_statistics_of_rings_are_those_of_get_stats() -> None:
+def test_user_supplied_statistics_of_rings_equal_those_of_get_stats() -> None:
     cdb = database()
     da = strategies.data_array(raster(), GLOBAL, chunks={"y": 25, "x": 60})
     add = {"spread": np.ma.ptp, "mid": lambda pixels: (pixels.min() + pixels.max()) / 2}

@@ -1,4 +1,4 @@
-"""Every statistic, with every coverage and weights, against exact arithmetic on brute-force fractions of pixels."""
+"""Every statistic, under every coverage rule and weighting, agrees with exact arithmetic on brute-force fractions."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ ORDER = ("min", "max", "range", "median", "majority", "minority", "unique", "var
 SHARES = ("coverage", "area")
 EPS = float(np.finfo(float).eps)
 PIXEL = 1e-9
-"""Error allowed to the covered fraction of a pixel."""
+"""Error allowed in the covered fraction of a pixel."""
 OUTLINE, CIRCLE = 2e-3, 5e-7
-"""Errors allowed to the true area of a pixel's part that a circle cuts, in pixels, and to that of a whole circle, in
-circles.
+"""Errors allowed in the true area of a pixel's part, in pixels, and of a whole circle, in circles.
 
-There, polygons within a hundredth of a pixel of the circle, and of nearly its area, stand for it.
+Both are for circles, which the oracle replaces by polygons within a hundredth of a pixel and of nearly the same area.
 """
 
 GLOBAL = GridCase(Affine(10, 0, -180, 0, -10, 90), (18, 36))
@@ -53,20 +52,20 @@ FINE = GridCase(Affine(2, 0, -180, 0, -2, 90), (90, 180))
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """One region of one crater, by the oracle."""
+    """One region of one crater according to the oracle."""
 
     fraction: Array
     areas: Array
-    """True area of the part of each pixel that is inside, m²; without fractions, of the whole pixel."""
+    """True area of the part of each pixel inside the region, m²; of the whole pixel unless coverage is exact."""
     tie: bool
     """Whether rounding decides which pixels belong to the region."""
     off: Array | None = None
-    """Error allowed to each of these areas beside rounding, m²; None without fractions."""
+    """Error allowed in each of these areas besides rounding, m²; None unless coverage is exact."""
     all_off: float = 0.0
-    """Error allowed to the sum of all areas, m²."""
+    """Error allowed in the sum of all areas, m²."""
 
     def area_slack(self, valid: Array) -> float:
-        """Error allowed to the sum of the areas of the valid pixels, m²."""
+        """Error allowed in the sum of the areas of the valid pixels, m²."""
         return self.all_off if self.off is None or valid[self.fraction > 0].all() else math.fsum(self.off[valid])
 
 
@@ -117,16 +116,16 @@ def partly_covered(case: GridCase, lon: float, lat: float, inner: float, outer: 
 
 
 def cap(radius: float) -> float:
-    """True area of a cap, m²."""
+    """True area of a spherical cap of this angular radius in degrees, m²."""
     return 4 * math.pi * (MOON_RADIUS_M * math.sin(math.radians(radius) / 2)) ** 2
 
 
 def bends(case: GridCase, fraction: Array) -> Array:
-    """Bound of the error of the true areas of pixels' parts, m², that comes of a cubic standing for the cosine.
+    """Bound on the error of partial pixel areas, m², from approximating the cosine of latitude by a cubic.
 
-    The cubic errs by less than the parabola that has the cosine's integrals over the pixel and the pixels beside it.
-    With y counted from the middle in heights h of a pixel, that parabola misses the cosine's third order by
-    sin h³/6 (y³ - 5/4 y): by h³/12 at the edges, by 0.28 of that over half a pixel, and by nothing over a whole one.
+    The cubic is more accurate than the parabola that has the integrals of the cosine over the pixel and its two
+    neighbours. In units of the pixel's height h, with y measured from its middle, that parabola misses the third-order
+    term sin h³/6 (y³ - 5/4 y): h³/12 at the edges, 0.28 of that over half a pixel, and nothing over a whole pixel.
     """
     h, width = abs(math.radians(case.transform.e)), abs(math.radians(case.transform.a))
     sine = np.abs(np.sin(np.radians(ref.pixel_centres(case.transform, case.shape)[1])))
@@ -135,7 +134,7 @@ def bends(case: GridCase, fraction: Array) -> Array:
 
 
 def doubtful(fraction: Array) -> bool:
-    """Whether so little of a pixel is inside that another rounding may leave it out."""
+    """Whether so little of some pixel is inside that rounding may leave the pixel out."""
     return bool(((fraction > -1e-7) & (fraction != 0) & (fraction < 1e-7)).any())
 
 
@@ -147,7 +146,7 @@ def with_regions(frame: pd.DataFrame, nvert: int | None = 32) -> CraterDatabase:
 
 
 def craters(*places: tuple[float, float, float]) -> pd.DataFrame:
-    """A table of craters of (longitude, latitude, angular radius), degrees."""
+    """A table of craters at (longitude, latitude, angular radius) in degrees."""
     lon, lat, radius = np.array(places, dtype=float).T
     return pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M})
 
@@ -175,28 +174,28 @@ def random_weights(case: GridCase, seed: int = 0, chunks: Any = None) -> xr.Data
 def assert_right(
     found: dict[str, Any], values: Array, nodata: Any, region: Region, weights: Any, exactly: bool
 ) -> bool:
-    """Compare the statistics of one region with the oracle's, within what rounding and fractions' errors may do.
+    """Compare the statistics of one region with the oracle's, within the error of rounding and of covered fractions.
 
     Parameters
     ----------
     found : dict
-        Statistics by name.
+        The statistics of the region by name.
     values : ndarray, shape (rows, columns)
         The raster's values, which may be infinite.
     nodata : number or None
         The value of missing pixels.
     region : Region
-        Which pixels belong to the region, by the oracle.
+        The region according to the oracle.
     weights : ndarray, shape (rows, columns), or None
         Weight of each pixel.
     exactly : bool
-        Whether coverage is in fractions.
+        Whether coverage is exact, that is, in fractions of a pixel.
 
     Returns
     -------
     bool
-        Whether every statistic was compared with the oracle's. Otherwise rounding decides some of them, and these were
-        only found to be possible.
+        Whether every statistic was compared with the oracle's. One that rounding decides is only checked to be
+        possible.
     """
     fraction = region.fraction
     wanted = exact.statistics(values, fraction, weights, nodata, STATS, fractions=exactly, areas=region.areas)
@@ -204,11 +203,11 @@ def assert_right(
     slack = PIXEL * max(1, np.count_nonzero(fraction)) if exactly else 0.0
     for name in COUNTS:
         assert found[name] == pytest.approx(wanted[name], abs=slack, rel=1e-9 if exactly else 0), name
-    if exactly and wanted["count"] < 1e3 * slack:  # next to nothing inside
+    if exactly and wanted["count"] < 1e3 * slack:  # almost no area inside
         assert_possible(found, values)
         return False
     inside = math.fsum(fraction.ravel())
-    off = 4 * slack / inside if exactly and inside else 0.0  # relative error of the sum of all weights
+    off = 4 * slack / inside if exactly and inside else 0.0  # relative error of the total weight
     valid = (values == values) & (True if nodata is None else values != nodata)
     for name, absolute in (("coverage", 0.0), ("area", region.area_slack(valid))):
         assert found[name] == pytest.approx(wanted[name], rel=1e-9 + off, abs=absolute, nan_ok=True), name
@@ -247,7 +246,7 @@ def assert_right(
 
 
 def assert_possible(found: dict[str, Any], values: Array) -> None:
-    """Whichever pixels there are, ordered statistics are NaN or the values of some, and averages lie between these."""
+    """Order statistics are NaN or the value of some pixel, and averages lie between the smallest and largest value."""
     valid = values[values == values].astype(float)
     for name in ("min", "max", "majority", "minority"):
         assert math.isnan(found[name]) or found[name] in valid, name
@@ -258,7 +257,7 @@ def assert_possible(found: dict[str, Any], values: Array) -> None:
 
 
 def assert_quantile(found: float, table: exact.Table, name: str, off: float) -> None:
-    """A quantile of ranks is numpy's; a weighted one lies between the quantiles a little before and after it."""
+    """Unweighted quantiles are those of numpy; weighted ones lie between the quantiles slightly below and above."""
     kind, _, number = name.partition("_")
     q = Fraction(1, 2) if kind == "median" else Fraction(number) / (100 if kind == "percentile" else 1)
     spread = 8 * EPS * max((abs(x) for x in table.numbers if math.isfinite(x)), default=0)
@@ -266,13 +265,14 @@ def assert_quantile(found: float, table: exact.Table, name: str, off: float) -> 
         with np.errstate(invalid="ignore"):
             assert found == pytest.approx(ref.quantile(table.numbers, float(q)), rel=0, abs=spread, nan_ok=True), name
         return
-    # A fraction's error moves the ends of the interval whose mean the quantile is; it has the n-th part of all weights.
+    # The quantile is the mean over an interval that holds 1/n of the total weight; an error in the fractions moves its
+    # ends.
     shift = Fraction(1e-13 + off)
     n = table.total**2 / sum(weight**2 for weight in table.weights)
     finite = [x for x in table.numbers if math.isfinite(x)]
     spread += 4 * float(shift * n) * (float(max(finite)) - float(min(finite)) if finite else 0.0)
     low, high = (table.quantile(q, sign * shift) for sign in (-1, 1))
-    if math.isnan(found):  # from negative infinity on, linear interpolation is inf - inf
+    if math.isnan(found):  # interpolating from negative infinity computes inf - inf
         assert low == -math.inf or math.isnan(low) or math.isnan(high), (name, low, high)
         return
     low, high = -math.inf if math.isnan(low) else low, math.inf if math.isnan(high) else high
@@ -282,7 +282,7 @@ def assert_quantile(found: float, table: exact.Table, name: str, off: float) -> 
 def assert_moments(
     found: dict[str, Any], wanted: dict[str, Any], x: Array, heavy: Array, off: float, *, whole: bool
 ) -> bool:
-    """Compare sums and moments; returns whether the variance is well enough known for the higher ones."""
+    """Compare sums and moments; return whether the variance is accurate enough to compare the higher moments."""
     total, top, spread = float(heavy.sum()), float(np.abs(x).max()), float(x.max() - x.min())
     rel = 1e-12
     magnitude = float((heavy * np.abs(x)).sum())
@@ -291,7 +291,7 @@ def assert_moments(
     )
     assert found["mean"] == pytest.approx(wanted["mean"], rel=rel, abs=rel * magnitude / total + off * spread)
     std, var = wanted["std"], wanted["var"]
-    # Floats carry a rounding error of their own size, which enters the variance multiplied by the spread.
+    # Floats carry a rounding error relative to their size, which enters the variance multiplied by the spread.
     rounding = 0.0 if whole else 8 * EPS * top * std + (4 * EPS * top) ** 2
     abs_var = rounding + 2 * off * spread**2
     assert found["var"] == pytest.approx(var, rel=rel, abs=abs_var)
@@ -315,7 +315,7 @@ def assert_moments(
 
 
 def each(found: xr.Dataset, cdb: CraterDatabase) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """Region, position of the crater and its statistics by name, one after the other."""
+    """Yield each region, the crater's position and its statistics by name."""
     for region in found["region"].values.tolist():
         for crater in range(len(cdb)):
             yield region, crater, {str(name): found[name].sel(region=region).values[crater] for name in found.data_vars}
@@ -325,7 +325,7 @@ def each(found: xr.Dataset, cdb: CraterDatabase) -> Iterator[tuple[str, int, dic
 @pytest.mark.parametrize("coverage", COVERAGES)
 @given(data=st.data())
 @settings(max_examples=12, deadline=None)
-def test_statistics_of_anything_anywhere(coverage: str, weights: str | None, data: st.DataObject) -> None:
+def test_statistics_of_random_rasters_and_craters(coverage: str, weights: str | None, data: st.DataObject) -> None:
     grid = data.draw(strategies.grids(max_pixels=700))
     pixels = data.draw(strategies.pixel_values(grid.shape, dtypes=DTYPES))
     if pixels.values.dtype.kind == "f" and data.draw(st.booleans()):
@@ -401,7 +401,7 @@ def test_statistics_across_the_seam_and_over_the_poles(
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("coverage", COVERAGES)
 def test_a_small_spread_on_a_great_mean_is_seen(coverage: str, weights: str | None) -> None:
-    """On values of 1e9 ± 1, the variance as a difference of sums of squares would be off by a hundred."""
+    """For values of 1e9 ± 1, a variance from the difference of sums of squares would be wrong by about a hundred."""
     values = 1e9 + np.random.default_rng(0).choice([-1.0, 1.0], GLOBAL.shape)
     cdb = with_regions(craters(*PLACES[:4]), None)
     areas = exact.true_areas(GLOBAL.transform, GLOBAL.shape, MOON_RADIUS_M)
@@ -449,7 +449,7 @@ def test_a_constant_has_no_spread(coverage: str, weights: str | None, dtype: str
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("dtype", ["u1", "i4", "f4"])
-def test_without_a_valid_pixel_counts_are_0_and_the_rest_nan(coverage: str, weights: str | None, dtype: str) -> None:
+def test_without_valid_pixels_counts_are_0_and_all_else_is_nan(coverage: str, weights: str | None, dtype: str) -> None:
     values = np.full(GLOBAL.shape, 7, dtype)
     if dtype == "f4":
         values[::2] = np.nan
@@ -469,7 +469,7 @@ def test_without_a_valid_pixel_counts_are_0_and_the_rest_nan(coverage: str, weig
 
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_quantiles_without_weights_are_numpys(coverage: ref.Coverage, dtype: str) -> None:
+def test_quantiles_without_weights_agree_with_numpy(coverage: ref.Coverage, dtype: str) -> None:
     values = (np.random.default_rng(3).gamma(2, 20, FINE.shape)).astype(dtype)
     cdb = with_regions(craters(*PLACES), None)
     names = ["median", *(f"percentile_{q}" for q in (0, 1, 25, 33.3, 50, 90, 99.9, 100)), "quantile_0.25", "quantile_1"]
@@ -484,7 +484,7 @@ def test_quantiles_without_weights_are_numpys(coverage: ref.Coverage, dtype: str
             assert numbers[name] == pytest.approx(np.percentile(inside, percent), rel=4 * EPS), name
 
 
-def test_a_whole_number_of_equal_weights_changes_no_moment() -> None:
+def test_a_common_integer_weight_changes_no_moment() -> None:
     values = np.random.default_rng(5).normal(100, 30, GLOBAL.shape)
     da, cdb = strategies.data_array(values, GLOBAL), with_regions(craters(*PLACES))
     twos = strategies.data_array(np.full(GLOBAL.shape, 2.0), GLOBAL)
@@ -492,13 +492,13 @@ def test_a_whole_number_of_equal_weights_changes_no_moment() -> None:
     for name in ("mean", "var", "std", "cv", "skew", "kurtosis", "min", "max", "count", "coverage", "area", "unique"):
         np.testing.assert_allclose(heavy[name], plain[name], rtol=1e-11, err_msg=name)
     np.testing.assert_allclose(heavy["sum"], 2 * plain["sum"], rtol=1e-13)
-    # All values are different: interpolating between distinct values is interpolating between pixels.
+    # All values differ, so interpolating between distinct values is interpolating between pixels.
     for name in ("median", "percentile_33.3", "quantile_0.9"):
         np.testing.assert_allclose(heavy[name], plain[name], rtol=1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_weights_by_area_are_those_of_an_array_of_areas(coverage: str) -> None:
+def test_weights_by_area_equal_an_array_of_areas(coverage: str) -> None:
     values = np.random.default_rng(6).integers(0, 9, GLOBAL.shape).astype("i2")
     areas = exact.true_areas(GLOBAL.transform, GLOBAL.shape, MOON_RADIUS_M)
     da, cdb = strategies.data_array(values, GLOBAL, nodata=0), with_regions(craters(*PLACES), None)
@@ -517,7 +517,7 @@ def test_weights_leave_counts_alone() -> None:
         xr.testing.assert_allclose(heavy, plain, rtol=1e-12)
 
 
-def test_pixels_of_weight_0_count_but_have_no_value() -> None:
+def test_pixels_of_weight_0_are_counted_but_have_no_value() -> None:
     values = np.random.default_rng(8).integers(0, 9, GLOBAL.shape).astype("i2")
     values[GLOBAL.shape[0] // 3] = 99
     weights = random_weights(GLOBAL)
@@ -536,7 +536,7 @@ def test_pixels_of_weight_0_count_but_have_no_value() -> None:
 
 @pytest.mark.parametrize("chunks", [None, {"y": 7}])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -0.5])
-def test_weights_that_are_no_weights_are_refused_where_they_matter(bad: float, chunks: Any) -> None:
+def test_impossible_weights_are_refused_where_they_matter(bad: float, chunks: Any) -> None:
     values = np.random.default_rng(8).integers(1, 9, GLOBAL.shape).astype("i2")
     cdb = with_regions(craters((0.3, 30.2, 15.1)), None)
     inside = region_of(GLOBAL, cdb, "floor", 0, "all_touched").fraction > 0
@@ -638,12 +638,12 @@ def test_a_region_smaller_than_a_pixel_keeps_its_area(nvert: int | None) -> None
     np.testing.assert_allclose(found["area"], area, rtol=5e-5)  # pixels of 10° are coarse; see `bends`
     row, col = 8, 19
     assert found["mean"].values[0] == pytest.approx(row * 36 + col, rel=1e-12)
-    assert found["mean"].values[1] == pytest.approx(9 * 36 + 17.5, rel=1e-9)  # half on either of two pixels
+    assert found["mean"].values[1] == pytest.approx(9 * 36 + 17.5, rel=1e-9)  # one half on either of two pixels
 
 
 @pytest.mark.parametrize("place", [(12.3, 34.5, 7.0), (179.9, -20.0, 15.0), (33.0, 85.0, 9.0), (0.0, -90.0, 20.0)])
-def test_area_is_that_of_the_cap(place: tuple[float, float, float]) -> None:
-    """The parts of pixels add up to the cap, but for the third order of latitude within a pixel; see `bends`."""
+def test_area_agrees_with_that_of_a_spherical_cap(place: tuple[float, float, float]) -> None:
+    """Partial pixels add up to the cap, except for terms of third order in the pixel's height; see `bends`."""
     cdb = with_regions(craters(place), None)
     da = strategies.data_array(np.ones(FINE.shape, "u1"), FINE, chunks={"y": 31})
     found = get_stats(da, cdb, ["floor", "rim"], ["area", "coverage"], coverage="exact")
@@ -653,13 +653,13 @@ def test_area_is_that_of_the_cap(place: tuple[float, float, float]) -> None:
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_coverage_and_area_are_of_the_pixels_with_values(coverage: str) -> None:
+def test_coverage_and_area_refer_to_pixels_with_values(coverage: str) -> None:
     rng = np.random.default_rng(12)
     values = rng.integers(1, 9, GLOBAL.shape).astype("f4")
     values[rng.random(GLOBAL.shape) < 0.2] = np.nan
     values[rng.random(GLOBAL.shape) < 0.2] = 0
     partial = GridCase(Affine(10, 0, -20, 0, -10, 60), (6, 8))
-    cdb = with_regions(craters((12.31, 34.53, 17.07)), None)  # its ring leaves the raster
+    cdb = with_regions(craters((12.31, 34.53, 17.07)), None)  # the ring extends beyond the raster
     da = strategies.data_array(values[:6, :8], partial, nodata=0)
     found = get_stats(da, cdb, ["floor", "rim"], coverage=coverage)
     for region, crater, numbers in each(found, cdb):
@@ -668,7 +668,7 @@ def test_coverage_and_area_are_of_the_pixels_with_values(coverage: str) -> None:
         assert assert_right(numbers, values[:6, :8], 0, oracle, None, coverage == "exact")
 
 
-def test_names_of_statistics_that_mean_nothing_are_refused() -> None:
+def test_meaningless_names_of_statistics_are_refused() -> None:
     da, cdb = strategies.data_array(np.ones(GLOBAL.shape), GLOBAL), with_regions(craters(*PLACES))
     for name in ("quantile_1.5", "quantile_-0.1", "quantile_", "frac_", "frac_red", "percentile_101", "varr"):
         with pytest.raises(StatisticError, match=name):

@@ -1,4 +1,4 @@
-"""Rasters of 32- and 64-bit integers: every statistic is exact or refused alone."""
+"""On rasters of 32- and 64-bit integers, every statistic is either exact or refused by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xcrater.errors import GridError, StatisticError
 
 GRID = GridCase(Affine(10, 0, -180, 0, -10, 90), (18, 36))
 INSIDE = (slice(5, 13), slice(14, 22))
-"""Pixels of the box from -40 to 40 degrees both ways."""
+"""The pixels of the box from -40° to 40° in longitude and latitude."""
 
 EXACT = "count min max range majority minority unique variety median nodata coverage"
 
@@ -37,7 +37,7 @@ def numbers(da: xr.DataArray, stats: str, **options: Any) -> dict[str, Any]:
 
 
 def identifiers(dtype: str, first: int, step: int = 1) -> xr.DataArray:
-    """Odd numbers of pixels inside, whose middle one is one pixel; one value three times."""
+    """A raster of distinct identifiers in the box, except for one that occurs three times."""
     values = np.full(GRID.shape, first, dtype)
     row = first + step * np.arange(64, dtype=object)
     values[INSIDE] = row.astype(dtype).reshape(8, 8)
@@ -73,7 +73,7 @@ def test_large_identifiers_have_exact_counts_extremes_and_frequencies(dtype, fir
 @pytest.mark.parametrize("first", [2**31, 2**40, 2**60])
 def test_the_median_of_large_integers_is_exact_where_the_middle_is_one_pixel(first):
     da = identifiers("i8", first, 2**20)
-    da.values[5, 14] = first - 2**30  # missing: 63 pixels are left
+    da.values[5, 14] = first - 2**30  # one pixel becomes missing, which leaves 63
     for way in ways(da):
         found = numbers(way, "median count", nodata=first - 2**30)
         assert found == {"count": 63, "median": np.sort(da.values[INSIDE].ravel())[1:][31]}
@@ -81,7 +81,7 @@ def test_the_median_of_large_integers_is_exact_where_the_middle_is_one_pixel(fir
 
 @pytest.mark.parametrize("way", range(4))
 @pytest.mark.parametrize(("dtype", "first"), [("i8", 2**53 + 1), ("u8", 2**53 + 1), ("i8", -(2**53) - 501)])
-def test_integers_that_float64_does_not_hold_are_refused_alone(dtype, first, way):
+def test_integers_that_float64_cannot_hold_are_refused_by_name(dtype, first, way):
     da = ways(identifiers(dtype, first, 2))[way]
     inside = da.values[INSIDE]
     found = numbers(da, "count range unique")
@@ -95,7 +95,7 @@ def test_integers_that_float64_does_not_hold_are_refused_alone(dtype, first, way
 
 @pytest.mark.parametrize("way", range(4))
 @pytest.mark.parametrize(("dtype", "value"), [("u4", 2**31), ("u4", 2**32 - 1), ("i8", -(2**31)), ("u8", 2**45)])
-def test_spreads_of_integers_beyond_2_31_are_refused_alone_and_the_remedy_works(dtype, value, way):
+def test_spreads_of_integers_beyond_2_31_are_refused_by_name_and_the_remedy_works(dtype, value, way):
     values = np.ones(GRID.shape, dtype)
     values[6, 16] = value
     da = ways(strategies.data_array(values, GRID))[way]
@@ -116,7 +116,7 @@ def test_spreads_of_integers_beyond_2_31_are_refused_alone_and_the_remedy_works(
 
 
 @pytest.mark.parametrize("coverage", ["center", "exact"])
-def test_sums_that_leave_64_bits_are_refused_and_others_are_exact(coverage):
+def test_sums_that_overflow_64_bits_are_refused_and_others_are_exact(coverage):
     for way in ways(identifiers("i8", 2**58, 0)):
         with pytest.raises(StatisticError, match="'sum'"):
             numbers(way, "count sum", coverage=coverage)
@@ -133,7 +133,7 @@ def test_a_user_statistic_of_sums_that_do_not_fit_is_refused_by_its_name():
 
 
 @pytest.mark.parametrize("chunk", [None, 5])
-def test_the_largest_uint64_as_nodata_is_missing_and_larger_values_are_refused_by_what_to_type(chunk):
+def test_the_largest_uint64_as_nodata_is_missing_and_larger_values_are_refused_with_the_line_to_type(chunk):
     values = np.full(GRID.shape, 7, "u8")
     values[6, 14:18] = 2**64 - 1
     da = strategies.data_array(values, GRID, nodata=2**64 - 1)
@@ -163,7 +163,7 @@ def test_a_profile_of_large_integers_is_exact_or_refused():
 
 @pytest.mark.parametrize("dtype", ["i4", "u4", "i8"])
 def test_sums_of_counts_per_pixel_beyond_32_bits_are_exact(dtype):
-    """rasterstats summed a population raster to 1396284338 instead of 31461055410 (its issue 129)."""
+    """The population raster of rasterstats' issue 129, summed there to 1396284338 instead of 31461055410."""
     values = np.full(GRID.shape, 491578990, dtype)
     for way in ways(strategies.data_array(values, GRID)):
         found = numbers(way, "sum mean std")
@@ -171,7 +171,7 @@ def test_sums_of_counts_per_pixel_beyond_32_bits_are_exact(dtype):
 
 
 def test_an_identifier_of_2_53_and_1_is_never_taken_for_its_neighbour():
-    """Burned into a raster by way of floats it became 2**53 (xarray-spatial's issue 3056)."""
+    """Rasterised through floats, the identifier became 2**53 in xarray-spatial's issue 3056."""
     values = np.full(GRID.shape, 2**53)
     values[INSIDE] = 2**53 + 1
     values[5, 14:17] = 2**53

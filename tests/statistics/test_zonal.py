@@ -1,4 +1,4 @@
-"""Zonal statistics through the accessor."""
+"""Zonal statistics as users get them from the accessor: values, laziness, keys, labels and warnings."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ PARTIAL = GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30))
 
 
 def table(*craters: tuple[float, float, float]) -> pd.DataFrame:
-    """A table of craters of (longitude, latitude, angular radius), degrees."""
+    """A table of craters at (longitude, latitude, angular radius) in degrees."""
     lon, lat, radius = np.array(craters, dtype=float).T
     return pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M})
 
 
 def database(*craters: tuple[float, float, float], nvert: int | None = 32) -> CraterDatabase:
-    """Craters with a disc "floor", a ring "rim" and a wide ring "ejecta" that overlaps it."""
+    """Craters with a disc "floor", a ring "rim" and a wide ring "ejecta" that overlaps the rim."""
     return with_regions(table(*craters), nvert=nvert)
 
 
@@ -60,7 +60,7 @@ CRATERS = (
     (12.31, 34.53, 7.07),
     (-100.37, -5.17, 40.11),
 )
-"""Craters in the open, across the seam, over a pole, the first once more, and one that holds the ejecta of others."""
+"""In the open, across the seam, over a pole, the first one again, and one that contains the ejecta of others."""
 
 
 def raster(dtype: str = "i2", seed: int = 0, case: GridCase = GLOBAL, lead: tuple[int, ...] = ()) -> Array:
@@ -68,7 +68,7 @@ def raster(dtype: str = "i2", seed: int = 0, case: GridCase = GLOBAL, lead: tupl
 
 
 def mask_of(case: GridCase, cdb: CraterDatabase, region: str, crater: int, coverage: ref.Coverage) -> Array:
-    """The pixels of a region, by the oracle."""
+    """The pixels of a region, according to the oracle."""
     shape = cdb.region(region)
     radius = math.degrees(cdb.rad.iloc[crater] / MOON_RADIUS_M)
     of = (cdb.lon.iloc[crater], cdb.lat.iloc[crater], shape.inner * radius, shape.outer * radius)
@@ -79,7 +79,7 @@ def mask_of(case: GridCase, cdb: CraterDatabase, region: str, crater: int, cover
 
 
 def assert_identical(actual: xr.Dataset, wanted: xr.Dataset) -> None:
-    """Datasets are equal to the bit, their coordinates, dimensions and attributes included; NaN equals NaN."""
+    """Check that datasets are bitwise equal, including coordinates, dimensions and attributes; NaN equals NaN."""
     xr.testing.assert_identical(actual.compute(), wanted.compute())
 
 
@@ -102,7 +102,9 @@ def test_statistics_equal_those_of_the_pixels_under_brute_force_masks(
 
 @given(data=st.data(), frame=strategies.crater_tables(GLOBAL), coverage=st.sampled_from(["all_touched", "center"]))
 @settings(max_examples=10)
-def test_integers_depend_on_chunks_not_by_a_bit(data: st.DataObject, frame: pd.DataFrame, coverage: str) -> None:
+def test_integer_statistics_do_not_depend_on_chunks_by_a_single_bit(
+    data: st.DataObject, frame: pd.DataFrame, coverage: str
+) -> None:
     dtypes = ("u1", "i2", "u2", "i4")
     case = data.draw(strategies.pixel_values(GLOBAL.shape, dtypes=dtypes))
     chunks = data.draw(strategies.chunkings(GLOBAL.shape))
@@ -118,7 +120,7 @@ def test_integers_depend_on_chunks_not_by_a_bit(data: st.DataObject, frame: pd.D
 
 @given(data=st.data(), frame=strategies.crater_tables(GLOBAL), dtype=st.sampled_from(["f4", "f8"]))
 @settings(max_examples=10)
-def test_floats_depend_on_chunks_by_a_millionth_of_a_millionth(
+def test_float_statistics_depend_on_chunks_by_no_more_than_1e_12(
     data: st.DataObject, frame: pd.DataFrame, dtype: str
 ) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -130,7 +132,7 @@ def test_floats_depend_on_chunks_by_a_millionth_of_a_millionth(
         strategies.data_array(values, GLOBAL, chunks=c).craters.get_stats(cdb, ["floor", "rim"], STATS).compute()
         for c in (None, chunks)
     )
-    # The spread of a few pixels is a difference of values near 100, and loses digits.
+    # The spread of a few pixels is a difference of values near 100, so it loses digits.
     np.testing.assert_allclose(cut["std"], whole["std"], rtol=1e-12, atol=1e-12)
     for name in ("sum", "mean"):
         np.testing.assert_allclose(cut[name], whole[name], rtol=1e-12)
@@ -138,7 +140,7 @@ def test_floats_depend_on_chunks_by_a_millionth_of_a_millionth(
     xr.testing.assert_identical(cut[others], whole[others])
 
 
-def test_floats_of_one_chunking_are_the_same_to_the_bit_each_time() -> None:
+def test_float_statistics_of_one_chunking_are_bitwise_reproducible() -> None:
     values = np.random.default_rng(1).normal(0, 1, GLOBAL.shape)
     da = strategies.data_array(values, GLOBAL, chunks={"y": 5, "x": 9})
     lazy = da.craters.get_stats(database(*CRATERS), "ejecta", STATS)
@@ -148,14 +150,14 @@ def test_floats_of_one_chunking_are_the_same_to_the_bit_each_time() -> None:
         xr.testing.assert_identical(again, lazy.compute(scheduler="synchronous"))
 
 
-def test_two_identical_craters_are_each_complete() -> None:
+def test_two_identical_craters_each_get_all_pixels() -> None:
     found = strategies.data_array(raster(), GLOBAL).craters.get_stats(database(*CRATERS), "ejecta", STATS)
     for name in STATS:
         np.testing.assert_array_equal(found[name][0], found[name][3], err_msg=name)
     assert found["count"][0] > 20
 
 
-def test_a_crater_in_a_crater_takes_no_pixel_from_it() -> None:
+def test_a_crater_inside_another_takes_no_pixels_from_it() -> None:
     large, small = (10.0, 0.0, 30.0), (12.0, 3.0, 11.0)
     da = strategies.data_array(raster(), GLOBAL, chunks={"y": 7})
     both = da.craters.get_stats(database(large, small), ["floor", "rim"], STATS).compute()
@@ -168,7 +170,7 @@ def test_a_crater_in_a_crater_takes_no_pixel_from_it() -> None:
 
 @pytest.mark.parametrize("dtype", ["i2", "f8"])
 @pytest.mark.parametrize("chunks", [None, {"y": 9, "x": 40}])
-def test_several_regions_at_once_equal_one_at_a_time(dtype: str, chunks: Any) -> None:
+def test_several_regions_at_once_equal_each_region_alone(dtype: str, chunks: Any) -> None:
     da = strategies.data_array(raster(dtype), GLOBAL, chunks=chunks)
     cdb = database(*CRATERS)
     together = da.craters.get_stats(cdb, ["ejecta", "floor", "rim"], STATS)
@@ -201,14 +203,14 @@ def test_a_raster_in_memory_gives_numbers_at_once() -> None:
 
 
 def tasks(da: xr.DataArray, cdb: CraterDatabase, stats: Any = "mean") -> int:
-    """Number of tasks beyond those of the raster."""
+    """Number of dask tasks in addition to those of the raster."""
     return len(dict(da.craters.get_stats(cdb, "floor", stats)[stats].data.dask)) - len(dict(da.data.dask))
 
 
 def test_tasks_grow_with_touched_chunks() -> None:
     case = GridCase(Affine(1, 0, -180, 0, -1, 90), (180, 360))
     da = strategies.data_array(raster(case=case), case, chunks={"y": 10, "x": 10})
-    # A chunk is 10° wide: discs of 4° in the middle of a chunk meet that chunk only.
+    # A chunk is 10° wide, so a disc of 4° in the middle of a chunk meets that chunk only.
     few, many = ([(10 * i + 5.0, 5.0, 4.0) for i in range(n)] for n in (3, 12))
     assert tasks(da, database(*many)) - tasks(da, database(*few)) == 12 - 3
     assert tasks(da, database((0.0, 0.0, 178.0))) <= 648 * 1.2
@@ -299,7 +301,7 @@ def test_added_functions_and_percentiles_have_keys_of_their_own() -> None:
     assert len(keys) == 6
 
 
-def test_variables_computed_together_and_apart_agree() -> None:
+def test_variables_computed_together_or_apart_agree() -> None:
     da = strategies.data_array(raster(), GLOBAL, chunks={"y": 10})
     cdb = database(*CRATERS)
     plain, center = da.craters.get_stats(cdb, "floor"), da.craters.get_stats(cdb, "floor", coverage="center")
@@ -335,7 +337,7 @@ def test_extra_dimensions_are_kept_with_their_coordinates(chunks: Any, dtype: st
                 np.testing.assert_array_equal(image, alone[name], err_msg=name)
 
 
-def test_order_of_dimensions_does_not_matter() -> None:
+def test_the_order_of_dimensions_does_not_matter() -> None:
     da = strategies.data_array(raster(lead=(2,)), GLOBAL, nodata=3)
     cdb = database(*CRATERS)
     wanted = da.craters.get_stats(cdb, "rim", STATS)
@@ -363,7 +365,7 @@ def test_the_dataset_is_labelled_with_the_table() -> None:
     assert center.attrs["coverage"] == "center"
 
 
-def test_one_name_gives_no_region_dimension_and_a_list_of_one_does() -> None:
+def test_one_region_name_drops_the_region_dimension_and_a_list_of_one_keeps_it() -> None:
     da, cdb = strategies.data_array(raster(), GLOBAL), database(*CRATERS)
     one, listed = da.craters.get_stats(cdb, "rim"), da.craters.get_stats(cdb, ["rim"])
     assert one["mean"].dims == ("crater",)
@@ -380,7 +382,7 @@ def test_statistics_take_one_string_of_names() -> None:
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10}])
 @pytest.mark.parametrize("dtype", ["bool", "u1", "f2", "f8", ">i2"])
-def test_craters_outside_of_the_raster_warn_and_count_nothing(chunks: Any, dtype: str) -> None:
+def test_craters_outside_the_raster_warn_and_count_nothing(chunks: Any, dtype: str) -> None:
     da = strategies.data_array(np.ones(PARTIAL.shape, dtype), PARTIAL, chunks=chunks)
     cdb = database((-100.0, 5.0, 3.0), (100.0, -50.0, 3.0))
     with pytest.warns(NoOverlapWarning, match="no region of the 2 craters meets the raster"):
@@ -391,7 +393,7 @@ def test_craters_outside_of_the_raster_warn_and_count_nothing(chunks: Any, dtype
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10}])
-def test_a_crater_outside_of_the_raster_beside_one_inside_counts_nothing(chunks: Any) -> None:
+def test_a_crater_outside_the_raster_counts_nothing_when_another_is_inside(chunks: Any) -> None:
     da = strategies.data_array(np.ones(PARTIAL.shape, "i2"), PARTIAL, chunks=chunks)
     found = da.craters.get_stats(database((-100.0, 5.0, 3.0), (25.0, 10.0, 3.0)), "floor", STATS).compute()
     assert found["count"].values.tolist()[0] == 0
@@ -465,7 +467,7 @@ def test_fill_value_scale_and_offset_are_read_from_attributes(dtype: str) -> Non
         assert actual | {"nodata": 0} == pytest.approx(wanted, rel=1e-12)
 
 
-def test_nan_as_nodata_and_nan_in_the_raster_count_as_nan() -> None:
+def test_nan_declared_as_nodata_is_counted_as_nan() -> None:
     values, cdb = raster("f4"), database(*CRATERS)
     values[values == 3] = np.nan
     for nodata in (None, math.nan):
@@ -561,7 +563,7 @@ def test_a_declared_statistic_reduces_tile_by_tile() -> None:
 def test_true_circles_on_global_mosaics_equal_brute_force_pixel_for_pixel(
     ppd: int, lon_origin: int, south_up: bool
 ) -> None:
-    """Every pixel has a number of its own, so equal counts, sums and spreads mean equal sets of pixels."""
+    """Every pixel has a value of its own, so equal counts, sums and spreads mean equal sets of pixels."""
     rng = np.random.default_rng([ppd, abs(lon_origin), south_up])
     shape = (180 * ppd, 360 * ppd)
     step = 1 / ppd
@@ -592,10 +594,10 @@ def test_true_circles_on_global_mosaics_equal_brute_force_pixel_for_pixel(
 
 
 @pytest.mark.parametrize("kind", ["masked", "scaled"])
-def test_tiles_of_two_kinds_and_blocks_of_craters_off_the_raster(
+def test_tiles_of_mixed_dtypes_and_blocks_of_craters_outside_the_raster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """Tiles sum floats where pixels are masked, and integers of rasters that show floats; some craters have no sums."""
+    """Masked tiles sum floats while scaled rasters sum the stored integers, and blocks of craters may have no sums."""
     monkeypatch.setattr(finish, "BLOCK", 64)
     craters = tutorial.synthetic_craters("moon", 60)
     dem = tutorial.synthetic_mosaic("moon", ppd=2, craters=craters, dtype="int16").isel(y=slice(0, 180))

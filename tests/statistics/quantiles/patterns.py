@@ -1,4 +1,4 @@
-"""Pixels of many patterns and dtypes, for tests of order statistics."""
+"""Pixel values in several patterns and dtypes, shared by the tests of order statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATTERNS = ("constant", "few", "wide", "extreme", "ascending", "normal")
 
 
 def patterned(rng: np.random.Generator, dtype: str, pattern: str, size: Any) -> Array:
-    """Pixels of a pattern. Floats may be infinite, or zeros of either sign; integers are those that float64 holds."""
+    """Pixel values of one pattern. Floats may include infinities and signed zeros; integers are exact in float64."""
     kind = np.dtype(dtype)
     if kind.kind == "f":
         values = {

@@ -1,4 +1,4 @@
-"""Order statistics of runs of keys, against numpy, exactextract and the oracle of weighted quantiles."""
+"""Order statistics of runs of keys agree with numpy, exactextract and the oracle for weighted quantiles."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_runs_of_every_length(dtype, pattern):
 
 
 @pytest.mark.parametrize("equal", [False, True])
-def test_weighted_frequencies_are_exactextracts_and_so_are_quantiles_of_equal_weights_and_distinct_values(equal):
+def test_weighted_frequencies_agree_with_exactextract_and_so_do_quantiles_of_equal_weights_and_distinct_values(equal):
     exactextract = pytest.importorskip("exactextract")
     from exactextract.raster import NumPyRasterSource
 
@@ -55,7 +55,7 @@ def test_weighted_frequencies_are_exactextracts_and_so_are_quantiles_of_equal_we
         keys = problem.coding.keys(values.copy())
         ours = answer_runs(problem, np.zeros(1, int), keys, weights.copy(), np.array([0, n])).numbers[0]
         names = ["quantile_25", "median", "quantile_90", "majority", "minority", "variety"]
-        if not equal:  # theirs counts each distinct value once
+        if not equal:  # exactextract counts each distinct value once
             np.testing.assert_allclose(
                 ours[:3], [ref.weighted_quantile(values, weights, q) for q in wanted.quantiles], rtol=1e-12
             )

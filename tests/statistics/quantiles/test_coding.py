@@ -1,4 +1,4 @@
-"""Keys are in the order of the values, and give these back."""
+"""Keys sort in the order of the values they encode, and decode to exactly these values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.statistics.quantiles.patterns import DTYPES, PATTERNS, patterned
 from xcrater.statistics.quantiles.coding import Coding
 
 STORED = {"i1": "i2", "u4": "i8", "f2": "f4"}
-"""What a tile makes of dtypes that kernels are not compiled for."""
+"""The dtype to which a tile is converted when kernels are not compiled for its own."""
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

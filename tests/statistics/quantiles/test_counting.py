@@ -1,4 +1,4 @@
-"""Order statistics of keys that are counted where the pixels lie, against numpy on the same pixels."""
+"""Order statistics found by counting keys tile by tile agree with numpy on the same pixels."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ SIDE = histograms.SIDE
 
 
 def _rectangles(rng: np.random.Generator, shape: tuple[int, int], craters: int, regions: int) -> list[list[np.ndarray]]:
-    """Masks of random rectangles, about half of them with a rectangular hole: masks[crater][region]."""
+    """Random rectangular masks, about half of them with a rectangular hole: masks[crater][region]."""
     masks = []
     for _ in range(craters):
         row = []
@@ -32,7 +32,7 @@ def _rectangles(rng: np.random.Generator, shape: tuple[int, int], craters: int, 
 
 
 def _drawn(masks: list[list[np.ndarray]], index: np.ndarray, top: int, left: int) -> Iterator[tuple[np.ndarray, Drawn]]:
-    """The masks of some craters as runs of pixels, regions in two parts and craters one at a time."""
+    """Yield the craters' masks as runs of pixels, one crater and one half of the regions at a time."""
     regions = len(masks[0])
     for members in (np.arange(0, regions, 2), np.arange(1, regions, 2)):
         for n, i in enumerate(index):
@@ -49,7 +49,7 @@ def _drawn(masks: list[list[np.ndarray]], index: np.ndarray, top: int, left: int
 
 
 def _counting(block: np.ndarray, nodata: int | None, masks: list[list[np.ndarray]]) -> tuple[Counting, list]:
-    """What counts the keys under the masks, and the sorted values under each: values[crater][region]."""
+    """The counter of keys under the masks, and the sorted pixel values under each mask: values[crater][region]."""
     codes, clean = classify(block, nodata)
     values = [[np.sort(block[m & (block != (2**40 if nodata is None else nodata))]) for m in row] for row in masks]
     held = (
@@ -63,7 +63,7 @@ def _counting(block: np.ndarray, nodata: int | None, masks: list[list[np.ndarray
 
 
 def _compare(counting: Counting, values: list, index: np.ndarray) -> None:
-    """Quantiles and pairs of some craters are those of the sorted values."""
+    """Check quantiles and (value, count) pairs of the craters in `index` against the sorted values."""
     q = np.array([0.0, 0.1, 0.5, 0.9, 1.0])
     wanted = [v for i in index for v in values[i]]
     for mirrored in (False, True):
@@ -89,7 +89,7 @@ def _compare(counting: Counting, values: list, index: np.ndarray) -> None:
 @pytest.mark.nojit
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["u1", "i2", "u2"]), st.booleans(), st.sampled_from([3, 500, 60_000]))
-def test_keys_are_numpys(seed, dtype, has_nodata, spread):
+def test_quantiles_and_value_counts_agree_with_numpy(seed, dtype, has_nodata, spread):
     rng = np.random.default_rng(seed)
     info = np.iinfo(dtype)
     middle = rng.integers(info.min, info.max + 1)
@@ -114,7 +114,7 @@ def test_whole_squares_are_counted_once(dtype, has_nodata, spread):
     nodata = int(np.unique(block)[3]) if has_nodata else None
     counting, values = _counting(block, nodata, masks)
     _compare(counting, values, np.arange(6))
-    _compare(counting, values, np.array([4, 1]))  # nothing is left over from what was counted before
+    _compare(counting, values, np.array([4, 1]))  # counts from the first call must not leak into the second
 
 
 @pytest.mark.nojit
@@ -122,7 +122,7 @@ def test_whole_squares_are_counted_once(dtype, has_nodata, spread):
 @pytest.mark.parametrize("has_nodata", [False, True])
 @pytest.mark.parametrize("spread", [5, 200, 5000])
 def test_counts_of_whole_squares_are_numpys(dtype, has_nodata, spread):
-    """Pixels beyond the last whole square have no part in them, nor squares whose keys range too far to be counted."""
+    """Pixels beyond the last whole square are left out, and so are squares whose range of keys is too wide to count."""
     rng = np.random.default_rng(spread + has_nodata)
     info = np.iinfo(dtype)
     block = np.clip(info.min + rng.integers(0, spread + 1, (SIDE + 5, 2 * SIDE + 9)), info.min, info.max).astype(dtype)

@@ -1,4 +1,4 @@
-"""Order statistics in any chunks and any memory, against sorting all pixels of each region."""
+"""Order statistics are those of all sorted pixels of a region, for any chunking and any memory limit."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from xcrater.statistics.quantiles.wanted import FREQUENCIES, OrderStatistics
 Array = NDArray[Any]
 
 SHARES = (0.1, 1.0, -0.0)
-"""Values whose share of the pixels is asked for."""
+"""Values for which the `frac` statistic is requested."""
 
 GRID = GridCase(Affine(20, 0, -180, 0, -20, 90), (9, 18))
 REGIONS = {"disc": (0.0, 1.0), "ring": (0.4, 1.3)}
-"""Inner and outer bound of each region, in crater radii."""
+"""Inner and outer radius of each region, in crater radii."""
 
 
 def database(*places: tuple[float, float, float]) -> CraterDatabase:
-    """Craters of (longitude, latitude, angular radius), degrees, each with the two `REGIONS`."""
+    """Craters at (longitude, latitude, angular radius) in degrees, each with the two `REGIONS`."""
     lon, lat, radius = np.array(places, dtype=float).T
     cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M}), "moon")
     for name, (inner, outer) in REGIONS.items():
@@ -49,13 +49,13 @@ def database(*places: tuple[float, float, float]) -> CraterDatabase:
 
 
 def random_places(rng: np.random.Generator, n: int) -> list[tuple[float, float, float]]:
-    """Craters of any size; the first one's disc has most of the planet."""
+    """Random craters of many sizes; the disc of the first covers most of the sphere."""
     radius = [130.0, *rng.choice([4.0, 25.0, 60.0, 110.0], n - 1)] * rng.uniform(0.9, 1.0, n)
     return list(zip(rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n))), radius))
 
 
 def region_masks(grid: GridCase, places: list[tuple[float, float, float]]) -> Array:
-    """Pixels whose centre lies in each region, shape (region, crater, row, column)."""
+    """Masks of the pixels whose centre lies in each region, shape (region, crater, row, column)."""
     return np.array(
         [
             [
@@ -70,7 +70,7 @@ def region_masks(grid: GridCase, places: list[tuple[float, float, float]]) -> Ar
 def raster(
     values: Array, grid: GridCase, scale: float = 1.0, nodata: Any = None, rows: Any = None, cols: Any = None
 ) -> xr.DataArray:
-    """A raster of stored numbers, in chunks between edges of rows and columns, if given; one image to a chunk."""
+    """A raster of stored values, chunked at the edges `rows` and `cols` if given, with one image per chunk."""
     da = strategies.data_array(values, grid, nodata=nodata)
     if scale != 1.0:
         da.attrs |= {"scale_factor": scale, "add_offset": 3.0}
@@ -84,7 +84,7 @@ def raster(
 def expected(
     values: Array, masks: Array, scale: float, nodata: Any, weights: Array | None, *, frequencies: bool
 ) -> dict[str, Array]:
-    """The order statistics from all pixels under each mask, each of shape (image, region, crater)."""
+    """Order statistics from all pixels under each mask, each of shape (image, region, crater)."""
     shape = (len(values), *masks.shape[:2])
     out: dict[str, Array] = {}
 
@@ -135,7 +135,7 @@ def edges(draw: st.DataObject, size: int) -> list[int]:
 
 
 def with_gaps(rng: np.random.Generator, values: Array) -> Any:
-    """Leave some pixels without a value, in place; returns the nodata value."""
+    """Turn some pixels into missing ones, in place, and return the nodata value."""
     gaps = rng.random(values.shape) < rng.choice([0.0, 0.5])
     if values.dtype.kind == "f":
         values[gaps] = np.nan
@@ -185,7 +185,8 @@ def test_frequencies_and_weights(seed, dtype, pattern, memory, scale, weighted, 
     nodata, places = with_gaps(rng, values), random_places(rng, 4)
     cdb, stats = database(*places), [f"quantile_{q}" for q in QUANTILES]
     stats += [*FREQUENCIES, *(f"frac_{value}" for value in SHARES)]
-    mass = rng.choice([0.0, 0.25, 0.5, 1.0], GRID.shape) if weighted else None  # their sums are not rounded
+    # Sums of these weights are exact in floats.
+    mass = rng.choice([0.0, 0.25, 0.5, 1.0], GRID.shape) if weighted else None
     weights = None if mass is None else strategies.data_array(mass, GRID)
     options = {"coverage": "center", "weights": weights, "categorical": True}
     with np.errstate(invalid="ignore"):
@@ -203,12 +204,13 @@ LARGE = GridCase(Affine(7.2, 0, -180, 0, -4.5, 90), (40, 50))
 @pytest.mark.parametrize("chunk", [40, 10])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_what_does_not_fit_tells_how_much_it_needs(chunk, weighted):
-    """Each message names more memory than the one before, until there is enough of it."""
+    """Each error names more memory than the one before, until the memory it names suffices."""
     values = np.random.default_rng(0).normal(size=LARGE.shape)
     da = strategies.data_array(values, LARGE).chunk({"y": chunk, "x": min(50, chunk + 10 if chunk == 40 else chunk)})
     cdb = database((0.3, 0.2, 130.0))
     weights = strategies.data_array(np.ones(LARGE.shape), LARGE) if weighted else None
-    stats = ["median"] if weighted and chunk < 40 else ["median", "unique"]  # on one tile, quantiles fit in any memory
+    # On a single tile, quantiles fit into any memory.
+    stats = ["median"] if weighted and chunk < 40 else ["median", "unique"]
     memory, refused = 10_000, 0
     while True:
         with set_options(memory=memory):
@@ -228,8 +230,9 @@ def test_what_does_not_fit_tells_how_much_it_needs(chunk, weighted):
 
 @pytest.mark.parametrize(("dtype", "reads"), [("i2", 1), ("f4", 2), ("i4", 2), ("f8", 4)])
 def test_how_often_tiles_are_read(dtype, reads):
-    """Tiles of large regions are read once for every 16 bits of a key, others once, and passes do not overlap."""
-    places = [(-100.3, 10.1, 57.7), (140.1, -60.3, 2.5)]  # on the western three fifths; on the last tile alone
+    """Tiles of large regions are read once per 16 bits of the key, all others once, and passes do not overlap."""
+    # The first crater covers the western three fifths of the raster, the second lies on the last tile only.
+    places = [(-100.3, 10.1, 57.7), (140.1, -60.3, 2.5)]
     values = np.random.default_rng(0).normal(0, 1000, LARGE.shape).astype(dtype)
     read: list[tuple[int, int]] = []
 
@@ -254,7 +257,7 @@ def test_how_often_tiles_are_read(dtype, reads):
         assert len(set(read[12 * n + (n > 0) : 12 * (n + 1) + 1])) >= 12
 
 
-def test_craters_are_solved_once_their_last_tile_is_there():
+def test_a_crater_is_solved_as_soon_as_its_last_tile_is_merged():
     search = OrderSearch(Problem(OrderStatistics((0.5,)), Coding("<i4"), 1, 2**29))
 
     def tile(value: int) -> Any:
@@ -286,6 +289,7 @@ def test_zonal_statistics_in_little_memory_are_the_same_bytes(dtype):
     with set_options(memory="4 kB"):
         little = da.craters.get_stats(cdb, ["rim", "floor"], stats)
     layers = [len(found["median"].data.dask.layers) for found in (usual, little)]
-    assert (layers[1] > layers[0]) == (dtype != "int16")  # more passes
+    # Keys of 16 bits need no further passes, however little memory there is.
+    assert (layers[1] > layers[0]) == (dtype != "int16")
     for name in stats:
         assert usual[name].compute().values.tobytes() == little[name].compute().values.tobytes()

@@ -1,4 +1,4 @@
-"""Values that are equally frequent but for rounding, and pixels of weight 0."""
+"""Values whose frequencies differ by rounding only are tied, and pixels of weight 0 take no part."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cut(da: xr.DataArray, chunks: dict[str, int] | None) -> xr.DataArray:
     ("pixel", "west", "south"), [(0.1, 10, 20), (0.3, -170.1, 33.3), (1 / 3, 0.7, -60), (1e-3, 179, 7)]
 )
 def test_the_rarest_of_values_that_cover_equally_much_is_the_smallest(pixel, west, south, chunks):
-    """A box from the middle of one pixel to that of another has a quarter of each of its four corners."""
+    """A box between the centres of opposite corner pixels covers a quarter of each of the four corner pixels."""
     grid = GridCase(Affine(pixel, 0, west, 0, -pixel, south + 3 * pixel), (3, 3))
     da = strategies.data_array(np.arange(9, dtype="i2").reshape(3, 3)[::-1] + 1, grid)
     box = west + 0.5 * pixel, south + 0.5 * pixel, west + 2.5 * pixel, south + 2.5 * pixel
@@ -61,7 +61,7 @@ def test_what_is_more_than_rounding_still_decides(factor, smaller):
     assert found == {"minority": 1, "majority": 2 if smaller else 1}
 
 
-def test_numbers_of_pixels_are_never_equal_but_for_rounding():
+def test_counts_of_pixels_are_compared_without_a_tolerance():
     grid = GridCase(Affine(0.25, 0, -180, 0, -0.25, 90), (720, 1440))
     values = np.ones(grid.shape, "u1")
     values[:360] = 2
@@ -71,7 +71,7 @@ def test_numbers_of_pixels_are_never_equal_but_for_rounding():
 
 
 def test_a_value_in_a_sliver_is_rarer_than_one_in_most_of_a_large_area():
-    """What counts as equal goes by the rarer value's own area, not by that of the whole region."""
+    """The tolerance for ties scales with the area of the rarer value, not with that of the whole region."""
     grid = GridCase(Affine(1, 0, 0, 0, -1, 60), (60, 60))
     values = np.full(grid.shape, 5, "u1")
     values[:, -1], values[0, 0] = 1, 3
@@ -81,7 +81,7 @@ def test_a_value_in_a_sliver_is_rarer_than_one_in_most_of_a_large_area():
 
 
 @pytest.mark.parametrize("chunks", CUTS)
-def test_pixels_of_weight_0_have_no_part_in_extremes_and_frequencies_unlike_exactextracts(chunks):
+def test_pixels_of_weight_0_take_no_part_in_extremes_and_frequencies_unlike_in_exactextract(chunks):
     exactextract = pytest.importorskip("exactextract")
     grid = GridCase(Affine(1, 0, 0, 0, -1, 3), (3, 3))
     values = np.array([[1, 2, 2], [3, 9, 9], [9, 9, 3]], "f8")
@@ -99,7 +99,7 @@ def test_pixels_of_weight_0_have_no_part_in_extremes_and_frequencies_unlike_exac
 
 
 @pytest.mark.parametrize("options", [{"coverage": "exact"}, {"coverage": "center"}])
-def test_a_region_whose_pixels_all_weigh_nothing_has_no_statistic(options):
+def test_a_region_whose_weights_are_all_0_has_no_statistics(options):
     grid = GridCase(Affine(1, 0, 0, 0, -1, 3), (3, 3))
     da, nothing = (strategies.data_array(np.full((3, 3), value), grid) for value in (7.0, 0.0))
     found = stats(da, (0, 0, 3, 3), "count min median majority variety", weights=nothing, **options)

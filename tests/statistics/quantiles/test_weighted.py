@@ -1,4 +1,4 @@
-"""Weighted quantiles: what users see of them, and their definition on random pixels."""
+"""Weighted quantiles as users see them, and their definition checked on random pixels."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ NAMES = [f"quantile_{q}" for q in QUANTILES]
 
 
 def box_database(*bounds: float) -> CraterDatabase:
-    """One crater with a box, degrees, as its region."""
+    """One crater whose region is a box with these bounds, in degrees."""
     cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "rad": [1e3]}), "moon")
     cdb.add_polygons("box", [shapely.box(*bounds)])
     return cdb
 
 
 def discs(*places: tuple[float, float, float]) -> CraterDatabase:
-    """Craters of (longitude, latitude, angular radius), degrees, each with its disc."""
+    """Craters at (longitude, latitude, angular radius) in degrees, each with its disc."""
     lon, lat, radius = np.array(places, dtype=float).T
     cdb = CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "rad": np.radians(radius) * MOON_RADIUS_M}), "moon")
     cdb.add_circles("disc", 1.0, nvert=None)
@@ -57,7 +57,7 @@ def plain_with_one_bright_pixel(dtype: str = "u1") -> xr.DataArray:
 @pytest.mark.parametrize("chunk", [None, 5])
 @pytest.mark.parametrize("dtype", ["u1", "f4", "i4"])
 @pytest.mark.parametrize("options", [{"coverage": "exact"}, {"weights": "area"}, {"weights": "ones"}])
-def test_the_median_of_an_area_that_nearly_all_holds_one_value_is_this_value(options, dtype, chunk):
+def test_the_median_of_an_area_nearly_all_of_one_value_is_that_value(options, dtype, chunk):
     da = plain_with_one_bright_pixel(dtype)
     if options.get("weights") == "ones":
         options = {"coverage": "center", "weights": strategies.data_array(np.ones(GRID.shape), GRID)}
@@ -88,7 +88,7 @@ def test_a_user_statistic_of_quantiles_follows_the_rule_of_weights():
 
 
 def test_percentiles_of_classes_by_area_are_those_of_their_shares():
-    """A map of classes, a tenth of whose area is of class 1 and the rest of class 5."""
+    """One tenth of the area of this map of classes is class 1, and the rest is class 5."""
     values = np.full(GRID.shape, 5, "u1")
     values[:, 18] = 1
     found = strategies.data_array(values, GRID).craters.get_stats(
@@ -110,7 +110,7 @@ def test_exact_coverage_moves_quantiles_of_a_large_region_by_little():
 
 
 def of_run(values: Array, weights: Array, scale: float = 1.0) -> Array:
-    """The quantiles of one run of pixels."""
+    """Quantiles of a single run of pixels."""
     problem = Problem(OrderStatistics(QUANTILES), Coding(values.dtype.str, scale), 1, 2**29, weighted=True)
     keys, offsets = problem.coding.keys(values.copy()), np.array([0, values.size])
     return answer_runs(problem, np.zeros(1, int), keys, weights.copy(), offsets).numbers[0]
@@ -135,14 +135,14 @@ def test_weighted_quantiles_of_random_pixels(seed, dtype, n, pattern, scale):
     found = of_run(values, weights, scale)
     table = exact.table(decoded, np.ones(n), weights)
     np.testing.assert_allclose(found, [table.quantile(Fraction(q)) for q in QUANTILES], **close(size))
-    # The size of the weights and the order of pixels change nothing.
+    # Neither a common factor of the weights nor the order of the pixels matters.
     for factor in (2.0**40, 3e-7):
         np.testing.assert_allclose(of_run(values, factor * weights, scale), found, **close(size))
     order = rng.permutation(n)
     np.testing.assert_allclose(of_run(values[order], weights[order], scale), found, **close(size))
-    # Equal weights are numpy's.
+    # With equal weights, the quantiles are those of numpy.
     np.testing.assert_allclose(of_run(values, np.full(n, 0.1), scale), np.quantile(decoded, QUANTILES), **close(size))
-    # The quantiles ascend and lie among the values.
+    # The quantiles increase and stay within the range of the values.
     assert (np.diff(found) >= -1e-12 * size).all()
     assert decoded.min() - 1e-12 * size <= found[0]
     assert found[-1] <= decoded.max() + 1e-12 * size
@@ -150,8 +150,8 @@ def test_weighted_quantiles_of_random_pixels(seed, dtype, n, pattern, scale):
 
 @given(seed=st.integers(0, 2**32), n=st.integers(2, 40), move=st.floats(1e-9, 1e-3))
 @settings(max_examples=40, deadline=None)
-def test_values_that_are_tied_count_as_those_that_nearly_are(seed, n, move):
-    """Grouping equal values is no step: values drawn apart by little change the quantiles by as little."""
+def test_tied_values_give_the_quantiles_of_nearly_tied_ones(seed, n, move):
+    """Grouping equal values makes no jump: moving them apart by a little moves the quantiles by no more."""
     rng = np.random.default_rng(seed)
     values, weights = rng.integers(0, 4, n).astype(float), rng.uniform(0.01, 1, n)
     apart = values + move * rng.random(n)
@@ -165,13 +165,13 @@ def test_between_an_infinity_and_a_number_quantiles_of_equal_weights_are_numpys(
     with np.errstate(invalid="ignore"):
         inside = np.array(QUANTILES[1:-1])
         wanted = np.quantile(values, inside)
-    whole = np.isclose(inside * (values.size - 1) % 1, 0)  # there numpy multiplies infinity by 0
+    whole = np.isclose(inside * (values.size - 1) % 1, 0)  # where numpy multiplies infinity by 0
     np.testing.assert_allclose(found[1:-1][~whole], wanted[~whole], rtol=1e-12)
     assert found[0] == values[0]
     assert found[-1] == values[-1]
 
 
-def test_pixels_of_weight_0_and_of_next_to_none_do_not_move_quantiles():
+def test_weights_of_0_or_almost_0_do_not_move_quantiles():
     values, weights = np.array([1.0, 2, 3, 4, 1e300]), np.array([0.5, 0.5, 0.5, 0.5, 0.0])
     np.testing.assert_allclose(of_run(values, weights), np.quantile(values[:4], QUANTILES), rtol=1e-15)
     weights[4] = 1e-200
@@ -199,13 +199,14 @@ def test_weighted_quantiles_do_not_depend_on_chunks_or_memory(seed, memory, chun
 
 
 def test_coverage_of_a_half_none_all_and_a_quarter_of_four_pixels():
-    """As asked for in rio-tiler's issue 680; the pixel that is not covered has no part in any statistic."""
+    """The case of rio-tiler's issue 680; the pixel that is not covered takes no part in any statistic."""
     grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
     da = strategies.data_array(np.array([[1, 2], [3, 4]], "f4"), grid)
     weights = strategies.data_array(np.array([[0.5, 0.0], [1.0, 0.25]]), grid)
     names = "mean sum min max median majority minority unique"
     found = da.craters.get_stats(box_database(0, 0, 2, 2), "box", names, coverage="center", weights=weights)
-    # Sums of weights are 1.75, of their squares 1.3125: the middle 0.75 of 1.75 lie between 0.5 and 1.25, in the 3.
+    # The weights add up to 1.75 and their squares to 1.3125, so the median is the mean over the middle 0.75 of 1.75,
+    # from 0.5 to 1.25, where the value is 3.
     wanted = {
         "mean": 4.5 / 1.75,
         "sum": 4.5,
@@ -221,23 +222,23 @@ def test_coverage_of_a_half_none_all_and_a_quarter_of_four_pixels():
 
 @pytest.mark.parametrize("weights", [(2.5, 2.4, 3.8, 1.1), (2.5, 2.4, 3.7, 1.2)])
 def test_the_median_of_halves_of_equal_weight_lies_halfway_however_their_sum_is_rounded(weights):
-    """In collapse's issue 448 it was 2 or 2.5, as rounding went: 2.5 + 2.4 and the rest weigh 4.9 each."""
+    """In collapse's issue 448 rounding gave 2 or 2.5; here 2.5 + 2.4 and the other two weights both add up to 4.9."""
     found = of_run(np.array([1.0, 2, 3, 4]), np.array(weights))
     assert found[QUANTILES.index(0.5)] == pytest.approx(2.5, rel=1e-14)
 
 
 def test_the_median_of_few_values_of_different_weights_has_half_of_the_weight_on_either_side():
-    """StatsBase's issue 435: linear between places of values, half of the weight was not below the median."""
+    """In StatsBase's issue 435, interpolation between values left less than half of the weight below the median."""
     values, weights = np.array([1, 4, 3, 2, 2.5, 7]), np.array([0.1, 0.3, 0.05, 0.05, 0.2, 0.3])
     median = of_run(values, weights)[QUANTILES.index(0.5)]
     assert median == pytest.approx(float(exact.table(values, np.ones(6), weights).quantile(Fraction(1, 2))), rel=1e-14)
-    assert 3 < median <= 4  # cumulated weights are 0.1, 0.15, 0.35, 0.4, 0.7 and 1
+    assert 3 < median <= 4  # the cumulative weights are 0.1, 0.15, 0.35, 0.4, 0.7 and 1
 
 
 @pytest.mark.parametrize("options", [{"coverage": "exact"}, {"weights": "area"}])
 @pytest.mark.parametrize(("dtype", "scale"), [("i4", -0.5), ("u4", 1.0), ("f4", 1.0), ("f8", 1.0), ("i8", 1.0)])
 def test_weighted_quantiles_of_regions_too_large_for_the_memory_are_the_same(dtype, scale, options):
-    """Tiles are read again instead of an error, on one tile and on many."""
+    """Tiles are read again instead of raising an error, on one tile as on many."""
     rng = np.random.default_rng(7)
     pattern = str(rng.choice(["wide", "normal"]))
     da = strategies.data_array(patterned(rng, dtype, pattern, (2, *GRID.shape)), GRID)
@@ -257,7 +258,7 @@ def test_weighted_quantiles_of_regions_too_large_for_the_memory_are_the_same(dty
 @pytest.mark.parametrize("memory", [1, 2**29])
 @pytest.mark.parametrize("scale", [1.0, -1.0])
 def test_infinities_among_whole_pixels_give_numpys_quantiles_in_any_memory(memory, scale):
-    """Four pixels, so that 0.175, 0.25 and 0.9 lie between two of them, and 0.5 halfway."""
+    """With four pixels the quantiles 0.175, 0.25 and 0.9 lie between two values, and 0.5 is halfway."""
     grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
     inside = np.array(QUANTILES[1:-1])
     for numbers in ((-math.inf, 1.0, 2.0, 3.0), (1.0, 2.0, 3.0, math.inf), (-math.inf, 0.0, 0.5, math.inf)):
@@ -272,7 +273,7 @@ def test_infinities_among_whole_pixels_give_numpys_quantiles_in_any_memory(memor
         np.testing.assert_allclose([found[name].item() for name in NAMES[1:-1]], wanted, rtol=1e-12)
 
 
-def test_a_mode_or_an_array_of_weights_says_how_much_memory_large_regions_need():
+def test_modes_and_arrays_of_weights_say_how_much_memory_large_regions_need():
     da = strategies.data_array(np.random.default_rng(1).normal(size=GRID.shape), GRID).chunk(5)
     weights = strategies.data_array(np.ones(GRID.shape), GRID)
     for stats, by in (("median unique", None), ("median", weights)):
