@@ -1,4 +1,4 @@
-"""Chips against their definition in plain numpy and PROJ."""
+"""Chips agree with their definition, written here in plain numpy with PROJ's azimuthal equidistant projection."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = NDArray[Any]
 
 MARS = "+proj=longlat +a=3396190 +b=3376200 +no_defs"
 RASTERS: dict[str, tuple[str, str, tuple[float, float], tuple[float, float], tuple[int, int]]] = {
-    # body, CRS, first edges of x and y, steps, shape
+    # body, CRS, outer corner of the first pixel (x, y), pixel steps, shape
     "globe": ("moon", "+proj=longlat +R=1737400 +no_defs", (-180, 90), (5, -5), (36, 72)),
     "east": ("moon", "+proj=longlat +R=1737400 +no_defs", (0, 90), (5, -5), (36, 72)),
     "south-up": ("moon", "+proj=longlat +R=1737400 +no_defs", (-180, -90), (5, 5), (36, 72)),
@@ -54,7 +54,7 @@ PLACES = {
 
 
 def table(*craters: tuple[float, float, float], body: str = "moon") -> CraterDatabase:
-    """Craters given as (longitude, planetocentric latitude, angular radius on the body's sphere), degrees."""
+    """Craters at (longitude, planetocentric latitude, angular radius on the body's sphere) in degrees."""
     lon, lat, radius = np.array(craters, dtype=float).T
     metres = np.radians(radius) * {"moon": 1737400.0, "mars": 3396190.0}[body]
     return CraterDatabase(pd.DataFrame({"lat": lat, "lon": lon, "radius": metres}), body)
@@ -73,7 +73,7 @@ def noise(name: str, dtype: str = "f8", lead: tuple[int, ...] = ()) -> Array:
 
 
 def pixels(name: str, cdb: CraterDatabase, crater: int, size: tuple[int, int], extent: float) -> tuple[Array, Array]:
-    """Where a chip's pixels lie on the raster, in pixels, by PROJ's own azimuthal equidistant projection."""
+    """Columns and rows of a chip's pixel centres on the raster, by PROJ's own azimuthal equidistant projection."""
     _, crs, origin, step, _ = RASTERS[name]
     crs = pyproj.CRS(crs)
     a, b = crs.ellipsoid.semi_major_metre, crs.ellipsoid.semi_minor_metre
@@ -93,13 +93,13 @@ def pixels(name: str, cdb: CraterDatabase, crater: int, size: tuple[int, int], e
 
 
 def padded(name: str, values: Array) -> Array:
-    """The raster with 8 more rows and columns on every side: those from beyond the seam or the pole, or else NaN."""
+    """The raster with 8 more rows and columns on each side, continued across seam and poles, or else NaN."""
     more = 8
     rows, cols = values.shape
     out = np.full((rows + 2 * more, cols + 2 * more), np.nan)
     out[more:-more, more:-more] = values
     turned = np.roll(values, cols // 2, axis=1)
-    skip = 1 if name == "gridline" else 0  # there the first row's centres are the pole
+    skip = 1 if name == "gridline" else 0  # the centres of the first and last row are the poles
     if name in LAT_TURNS:
         out[:more, more:-more] = turned[skip : more + skip][::-1]
         out[-more:, more:-more] = turned[rows - more - skip : rows - skip][::-1]
@@ -120,7 +120,7 @@ def kernel(taps: int, away: float) -> float:
 
 
 def interpolated(name: str, values: Array, u: Array, v: Array, taps: int) -> Array:
-    """Samples interpolated one after the other, slowly and plainly, from the padded raster."""
+    """Samples of the padded raster, interpolated one by one without any shortcut."""
     wide = padded(name, values)
     period = 360 / abs(RASTERS[name][3][0]) if "longlat" in RASTERS[name][1] else math.inf
     if name == "eqc":
@@ -148,17 +148,17 @@ def interpolated(name: str, values: Array, u: Array, v: Array, taps: int) -> Arr
 @pytest.mark.nojit
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", RASTERS)
-def test_chips_are_samples_at_the_places_of_proj(name: str, method: str) -> None:
+def test_chips_sample_the_raster_where_proj_puts_their_pixels(name: str, method: str) -> None:
     values = noise(name)
     values[np.random.default_rng(3).random(values.shape) < 0.1] = np.nan
     cdb = table(*PLACES.values(), body=RASTERS[name][0])
-    size = (6, 7)  # so that no sample lies on a pixel's edge by design
+    size = (6, 7)  # chosen so that no sample falls on the edge of a pixel
     found = raster(name, values).craters.chips(cdb, size, 1.7, method=method, antialias=False).to_numpy()
     assert found.dtype == np.float64
     for i, place in enumerate(PLACES):
         u, v = pixels(name, cdb, i, size, 1.7)
         if place == "huge" and name in ("eqc", "mars", "sinusoidal"):
-            continue  # PROJ's aeqd is not accurate enough so near to the antipode on an ellipsoid
+            continue  # PROJ's aeqd is too inaccurate near the antipode on an ellipsoid
         wanted = interpolated(name, values, u, v, METHODS[method])
         np.testing.assert_allclose(found[i], wanted, rtol=1e-6, atol=1e-5, err_msg=place)
     if name in TURNS:
@@ -167,7 +167,7 @@ def test_chips_are_samples_at_the_places_of_proj(name: str, method: str) -> None
 
 @pytest.mark.parametrize("name", ["globe", "polar", "mars"])
 @pytest.mark.parametrize("method", METHODS)
-def test_tiles_make_the_chips_that_the_whole_raster_makes(name: str, method: str) -> None:
+def test_chips_from_tiles_equal_those_from_the_whole_raster(name: str, method: str) -> None:
     values, cdb = noise(name, "i2", (2,)), table(*list(PLACES.values())[:-1], body=RASTERS[name][0])
     whole = raster(name, values).rio.write_nodata(7).craters.chips(cdb, 9, method=method)
     for chunks in ({"y": 9, "x": 18}, {"y": 15, "x": -1, "band": 1}):
@@ -197,7 +197,7 @@ def test_chunks_change_nothing(data: st.DataObject, method: str, case: strategie
         np.testing.assert_array_equal(cut.to_numpy(), whole.to_numpy())
 
 
-def test_making_chips_computes_nothing_and_a_chip_reads_what_it_shows_once() -> None:
+def test_making_chips_computes_nothing_and_each_needed_chunk_is_read_once() -> None:
     read: list[Any] = []
 
     def block(block_info: Any = None) -> Array:
@@ -219,7 +219,7 @@ def test_making_chips_computes_nothing_and_a_chip_reads_what_it_shows_once() -> 
     assert len(read) == len(set(read)) == 16
 
 
-def test_keys_are_those_of_what_is_asked_for() -> None:
+def test_every_change_of_a_request_changes_the_key() -> None:
     da, cdb = raster("globe", noise("globe"), {"y": 9}), table(PLACES["open"], PLACES["seam"])
 
     def name(da: xr.DataArray = da, cdb: CraterDatabase = cdb, **options: Any) -> str:
@@ -234,7 +234,7 @@ def test_keys_are_those_of_what_is_asked_for() -> None:
     assert name() == names[0]
 
 
-def test_neighbours_share_chunks_where_the_order_is_that_of_tiles() -> None:
+def test_neighbours_share_chunks_when_chips_are_ordered_by_tiles() -> None:
     rng = np.random.default_rng(0)
     craters = [(lon, lat, 0.5) for lon, lat in zip(rng.uniform(-180, 180, 60), rng.uniform(-80, 80, 60))]
     cdb = table(*craters)
@@ -242,7 +242,7 @@ def test_neighbours_share_chunks_where_the_order_is_that_of_tiles() -> None:
     plain, sorted_ = (da.craters.chips(cdb, 6, order=order) for order in ("table", "tiles"))
     assert plain.crater.values.tolist() == list(range(60))
     assert plain.chunks[0] == (60,)
-    # Each quarter is a tile. Well inside of one, chips do not wait for those that reach into another.
+    # Each quarter of the globe is a tile. Chips well inside one do not wait for those that reach into another.
     quarter = ((sorted_.lat < 0) * 2 + (sorted_.lon > 0)).to_numpy()
     inside = ((np.abs(np.abs(sorted_.lat) - 45) < 20) & (np.abs(np.abs(sorted_.lon) - 90) < 55)).to_numpy()
     chunk = np.repeat(range(len(sorted_.chunks[0])), sorted_.chunks[0])
@@ -261,7 +261,7 @@ def test_neighbours_share_chunks_where_the_order_is_that_of_tiles() -> None:
 
 @pytest.mark.parametrize("method", ["bilinear", "nearest", "cubic"])
 def test_an_interior_chip_is_that_of_gdal(method: str) -> None:
-    """GDAL's own grid: rows and columns of an azimuthal equidistant map around the crater."""
+    """GDAL warps to the same grid: rows and columns of an azimuthal equidistant map centred on the crater."""
     values = np.random.default_rng(0).random((180, 360)).astype("f4")
     case = strategies.GridCase(rasterio.Affine(1, 0, -180, 0, -1, 90), (180, 360))
     da = strategies.data_array(values, case, crs="+proj=longlat +R=1737400 +no_defs")
@@ -307,7 +307,7 @@ def test_axes_and_labels() -> None:
 @pytest.mark.parametrize(
     ("dtype", "wanted"), [("u1", "f4"), ("i2", "f4"), ("?", "f4"), ("f4", "f4"), ("i4", "f8"), ("f8", "f8")]
 )
-def test_values_are_floats_wide_enough(dtype: str, wanted: str) -> None:
+def test_chips_are_floats_wide_enough_for_the_values(dtype: str, wanted: str) -> None:
     da = raster("globe", (noise("globe") > 100).astype(dtype))
     cdb = table(PLACES["open"])
     assert da.craters.chips(cdb, 4).dtype == da.chunk().craters.chips(cdb, 4).dtype == wanted
@@ -315,13 +315,13 @@ def test_values_are_floats_wide_enough(dtype: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [">i2", ">f8", "f2", "i8", "u8"])
-def test_stored_numbers_of_any_kind(dtype: str) -> None:
+def test_stored_values_of_any_dtype(dtype: str) -> None:
     values, cdb = noise("globe"), table(PLACES["open"])
     wanted = raster("globe", values).craters.chips(cdb, 4)
     np.testing.assert_allclose(raster("globe", values.astype(dtype)).craters.chips(cdb, 4), wanted, rtol=1e-6)
 
 
-def test_masked_blocks_have_no_values_where_they_are_masked() -> None:
+def test_masked_pixels_of_blocks_are_missing() -> None:
     values, cdb = noise("globe", "i2"), table(PLACES["open"], PLACES["seam"])
     masked = dask.array.ma.masked_less(dask.array.from_array(values, chunks=20), 60)
     found = raster("globe", values).copy(data=masked).craters.chips(cdb, 6)
@@ -343,17 +343,18 @@ def test_scale_offset_and_bands() -> None:
     np.testing.assert_allclose(found, plain * 0.5 - 7, rtol=1e-12)
 
 
-def test_half_of_the_weight_makes_a_value() -> None:
+def test_a_chip_pixel_has_a_value_from_half_of_the_weight_on() -> None:
     values = np.full((36, 72), 5, "u1")
     values[:, 37:] = 255
     da = raster("globe", values).rio.write_nodata(255)
-    # Pixels of 1 by 1 degree, whose centres lie at 0.5, 1.5, ...; the last value's centre at 2.5, the first missing 7.5
+    # Chip pixels are 1° wide with centres at 0.5°, 1.5°, and so on. The last column of values is centred at 2.5°, the
+    # first missing one at 7.5°.
     (row,) = da.craters.chips(table((5.0, 2.5, 5.0)), (1, 10), 1.0, antialias=False).to_numpy()[0]
     np.testing.assert_array_equal(row, [5.0] * 5 + [np.nan] * 5)
     assert np.isnan(da.craters.chips(table((40.0, 2.5, 5.0)), 4)).all()
 
 
-def test_beyond_the_raster_there_is_nothing() -> None:
+def test_beyond_the_raster_chips_are_nan() -> None:
     da = raster("partial", np.ones((20, 40)))
     inside, outside = table((-100.0, 20.0, 3.0)), table((100.0, 20.0, 3.0))
     assert (da.craters.chips(inside, 8) == 1).all()
@@ -368,25 +369,27 @@ FINE = strategies.GridCase(rasterio.Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720
 
 
 class TestAntialias:
+    """Chips coarser than the raster average the pixels below them instead of sampling a few."""
+
     def chips(self, values: Array, *craters: tuple[float, float, float], **options: Any) -> Array:
         da = strategies.data_array(values, FINE, chunks={"y": 100, "x": 250})
         return da.craters.chips(table(*craters), 8, **options).to_numpy()
 
-    def test_a_constant_is_itself(self) -> None:
+    def test_a_constant_stays_that_constant(self) -> None:
         places = [(lon, lat, 20.0) for lon in (0.0, 179.0) for lat in (-90.0, -75.0, 0.0, 60.0, 90.0)]
         for method in METHODS:
             found = self.chips(np.full(FINE.shape, 7, "u1"), *places, method=method)
             np.testing.assert_allclose(found, 7, rtol=1e-6)
 
     @pytest.mark.parametrize("method", ["bilinear", "cubic"])
-    def test_a_ramp_is_the_ramp(self, method: str) -> None:
+    def test_a_ramp_stays_that_ramp(self, method: str) -> None:
         lat = np.broadcast_to(90 - (np.arange(360) + 0.5)[:, None] / 2, FINE.shape)
         found = self.chips(lat, (30.0, 0.0, 15.0), method=method, extent=1.0)[0]
         y = 15 * (1 - (np.arange(8) + 0.5) / 4)
         np.testing.assert_allclose(found[:, 3:5], np.stack([y, y], axis=1), atol=0.02)
         np.testing.assert_allclose(found, -found[::-1], atol=1e-9)
 
-    def test_noise_becomes_as_small_as_that_of_means(self) -> None:
+    def test_noise_falls_as_in_means_over_the_pixels_covered(self) -> None:
         values = np.random.default_rng(2).normal(0, 1, FINE.shape)
         for lat, radius in ((0.0, 20.0), (60.0, 20.0)):
             found = self.chips(values, (10.0, lat, radius), extent=1.0)[0]
@@ -394,17 +397,17 @@ class TestAntialias:
             assert 0.5 < found.std() * math.sqrt(covered) < 1.3
             assert self.chips(values, (10.0, lat, radius), extent=1.0, antialias=False)[0].std() > 0.4
 
-    def test_means_are_those_of_the_pixels_below(self) -> None:
+    def test_chip_pixels_are_means_of_the_pixels_below(self) -> None:
         values = np.random.default_rng(2).normal(0, 1, FINE.shape)
         smooth = np.cumsum(np.cumsum(values, axis=0), axis=1) / 100
         found = self.chips(smooth, (10.0, 3.0, 16.0), extent=1.0)[0]
-        # At the equator a chip's pixel of 4 degrees is 8 x 8 pixels
+        # At the equator a chip pixel of 4° covers 8 x 8 raster pixels.
         blocks = np.array(
             [[smooth[142 + 8 * i : 150 + 8 * i, 348 + 8 * j : 356 + 8 * j].mean() for j in range(8)] for i in range(8)]
         )
         assert np.abs(found - blocks)[3:5, 3:5].max() < 0.02 * blocks.std()
 
-    def test_nearest_keeps_the_stored_numbers(self) -> None:
+    def test_nearest_keeps_the_stored_values(self) -> None:
         values = np.random.default_rng(2).integers(0, 2, FINE.shape).astype("u1") * 200
         assert set(np.unique(self.chips(values, (10.0, 3.0, 40.0), method="nearest"))) == {0.0, 200.0}
 
@@ -417,7 +420,7 @@ class TestAntialias:
         assert (raster(name, np.ones(values.shape)).craters.chips(cdb, 3) == 1).all()
 
 
-def test_up_is_the_maps_up_where_north_is_not() -> None:
+def test_up_on_the_chip_is_up_on_the_map_without_north_up() -> None:
     name = "polar"
     rows, cols = RASTERS[name][4]
     v = np.broadcast_to(np.arange(rows, dtype=float)[:, None], (rows, cols))
@@ -429,7 +432,7 @@ def test_up_is_the_maps_up_where_north_is_not() -> None:
         assert (slope > 0).all()
         assert (np.abs(chips.diff(across)) < 0.05 * float(slope.mean())).all()
         assert not (raster(name, values).craters.chips(cdb, 6).diff(along) > 0).all()
-    # On a grid of longitudes and latitudes up is north, or south where the rows run north
+    # On a longitude-latitude grid up is north, or south where the rows run northwards.
     for name, turned in (("globe", False), ("mars", False), ("south-up", True)):
         cdb = table(*PLACES.values(), body=RASTERS[name][0])
         da = raster(name, noise(name))
@@ -454,14 +457,14 @@ def test_up_is_the_maps_up_where_north_is_not() -> None:
         ({"group": 0}, "group=0"),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
+def test_impossible_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     da, cdb = raster("globe", noise("globe")), table(PLACES["open"])
     with pytest.raises(ChipError, match=message):
         da.craters.chips(cdb, **options)
     assert issubclass(ChipError, XcraterError)
 
 
-def test_a_chip_that_takes_too_much_memory_is_refused() -> None:
+def test_a_chip_beyond_the_memory_limit_is_refused() -> None:
     da, cdb = raster("globe", noise("globe")), table(PLACES["open"])
     with set_options(memory="1 MiB"), pytest.raises(ChipError, match="set_options"):
         da.craters.chips(cdb, 1000)

@@ -1,4 +1,4 @@
-"""The pixels themselves, as lazy masked arrays."""
+"""`get_arrays` returns the pixels of each crater as lazy masked arrays, in a container that is indexed like a table."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CRATERS = (IN_THE_OPEN, ON_THE_SEAM, OVER_A_POLE, SMALL)
 
 
 def database(*craters: tuple[float, float, float], nvert: int | None = 32) -> CraterDatabase:
-    """Craters given as (longitude, latitude, angular radius), degrees, with a disc "floor" and a ring "rim"."""
+    """Craters at (longitude, latitude, angular radius) in degrees, with a disc "floor" and a ring "rim"."""
     lon, lat, radius = np.array(craters, dtype=float).T
     return with_regions(pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians(radius) * MOON_RADIUS_M}), nvert)
 
@@ -58,7 +58,7 @@ def with_regions(frame: pd.DataFrame, nvert: int | None = 32) -> CraterDatabase:
 
 
 def numbered(case: GridCase, dtype: str = "i4", lead: tuple[int, ...] = ()) -> Array:
-    """A raster each of whose values tells which pixel it is: row * columns + column."""
+    """A raster in which each value identifies its pixel: row * columns + column."""
     shape = (*lead, *case.shape)
     return np.arange(math.prod(shape)).reshape(shape).astype(dtype)
 
@@ -72,7 +72,7 @@ def polygon(cdb: CraterDatabase, region: str, crater: int) -> Any:
 
 
 def assert_same(actual: Any, wanted: Any) -> None:
-    """Equal masked arrays: dtype, mask, values where not masked, and fill value."""
+    """Check that masked arrays agree in dtype, mask, unmasked values and fill value."""
     assert isinstance(actual, np.ma.MaskedArray)
     assert isinstance(wanted, np.ma.MaskedArray)
     assert actual.dtype == wanted.dtype
@@ -84,7 +84,7 @@ def assert_same(actual: Any, wanted: Any) -> None:
 @pytest.mark.slow
 @given(data=st.data(), case=strategies.grids(max_pixels=1500), coverage=st.sampled_from(["all_touched", "center"]))
 @settings(max_examples=12)
-def test_elements_equal_eager_arrays_of_any_chunks(data: st.DataObject, case: GridCase, coverage: str) -> None:
+def test_lazy_elements_equal_eager_arrays_for_any_chunks(data: st.DataObject, case: GridCase, coverage: str) -> None:
     cdb = with_regions(data.draw(strategies.crater_tables(case, max_size=3)), data.draw(st.sampled_from([None, 32])))
     pixels = data.draw(strategies.pixel_values(case.shape))
     chunks = data.draw(strategies.chunkings(case.shape))
@@ -106,7 +106,9 @@ def test_elements_equal_eager_arrays_of_any_chunks(data: st.DataObject, case: Gr
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize("case", [GLOBAL, EAST, SOUTH_UP], ids=["-180", "0", "south-up"])
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_masks_are_the_oracles_and_data_the_rasters(coverage: ref.Coverage, case: GridCase, chunks: Any) -> None:
+def test_masks_agree_with_the_oracle_and_data_with_the_raster(
+    coverage: ref.Coverage, case: GridCase, chunks: Any
+) -> None:
     values, cdb = numbered(case), database(*CRATERS)
     arrays = strategies.data_array(values, case, chunks=chunks).craters.get_arrays(
         cdb, ["floor", "rim"], coverage=coverage
@@ -114,7 +116,7 @@ def test_masks_are_the_oracles_and_data_the_rasters(coverage: ref.Coverage, case
     for region in arrays:
         for i, element in enumerate(arrays[region]):
             mask = ref.polygon_mask(case.transform, case.shape, polygon(cdb, region, i), coverage)
-            # The raster tells each pixel's own number, so equal sets of values are equal masks.
+            # Every value identifies its pixel, so equal sets of values mean equal masks.
             found = element.compute()
             assert sorted(found.compressed().tolist()) == values[mask].tolist()
             rows, cols = np.divmod(found.data, case.shape[1])
@@ -168,7 +170,7 @@ def test_building_arrays_computes_nothing_and_one_compute_reads_each_chunk_once(
 
 @pytest.mark.parametrize("region", ["floor", "rim"])
 @pytest.mark.parametrize("case", [GLOBAL, EAST, SOUTH_UP, PARTIAL], ids=["-180", "0", "south-up", "partial"])
-def test_windows_are_the_floor_and_ceiling_of_the_polygons_bounds(case: GridCase, region: str) -> None:
+def test_windows_are_the_rounded_out_bounds_of_the_polygons(case: GridCase, region: str) -> None:
     cdb = database((23.3, 11.7, 4.1), (31.9, 3.3, 0.13), (25.0, 12.0, 3.7), (39.8, 0.43, 2.6))
     arrays = strategies.data_array(numbered(case), case).craters.get_arrays(cdb, region)
     for i, element in enumerate(arrays[region]):
@@ -182,7 +184,7 @@ def test_windows_are_the_floor_and_ceiling_of_the_polygons_bounds(case: GridCase
 
 @pytest.mark.parametrize("chunks", CHUNKS)
 @pytest.mark.parametrize(("case", "lon"), [(GLOBAL, 179.13), (GLOBAL, -177.9), (EAST, 0.7), (EAST, -1.3)], ids=str)
-def test_columns_run_on_across_the_seam(case: GridCase, lon: float, chunks: Any) -> None:
+def test_columns_continue_across_the_seam(case: GridCase, lon: float, chunks: Any) -> None:
     da = strategies.data_array(numbered(case), case, chunks=chunks)
     cdb = database((lon, 7.3, 14.2))
     (element,) = da.craters.get_arrays(cdb, "floor")["floor"]
@@ -195,7 +197,7 @@ def test_columns_run_on_across_the_seam(case: GridCase, lon: float, chunks: Any)
 @pytest.mark.parametrize("chunks", CHUNKS)
 @pytest.mark.parametrize("nvert", [None, 32])
 @pytest.mark.parametrize("lat", [86.3, -86.3, 90.0])
-def test_over_a_pole_each_column_comes_once(lat: float, nvert: int | None, chunks: Any) -> None:
+def test_over_a_pole_each_column_occurs_once(lat: float, nvert: int | None, chunks: Any) -> None:
     da = strategies.data_array(numbered(EAST), EAST, chunks=chunks)
     (element,) = da.craters.get_arrays(database((179.0, lat, 8.2), nvert=nvert), "floor")["floor"]
     found = element.compute()
@@ -205,7 +207,7 @@ def test_over_a_pole_each_column_comes_once(lat: float, nvert: int | None, chunk
 
 
 @pytest.mark.parametrize("columns", [1000, 999])
-def test_a_turn_of_a_fraction_of_a_column_more_or_less_keeps_the_columns_in_order(columns: int) -> None:
+def test_columns_keep_their_order_when_a_turn_is_not_a_whole_number_of_columns(columns: int) -> None:
     step = 360 / (columns + 0.37)
     case = GridCase(Affine(step, 0, -180, 0, -9, 90), (20, columns))
     da = strategies.data_array(numbered(case), case, chunks={"x": 300})
@@ -219,7 +221,7 @@ def test_a_turn_of_a_fraction_of_a_column_more_or_less_keeps_the_columns_in_orde
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 7, "x": 11}])
-def test_beyond_the_edge_of_a_partial_raster_arrays_go_on_masked(chunks: Any) -> None:
+def test_arrays_extend_beyond_a_partial_raster_with_masked_pixels(chunks: Any) -> None:
     da = strategies.data_array(numbered(PARTIAL), PARTIAL, chunks=chunks, nodata=-1)
     cdb = database((10.3, 19.2, 4.1), (39.6, 0.7, 4.1), (369.1, 10.2, 4.1), (25.0, 40.0, 3.1))
     arrays = da.craters.get_arrays(cdb, "floor")["floor"]
@@ -240,7 +242,7 @@ def test_beyond_the_edge_of_a_partial_raster_arrays_go_on_masked(chunks: Any) ->
 
 @pytest.mark.parametrize("dtype", ["bool", "u1", "i2", "f4", "f8"])
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_craters_outside_of_the_raster_give_masked_arrays(dtype: str, chunks: Any) -> None:
+def test_craters_outside_the_raster_give_fully_masked_arrays(dtype: str, chunks: Any) -> None:
     da = strategies.data_array(np.ones(PARTIAL.shape, dtype), PARTIAL, chunks=chunks)
     with pytest.warns(NoOverlapWarning):
         arrays = da.craters.get_arrays(database((-100.3, 5.2, 2.1)), "floor")
@@ -263,14 +265,14 @@ def test_nodata_is_masked_and_is_the_fill_value(dtype: str, nodata: float, chunk
     assert (found.compressed() == 1).all()
 
 
-def test_without_nodata_the_fill_value_is_numpys() -> None:
+def test_without_nodata_the_fill_value_is_the_numpy_default() -> None:
     for dtype in ("u1", "f4"):
         da = strategies.data_array(numbered(GLOBAL, dtype), GLOBAL)
         found = da.craters.get_arrays(database(IN_THE_OPEN), "floor").compute()["floor"].iloc[0]
         assert found.fill_value == np.ma.masked_array(np.empty(0, dtype)).fill_value
 
 
-def test_a_nodata_that_is_given_replaces_the_declared_one() -> None:
+def test_a_given_nodata_replaces_the_declared_one() -> None:
     values = np.tile(np.arange(4, dtype="i2"), (36, 18))
     da = strategies.data_array(values, GLOBAL, chunks={"y": 9}, nodata=1)
     found = da.craters.get_arrays(database(IN_THE_OPEN), "floor", nodata=2)["floor"].iloc[0].compute()
@@ -307,7 +309,7 @@ def test_scale_and_offset_make_float64_values(dtype: str, chunks: Any) -> None:
 
 @pytest.mark.parametrize("nodata", [-99999, 2.5])
 @pytest.mark.parametrize("scale", [1.0, 0.1])
-def test_a_nodata_that_the_dtype_cannot_hold_masks_nothing(nodata: float, scale: float) -> None:
+def test_a_nodata_value_that_the_dtype_cannot_hold_masks_nothing(nodata: float, scale: float) -> None:
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     da.attrs |= {"scale_factor": scale}
     plain = da.craters.get_arrays(database(IN_THE_OPEN), "floor").compute()["floor"].iloc[0]
@@ -316,7 +318,7 @@ def test_a_nodata_that_the_dtype_cannot_hold_masks_nothing(nodata: float, scale:
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}, {"band": 1, "time": 2, "y": 10}])
-def test_extra_dimensions_lead(chunks: Any) -> None:
+def test_extra_dimensions_come_first(chunks: Any) -> None:
     values, cdb = numbered(GLOBAL, lead=(2, 2)), database(*CRATERS)
     da = strategies.data_array(values, GLOBAL, chunks=chunks, nodata=8)
     arrays = da.craters.get_arrays(cdb, ["floor", "rim"])
@@ -365,7 +367,7 @@ def test_a_region_is_looked_up_by_position_label_and_slice() -> None:
     assert arrays["floor"].iloc[0].name != keys[0]
 
 
-def test_look_ups_that_find_nothing_or_too_much_say_so() -> None:
+def test_failed_and_ambiguous_look_ups_say_so() -> None:
     _, arrays = labelled()
     with pytest.raises(KeyError, match=r"no crater is labelled 'crater 5'; use \.iloc for positions"):
         arrays["rim"].loc["crater 5"]
@@ -392,7 +394,7 @@ def test_compute_gives_a_table_of_masked_arrays() -> None:
             assert_same(with_workers[region].iloc[i], found[region].iloc[i])
 
 
-def test_one_pixel_arrays_stay_arrays() -> None:
+def test_arrays_of_one_pixel_stay_arrays() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 10})
     cells = da.craters.get_arrays(database((12.4, 32.6, 0.3)), "floor").compute()["floor"]
     assert cells.iloc[0].shape == (1, 1)
@@ -418,9 +420,7 @@ def test_map_applies_a_function_to_each_masked_array(chunks: Any) -> None:
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize("nvert", [None, 32])
 @pytest.mark.parametrize("case", [GLOBAL, EAST, SOUTH_UP, PARTIAL], ids=["-180", "0", "south-up", "partial"])
-def test_values_left_by_the_mask_are_those_that_statistics_count(
-    case: GridCase, nvert: int | None, coverage: str
-) -> None:
+def test_unmasked_pixels_are_those_that_statistics_count(case: GridCase, nvert: int | None, coverage: str) -> None:
     largest = (100.3, -7.1, 171.0)
     cdb = database(*CRATERS, (-179.3, 89.9, 24.1), (0.3, -60.27, 45.2), largest, (24.3, 11.2, 3.1), nvert=nvert)
     da = strategies.data_array(numbered(case), case, chunks={"y": 9, "x": 17}, nodata=5)
@@ -464,7 +464,7 @@ def names(elements: Any) -> list[str]:
     return [element.name for element in elements]
 
 
-def test_selections_are_sequences_of_the_same_kind() -> None:
+def test_selections_are_containers_too() -> None:
     cdb, arrays = labelled()
     rim = arrays["rim"]
     keys = names(rim)
@@ -504,7 +504,7 @@ def test_selections_are_sequences_of_the_same_kind() -> None:
         np.testing.assert_array_equal(some.map(np.ma.sum)["radius"], cdb.rad.iloc[wanted])
 
 
-def test_some_regions_and_some_craters_of_a_container() -> None:
+def test_selecting_regions_and_craters_of_a_container() -> None:
     _, arrays = labelled()
     assert arrays[["rim"]].regions == ["rim"]
     assert arrays[["rim", "floor"]].regions == ["rim", "floor"]
@@ -538,7 +538,7 @@ def test_some_regions_and_some_craters_of_a_container() -> None:
 
 @given(data=st.data(), case=strategies.grids(max_pixels=1500), coverage=st.sampled_from(["all_touched", "exact"]))
 @settings(max_examples=10)
-def test_batches_are_all_arrays_once(data: st.DataObject, case: GridCase, coverage: str) -> None:
+def test_batches_contain_each_array_once(data: st.DataObject, case: GridCase, coverage: str) -> None:
     cdb = with_regions(data.draw(strategies.crater_tables(case, max_size=7)), data.draw(st.sampled_from([None, 32])))
     pixels = data.draw(strategies.pixel_values(case.shape))
     da = strategies.data_array(pixels.values, case, chunks=data.draw(strategies.chunkings(case.shape)))
@@ -592,7 +592,7 @@ def test_batches_read_each_tile_once_and_keep_the_scheduler() -> None:
     assert len(read) == len(set(read))
 
 
-def test_batches_have_extra_dimensions_and_decoded_values() -> None:
+def test_batches_keep_extra_dimensions_and_decode_values() -> None:
     da = strategies.data_array(numbered(GLOBAL, "i2", lead=(2, 3)), GLOBAL, chunks={"band": 1, "y": 10}, nodata=7)
     da.attrs["scale_factor"] = 0.5
     arrays = da.craters.get_arrays(database(*CRATERS), "rim")
@@ -604,7 +604,7 @@ def test_batches_have_extra_dimensions_and_decoded_values() -> None:
         assert_same(found, whole[label])
 
 
-def test_blocks_may_be_changed_and_pickled_one_by_one() -> None:
+def test_arrays_can_be_modified_and_pickled_independently() -> None:
     _, arrays = labelled()
     cells = arrays.compute()["rim"]
     before = [cell.copy() for cell in cells]
@@ -619,7 +619,7 @@ def test_blocks_may_be_changed_and_pickled_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("dtype", [">i2", "f2", "u8", "i8", "longdouble", "c16"])
-def test_pixels_of_any_dtype_are_cut_as_they_are(dtype: str) -> None:
+def test_pixels_of_any_dtype_are_cut_unchanged(dtype: str) -> None:
     values = (numbered(GLOBAL, "f8") * 0.5 + 2.0**40 * (np.dtype(dtype).kind in "ui" and dtype != ">i2")).astype(dtype)
     da = strategies.data_array(values, GLOBAL, chunks={"y": 10})
     if dtype == "c16":
@@ -633,7 +633,7 @@ def test_pixels_of_any_dtype_are_cut_as_they_are(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [">i2", ">f4", ">f8"])
-def test_byte_order_is_kept_wherever_pieces_of_several_tiles_are_put_together(dtype: str) -> None:
+def test_byte_order_survives_joining_pieces_of_several_tiles(dtype: str) -> None:
     da = strategies.data_array(numbered(GLOBAL).astype(dtype), GLOBAL, chunks={"y": 10})
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
     floor, at_once, ragged = arrays["floor"], arrays.compute()["floor"], arrays["floor"].to_ragged()
@@ -656,8 +656,8 @@ def test_masked_rasters_stay_masked() -> None:
 
 
 @pytest.mark.parametrize("chunks", [(36, 72), (10, 25)])
-def test_masked_blocks_of_craters_that_lie_on_one_tile(chunks: tuple[int, int]) -> None:
-    # As dask takes the blocks for plain arrays, xarray does not turn masked pixels into NaN.
+def test_masked_blocks_that_dask_takes_for_plain_arrays_stay_masked(chunks: tuple[int, int]) -> None:
+    # Dask takes these blocks for plain arrays, so xarray does not turn their masked pixels into NaN.
     stored = dask.array.from_array(numbered(GLOBAL), chunks=chunks)
     data = stored.map_blocks(lambda block: np.ma.masked_greater(block, 800), meta=np.empty((0, 0), "i4"))
     plain = strategies.data_array(numbered(GLOBAL), GLOBAL)

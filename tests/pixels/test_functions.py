@@ -1,4 +1,4 @@
-"""Functions of one's own over every crater's pixels."""
+"""User-supplied functions get the right pixels of every crater, and their results are collected and checked."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def everything(**given: Array) -> dict[str, Array]:
 
 
 def got(da: xr.DataArray, cdb: CraterDatabase, region: Any = "floor", **options: Any) -> xr.Dataset:
-    """Everything that a function is given for each crater, kept as arrays in the cells of the result."""
+    """All that a function receives for each crater, kept as arrays in the cells of the result."""
     wants = options.pop("wants", WANTS)
     found = da.craters.map(
         cdb, region, everything, wants=wants, dtype=object, returns={f"given {name}": None for name in wants}, **options
@@ -59,7 +59,9 @@ def got(da: xr.DataArray, cdb: CraterDatabase, region: Any = "floor", **options:
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize("case", [GLOBAL, EAST, SOUTH_UP], ids=["-180", "0", "south-up"])
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}])
-def test_a_function_is_given_the_oracles_pixels(case: strategies.GridCase, coverage: ref.Coverage, chunks: Any) -> None:
+def test_a_function_receives_the_pixels_of_the_oracle(
+    case: strategies.GridCase, coverage: ref.Coverage, chunks: Any
+) -> None:
     values, cdb = numbered(case), database(*CRATERS)
     da = strategies.data_array(values, case, chunks=chunks, nodata=1000)
     for region in ("floor", "rim"):
@@ -75,7 +77,7 @@ def test_a_function_is_given_the_oracles_pixels(case: strategies.GridCase, cover
             np.testing.assert_allclose(cells["y"], t.f + t.e * (row + 0.5), atol=1e-9)
             np.testing.assert_allclose(cells["lon"], cells["x"], atol=1e-9)
             np.testing.assert_allclose(cells["lat"], cells["y"], atol=1e-9)
-            # Longitudes run on across the antimeridian, row by row.
+            # Within a row, longitudes increase across the antimeridian too.
             assert (np.diff(cells["lon"])[np.diff(row) == 0] > 0).all()
             away = ref.great_circle_distance(cdb.lon[i], cdb.lat[i], cells["lon"], cells["lat"])
             radius = np.degrees(cdb.rad[i] / MOON_RADIUS_M)
@@ -85,7 +87,7 @@ def test_a_function_is_given_the_oracles_pixels(case: strategies.GridCase, cover
 
 @pytest.mark.parametrize("name", ["±180", "sinusoidal, oblate", "north polar, sphere", "IAU 49901", "Mercator, oblate"])
 @pytest.mark.parametrize("coverage", ["center", "exact"])
-def test_places_on_any_grid_are_projs(name: str, coverage: str) -> None:
+def test_coordinates_on_any_grid_agree_with_proj(name: str, coverage: str) -> None:
     on = MAPS[name]
     cdb = table_of(on, telling_craters(on, 12, 3))
     found = got(on.numbered(chunks={"y": 23, "x": 31}), cdb, "disc", coverage=coverage)
@@ -138,7 +140,7 @@ def test_results_do_not_depend_on_chunks(data: st.DataObject, case: strategies.G
             np.testing.assert_allclose(cut["coverage"].values[k, i], whole["coverage"].values[k, i], atol=1e-12)
 
 
-def test_nothing_is_computed_until_asked_for_and_then_each_chunk_is_read_once() -> None:
+def test_building_computes_nothing_and_computing_reads_each_chunk_once() -> None:
     read = []
 
     def block(block_info: Any = None) -> Array:
@@ -157,7 +159,7 @@ def test_nothing_is_computed_until_asked_for_and_then_each_chunk_is_read_once() 
     assert len(read) == len(set(read)) > 4
 
 
-def test_craters_on_one_tile_are_finished_in_its_task() -> None:
+def test_craters_on_one_tile_are_finished_by_the_task_of_the_tile() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 12, "x": 36})
     inside = (-95.0, 60.0, 3.1)
     lazy = da.craters.map(database(inside, SMALL), "floor", np.sum)
@@ -167,9 +169,9 @@ def test_craters_on_one_tile_are_finished_in_its_task() -> None:
     assert sum(handed.values.pieces.values.size for parts in found for n, handed in parts.items() if n is not None) == 0
 
 
-def test_craters_on_several_tiles_are_finished_with_the_last_of_them() -> None:
+def test_craters_on_several_tiles_are_finished_with_the_last_tile() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 12, "x": 36})
-    above, below = (0.5, 30.0, 20.0), (0.5, -60.0, 20.0)  # on tiles 0 to 3, and on 4 and 5
+    above, below = (0.5, 30.0, 20.0), (0.5, -60.0, 20.0)  # `above` lies on tiles 0 to 3, `below` on 4 and 5
     lazy = da.craters.map(database(above, below), "floor", np.sum)
     graph = dict(lazy.data.dask)
     rows = {}
@@ -238,7 +240,7 @@ def test_a_function_receives_the_weights_of_its_pixels(chunks: Any, coverage: st
             assert found[..., 1].all()
 
 
-def test_weights_that_a_function_does_not_receive_are_an_error() -> None:
+def test_weights_that_a_function_does_not_take_are_an_error() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL)
     with pytest.raises(FunctionError, match=r"wants=\('values', 'weights'\)"):
         da.craters.map(database(*CRATERS), "floor", np.sum, weights="area")
@@ -252,7 +254,7 @@ def test_scale_and_offset_are_applied() -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {"band": 1, "time": 2, "y": 10}, {"band": 2, "time": 1, "x": 20}])
-def test_extra_dimensions_lead(chunks: Any) -> None:
+def test_extra_dimensions_come_first(chunks: Any) -> None:
     values, cdb = numbered(GLOBAL, "f8", lead=(2, 2)), database(*CRATERS)
     values[0, 1, ::2] = np.nan
     da = strategies.data_array(values, GLOBAL, chunks=chunks).assign_coords(band=["red", "blue"])
@@ -271,7 +273,7 @@ def test_extra_dimensions_lead(chunks: Any) -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 7, "x": 11}])
-def test_without_valid_pixels_a_function_is_given_empty_arrays(chunks: Any) -> None:
+def test_without_valid_pixels_a_function_receives_empty_arrays(chunks: Any) -> None:
     da = strategies.data_array(np.full(PARTIAL.shape, -1), PARTIAL, chunks=chunks, nodata=-1)
     cdb = database((25.0, 10.0, 3.1), (-100.3, 5.2, 2.1))
     found = got(da, cdb)
@@ -281,7 +283,7 @@ def test_without_valid_pixels_a_function_is_given_empty_arrays(chunks: Any) -> N
     assert da.craters.map(cdb, "floor", np.size).values.tolist() == [0, 0]
 
 
-def test_labels_that_come_twice_and_polygons_of_ones_own() -> None:
+def test_repeated_labels_and_user_supplied_polygons() -> None:
     cdb = database(IN_THE_OPEN, SMALL, IN_THE_OPEN)
     cdb.data.index = pd.Index(["a", "b", "a"])
     cdb.add_polygons("mapped", [shapely.box(0, 0, 20, 10), None, shapely.box(-190, 0, -170, 10)])
@@ -293,7 +295,7 @@ def test_labels_that_come_twice_and_polygons_of_ones_own() -> None:
     np.testing.assert_array_equal(found, counts)
 
 
-def test_exact_coverage_sums_to_the_statistics() -> None:
+def test_weights_of_exact_coverage_add_up_to_the_statistics() -> None:
     da = strategies.data_array(numbered(GLOBAL, "f8"), GLOBAL, chunks={"y": 10, "x": 25})
     cdb = database(*CRATERS, nvert=None)
     stats = da.craters.get_stats(cdb, ["floor", "rim"], "count sum", coverage="exact")
@@ -312,7 +314,7 @@ def failing(values: Array) -> float:
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}, {"y": 36}])
-def test_a_function_that_raises_is_reported_with_its_craters_label(chunks: Any) -> None:
+def test_an_exception_in_a_function_is_reported_with_the_label_of_its_crater(chunks: Any) -> None:
     cdb = database(*CRATERS)
     cdb.data.index = pd.Index(["open", "seam", "pole", "small"])
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks=chunks)
@@ -342,7 +344,7 @@ def test_a_function_that_raises_is_reported_with_its_craters_label(chunks: Any) 
         ({"returns": {"lat": None}}, "the name 'lat', a coordinate of the result; choose another"),
     ],
 )
-def test_what_does_not_fit_is_refused_at_once(options: dict[str, Any], said: str) -> None:
+def test_impossible_requests_are_refused_at_once(options: dict[str, Any], said: str) -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL)
     with pytest.raises(FunctionError, match=said):
         da.craters.map(database(SMALL), "floor", **{"func": np.sum, **options})
@@ -365,7 +367,9 @@ def test_what_does_not_fit_is_refused_at_once(options: dict[str, Any], said: str
         (lambda v: np.ma.masked, {"dtype": int}, "expected what int64 holds"),
     ],
 )  # fmt: skip
-def test_what_a_function_may_not_return(func: Any, options: dict[str, Any], said: str) -> None:
+def test_unexpected_return_values_are_refused_with_the_line_to_type(
+    func: Any, options: dict[str, Any], said: str
+) -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 10})
     for errors in ("raise", "nan") if "dtype" not in options else ("raise",):
         lazy = da.craters.map(database(SMALL), "floor", func, errors=errors, **options)

@@ -1,4 +1,4 @@
-"""One crater's pixels with coordinates."""
+"""`to_dataset` gives the pixels of one crater with coordinates, distance and azimuth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOON = pyproj.Geod(a=1737400.0, b=1737400.0)
 
 
 def assert_as_seen(ds: xr.Dataset, cdb: CraterDatabase, crater: int) -> None:
-    """Distance and azimuth are the geodesics from the crater to every pixel's longitude and latitude."""
+    """Check distance and azimuth against geodesics from the crater to the longitude and latitude of every pixel."""
     lon, lat = (at.values for at in xr.broadcast(ds.lon, ds.lat))
     shown = np.isfinite(lat)
     if ds.lon.ndim == 1:
@@ -40,7 +40,7 @@ def assert_as_seen(ds: xr.Dataset, cdb: CraterDatabase, crater: int) -> None:
 @pytest.mark.parametrize("coverage", ["all_touched", "exact"])
 @pytest.mark.parametrize("case", [GLOBAL, EAST, SOUTH_UP], ids=["-180", "0", "south-up"])
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_a_dataset_has_the_elements_pixels_where_they_are(case, coverage, chunks):
+def test_a_dataset_has_the_pixels_of_the_element_at_their_coordinates(case, coverage, chunks):
     values, cdb = numbered(case, "i4"), database(*CRATERS)
     da = strategies.data_array(values, case, chunks=chunks, nodata=7)
     da.attrs |= {"units": "m", "long_name": "elevation"}
@@ -55,7 +55,7 @@ def test_a_dataset_has_the_elements_pixels_where_they_are(case, coverage, chunks
             xr.testing.assert_identical(ds, arrays.to_dataset(i, region).load())
             np.testing.assert_array_equal(ds.mask, ~element.mask)
             np.testing.assert_array_equal(ds.data, element.astype(float).filled(np.nan))
-            # Every pixel is where the raster has it: its number tells the row and the column.
+            # Every pixel's value tells its row and column in the raster.
             pixel = ds.data.values[ds.mask.values].astype(int)
             row, col = np.divmod(pixel, case.shape[1])
             lon, lat = (at.transpose("y", "x").values[ds.mask.values] for at in xr.broadcast(ds.lon, ds.lat))
@@ -84,7 +84,7 @@ def corner(ds, case):
 
 @given(data=st.data(), case=strategies.grids(max_pixels=1500))
 @settings(max_examples=15)
-def test_every_pixel_of_any_grid_is_where_the_raster_has_it(data, case):
+def test_pixels_of_any_grid_are_at_their_coordinates_in_the_raster(data, case):
     cdb = with_regions(data.draw(strategies.crater_tables(case, max_size=2)), data.draw(st.sampled_from([None, 32])))
     da = strategies.data_array(numbered(case, "f8"), case, chunks=data.draw(strategies.chunkings(case.shape)))
     with warnings.catch_warnings(category=NoOverlapWarning, action="ignore"):
@@ -99,7 +99,7 @@ def test_every_pixel_of_any_grid_is_where_the_raster_has_it(data, case):
 
 
 @pytest.mark.parametrize("columns", [1000, 999])
-def test_beyond_the_seam_of_an_uneven_turn_columns_are_where_they_are_shown(columns):
+def test_columns_past_the_seam_have_their_own_coordinates_on_an_uneven_turn(columns):
     step = 360 / (columns + 0.37)
     case = strategies.GridCase(type(GLOBAL.transform)(step, 0, -180, 0, -9, 90), (20, columns))
     da = strategies.data_array(numbered(case), case)
@@ -138,12 +138,12 @@ def test_a_projected_raster_has_longitudes_and_latitudes_of_each_pixel():
 @pytest.mark.parametrize(
     ("dtype", "wanted"), [("bool", "f4"), ("u1", "f4"), ("i2", "f4"), ("i4", "f8"), ("f4", "f4"), ("f8", "f8")]
 )
-def test_data_are_floats_that_hold_every_value(dtype, wanted):
+def test_data_are_floats_wide_enough_for_every_value(dtype, wanted):
     da = strategies.data_array(np.ones(GLOBAL.shape, dtype), GLOBAL)
     assert da.craters.get_arrays(database(CRATERS[0]), "floor").to_dataset(0).data.dtype == wanted
 
 
-def test_images_lead_with_their_coordinates_and_values_are_decoded():
+def test_extra_dimensions_keep_their_coordinates_and_values_are_decoded():
     da = strategies.data_array(numbered(GLOBAL, "i2", (2, 3)), GLOBAL, chunks={"band": 1, "y": 10})
     da = da.assign_coords(time=pd.date_range("2020", periods=3), wavelength=("band", [500.0, 600.0])).rename("red")
     da.attrs |= {"scale_factor": 0.5, "add_offset": 3.0, "_FillValue": 11}
@@ -158,7 +158,7 @@ def test_images_lead_with_their_coordinates_and_values_are_decoded():
     np.testing.assert_array_equal(np.unique(np.mod(shown.values[np.isfinite(shown)], 0.5)), [0.0])
 
 
-def test_labels_are_the_tables():
+def test_labels_are_those_of_the_table():
     frame = pd.DataFrame({"lat": [1.0, 2.0], "lon": [3.0, 4.0], "radius": [3e5, 4e5]}, index=["Copernicus", "Tycho"])
     arrays = strategies.data_array(numbered(GLOBAL), GLOBAL).craters.get_arrays(with_regions(frame), ["rim", "floor"])
     ds = arrays.to_dataset("Tycho", "rim")
@@ -172,7 +172,7 @@ def test_labels_are_the_tables():
 
 
 @pytest.mark.parametrize("crater", [1, 2])
-def test_datasets_plot(crater):
+def test_datasets_can_be_plotted(crater):
     matplotlib = pytest.importorskip("matplotlib.pyplot")
     ds = (
         strategies.data_array(numbered(GLOBAL), GLOBAL)

@@ -1,4 +1,4 @@
-"""Masks aligned with the raster, against distances and against one crater's mask at a time."""
+"""Masks aligned with the raster agree with distances, and with the masks of the craters one by one."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ GLOBAL = GridCase(Affine(5, 0, -180, 0, -5, 90), (36, 72))
 KINDS = ["any", "count", "crater"]
 CRATERS = ((12.31, 34.53, 7.07), (179.13, -20.17, 15.03), (33.27, 84.61, 9.07), (12.31, 34.53, 7.07), (14.1, 30.2, 3.3),
            (-100.37, -5.17, 40.11))  # fmt: skip
-"""Longitude, latitude and radius in degrees: in the open, across the seam, over a pole, the first once more, one that
-lies across its rim, and a large one."""
+"""Longitude, latitude, radius in degrees: open, seam, pole, the first again, one across its rim, and a large one."""
 
 
 def database(*craters: tuple[float, float, float], nvert: int | None = None) -> CraterDatabase:
@@ -46,7 +45,7 @@ def database(*craters: tuple[float, float, float], nvert: int | None = None) -> 
 
 
 def combined(each: Array, radius: Array) -> dict[str, Array]:
-    """What each kind of mask should say, put together from every crater's own mask, shape (crater, row, column)."""
+    """What each kind of mask should contain, combined from the masks of single craters, shape (crater, row, column)."""
     order = sorted(range(len(radius)), key=lambda i: (radius[i], i))
     crater = np.full(each.shape[1:], -1)
     for i in reversed(order):
@@ -55,7 +54,7 @@ def combined(each: Array, radius: Array) -> dict[str, Array]:
 
 
 def alone(da: xr.DataArray, cdb: CraterDatabase, region: str, coverage: str) -> Array:
-    """Every crater's own mask, shape (crater, row, column), on a raster of at most one turn of longitude."""
+    """The mask of each crater, shape (crater, row, column), on a raster of at most one turn of longitude."""
     request = make_request(da, cdb, region, coverage=coverage, nodata=None)
     window = (0, request.raster.grid.shape[0], 0, request.raster.grid.shape[1])
     return np.array([region_mask(request.shapes, 0, request.craters, i, window) for i in range(len(cdb))])
@@ -67,7 +66,7 @@ def zeros(case: GridCase = GLOBAL, **options: Any) -> xr.DataArray:
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 20}])
 @pytest.mark.parametrize("coverage", ["center", "all_touched"])
-def test_masks_are_those_of_distances(coverage: str, chunks: Any) -> None:
+def test_masks_agree_with_distances(coverage: str, chunks: Any) -> None:
     cdb = database(*CRATERS)
     circle_mask = ref.circle_mask_center if coverage == "center" else ref.circle_mask_all_touched
     for region, (inner, outer) in {"disc": (0.0, 1.0), "rim": (0.8, 1.4)}.items():
@@ -125,7 +124,7 @@ def test_masks_on_maps_of_every_kind(name: str) -> None:
         each.append(inside)
         sure &= certain
     wanted = combined(np.array(each), cdb.rad.to_numpy())
-    turn = np.arange(on.shape[1]) < on.period  # the oracle leaves out columns that show places again
+    turn = np.arange(on.shape[1]) < on.period  # the oracle leaves out columns that repeat places
     assert (sure & turn).mean() > 0.3
     for kind in KINDS:
         np.testing.assert_array_equal(found[kind][sure & turn], wanted[kind][sure & turn], err_msg=kind)
@@ -136,10 +135,10 @@ def test_masks_on_maps_of_every_kind(name: str) -> None:
 
 
 @pytest.mark.parametrize("coverage", ["all_touched", "center", "exact"])
-def test_columns_past_one_turn_are_marked_where_a_turn_is_no_whole_number_of_them(coverage: str) -> None:
+def test_columns_past_one_turn_are_marked_when_a_turn_is_not_a_whole_number_of_columns(coverage: str) -> None:
     step = 7.0
     case = GridCase(Affine(step, 0, -180, 0, -step, 84), (24, 70))
-    # In columns 52 to 56, which the first turn shows at 0.57 to 4.57
+    # The crater lies in columns 52 to 56, which the first turn shows at columns 0.57 to 4.57.
     lon, lat, radius = -180 + 54 * step, 0.0, 1.9 * step
     found = zeros(case, chunks={"x": 9}).craters.mask(database((lon, lat, radius)), "disc", coverage=coverage)
     for west in (0, 360):
@@ -157,7 +156,8 @@ def test_polygons_and_fractions() -> None:
     cdb.add_polygons("mine", shapes)
     for coverage in ("all_touched", "center", "exact"):
         found = zeros(chunks={"y": 7, "x": 40}).craters.mask(cdb, "mine", kind="crater", coverage=coverage).to_numpy()
-        rule: Any = "center" if coverage == "center" else "all_touched"  # exact takes all of which any part is inside
+        # exact coverage marks each pixel with any part inside
+        rule: Any = "center" if coverage == "center" else "all_touched"
         each = np.array([ref.polygon_mask(GLOBAL.transform, GLOBAL.shape, s, rule) for s in shapes[:2]])
         np.testing.assert_array_equal(found, combined(each, cdb.rad.to_numpy()[:2])["crater"])
 
@@ -173,7 +173,7 @@ def test_building_a_mask_computes_nothing_and_reads_nothing() -> None:
     with raise_if_dask_computes():
         lazy = [da.craters.mask(database(*CRATERS), "rim", kind=kind) for kind in KINDS]
     for one in lazy:
-        assert len(dict(one.data.dask)) == 16  # one task to a chunk
+        assert len(dict(one.data.dask)) == 16  # one task per chunk
         one.compute()
 
 
@@ -199,7 +199,7 @@ def test_where_takes_a_mask_of_a_lazy_raster(lead: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(kept, wanted)
 
 
-def test_dimensions_in_another_order() -> None:
+def test_dimensions_in_any_order() -> None:
     cdb = database(*CRATERS)
     da = zeros(chunks={"y": 10})
     turned = da.transpose("x", "y").craters.mask(cdb, "rim", kind="count")

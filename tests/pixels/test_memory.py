@@ -1,4 +1,4 @@
-"""Pixels in little memory are those in much of it, and what cannot fit is refused with advice that works."""
+"""Little memory changes no pixel, and craters that cannot fit are refused with advice that works."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def raster(case: Any = GLOBAL, *, lazy: bool = True, images: int = 0) -> xr.Data
 
 
 def tiny(arrays: Any) -> int:
-    """Bytes that the largest craters exceed several times."""
+    """A number of bytes that the largest craters exceed several times."""
     return int(arrays.sizes.max()) // 5
 
 
@@ -44,10 +44,10 @@ def assert_alike(actual: Any, wanted: Any) -> None:
 
 @pytest.mark.parametrize("coverage", ["center", "exact"])
 @pytest.mark.parametrize("lazy", [True, False])
-def test_arrays_in_little_memory_are_the_same(lazy, coverage):
+def test_arrays_with_little_memory_are_the_same(lazy, coverage):
     arrays = arrays_of(raster(lazy=lazy), coverage)
     wanted = arrays.compute()
-    # The largest take all of the quarter in which craters wait for tiles.
+    # The largest crater takes all of the quarter of the memory in which craters wait for their tiles.
     with set_options(memory=4 * int(arrays.sizes.max())):
         assert len(arrays._source.rounds()) > 1
         batches = list(arrays.iter_computed(batch=5))
@@ -60,7 +60,7 @@ def test_arrays_in_little_memory_are_the_same(lazy, coverage):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("images", [0, 2])
-def test_ragged_arrays_and_stores_hold_craters_of_any_size(tmp_path, images):
+def test_ragged_arrays_and_stores_accept_craters_of_any_size(tmp_path, images):
     arrays = arrays_of(raster(images=images), "exact")
     wanted, ragged = arrays.compute(), arrays.to_ragged()
     with set_options(memory=tiny(arrays)):
@@ -71,7 +71,7 @@ def test_ragged_arrays_and_stores_hold_craters_of_any_size(tmp_path, images):
             np.testing.assert_array_equal(getattr(little[name], field), getattr(of_region, field))
     stored = open_arrays(tmp_path / "stored.zarr")
     assert_alike(stored.compute(), wanted)
-    # A store is stored again in as little memory, and its coverage with it.
+    # A store with its coverage can be stored again with as little memory.
     with set_options(memory=tiny(arrays)):
         stored.to_zarr(tmp_path / "again.zarr")
     again = open_arrays(tmp_path / "again.zarr").to_ragged()
@@ -79,7 +79,7 @@ def test_ragged_arrays_and_stores_hold_craters_of_any_size(tmp_path, images):
     np.testing.assert_array_equal(again["rim"].coverage, ragged["rim"].coverage)
 
 
-def test_a_store_is_resumed_among_the_bands_of_large_craters(tmp_path, monkeypatch):
+def test_a_store_can_be_resumed_between_the_bands_of_a_large_crater(tmp_path, monkeypatch):
     from xcrater.pixels import store
 
     arrays = arrays_of(raster())
@@ -102,7 +102,7 @@ def test_a_store_is_resumed_among_the_bands_of_large_craters(tmp_path, monkeypat
     assert_alike(open_arrays(tmp_path / "stored.zarr").compute(), arrays.compute())
 
 
-def test_a_damaged_band_of_a_store_is_noticed(tmp_path):
+def test_a_damaged_band_of_a_store_is_detected(tmp_path):
     zarr = pytest.importorskip("zarr")
     arrays = arrays_of(raster())
     with set_options(memory=tiny(arrays)):
@@ -116,7 +116,7 @@ def test_a_damaged_band_of_a_store_is_noticed(tmp_path):
 
 @pytest.mark.parametrize("wants", [None, ("values", "distance", "weights")])
 @pytest.mark.parametrize("lazy", [True, False])
-def test_functions_in_little_memory_get_the_same_pixels(lazy, wants):
+def test_functions_with_little_memory_get_the_same_pixels(lazy, wants):
     da = raster(lazy=lazy)
     cdb = database(*CRATERS[1:], *((lon, -40.0, 4.0) for lon in range(-180, 180, 30)))
 
@@ -135,7 +135,7 @@ def test_functions_in_little_memory_get_the_same_pixels(lazy, wants):
     xr.testing.assert_equal(found.compute(scheduler="threads") if lazy else found, wanted)
 
 
-def test_a_crater_larger_than_the_memory_is_refused_before_anything_is_read():
+def test_a_crater_larger_than_the_memory_is_refused_before_any_read():
     def unreadable(block: np.ndarray) -> np.ndarray:
         raise AssertionError("was read")
 
@@ -150,7 +150,7 @@ def test_a_crater_larger_than_the_memory_is_refused_before_anything_is_read():
         da.craters.map(database(*CRATERS), "rim", np.ptp)
 
 
-def test_what_the_error_advises_works(tmp_path):
+def test_the_advice_of_the_error_works(tmp_path):
     da = raster()
     arrays = arrays_of(da)
     wanted = arrays.compute()
@@ -184,10 +184,10 @@ def test_results_that_do_not_fit_are_refused(monkeypatch):
             call()
 
 
-def test_sizes_are_those_of_the_arrays():
+def test_reported_sizes_are_those_of_the_arrays():
     arrays = arrays_of(raster(images=2), "exact")
     computed = arrays.compute()
-    # An exact fraction of 8 bytes goes with each pixel, whatever the number of images.
+    # Each pixel also takes 8 bytes for its covered fraction, whatever the number of images.
     taken = computed.map(lambda array: array.nbytes + array.mask.nbytes + 8 * array[0].size).sum(axis=1)
     np.testing.assert_array_equal(arrays.sizes, taken)
     assert Room.within(2**30).waiting >= arrays.sizes.max()

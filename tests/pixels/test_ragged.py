@@ -1,4 +1,4 @@
-"""Many arrays as a few flat ones."""
+"""Ragged arrays: the pixels of many craters in a few flat arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.nojit
 
 @st.composite
 def many_blocks(draw) -> tuple[Blocks, list[np.ma.MaskedArray]]:
-    """Blocks in any order, and the arrays of the craters that they are, in the order of the table."""
+    """Blocks in any order, and the arrays of their craters in table order."""
     lead = draw(st.sampled_from([(), (1,), (3,), (2, 2)]))
     shapes = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), max_size=6))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
@@ -45,7 +45,7 @@ def many_blocks(draw) -> tuple[Blocks, list[np.ma.MaskedArray]]:
 
 @given(case=many_blocks())
 @settings(max_examples=40)
-def test_arrays_come_in_the_order_of_the_table_with_their_images(case):
+def test_arrays_are_in_table_order_with_all_images(case):
     blocks, wanted = case
     labels = pd.Index([f"crater {i}" for i in range(len(wanted))])
     order = np.argsort(blocks.crater)
@@ -89,7 +89,7 @@ def test_views_and_arrow_copy_nothing():
 @pytest.mark.parametrize("coverage", ["all_touched", "exact"])
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)], ids=str)
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_ragged_arrays_are_the_elements(chunks, lead, coverage):
+def test_ragged_arrays_equal_the_elements(chunks, lead, coverage):
     values = numbered(GLOBAL, "f4", lead)
     values[..., ::3] = np.nan
     da = strategies.data_array(values, GLOBAL)
@@ -114,7 +114,7 @@ def test_ragged_arrays_are_the_elements(chunks, lead, coverage):
                 )
 
 
-def test_coverage_sums_to_the_counts_of_statistics():
+def test_coverage_adds_up_to_the_counts_of_statistics():
     da = strategies.data_array(numbered(GLOBAL, "f4"), GLOBAL, chunks={"y": 10, "x": 25})
     cdb = database(*CRATERS)
     ragged = da.craters.get_arrays(cdb, "floor", coverage="exact")["floor"].to_ragged()
@@ -123,7 +123,7 @@ def test_coverage_sums_to_the_counts_of_statistics():
     np.testing.assert_allclose(np.add.reduceat(weight, ragged.offsets[:-1]), counts, rtol=1e-12)
 
 
-def test_no_craters_make_empty_arrays():
+def test_no_craters_give_empty_arrays():
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor").head(0)
     assert len(arrays.to_ragged()["floor"]) == len(arrays.to_ragged()["floor"].to_arrow()) == 0

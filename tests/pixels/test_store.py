@@ -1,4 +1,4 @@
-"""Arrays kept in zarr stores."""
+"""Arrays in zarr stores: what is written comes back, interrupted writing resumes, and damage is an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:no region of the:xcrater.errors.
 
 
 def assert_same_arrays(stored: Any, arrays: Any) -> None:
-    """Two containers are the same: in labels, in regions, element by element, and computed all at once."""
+    """Check two containers for equal labels and regions, and equal arrays one by one and all at once."""
     assert stored.regions == arrays.regions
     pd.testing.assert_index_equal(stored.index, arrays.index, exact="equiv")
     assert stored.dtype == arrays.dtype.newbyteorder("=")
@@ -61,7 +61,7 @@ def assert_same_arrays(stored: Any, arrays: Any) -> None:
 @pytest.mark.parametrize(("coverage", "lead"), [("all_touched", (2, 3)), ("exact", ()), ("exact", (2,))])
 @pytest.mark.parametrize("case", [EAST, PARTIAL], ids=["global", "partial"])
 @pytest.mark.parametrize("chunks", CHUNKS)
-def test_what_is_stored_comes_back(tmp_path, case, chunks, lead, coverage):
+def test_stored_arrays_can_be_read_back(tmp_path, case, chunks, lead, coverage):
     values = numbered(case, "f4", lead)
     values[..., ::3] = np.nan
     da = strategies.data_array(values, case)
@@ -98,7 +98,7 @@ def test_stores_do_not_depend_on_chunks_or_batches(data, case, tmp_path_factory)
     shutil.rmtree(path)
 
 
-def test_stored_arrays_are_accessed_as_others(tmp_path):
+def test_stored_arrays_are_indexed_like_others(tmp_path):
     frame = pd.DataFrame({"lat": [1.0, 20.0, -33.0], "lon": [3.0, 4.0, 181.0], "radius": [3e5, 4e5, 2e5]})
     frame.index = pd.Index(["Copernicus", "Tycho", "Kepler"], name="crater name")
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL, chunks={"y": 10, "x": 25}, nodata=7).rename("dem")
@@ -133,7 +133,7 @@ def test_part_of_a_table_and_stored_arrays_themselves_can_be_stored(tmp_path):
     assert_same_arrays(xcrater.open_arrays(tmp_path / "b"), arrays[["rim"]])
 
 
-def test_an_element_reads_its_own_chunks(tmp_path, monkeypatch):
+def test_an_element_reads_only_its_own_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr("xcrater.pixels.store.CHUNK", 64)
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
@@ -148,7 +148,7 @@ def test_an_element_reads_its_own_chunks(tmp_path, monkeypatch):
 
 
 def counted(read: list[Any], broken: set[Any]) -> xr.DataArray:
-    """A raster of 8 x 8 chunks that records which of them were read, and some of which cannot be read."""
+    """A raster of 8 x 8 chunks that records in `read` which chunks were read, and fails on those in `broken`."""
 
     def block(block_info: Any = None) -> np.ndarray:
         at = block_info[None]["chunk-location"]
@@ -162,7 +162,7 @@ def counted(read: list[Any], broken: set[Any]) -> xr.DataArray:
     return strategies.data_array(np.zeros(case.shape, "i2"), case).copy(data=data)
 
 
-def test_what_was_interrupted_goes_on_where_it_was(tmp_path):
+def test_interrupted_writing_resumes_where_it_stopped(tmp_path):
     read: list[Any] = []
     broken = {(5, 3)}
     da = counted(read, broken)
@@ -177,14 +177,14 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path):
         written = zarr.open_group(tmp_path / "a", mode="r").attrs["xcrater"]["written"]
         assert 0 < written < 648
         assert written % 50 == 0
-        # Something may have been written of the batch that was interrupted.
+        # The interrupted batch may have been written in part.
         zarr.open_group(tmp_path / "a")["region-0/values"][-5:] = 99
         broken.clear()
         before = set(read)
         del read[:]
         arrays.to_zarr(tmp_path / "a", batch=70)
         assert len(read) == len(set(read))
-        assert len(before - set(read)) > 25  # tiles of which every crater was stored
+        assert len(before - set(read)) > 25  # tiles whose craters were all stored
         assert set(read) | before == {tuple(divmod(int(t), 8)) for t in arrays._source.plan.tile}
         del read[:]
         arrays.to_zarr(tmp_path / "a")
@@ -193,7 +193,7 @@ def test_what_was_interrupted_goes_on_where_it_was(tmp_path):
 
 
 def fifty() -> Any:
-    """Arrays whose keys are the same in every process."""
+    """Arrays of fifty craters whose keys are the same in every process."""
     table = pd.DataFrame({"lat": np.linspace(-60, 60, 50), "lon": np.linspace(-170, 170, 50), "radius": 30e3})
     cdb = xcrater.CraterDatabase(table, "moon")
     cdb.add_circles("floor", 1)
@@ -215,7 +215,7 @@ def be_killed(path: str) -> None:
 
 
 @pytest.mark.slow
-def test_another_process_goes_on_after_one_was_killed(tmp_path):
+def test_another_process_resumes_after_one_was_killed(tmp_path):
     code = f"from tests.pixels import test_store; test_store.be_killed({str(tmp_path / 'a')!r})"
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert killed.returncode == 3, killed.stderr
@@ -224,7 +224,7 @@ def test_another_process_goes_on_after_one_was_killed(tmp_path):
     assert_same_arrays(xcrater.open_arrays(tmp_path / "a"), fifty())
 
 
-def test_another_request_is_refused_and_overwriting_replaces(tmp_path):
+def test_a_different_request_is_refused_and_overwrite_replaces_it(tmp_path):
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL, chunks={"y": 10})
     cdb, path = database(*CRATERS), tmp_path / "a"
     arrays = da.craters.get_arrays(cdb, "floor")
@@ -248,7 +248,7 @@ def test_another_request_is_refused_and_overwriting_replaces(tmp_path):
     assert_same(xcrater.open_arrays(path)["floor"].iloc[0].compute(), held.compute())
 
 
-def test_what_is_there_is_left_as_it_is(tmp_path):
+def test_files_that_are_not_stores_are_left_alone(tmp_path):
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
     (tmp_path / "notes").mkdir()
@@ -269,7 +269,7 @@ def test_what_is_there_is_left_as_it_is(tmp_path):
     assert_same_arrays(xcrater.open_arrays(tmp_path / "empty"), arrays)
 
 
-def test_a_store_that_was_never_filled_is_made_anew_and_other_versions_are_refused(tmp_path):
+def test_a_store_never_filled_is_rewritten_and_unknown_layouts_are_refused(tmp_path):
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
     arrays.to_zarr(tmp_path / "a")
@@ -299,7 +299,7 @@ def test_bad_arguments_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "Ränder 1"])
-def test_regions_of_any_name(tmp_path, name):
+def test_region_names_of_any_kind(tmp_path, name):
     cdb = database(*CRATERS)
     cdb.add_circles(name, 0.5)
     cdb.add_polygons("own", [None, *cdb.rim.iloc[1:]])
@@ -319,7 +319,7 @@ def test_any_dtype(tmp_path, dtype):
         assert_same(element.compute(), other.compute().astype(stored.dtype))
 
 
-def test_the_layout_is_what_is_written_down(tmp_path):
+def test_the_layout_is_the_documented_one(tmp_path):
     da = strategies.data_array(numbered(GLOBAL, "i2", (2,)), GLOBAL, chunks={"y": 10, "x": 25})
     da = da.assign_coords(band=pd.date_range("2020", periods=2))
     arrays = da.craters.get_arrays(database(*CRATERS), ["floor", "rim"], coverage="exact")
@@ -337,7 +337,7 @@ def test_the_layout_is_what_is_written_down(tmp_path):
             np.testing.assert_array_equal(group["values"][:, of].ravel(), ragged[at].data.ravel())
             np.testing.assert_array_equal(group["mask"][:, of].ravel(), ragged[at].mask.ravel())
             assert group["coverage"][of].size == ragged[at][0].size
-    # The same times, in nanoseconds or whichever unit pandas and xarray take.
+    # The same times, in nanoseconds or whichever unit pandas and xarray use.
     assert list(xcrater.open_arrays(tmp_path / "a").to_dataset(0, "rim").indexes["band"]) == list(da.indexes["band"])
 
 
@@ -358,7 +358,7 @@ def _flipped(content):
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["values", "mask", "coverage", "offset", "window"])
-def test_damaged_and_lost_chunks_are_an_error_and_the_advice_helps(tmp_path, monkeypatch, name, damage):
+def test_damaged_or_lost_chunks_are_an_error_and_its_advice_works(tmp_path, monkeypatch, name, damage):
     monkeypatch.setattr("xcrater.pixels.store.CHUNK", 64)
     da = strategies.data_array(numbered(GLOBAL, "i2"), GLOBAL)
     arrays = da.craters.get_arrays(database(*CRATERS), "floor", coverage="exact")
@@ -405,14 +405,14 @@ def kept(tmp_path: Path, coverage: str = "all_touched", lead: tuple[int, ...] = 
 
 
 def read_all(path: Path) -> dict[str, Any]:
-    """Read all pixels that a store holds, opening it anew as another process would."""
+    """Read all pixels of a store, opening it anew as another process would."""
     for cache in (stored._group, stored._array, stored._column, stored._entries):
         cache.cache_clear()
     return xcrater.open_arrays(path).to_ragged()
 
 
 def error_in(path: Path) -> str | None:
-    """The error that reading a store gives."""
+    """The message of the error that reading the store raises, or None."""
     try:
         read_all(path)
     except StoreError as error:
@@ -421,7 +421,7 @@ def error_in(path: Path) -> str | None:
 
 
 def hurt(path: Path, how: str) -> None:
-    """Damage a file in one of the ways in which copying and disks damage files."""
+    """Damage a file in one of the ways in which copies and disks fail."""
     whole = path.read_bytes()
     if how == "missing":
         path.unlink()
@@ -434,7 +434,7 @@ def hurt(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "cut short", "empty", "one bit"])
-def test_no_file_of_a_store_can_be_lost_or_damaged_without_an_error(tmp_path, how):
+def test_no_file_of_a_store_can_be_lost_or_damaged_unnoticed(tmp_path, how):
     arrays, path = kept(tmp_path, "exact")
     wanted = {region: ragged.values.copy() for region, ragged in arrays.to_ragged().items()}
     read_all(path)
@@ -446,7 +446,7 @@ def test_no_file_of_a_store_can_be_lost_or_damaged_without_an_error(tmp_path, ho
         hurt(chunk, how)
         error = error_in(path)
         if error is None:
-            assert how == "one bit", chunk  # one that the codec does not use
+            assert how == "one bit", chunk  # a bit that the codec does not use
             for region, ragged in read_all(path).items():
                 np.testing.assert_array_equal(ragged.values, wanted[region])
         else:
@@ -456,7 +456,7 @@ def test_no_file_of_a_store_can_be_lost_or_damaged_without_an_error(tmp_path, ho
     read_all(path)
 
 
-def test_a_damaged_store_is_written_anew_as_the_error_says(tmp_path):
+def test_a_damaged_store_is_rewritten_as_the_error_says(tmp_path):
     arrays, path = kept(tmp_path)
     (path / "region-1" / "values" / "c" / "1").unlink()
     with pytest.raises(StoreError, match=r"region 'rim' cannot be read.*the craters at positions \[\d.*overwrite=True"):
@@ -466,7 +466,7 @@ def test_a_damaged_store_is_written_anew_as_the_error_says(tmp_path):
 
 
 def test_a_chunk_from_before_the_last_batch_is_noticed(tmp_path):
-    """A copy made while the store grew has old chunks, which decode without a fault."""
+    """A copy taken while the store was growing may contain old chunks, which decode without an error."""
     da = strategies.data_array(numbered(GLOBAL, "i2") % 1000 + 1, GLOBAL, chunks={"y": 10, "x": 25})
     arrays = da.craters.get_arrays(database(*CRATERS), "floor")
     path, append = tmp_path / "a", store._append
@@ -485,7 +485,7 @@ def test_a_chunk_from_before_the_last_batch_is_noticed(tmp_path):
         read_all(path)
 
 
-def test_whole_craters_of_a_damaged_store_can_be_read(tmp_path):
+def test_intact_craters_of_a_damaged_store_can_be_read(tmp_path):
     arrays, path = kept(tmp_path, lead=(2,))
     root = zarr.open_group(path, mode="r")
     (entry,) = np.flatnonzero(root["crater"][:] == 2)
@@ -497,7 +497,7 @@ def test_whole_craters_of_a_damaged_store_can_be_read(tmp_path):
     assert_same(rim.iloc[0].compute(), arrays["rim"].iloc[0].compute())
 
 
-def test_going_on_with_a_damaged_store_is_refused(tmp_path):
+def test_resuming_a_damaged_store_is_refused(tmp_path):
     arrays, path = kept(tmp_path)
     root = zarr.open_group(path)
     about = dict(root.attrs["xcrater"])
@@ -511,7 +511,7 @@ def test_going_on_with_a_damaged_store_is_refused(tmp_path):
 
 @pytest.mark.parametrize("how", ["cut short", "empty", "missing"])
 def test_going_on_after_a_killed_job_left_half_a_chunk_is_refused_and_the_advice_helps(tmp_path, how):
-    """As on network file systems, where the last chunk of a killed job may be incomplete or not there."""
+    """On network file systems the last chunk of a killed job may be incomplete or missing."""
     arrays, path = fifty(), tmp_path / "a"
     append, times = store._append, iter(range(2))
 
@@ -536,7 +536,7 @@ def test_going_on_after_a_killed_job_left_half_a_chunk_is_refused_and_the_advice
     assert_same_arrays(xcrater.open_arrays(path), arrays)
 
 
-def test_stores_without_checksums_still_open_and_say_so(tmp_path):
+def test_stores_without_checksums_still_open_with_a_warning(tmp_path):
     arrays, path = kept(tmp_path, "exact")
     root = zarr.open_group(path)
     about = dict(root.attrs["xcrater"])
@@ -551,7 +551,7 @@ def test_stores_without_checksums_still_open_and_say_so(tmp_path):
     assert_same_arrays(xcrater.open_arrays(tmp_path / "b"), arrays)
 
 
-def test_a_store_that_an_earlier_version_began_is_finished_without_checksums(tmp_path):
+def test_a_store_begun_by_an_earlier_version_is_finished_without_checksums(tmp_path):
     arrays, path = fifty(), tmp_path / "a"
     append, times = store._append, iter(range(2))
 

@@ -1,4 +1,4 @@
-"""Small crater tables that the tests of this package share."""
+"""Small crater tables that the tests of the table package share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def table(**columns):
-    """Three craters; keywords add columns, or replace or (None) remove lat, lon and r."""
+    """Three craters; keywords add columns or replace lat, lon and r, and None removes one of these."""
     every = {"lat": [0.0, -43.3, 89.0], "lon": [0.0, 348.8, -180.0], "r": [5e3, 42.5e3, 1e3]} | columns
     return pd.DataFrame({name: values for name, values in every.items() if values is not None})
 

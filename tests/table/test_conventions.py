@@ -1,6 +1,6 @@
-"""Headers and cells that state another convention than east longitude, planetocentric latitude and metres.
+"""Headers and cells that state a convention other than east longitude, planetocentric latitude and metres.
 
-Their right values stand here as numbers, and every remedy that an error names is typed and leads to them.
+The expected values are written out as numbers. Each remedy that an error names is executed, and must lead to them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ LAT, LON, DIAM = [10.5, -45.0, 0.0], [20.0, -170.25, 130.0], [30.0, 25.0, 4.0]
 
 
 def told(**columns):
-    """The three craters with other columns; None leaves one out."""
+    """The three craters with columns added or replaced; None removes a column."""
     every = {"lat": LAT, "lon": LON, "diam_km": DIAM} | columns
     return pd.DataFrame({name: values for name, values in every.items() if values is not None})
 
 
 def under(header, values, instead_of):
-    """The three craters with values under a header instead of a column of theirs."""
+    """The three craters with `values` under `header`, in place of one of their columns."""
     return told(**{instead_of: None, header: values})
 
 
@@ -48,7 +48,7 @@ def refuse(message, frame, *args, **options):
 
 
 def typed(error, frame, which=0):
-    """The table after the assignment that an error names has been typed."""
+    """The table after executing the assignment that an error message names."""
     line = re.findall(r"(?:from [\w.]+ import \w+; )?table\[.*?\] = .*?(?= if | for | or |, or|, and|; |$)", error)[
         which
     ]
@@ -74,10 +74,10 @@ class TestDirections:
 
     @pytest.mark.parametrize("header", ["Lon_E", "East Longitude", "Longitude (° E)", "lon_positive_east"])
     @pytest.mark.parametrize("body", ["moon", "mercury", "ganymede"])
-    def test_longitudes_counted_eastward_stay_also_where_the_default_is_west(self, body, header):
+    def test_longitudes_counted_eastward_stay_even_where_the_default_is_west(self, body, header):
         assert_right(read(under(header, LON, "lon"), body))
 
-    def test_west_is_counted_once_where_the_default_is_west_too(self):
+    def test_west_longitudes_are_converted_once_where_the_default_is_west_too(self):
         assert_right(read(under("Lon_W", WEST, "lon"), "mercury"))
         assert_right(read(under("lon", WEST, "lon"), "mercury"))
 
@@ -88,21 +88,21 @@ class TestDirections:
     def test_latitudes_counted_southward(self, header):
         assert_right(read(under(header, [-10.5, 45.0, 0.0], "lat")))
 
-    def test_a_column_that_the_user_names_keeps_the_convention_of_its_header(self):
+    def test_a_column_named_by_the_user_keeps_the_convention_of_its_header(self):
         assert_right(read(under("Lon_W", WEST, "lon"), lon_col="Lon_W"))
         assert_right(read(under("pos_west", WEST, "lon"), lon_col="pos_west"))
-        assert_right(read(under("x_w", LON, "lon"), lon_col="x_w"))  # one letter may stand for anything
+        assert_right(read(under("x_w", LON, "lon"), lon_col="x_w"))  # a single letter may stand for anything
 
-    def test_longitudes_given_both_ways_are_the_same(self):
+    def test_east_and_west_longitudes_may_both_be_given_if_they_agree(self):
         frame = told(**{"lon": None, "West Longitude": WEST, "East Longitude": np.mod(LON, 360)})
         assert_right(read(frame))
         assert_right(read(told(lon=None, lon_180=LON, lon_360=np.mod(LON, 360))))
 
-    def test_edges_of_a_bounding_box_are_no_longitudes_of_centres(self):
+    def test_edges_of_a_bounding_box_are_not_longitudes_of_centres(self):
         edges = {"West Longitude": np.mod(LON, 360) - 0.5, "East Longitude": np.mod(LON, 360) + 0.5}
         refuse("several longitude columns, 'West Longitude', 'East Longitude'", told(lon=None, **edges))
 
-    def test_letters_of_start_and_end_are_no_directions(self):
+    def test_letters_for_start_and_end_are_not_directions(self):
         frame = told(lat=None, lon=None, lat_s=LAT, lat_e=LAT, lon_s=LON, lon_e=LON)
         refuse("several latitude columns, 'lat_s', 'lat_e'; say which with lat_col='...'", frame)
         frame = frame.rename(columns={"lat_s": "lat"}).drop(columns="lat_e")
@@ -112,7 +112,7 @@ class TestDirections:
         ("header", "new", "instead_of"), [("Lon_W", "lon_east", "lon"), ("Lat_S", "lat_north", "lat")]
     )
     def test_negative_numbers_under_a_negative_direction_are_refused(self, header, new, instead_of):
-        """A minus sign for the west below "W" may be meant twice: 20 W or 20 E?"""
+        """A minus sign under a header "W" is ambiguous: is -20 meant as 20 W or 20 E?"""
         frame = under(header, [-20.0, -30.0, -5.0], instead_of)
         error = refuse("all of its numbers are negative", frame)
         keyword = {f"{instead_of}_col": new}
@@ -136,12 +136,12 @@ class TestDirections:
         assert_right(read(typed(error, frame), "mars", input_crs="planetographic"), lat=CENTRIC)
         assert_right(read(under("Lon_W", WEST, "lon"), "mars", input_crs="planetographic"), lat=CENTRIC)
 
-    def test_conventions_of_angles_mean_nothing_in_a_projection(self):
+    def test_conventions_of_angles_are_refused_with_a_projection(self):
         refuse("input_crs is projected", under("Lon_W", WEST, "lon"), input_crs="+proj=eqc +R=1737400")
 
 
 CENTRIC = np.degrees(np.arctan((3376200 / 3396190) ** 2 * np.tan(np.radians(LAT))))
-"""Planetocentric latitudes of craters whose planetographic ones are `LAT` on Mars."""
+"""Planetocentric latitudes of the craters if `LAT` is planetographic on Mars."""
 
 
 class TestLatitudes:
@@ -155,7 +155,7 @@ class TestLatitudes:
             44.6618, abs=1e-4
         )
 
-    def test_planetocentric_latitudes_stay_and_come_first(self):
+    def test_planetocentric_latitudes_stay_and_take_precedence(self):
         assert_right(read(under("Planetocentric Latitude", LAT, "lat"), "mars"))
         both = told(**{"lat": None, "Planetographic Latitude": [1.0, 2.0, 3.0], "Planetocentric Latitude": LAT})
         assert_right(read(both, "mars"))
@@ -163,12 +163,12 @@ class TestLatitudes:
     def test_on_a_sphere_both_are_the_same(self):
         assert_right(read(under("Planetographic Latitude", LAT, "lat")))
 
-    def test_planetographic_longitudes_count_westward_on_mars_so_the_header_must_say(self):
+    def test_with_planetographic_latitudes_on_mars_the_header_must_say_how_longitudes_count(self):
         frame = under("Planetographic Latitude", LAT, "lat")
         refuse("'lon' does not say whether its do; pass input_crs='planetographic'", frame, "mars")
         assert_right(read(frame.assign(lon=WEST), "mars", input_crs="planetographic"), lat=CENTRIC)
         assert_right(read(frame.rename(columns={"lon": "lon_east"}), "mars"), lat=CENTRIC)
-        lettered = frame.assign(lon=["20 E", "170.25 W", "130 E"])  # cells that say so leave nothing open
+        lettered = frame.assign(lon=["20 E", "170.25 W", "130 E"])  # hemispheres in the cells settle it
         assert_right(read(lettered, "mars"), lat=CENTRIC)
         assert_right(read(lettered, "mars", input_crs="planetographic"), lat=CENTRIC)
         refuse("'lat' does not say which latitude it is", told(lon=None, planetographic_lon=WEST), "mars")
@@ -190,7 +190,7 @@ class TestLatitudes:
         refuse("is no co-latitude from 0 to 180°: 1 row (1)", under(header, [10.0, -5.0, 20.0], "lat"))
 
 
-def test_interchanged_coordinates_are_suspected():
+def test_swapped_coordinates_are_suspected():
     refuse("'lat' is beyond ±90° (are longitudes and latitudes interchanged?): 2 rows (1, 2)", told(lat=LON, lon=LAT))
 
 
@@ -222,7 +222,7 @@ class TestUnits:
         "header",
         ["Diameter (px)", "diam_pixels", "Diam_miles", "Diameter (10^3 km)", "diam_deg", "radius_rad", "R_deg"],
     )
-    def test_what_is_no_known_length_is_refused_by_name(self, header):
+    def test_an_unknown_unit_of_length_is_refused_by_name(self, header):
         error = refuse(f"column {header!r} says ", frame := under(header, DIAM, "diam_km"))
         keyword, name = re.search(r"pass (\w+)='(\w+)'", error).groups()
         size = np.array(DIAM) / (1 if keyword == "diam_col" else 2)
@@ -241,13 +241,13 @@ class TestUnits:
             under("lat_m", LAT, "lat"),
         )
 
-    def test_a_diameter_in_the_wanted_unit_beats_a_radius_in_another(self):
+    def test_a_diameter_in_the_requested_unit_beats_a_radius_in_another(self):
         frame = told(radius_m=np.array(DIAM) * 500)
         assert_right(read(frame))
         assert_right(read(frame, units="m"))
         assert_right(read(told(diam_km=None, radius_km=np.array(DIAM) / 2, diam_m=np.array(DIAM) * 1000), units="m"))
 
-    def test_a_letter_beside_a_size_is_no_direction(self):
+    def test_a_letter_next_to_a_size_is_not_a_direction(self):
         frame = told(diam_km=None, Diameter_h=DIAM, Diameter_w=DIAM)
         refuse("several diameter columns, 'Diameter_h', 'Diameter_w'", frame)
 
@@ -267,7 +267,7 @@ class TestCells:
     def test_letters_of_hemispheres(self, lon, body):
         frame = told(lat=["10.5N", "45.0S", "0"], lon=lon)
         assert_right(read(frame, body))
-        assert_right(read(frame.rename(columns={"lon": "Lon_W"}), body))  # a cell's letter says more than the header
+        assert_right(read(frame.rename(columns={"lon": "Lon_W"}), body))  # the letter in a cell overrides the header
 
     @pytest.mark.parametrize(
         ("lat", "fault"),
@@ -279,7 +279,7 @@ class TestCells:
             (["10.5 N", "45 N S", "0 N"], "'lat' is not a number: 1 row (1)"),
         ],
     )
-    def test_letters_that_leave_a_doubt(self, lat, fault):
+    def test_ambiguous_letters_are_refused(self, lat, fault):
         refuse(fault, told(lat=lat))
 
     @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ class TestCells:
     def test_thousands_and_decimal_commas(self, diam):
         assert_right(read(told(diam_km=diam)), diam=[1234.5, 2500, 25])
 
-    def test_a_comma_that_can_be_read_in_two_ways_is_settled_by_the_table_or_refused(self):
+    def test_an_ambiguous_comma_is_settled_by_the_table_or_refused(self):
         frame = told(diam_km=["1,234", "2,500", "25"])
         error = refuse("column 'diam_km' holds '1,234', whose comma may stand before decimals or between", frame)
         assert_right(read(typed(error, frame, 0)), diam=[1.234, 2.5, 25])
@@ -331,10 +331,10 @@ class TestCells:
         assert_right(
             read(frame.assign(lat=["10.5", "-45", "0"], diam_km=["1,234", "2,500.0", "25"])), diam=[1234, 2500, 25]
         )
-        assert_right(read(told(lat=["10,500", "-45,000", "0"])))  # no latitude has thousands
+        assert_right(read(told(lat=["10,500", "-45,000", "0"])))  # no latitude is in the thousands
         refuse("mixes decimal commas and points", told(diam_km=["1,5", "2.25", "3"]))
 
-    def test_numbers_of_other_kinds_are_none(self):
+    def test_booleans_dates_complex_numbers_and_lists_are_not_numbers(self):
         for lat in ([True, False, True], pd.to_datetime(["2020"] * 3), [1j, 2j, 3j], [[1], [2], [3]]):
             refuse("'lat' is not a number: 3 rows", told(lat=lat))
         assert_right(read(told(lat=pd.Categorical(["10.5", "-45", "0"]))))
@@ -351,7 +351,7 @@ class TestSeveralColumns:
         ],
     )
     def test_degrees_minutes_and_seconds(self, headers, minutes, seconds):
-        """Degrees alone are up to a degree away, 30 km on the Moon; "LatS" is no southern latitude here."""
+        """Without minutes, positions are up to a degree off, 30 km on the Moon; "LatS" means seconds here."""
         degrees, of_minutes, of_seconds = headers
         frame = told(lat=None, **{degrees: [10, -45, 0], of_minutes: minutes})
         frame = frame if of_seconds is None else frame.assign(**{of_seconds: seconds})
@@ -359,21 +359,21 @@ class TestSeveralColumns:
         found = read(typed(error, frame))
         np.testing.assert_allclose(found.lat, LAT, atol=1e-9)
 
-    def test_minus_nought_degrees_keep_their_sign(self):
-        """Catalogues of supernovae lost the sign of declinations of -00 (astrocatalogs/astrocats#43)."""
+    def test_minus_zero_degrees_keep_their_sign(self):
+        """Supernova catalogues lost the sign of declinations of -00 (astrocatalogs/astrocats#43)."""
         frame = pd.DataFrame({"lat_deg": ["-0", "0"], "lat_min": ["30", "15"], "lon": [1.0, 2.0], "diam_km": 3.0})
         error = refuse("read with dtype=str so that -0 keeps its sign", frame)
         assert read(typed(error, frame)).lat.tolist() == [-0.5, 0.25]
 
     @pytest.mark.parametrize("bounds", [{"lat_min": [1, 2, 3], "lat_max": [4, 5, 6]}, {"lat_min": [-70, 1, 2]}])
-    def test_bounds_are_no_minutes(self, bounds):
+    def test_bounds_are_not_minutes(self, bounds):
         assert_right(read(told(**bounds)))
 
     @pytest.mark.parametrize(
         ("ns", "ew", "south", "west"),
         [("N/S", "E/W", "S", "W"), ("lat_dir", "lon_dir", "South", "West"), ("NS", "EW", "s", "w")],
     )
-    def test_hemispheres_in_columns_of_their_own(self, ns, ew, south, west):
+    def test_hemispheres_in_separate_columns(self, ns, ew, south, west):
         frame = told(lat=np.abs(LAT), lon=np.abs(LON), **{ns: ["N", south, "N"], ew: ["E", west, "E"]})
         error = refuse(f"column 'lon' has no signs, and column {ew!r} names hemispheres", frame)
         frame = typed(error, frame)
@@ -384,4 +384,4 @@ class TestSeveralColumns:
     def test_columns_of_letters_that_mean_something_else(self):
         positive = {"lat": [10.5, 45.0, 0.0], "lon": [20.0, 170.0, 130.0]}
         assert_right(read(told(**positive, morphology="S", lat_source="W")), lat=positive["lat"], lon=positive["lon"])
-        assert_right(read(told(hemisphere=["N", "S", "N"])))  # signs say it too
+        assert_right(read(told(hemisphere=["N", "S", "N"])))  # the signs agree with the letters

@@ -1,4 +1,4 @@
-"""Crater counts of craterstats and of tools for counting: read, written, and read again."""
+"""Crater counts of craterstats and of counting tools are read, written, and read back unchanged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_text_file_is_read(tmp_path, fractions):
 
 
 @pytest.mark.parametrize("name", ["b.scc", "b_CRATER.shp"])
-def test_what_was_written_is_read(tmp_path, name):
+def test_written_files_can_be_read_back(tmp_path, name):
     (tmp_path / "a.scc").write_text(text())
     cdb = CraterDatabase.read_count(tmp_path / "a.scc")
     cdb.to_count(tmp_path / name)
@@ -71,13 +71,13 @@ def test_what_was_written_is_read(tmp_path, name):
 
 
 def square_kilometres() -> float:
-    """Area of the example on the sphere, with parallels for great circles: 3e-4 too large."""
+    """Area of the example on the sphere; its parallels instead of great circles make it too large by 3e-4."""
     band = math.radians(4) * 2 * math.sin(math.radians(2))
     return 1737.4**2 * (band - math.radians(1) * math.sin(math.radians(1)))
 
 
 @pytest.mark.parametrize("seam", [0.0, 167.0])
-def test_craters_on_the_boundary_count_by_their_part(tmp_path, seam):
+def test_craters_on_the_boundary_count_by_the_fraction_inside(tmp_path, seam):
     table = pd.DataFrame({"lat": [1.0, 1.0, 1.0, 1.0], "lon": np.array([12.0, 14.0, 16.0, 13.0]) + seam, "d": 20.0})
     cdb = CraterDatabase(table, "moon", units="km", diam_col="d")
     cdb.to_count(tmp_path / "a.scc", shapely.box(10 + seam, -2, 14 + seam, 4))
@@ -85,7 +85,7 @@ def test_craters_on_the_boundary_count_by_their_part(tmp_path, seam):
     assert back.data["fraction"].round(3).tolist() == [1.0, 0.5, 1.0]
 
 
-def test_bins_are_those_of_craterstats(tmp_path):
+def test_bins_agree_with_craterstats(tmp_path):
     diameters = [0.95, 1.0, 1.05, 1.69, 1.7, 9.99, 10.0, 99.0]
     cdb = CraterDatabase(pd.DataFrame({"lat": 0.0, "lon": 0.0, "diam_km": diameters}), "moon", units="km")
     cdb.to_count(tmp_path / "a.stat", 50.0)
@@ -109,13 +109,13 @@ def test_bins_are_those_of_craterstats(tmp_path):
          "crater = {diam, lon, lat\n1 2 3\n}", "a ring of 1 vertices"),
     ],
 )  # fmt: skip
-def test_files_that_cannot_be_read(tmp_path, content, message):
+def test_unreadable_files_are_refused(tmp_path, content, message):
     (tmp_path / "a.scc").write_text(content)
     with pytest.raises(TableError, match=message):
         CraterDatabase.read_count(tmp_path / "a.scc")
 
 
-def test_bad_arguments(tmp_path):
+def test_bad_arguments_are_refused(tmp_path):
     cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [12.0], "diam_km": [1.0]}), "moon", units="km")
     with pytest.raises(TableError, match=r"area=shapely.box\(10, -5, 20, 5\)"):
         cdb.to_count(tmp_path / "a.stat")

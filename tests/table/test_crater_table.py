@@ -1,3 +1,5 @@
+"""The crater table: columns, regions and polygons of a `CraterDatabase`, and their agreement with craterpy."""
+
 from __future__ import annotations
 
 import copy
@@ -34,6 +36,8 @@ def moon(sample):
 
 
 class TestAgainstCraterpy:
+    """Positions, radii and names agree with craterpy on its sample table."""
+
     @pytest.mark.parametrize("body", BODIES)
     def test_positions_and_radii_of_the_samples(self, sample, body):
         path = sample(f"{body}_craters_km.csv")
@@ -73,6 +77,8 @@ def test_unusable_options(options, error, message):
 
 
 class TestData:
+    """The table's columns, copies and comparisons."""
+
     def test_columns_and_index(self):
         frame = table(name=["a", "b", "c"]).set_index("name")
         before = frame.copy()
@@ -89,7 +95,7 @@ class TestData:
         assert shapely.get_coordinates(cdb.center["b"]).tolist() == [[cdb.lon["b"], -43.3]]
         assert cdb.center.index.equals(before.index)
 
-    def test_own_table_makes_the_same_database(self, cdb):
+    def test_a_database_can_be_made_from_its_own_table(self, cdb):
         again = CraterDatabase(cdb.data[cdb.data["r"] > 2e3], "moon")
         assert again.orig_cols.equals(cdb.orig_cols)
         assert again.data.equals(cdb.data.iloc[:2])
@@ -106,7 +112,7 @@ class TestData:
         assert CraterDatabase(table(), "mars") != CraterDatabase(table(), "mercury")
         assert cdb.__eq__("moon") is NotImplemented
 
-    def test_truth_is_having_craters(self, cdb):
+    def test_a_database_with_craters_is_true(self, cdb):
         assert cdb
         cdb.data = cdb.data.iloc[:0]
         assert not cdb
@@ -124,6 +130,8 @@ class TestData:
 
 
 class TestRegions:
+    """Discs and rings declared relative to the crater radius."""
+
     def test_declarations_and_default_names(self, cdb):
         cdb.add_circles()
         cdb.add_circles("crater", 1)
@@ -156,7 +164,7 @@ class TestRegions:
         np.testing.assert_allclose(rim[0].interiors[0].bounds, cdb.crater[0].bounds, rtol=1e-6)
         assert {"my_rim", "crater", "lat", "add_annuli"} <= set(dir(cdb))
 
-    def test_holes_survive_everywhere(self, moon):
+    def test_rings_keep_their_holes(self, moon):
         moon.add_annuli("rim", 1, 1.5)
         moon.add_circles("crater")
         rim, crater = moon.rim.to_numpy(), moon.crater.to_numpy()
@@ -192,7 +200,7 @@ class TestRegions:
             cdb.add_annuli(name, 1, 2)
         assert list(cdb.regions) == ["my rim"]
 
-    def test_look_up(self, cdb):
+    def test_region_look_up_suggests_what_to_type(self, cdb):
         with pytest.raises(RegionError, match=r"'rim'; none was added yet: cdb.add_annuli\('rim', inner=1, outer=1.5"):
             cdb.region("rim")
         cdb.add_annuli("rim", 1, 1.5)
@@ -203,6 +211,8 @@ class TestRegions:
 
 
 class TestPolygons:
+    """Polygons that users add, one per crater."""
+
     EJECTA = (shapely.box(-1, -1, 1, 1) - shapely.box(0, 0, 0.5, 0.5), None, shapely.box(170, 80, 190, 85))
 
     @pytest.fixture
@@ -261,12 +271,12 @@ class TestPolygons:
             ((None, None, shapely.Point(0, 0)), "the polygon of crater 'c' cannot be used: it is a Point"),
         ],
     )
-    def test_what_cannot_be_used(self, named, geometries, message):
+    def test_unusable_geometries_are_refused(self, named, geometries, message):
         with pytest.raises(RegionError, match=message):
             named.add_polygons("ejecta", geometries)
         assert named.regions == {}
 
-    def test_names_are_those_of_regions(self, named):
+    def test_polygon_names_follow_the_rules_of_region_names(self, named):
         named.add_polygons("ejecta", self.EJECTA)
         with pytest.raises(RegionError, match=r"which is cdb.ejecta already; type del cdb.regions.'ejecta'. first"):
             named.add_polygons("ejecta", self.EJECTA)
@@ -287,7 +297,7 @@ class TestPolygons:
         assert other != named
         assert named.regions["ejecta"] != "ejecta"
 
-    def test_they_follow_their_craters(self, named):
+    def test_polygons_follow_their_craters(self, named):
         named.add_polygons("ejecta", self.EJECTA)
         every = named.ejecta
         named.data = named.data.iloc[[2, 0]]
@@ -297,14 +307,14 @@ class TestPolygons:
         with pytest.raises(RegionError, match=r"not those that the polygons were added to.* cdb.add_polygons"):
             _ = named.ejecta
 
-    def test_another_crater_of_the_same_label(self, cdb):
+    def test_a_different_crater_with_the_same_label_is_detected(self, cdb):
         cdb.add_polygons("ejecta", self.EJECTA)
         cdb.data = cdb.data.iloc[1:].reset_index(drop=True)
         with pytest.raises(RegionError, match="not those that the polygons were added to"):
             _ = cdb.ejecta
 
 
-def test_statistics_and_arrays_are_of_the_table(moon, sample):
+def test_statistics_and_arrays_refer_to_the_current_table(moon, sample):
     moon.data = moon.data.iloc[:5]
     moon.add_annuli("rim", 1, 1.5)
     stats = moon.get_stats(sample("moon.tif"), "rim")
@@ -315,7 +325,7 @@ def test_statistics_and_arrays_are_of_the_table(moon, sample):
     assert arrays["rim"].map(lambda pixels: pixels.count()).tolist() == stats["count_rim"].tolist()
 
 
-def test_the_module_imports_no_raster_machinery():
+def test_importing_the_table_loads_no_raster_libraries():
     code = (
         "import sys, types; package = types.ModuleType('xcrater'); package.__path__ = [sys.argv[1]]; "
         "sys.modules['xcrater'] = package; import xcrater.table.crater_table; "

@@ -1,4 +1,4 @@
-"""Rings of ellipses on every kind of grid: against geodesic distances, circles and true areas."""
+"""Rings of ellipses on every kind of grid agree with geodesic distances, with circles and with true areas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULES = ("center", "all_touched", "exact")
 
 
 def elliptical(on: Map, n: int, seed: int) -> pd.DataFrame:
-    """Telling craters with ellipses of any orientation and elongation, none wider than a hemisphere."""
+    """Craters near critical places, with ellipses of any orientation and elongation, none wider than a hemisphere."""
     rng = np.random.default_rng(seed)
     craters = telling_craters(on, n, seed)
     craters["radius"] = np.minimum(craters["radius"], math.radians(60) * on.axes[0])
@@ -40,12 +40,12 @@ def table_of(on: Map, craters: pd.DataFrame, nvert: int | None = None) -> Crater
 
 
 @pytest.mark.parametrize("name", every(MAPS))
-def test_pixels_within_the_ellipse_of_geodesic_distance_and_azimuth(name: str) -> None:
+def test_pixels_inside_the_ellipse_by_geodesic_distance_and_azimuth(name: str) -> None:
     on, judge = MAPS[name], oracle(name)
     craters = elliptical(on, 6, len(name))
     arrays = on.numbered().craters.get_arrays(table_of(on, craters), list(BOUNDS), coverage="center").compute()
     x, y = judge.x[judge.shown], judge.y[judge.shown]
-    # Across the radius lengths in the frame are longer than on the body, by up to pi / 2 at a quarter of a turn.
+    # Across the radial direction, lengths in the frame exceed those on the body by up to pi / 2 at a quarter of a turn.
     reach = 1.6 * judge.reach[judge.shown]
     compared = 0
     for i, row in enumerate(craters.itertuples()):
@@ -70,7 +70,7 @@ def test_pixels_within_the_ellipse_of_geodesic_distance_and_azimuth(name: str) -
 
 
 @pytest.mark.parametrize("name", every(MAPS))
-def test_an_ellipse_of_equal_axes_is_the_circle_in_every_coverage_rule(name: str) -> None:
+def test_an_ellipse_with_equal_axes_is_the_circle_under_every_coverage_rule(name: str) -> None:
     on = MAPS[name]
     craters = elliptical(on, 6, len(name) + 1)
     craters["semi_major"] = craters["semi_minor"] = craters["radius"]
@@ -88,12 +88,12 @@ def test_an_ellipse_of_equal_axes_is_the_circle_in_every_coverage_rule(name: str
         for rule in ("center", "all_touched"):
             for i in range(len(cdb)):
                 a, b = (numbers(held[rule][region].iloc[i]) for region in (one, other))
-                # They may differ where a circle comes within hundredths of a pixel of a centre or of an edge.
+                # Pixels may differ where a circle passes a centre or an edge within hundredths of a pixel.
                 assert np.setxor1d(a, b).size <= 1 + 0.01 * max(a.size, b.size), (name, rule, craters.iloc[i].to_dict())
 
 
 @pytest.mark.parametrize("name", every(MAPS))
-def test_coverage_rules_agree_with_one_another_and_with_statistics(name: str) -> None:
+def test_coverage_rules_agree_with_each_other_and_with_statistics(name: str) -> None:
     on = MAPS[name]
     craters = elliptical(on, 6, len(name) + 2)
     cdb, da = table_of(on, craters), on.numbered()
@@ -115,7 +115,7 @@ def test_coverage_rules_agree_with_one_another_and_with_statistics(name: str) ->
 
 
 @pytest.mark.parametrize("name", every(SPHERES))
-def test_areas_are_those_on_the_body(name: str) -> None:
+def test_areas_are_those_on_the_sphere(name: str) -> None:
     on = MAPS[name]
     lon, lat = on.centre[0] + 2, on.centre[1] * 0.9
     radius = math.radians(1) * on.axes[0]
@@ -132,7 +132,7 @@ def test_areas_are_those_on_the_body(name: str) -> None:
     "name", ["±180", "past 360", "sinusoidal, oblate", "north polar, sphere", "orthographic, oblate"]
 )
 @pytest.mark.parametrize("rule", RULES)
-def test_lazy_in_any_chunks(name: str, rule: str) -> None:
+def test_lazy_pixels_equal_eager_ones_for_any_chunks(name: str, rule: str) -> None:
     on = MAPS[name]
     cdb = table_of(on, elliptical(on, 8, 4))
     stats = "count mean std min max median majority"
@@ -146,7 +146,7 @@ def test_lazy_in_any_chunks(name: str, rule: str) -> None:
             np.testing.assert_allclose(found[stat], whole[stat], rtol=1e-11, atol=1e-11, err_msg=stat)
 
 
-def test_a_ring_around_a_pole_touches_nothing_in_its_hole() -> None:
+def test_a_ring_around_a_pole_touches_no_pixel_in_its_hole() -> None:
     for name in ("Mercator, sphere", "gridline, oblate", "equirectangular, lat_ts, oblate", "IAU 49901", "IAU 49912"):
         on = MAPS[name]
         craters = pd.DataFrame({"lat": [80.0, -75.0, 60.0, 85.0], "lon": [3.0, 80.0, -84.0, -120.0]})
@@ -162,7 +162,7 @@ def test_a_ring_around_a_pole_touches_nothing_in_its_hole() -> None:
                 np.testing.assert_array_equal(numbers(one), numbers(other))
 
 
-def test_masks_chips_and_excluded_neighbours_take_ellipses() -> None:
+def test_masks_and_excluded_neighbours_accept_ellipses() -> None:
     on = MAPS["±180"]
     cdb = table_of(on, elliptical(on, 6, 1))
     da = on.numbered()
@@ -188,7 +188,7 @@ FITS = pd.DataFrame(
 )
 
 
-def test_columns_of_the_lunar_catalogue_are_found_and_rows_without_a_fit_have_no_region() -> None:
+def test_columns_of_the_lunar_catalogue_are_found_and_craters_without_a_fit_have_no_region() -> None:
     cdb = CraterDatabase(FITS, "moon", units="km")
     cdb.add_ellipses("rim")
     assert repr(cdb.regions["rim"]) == "Ellipses(inner=0.0, outer=1.0, nvert=None)"
@@ -196,7 +196,8 @@ def test_columns_of_the_lunar_catalogue_are_found_and_rows_without_a_fit_have_no
     assert stats["count"][2] == 0
     assert np.isnan(stats["mean"][2])
     assert cdb.rim.loc["c"] is None or cdb.rim.loc["c"].is_empty
-    # Half of the full axes, and the angle counter-clockwise from east: the end of the major axis is to the north-east.
+    # The table holds full axes, and the angle counts counter-clockwise from east, so the major axis ends in the
+    # north-east.
     lon, lat = np.asarray(cdb.rim["a"].exterior.coords).T
     reach = np.radians(np.hypot(lon, lat)) * cdb.body_radius
     assert reach.max() == pytest.approx(12e3, rel=1e-3)
@@ -231,7 +232,7 @@ def test_ellipses_follow_their_craters() -> None:
         ("DIAM_ELLI_MAJOR_IMG", 1e4, "quarter of the body's circumference"),
     ],
 )
-def test_rows_that_hold_no_ellipse_are_named(column: str, value: float, message: str) -> None:
+def test_invalid_ellipses_are_named_by_their_craters(column: str, value: float, message: str) -> None:
     table = FITS.copy()
     table.loc["a", column] = value
     cdb = CraterDatabase(table, "moon", units="km")
@@ -250,14 +251,14 @@ def test_rows_that_hold_no_ellipse_are_named(column: str, value: float, message:
         ({"major_col": "DIAM_CIRC_SD_IMG", "minor_col": "x"}, TableError, "does not say whether|is not a column"),
     ],
 )
-def test_what_cannot_be_declared(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+def test_unusable_declarations_are_refused(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     cdb = CraterDatabase(FITS, "moon", units="km")
     with pytest.raises(error, match=message):
         cdb.add_ellipses("rim", **arguments)
     assert not cdb.regions
 
 
-def test_headers() -> None:
+def test_unusable_headers_are_refused() -> None:
     table = pd.DataFrame({"lat": [0.0], "lon": [0.0], "radius_m": [1e4], "a": [1.0], "b": [1.0], "angle": [0.0]})
     cdb = CraterDatabase(table, "moon")
     with pytest.raises(TableError, match="found no column of the ellipses' major axis"):

@@ -1,4 +1,4 @@
-"""Columns found by the words of a header."""
+"""Columns are found by the words in their headers, and ambiguous headers are refused."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TestColumns:
             (("lat", "lon", "diam_mean", "diam_elli_major"), "lat", "lon", "diam_mean", 2),
         ],
     )
-    def test_found_by_their_headers(self, columns, lat, lon, size, per_radius):
+    def test_columns_are_found_by_their_headers(self, columns, lat, lon, size, per_radius):
         frame = headed(*columns)
         lat, lon, size = (columns[key] if isinstance(key, int) else key for key in (lat, lon, size))
         found = CraterDatabase(frame, "moon")
@@ -54,7 +54,7 @@ class TestColumns:
         np.testing.assert_array_equal(found.lon, frame[lon])
         np.testing.assert_array_equal(found.rad, frame[size] / per_radius)
 
-    def test_head_2010_in_kilometres(self):
+    def test_the_catalogue_of_head_2010_is_read_in_kilometres(self):
         frame = headed("Lon", "Lat", "Diam_km")
         assert CraterDatabase(frame, "moon", units="km").rad.tolist() == [1500.0, 1500.0]
 
@@ -90,11 +90,11 @@ class TestColumns:
             CraterDatabase(headed("lat", "lon", "R_m"), "moon", units="km")
 
     @pytest.mark.parametrize("keyword", ["rad_col", "diam_col"])
-    def test_header_of_a_named_column_is_checked_too(self, keyword):
+    def test_the_header_of_a_named_column_is_checked_too(self, keyword):
         with pytest.raises(TableError, match="'size_km' says km, but units='m'"):
             CraterDatabase(headed("lat", "lon", "size_km"), "moon", **{keyword: "size_km"})
 
-    def test_radius_is_taken_where_the_diameter_is_twice_it(self):
+    def test_radius_is_used_where_the_diameter_is_twice_the_radius(self):
         frame = table(r=None, radius_m=[5e3, 42.5e3, 1e3], diam_km=[10.0, 85.0, 2.001])
         assert CraterDatabase(frame, "moon").rad.tolist() == [5e3, 42.5e3, 1e3]
         frame["diam_km"] *= 1.01
@@ -115,7 +115,7 @@ class TestColumns:
         with pytest.raises(TableError, match="rad_col='a' and diam_col='b'; expected only one"):
             CraterDatabase(frame, "moon", rad_col="a", diam_col="b")
 
-    def test_projected_columns_are_x_and_y(self):
+    def test_projected_coordinates_are_x_and_y(self):
         found = CraterDatabase(headed("x", "y", "r"), "moon", "+proj=eqc +R=1737400")
         assert found.lon[0] == pytest.approx(np.degrees(1 / 1737400))
         assert found.lat[0] == pytest.approx(np.degrees(2 / 1737400))

@@ -1,3 +1,5 @@
+"""User-supplied polygons become tables of continuous rings, across the antimeridian, over poles and from any map."""
+
 from __future__ import annotations
 
 import math
@@ -33,7 +35,7 @@ def polygon_of(geometry, **options):
 
 
 def assert_well_formed(table):
-    """Check the arrays: offsets, orientation, continuous longitudes, rings that close on poles only."""
+    """Check offsets, orientation, continuity of longitudes, and that rings close over poles only."""
     assert table.ring[0] == table.shape[0] == 0
     assert table.ring[-1] == table.lon.size == table.lat.size
     assert table.shape[-1] == table.ring.size - 1
@@ -61,17 +63,19 @@ def is_ccw(lon, lat):
 
 
 def holds(shape, lon, lat):
-    """Whether points lie in a shape whose longitudes continue past ±180."""
+    """Whether points lie in a shape whose longitudes continue beyond ±180."""
     return np.any([shapely.contains_xy(shape, lon + 360 * k, lat) for k in (-2, -1, 0, 1, 2)], axis=0)
 
 
 def margin(shape, lon, lat):
-    """Distance from points to the shape's outline without its seams, degrees."""
+    """Distance from points to the outline of the shape, ignoring its seams, in degrees."""
     points = [shapely.points(lon + 360 * k, lat) for k in (-2, -1, 0, 1, 2)]
     return np.min([shapely.distance(p, shape.boundary) for p in points], axis=0)
 
 
 class TestAntimeridian:
+    """Polygons across ±180° longitude, in every convention in use."""
+
     SQUARE = box(170, -5, 190, 5)
 
     @pytest.mark.parametrize(
@@ -89,7 +93,7 @@ class TestAntimeridian:
             shapely.Polygon([(170, -5, 7), (190, -5, 7), (190, 5, 7), (170, 5, 7)]),
         ],
     )
-    def test_every_convention_is_the_same_square(self, geometry):
+    def test_every_convention_gives_the_same_square(self, geometry):
         table = table_of(geometry)
         assert_well_formed(table)
         shape = table.polygons()[0]
@@ -102,19 +106,21 @@ class TestAntimeridian:
         assert table.polygons()[0].area == pytest.approx(199.5)
         assert np.diff(table.shape).tolist() == [2]
 
-    def test_numbers_in_range_keep_every_bit(self):
+    def test_coordinates_in_range_keep_every_bit(self):
         ring = np.array([(0.1, 0.2), (10.3, 0.7), (9.9, 11.1)])
         table = table_of(Polygon(ring))
         np.testing.assert_array_equal(np.stack([table.lon, table.lat], axis=-1), ring)
 
-    def test_parts_far_apart_stay_parts(self):
+    def test_distant_parts_stay_separate(self):
         table = table_of(MultiPolygon([box(0, 0, 1, 1), box(40, 0, 41, 1), box(-40, 0, -39, 1)]))
         assert np.diff(table.shape).tolist() == [3]
         assert_well_formed(table)
 
 
 class TestPoles:
-    def test_a_ring_that_turns_back_on_its_way_around(self):
+    """Polygons around or next to a pole."""
+
+    def test_a_ring_around_the_pole_that_turns_back_on_its_way(self):
         hook = [(50, 60), (55, 85), (20, 75), (25, 80), (60, 88), (70, 60)]
         table = table_of(Polygon([(lon, 60) for lon in range(80, 401, 10)] + hook))
         assert_well_formed(table)
@@ -158,7 +164,7 @@ class TestPoles:
             (box(-180, 60, 180, 90) - box(-10, 70, 10, 80), 360 * 30 - 200),
         ],
     )
-    def test_whole_turns(self, geometry, area):
+    def test_polygons_of_whole_turns_of_longitude(self, geometry, area):
         table = table_of(geometry)
         assert_well_formed(table)
         assert table.polygons()[0].area == pytest.approx(area)
@@ -177,7 +183,7 @@ PROJECTIONS = [
 
 @st.composite
 def stars(draw, reach):
-    """A star-shaped polygon about a centre, perhaps with a hole; and the centre."""
+    """A star-shaped polygon in metres, sometimes with a hole."""
     n = draw(st.integers(3, 9))
     turn = draw(st.floats(0, 2 * math.pi))
     reaches = draw(st.lists(st.floats(0.4, 1.0), min_size=n, max_size=n))
@@ -192,7 +198,7 @@ def stars(draw, reach):
 @pytest.mark.parametrize("crs", PROJECTIONS)
 @settings(max_examples=15)
 @given(data=st.data())
-def test_projected_polygons_hold_the_points_that_they_hold_on_their_map(crs, data):
+def test_projected_polygons_contain_the_same_points_as_on_their_map(crs, data):
     cylinder = any(name in crs for name in ("eqc", "sinu", "merc"))
     star = data.draw(stars(RADIUS * (0.7 if cylinder else 0.8 if "laea" in crs else 1.25)))
     table = table_of(star, crs=crs)
@@ -208,7 +214,7 @@ def test_projected_polygons_hold_the_points_that_they_hold_on_their_map(crs, dat
     x, y = proj(lon, lat)
     points = np.isfinite(x) & np.isfinite(y)
     lon, lat, x, y = lon[points], lat[points], x[points], y[points]
-    # The tolerance, on the map: scales differ by a factor of at most 100 where these polygons reach
+    # Tolerance in map units: within the reach of these polygons, scales differ by a factor of at most 100.
     away = shapely.distance(shapely.points(x, y), star.boundary) > 100 * np.radians(SAGITTA) * RADIUS
     away |= (margin(shape, lon, lat) > 2 * SAGITTA / np.cos(np.radians(lat))) & (np.abs(lat) < 89)
     away &= shapely.distance(shapely.points(x, y), star.boundary) > 1e-3 * reach
@@ -217,14 +223,14 @@ def test_projected_polygons_hold_the_points_that_they_hold_on_their_map(crs, dat
 
 @pytest.mark.parametrize("crs", ["+proj=stere +lat_0=90 +R=1737400", "+proj=laea +lat_0=70 +R=1737400"])
 @pytest.mark.parametrize("size", [1e3, 1e5, 1e6])
-def test_edges_straight_on_the_map_stay_within_the_sagitta(crs, size):
+def test_straight_edges_on_the_map_stay_within_the_sagitta(crs, size):
     square = shapely.affinity.rotate(box(3e5, 2e5, 3e5 + size, 2e5 + size), 20)
     table = table_of(square, crs=crs)
     shape = table.polygons()[0]
     dense = shapely.get_coordinates(shapely.segmentize(square, size / 5000))
     lon, lat = to_geodetic(*dense.T, MOON, crs)
     lon += 360 * np.round((shape.centroid.x - lon) / 360)
-    # On the body, a degree of longitude is shorter
+    # A degree of longitude shortens with latitude.
     shrink = np.cos(np.radians(lat))
     off = shapely.distance(shapely.points(lon, lat), shape.boundary) * shrink
     assert off.max() < SAGITTA
@@ -244,7 +250,7 @@ def test_planetographic_edges_stay_within_the_sagitta():
     assert table_of(triangle, body=MARS).lon.size == 3
 
 
-def test_geographic_systems():
+def test_polygons_in_geographic_systems():
     square = box(10, 20, 30, 40)
     west = polygon_of(square, body=get_body("mercury"), crs="default")
     assert west.bounds == (-30, 20, -10, 40)
@@ -254,7 +260,7 @@ def test_geographic_systems():
     assert mars.bounds == (10, 20, 30, 40)
 
 
-def test_a_disc_of_more_than_half_the_body_holds_both_poles():
+def test_a_disc_of_more_than_half_the_body_contains_both_poles():
     crs = "+proj=aeqd +R=1737400"
     disc = Point(0, 0).buffer(2.5 * RADIUS) - box(-1e5, -1e5, 1e5, 1e5)
     table = table_of(disc, crs=crs)
@@ -297,17 +303,17 @@ BOWTIE = Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
         ),
     ],
 )
-def test_what_cannot_be_used_is_refused_by_its_label(geometry, message):
+def test_unusable_polygons_are_refused_by_their_label(geometry, message):
     with pytest.raises(RegionError, match=message):
         table_of(box(0, 0, 1, 1), geometry, labels=["a", "b"])
 
 
-def test_several_are_counted():
+def test_several_unusable_polygons_are_counted():
     with pytest.raises(RegionError, match=r"crater 1 .*\(and 6 more: 2, 3, 4, 5, 6, …\)"):
         table_of(None, *[BOWTIE] * 7)
 
 
-def test_coordinates_that_are_no_numbers():
+def test_coordinates_that_are_not_finite_are_refused():
     bad = shapely.set_coordinates(box(0, 0, 1, 1), [[0, 0], [1, 0], [1, np.nan], [0, 1], [0, 0]])
     with pytest.raises(RegionError, match="crater 0 cannot be used: a coordinate is NaN"):
         table_of(bad)
@@ -317,13 +323,13 @@ def test_coordinates_that_are_no_numbers():
     ("geometry", "message"),
     [(box(-2e6, 0, 0, 1e5), "reaches out of the projection"), (shapely.affinity.scale(BOWTIE, 1e5, 1e5), "Self-inter")],
 )
-def test_projected_ones_that_cannot_be_used(geometry, message):
+def test_unusable_projected_polygons_are_refused(geometry, message):
     with pytest.raises(RegionError, match=message):
         table_of(geometry, crs="+proj=ortho +R=1737400")
 
 
 @pytest.mark.parametrize("geometries", [(box(0, 0, 1, 1),), (None,)])
-def test_another_body(geometries):
+def test_a_crs_of_another_body_is_refused(geometries):
     with pytest.raises(BodyError, match="the table is on moon"):
         table_of(*geometries, crs="EPSG:4326")
 
@@ -336,7 +342,7 @@ def test_no_region():
     assert len(table.take(np.array([1, 1]))) == 2
 
 
-def test_take():
+def test_take_keeps_the_selected_polygons():
     shapes = [
         box(0, 0, 1, 1),
         None,
@@ -354,7 +360,7 @@ def test_take():
             assert one is other is None or one.equals_exact(other)
 
 
-def test_arrays_cannot_be_written():
+def test_arrays_are_read_only():
     table = table_of(box(0, 0, 1, 1))
     with pytest.raises(ValueError, match="read-only"):
         table.lon[0] = 5
@@ -362,7 +368,7 @@ def test_arrays_cannot_be_written():
 
 
 def two_sided(lat, height=2.0):
-    """A box across ±180 as RFC 7946 has it: cut into two parts."""
+    """A box across ±180 in the form of RFC 7946, cut into two parts."""
     return MultiPolygon([box(178, lat, 180, lat + height), box(-180, lat, -178, lat + height)])
 
 
@@ -377,7 +383,7 @@ def test_any_number_of_polygons_may_be_cut_at_the_antimeridian(count):
 
 
 @pytest.mark.parametrize("crs", ["planetocentric", "IAU_2015:30110", "+proj=longlat +R=1737400 +axis=wnu"])
-def test_pieces_of_many_units_that_share_an_edge_are_one_area_each(crs):
+def test_parts_of_a_unit_that_share_an_edge_become_one_area(crs):
     factor = RADIUS * math.pi / 180 if crs == "IAU_2015:30110" else 1.0
     units = [
         shapely.transform(
@@ -408,19 +414,19 @@ def advice_of(geometry, **options):
     ],
 )
 @pytest.mark.parametrize("crs", ["planetocentric", "+proj=longlat +R=1737400 +axis=wnu"])
-def test_what_the_message_says_of_overlapping_parts_gives_the_area_that_they_cover(geometry, area, crs):
+def test_the_advice_for_overlapping_parts_gives_the_area_they_cover(geometry, area, crs):
     (shape,) = table_of(advice_of(geometry, crs=crs), crs=crs).polygons()
     assert shape.area == pytest.approx(area, rel=1e-12)
 
 
-def test_the_same_advice_on_a_map():
+def test_the_advice_for_overlapping_parts_works_on_a_map_too():
     geometry = MultiPolygon([box(0, 0, 2e5, 2e5), box(1e5, 1e5, 3e5, 3e5)])
     (shape,) = table_of(advice_of(geometry, crs="IAU_2015:30110"), crs="IAU_2015:30110").polygons()
     assert shape.area == pytest.approx(7e10 / (RADIUS * math.pi / 180) ** 2, rel=1e-9)
 
 
 def test_advice_for_a_footprint_that_is_invalid_after_its_cut_at_the_antimeridian():
-    """A footprint that crosses itself where it was cut (gadomski/antimeridian 55): the messages lead to its area."""
+    """The footprint crosses itself at its cut (gadomski/antimeridian#55); the advice in each error leads to its area."""
     west = [(180, -15.358), (180, -15.355), (179.25, -15.35), (179.25, -16.33), (180, -16.347), (180, -16.349)]
     east = [(-180, -16.349), (-179.71, -16.35), (-179.7, -15.36), (-180, -15.358)]
     geometry = MultiPolygon([Polygon([*west, west[0]]), Polygon(east)])

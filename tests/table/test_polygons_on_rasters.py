@@ -1,4 +1,4 @@
-"""Polygons of the user on rasters: as peers draw them, and as the same regions declared otherwise."""
+"""User-supplied polygons on rasters match peer libraries, and the same regions declared in other ways."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def mosaic() -> xr.DataArray:
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12])
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_regions_given_back_as_polygons_have_the_same_statistics(
+def test_outlines_added_as_polygons_have_the_statistics_of_their_regions(
     mosaic: xr.DataArray, count: int, coverage: str
 ) -> None:
     cdb = table(np.linspace(-88.8, 89.1, count), [180.0, -179.8, 179.5, 12.0][: min(count, 4)] * max(count // 4, 1))
@@ -43,10 +43,10 @@ def test_regions_given_back_as_polygons_have_the_same_statistics(
 
 @pytest.mark.parametrize("nvert", [32, None])
 @pytest.mark.parametrize("inner", [0.0, 0.5])
-def test_regions_over_a_pole_given_back_as_polygons_have_the_same_statistics(
+def test_outlines_over_a_pole_added_as_polygons_have_the_statistics_of_their_regions(
     mosaic: xr.DataArray, inner: float, nvert: int | None, tmp_path: Path
 ) -> None:
-    """Their outlines run along latitude ±90, with vertices wherever they were closed and cut."""
+    """These outlines run along latitude ±90, with vertices at every place where they were closed and cut."""
     rng = np.random.default_rng(4)
     lat = np.append(rng.choice([-1, 1], 28) * (90 - 10 ** rng.uniform(-3, 0, 28)), [90, -90])
     cdb = table(lat, np.append(rng.uniform(-180, 180, 24), [0.0, 180.0, 90.0, -90.0, 0.0, 0.0]), radius=6e4)
@@ -58,14 +58,14 @@ def test_regions_over_a_pole_given_back_as_polygons_have_the_same_statistics(
     stats = mosaic.craters.get_stats(cdb, names, ["count", "mean", "area"], coverage="exact").compute()
     assert stats["area"][0].to_numpy() == pytest.approx((1 - inner**2) * np.pi * 6e4**2, rel=0.02)
     for name in stats:
-        # A true circle's outline has 360 vertices
+        # The outline of a true circle has 360 vertices.
         for i in (1, 2):
             np.testing.assert_allclose(stats[name][i], stats[name][0], rtol=1e-9 if nvert else 2e-4)
     center = mosaic.craters.get_stats(cdb, names[:2], "count", coverage="center").compute()["count"]
     assert np.abs(center[1] - center[0]).max() <= (0 if nvert else 2)
 
 
-def test_a_file_of_geojson_is_cut_at_the_antimeridian_and_read_whole(mosaic: xr.DataArray) -> None:
+def test_a_geojson_file_is_cut_at_the_antimeridian_and_read_whole(mosaic: xr.DataArray) -> None:
     lats = [-70.0, -10.0, 0.0, 33.0]
     features = [
         {

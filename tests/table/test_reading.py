@@ -1,4 +1,4 @@
-"""Files and rows of crater tables."""
+"""Crater tables are read from files, and their unusable rows are reported or dropped."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from xcrater.errors import DroppedRowsWarning, TableError
 
 
 class TestFiles:
+    """Reading tables from files."""
+
     @pytest.mark.parametrize("suffix", [".csv", ".TSV", ".tab", ".txt", ".parquet"])
-    def test_formats(self, tmp_path, suffix):
+    def test_every_format_gives_the_same_table(self, tmp_path, suffix):
         frame, path = table(name=["a", "b", "ç"]), tmp_path / f"craters{suffix}"
         if suffix == ".parquet":
             frame.to_parquet(path)
@@ -47,19 +49,19 @@ class TestFiles:
         with pytest.raises(TableError, match=message):
             CraterDatabase(tmp_path / name, "moon")
 
-    def test_relative_path_says_where_it_looked(self, tmp_path, monkeypatch):
+    def test_the_error_for_a_relative_path_says_where_it_looked(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(TableError, match=f"'none.csv'; there is no such file in {re.escape(str(tmp_path))}"):
             CraterDatabase("none.csv", "moon")
 
-    def test_other_datasets(self):
+    def test_datasets_of_other_types_are_refused(self):
         with pytest.raises(TableError, match=r"dataset of type list; expected a pandas.DataFrame or the path"):
             CraterDatabase([1, 2], "moon")
         with pytest.raises(TableError, match="the DataFrame has no columns; expected one row per crater, and a header"):
             CraterDatabase(pd.DataFrame(), "moon")
 
-    def test_a_table_that_a_filter_left_empty_is_a_falsy_database(self, tmp_path):
-        """As in craterpy; per-class and per-tile loops make such tables, and write them to files."""
+    def test_a_table_left_empty_by_a_filter_is_a_falsy_database(self, tmp_path):
+        """As in craterpy: loops over classes or tiles make such tables and write them to files."""
         frame, path = table().iloc[:0], tmp_path / "none.csv"
         frame.to_csv(path, index=False)
         for dataset in (frame, path):
@@ -74,6 +76,8 @@ class TestFiles:
 
 
 class TestRows:
+    """Rows that cannot be used."""
+
     @pytest.mark.parametrize(
         ("column", "value", "reason"),
         [
@@ -108,23 +112,23 @@ class TestRows:
         ):
             CraterDatabase(frame, "moon")
 
-    def test_nothing_left(self):
+    def test_a_table_without_a_usable_row_is_refused(self):
         with pytest.raises(TableError, match=r"none of the 3 rows can be used. 'r' is 0 or less: 3 rows .* Check the"):
             CraterDatabase(table(r=[-1, 0, 0]), "moon", errors="drop")
 
-    def test_outside_the_projection(self):
+    def test_positions_outside_the_projection_are_reported(self):
         frame = table(lat=None, lon=None, x=[0.0, 1e7, 0.0], y=0.0)
         with pytest.raises(TableError, match=r"the position is outside the projection: 1 row \(1\)"):
             CraterDatabase(frame, "moon", "+proj=ortho +R=1737400")
 
-    def test_text_and_nullable_columns_are_numbers(self):
+    def test_text_and_nullable_columns_are_read_as_numbers(self):
         frame = table().convert_dtypes()
         frame["lat"] = frame["lat"].astype(str)
         assert CraterDatabase(frame, "moon").lat.tolist() == [0.0, -43.3, 89.0]
 
     @pytest.mark.parametrize("errors", ["raise", "drop"])
     def test_foreign_byte_order(self, errors):
-        """FITS tables are big-endian, and pandas refuses to take rows of such columns (pandas-dev/pandas#9989)."""
+        """FITS tables are big-endian, and pandas cannot select rows of such columns (pandas-dev/pandas#9989)."""
         frame = table(r=[5e3, 42.5e3, -1.0 if errors == "drop" else 1e3])
         swapped = pd.DataFrame({name: values.to_numpy().astype(">f4") for name, values in frame.items()})
         swapped.index = pd.Index(np.arange(3).astype(">i8"), name="crater")

@@ -1,4 +1,4 @@
-"""Rows of tables as pandas chooses them, with their regions."""
+"""Selecting craters like rows in pandas, or by place, keeps their regions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cdb():
         (lambda cdb: cdb.sample(4, seed=1), [0, 1, 2, 3]),
     ],
 )
-def test_rows_and_their_regions(cdb, choose, expected):
+def test_selected_rows_keep_their_regions(cdb, choose, expected):
     some = choose(cdb)
     assert type(some) is CraterDatabase
     assert some.lat.tolist() == cdb.lat.iloc[expected].tolist()
@@ -88,6 +88,8 @@ def test_describe(cdb):
 
 
 class TestPlaces:
+    """Selecting craters by position."""
+
     @pytest.fixture
     def scattered(self):
         rng = np.random.default_rng(3)
@@ -97,7 +99,7 @@ class TestPlaces:
 
     @pytest.mark.parametrize("west", [-200.0, -180.0, 0.0, 100.0, 170.0, 350.0])
     @pytest.mark.parametrize("width", [0.0, 15.0, 200.0, 360.0])
-    def test_a_box_reaches_eastward_from_west_to_east(self, scattered, west, width):
+    def test_a_box_extends_eastward_from_west_to_east(self, scattered, west, width):
         found = scattered.sel_bbox(west=west, east=west + width, south=-30, north=60)
         eastward = np.mod(scattered.lon.to_numpy() - west, 360)
         inside = (eastward <= width) & (np.abs(scattered.lat - 15) <= 45)
@@ -106,14 +108,14 @@ class TestPlaces:
             wrapped = [(bound + 180) % 360 - 180 for bound in (west, west + width)]
             assert scattered.sel_bbox(west=wrapped[0], east=wrapped[1], south=-30, north=60) == found
 
-    def test_all_there_is(self, scattered):
+    def test_boxes_and_distances_that_select_everything(self, scattered):
         assert len(scattered.sel_bbox()) == 500
         assert scattered.sel_bbox(south=90).data.index.tolist() == [0]
 
     @pytest.mark.parametrize(
         ("lon", "lat"), [(0, 90), (123, -90), (180, 0), (-180, 0), (179.99, 5), (540, 0), (37, 37)]
     )
-    def test_the_nearest_by_vectors(self, scattered, lon, lat):
+    def test_the_nearest_craters_agree_with_angles_between_vectors(self, scattered, lon, lat):
         found = scattered.sel_nearest(lon=lon, lat=lat, n=7)
         vectors = [
             np.stack([np.cos(phi) * np.cos(x), np.cos(phi) * np.sin(x), np.sin(phi)])
@@ -127,7 +129,7 @@ class TestPlaces:
         within = scattered.sel_nearest(lon=lon, lat=lat, n=500, within=1737.4e3 * (angle[order[3]] + 1e-9))
         assert within.data.index.tolist() == order[:4].tolist()
 
-    def test_regions_travel(self, cdb):
+    def test_selections_by_place_keep_regions(self, cdb):
         assert [s.wkt for s in cdb.sel_nearest(lon=-180, lat=31, n=2).mapped] == [
             cdb.mapped.iloc[i].wkt for i in (3, 2)
         ]

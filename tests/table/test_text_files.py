@@ -1,4 +1,4 @@
-"""Text files of craters as people and programs save them."""
+"""Text files of craters are read as people and programs save them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ def assert_read(cdb, diam=(30, 25)):
 
 
 class TestNamesOfRows:
+    """Files whose rows have names, as statistics programs write them."""
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -54,35 +56,38 @@ class TestNamesOfRows:
             ("lat,lon,diam_km\n10,5,20,25,30\n-4,5,130,5,25\n", 0),
         ],
     )
-    def test_other_cells_without_a_header_are_refused(self, tmp_path, text, row):
+    def test_surplus_cells_without_a_header_are_refused(self, tmp_path, text, row):
         with pytest.raises(TableError, match=f"row {row} has more cells than the 3 of the header"):
             read(tmp_path, text)
 
-    def test_rows_that_grow_after_a_thousand_lines(self, tmp_path):
+    def test_rows_that_become_longer_after_thousands_of_lines_are_refused(self, tmp_path):
         text = PLAIN + "1,2,3\n" * 30000 + "1,2,3,4\n"
         with pytest.raises(TableError, match="Expected 3 fields in line 30004, saw 4"):
             read(tmp_path, text)
 
 
 class TestSeparators:
+    """Characters that separate cells, decimals and thousands."""
+
     @pytest.mark.parametrize(
         "text",
         [
             PLAIN.replace(",", ",  "),
             "lat,lon,diam_km\n10.5,20.25,30,\n-4.5,130.5,25,\n",
-            "lat,lon,diam_km,,,\n10.5,20.25,30,,,\n-4.5,130.5,25,,,\n",  # Excel's
+            "lat,lon,diam_km,,,\n10.5,20.25,30,,,\n-4.5,130.5,25,,,\n",  # Excel
             "lat,lon,diam_km\n10.5,20.25,30,,,\n-4.5,130.5,25,,,\n",
             PLAIN.replace(",", ";"),
             PLAIN.replace(",", "\t"),
             PLAIN.replace(",", "|"),
             "lat    lon diam_km\n10.5 20.25      30\n-4.5 130.5      25\n",
             "lat;lon;diam_km\n10,5;20,25;30\n-4,5;130,5;25\n",
-            "sep=;\nlat;lon;diam_km\n10,5;20,25;30,0\n-4,5;130,5;25,0\n",  # Excel's hint
+            "sep=;\nlat;lon;diam_km\n10,5;20,25;30,0\n-4,5;130,5;25,0\n",  # Excel's hint to itself
             "sep=,\n" + PLAIN,
             ",,\n" + PLAIN,
             "\ufeffsep=;\n" + PLAIN.replace(",", ";"),
             PLAIN + ",,\n,,\n",  # rows that were emptied in Excel
-            '"lat\n(deg)","lon\n(deg)","diam\n(km)"\n10.5,20.25,30\n-4.5,130.5,25\n',  # breaks in Excel's cells
+            # line breaks inside cells, from Excel
+            '"lat\n(deg)","lon\n(deg)","diam\n(km)"\n10.5,20.25,30\n-4.5,130.5,25\n',
             'name,lat,lon,diam_km\n"a\n""b""",10.5,20.25,30\n# c\n5" d,-4.5,130.5,25\n',
             '"lat" "lon" "diam_km"\n"the first" 10.5 20.25 30\n"the second" -4.5 130.5 25\n',
             "name;lat;lon;diam_km\na, b;10,5;20,25;30\nc, d, e;-4,5;130,5;25\n",
@@ -91,10 +96,10 @@ class TestSeparators:
         ],
     )
     @pytest.mark.parametrize("name", ["craters.csv", "craters.txt", "craters.tsv"])
-    def test_whatever_separates_cells(self, tmp_path, text, name):
+    def test_every_separator_gives_the_same_table(self, tmp_path, text, name):
         assert_read(read(tmp_path, text, name))
 
-    def test_thousands(self, tmp_path):
+    def test_thousands_separators(self, tmp_path):
         english = 'lat,lon,diam_km\n10.5,20.25,"1,234"\n-4.5,130.5,"2,500"\n'
         assert_read(read(tmp_path, english), diam=(1234, 2500))
         german = "lat;lon;diam_km\n10,5;20,25;1.234\n-4,5;130,5;2.500,0\n"
@@ -102,14 +107,14 @@ class TestSeparators:
         whole = "lat;lon;diam_km\n10,5;20,25;1.234\n-4,5;130,5;2.500\n"
         assert_read(read(tmp_path, whole), diam=(1234, 2500))
 
-    def test_semicolons_with_commas_that_tell_nothing(self, tmp_path):
+    def test_semicolons_with_ambiguous_commas_are_refused(self, tmp_path):
         text = "lat;lon;diam_km\n10;20;1,234\n-4;130;2,500\n"
         with pytest.raises(
             TableError, match="column 'diam_km' holds '1,234', whose comma may stand before decimals or"
         ):
             read(tmp_path, text)
 
-    def test_axes_of_ellipses_have_decimal_commas_too(self, tmp_path):
+    def test_axes_of_ellipses_may_have_decimal_commas(self, tmp_path):
         text = "lat;lon;diam_km;major;minor;angle\n10,5;20,25;30;31,5;28,25;45,5\n-4,5;130,5;25;26;24;0\n"
         cdb = read(tmp_path, text)
         cdb.add_ellipses("rim", 1, 1.5)
@@ -117,16 +122,18 @@ class TestSeparators:
 
 
 class TestEncodingsAndLines:
+    """Encodings, line ends and comments."""
+
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
     @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-    def test_encodings_and_ends_of_lines(self, tmp_path, encoding, end):
+    def test_encodings_and_line_ends(self, tmp_path, encoding, end):
         text = "Latitude (°),lon,diam_km,name\n10.5,20.25,30,Fabricius é\n-4.5,130.5,25,Tycho\n".replace("\n", end)
         cdb = read(tmp_path, text, encoding=encoding)
         assert_read(cdb)
         assert cdb.data["name"].tolist() == ["Fabricius é", "Tycho"]
         assert list(cdb.orig_cols) == ["Latitude (°)", "lon", "diam_km", "name"]
 
-    def test_a_letter_of_another_encoding_far_down(self, tmp_path):
+    def test_a_character_of_another_encoding_far_down_the_file(self, tmp_path):
         rows = "10.5,20.25,30,a\n" * 40000
         cdb = read(tmp_path, f"lat,lon,diam_km,name\n{rows}-4.5,130.5,25,Fabricius é\n", encoding="latin-1")
         assert (len(cdb), cdb.data["name"].iloc[-1]) == (40001, "Fabricius é")
@@ -140,20 +147,21 @@ class TestEncodingsAndLines:
             PLAIN.replace("30\n", "30\n#11,12,13\n"),
             "# lat,lon,diam_km\n10.5,20.25,30\n-4.5,130.5,25\n",  # numpy.savetxt
             "# a list of craters\n# lat lon diam_km\n1.05e+01 2.025e+01 3e+01\n-4.5e+00 1.305e+02 2.5e+01\n",
-            "name,lat,lon,diam_km\n#1,10.5,20.25,30\n#2,-4.5,130.5,25\n",  # all named with a number sign: no comments
+            # every row is named with a number sign, so these are not comments
+            "name,lat,lon,diam_km\n#1,10.5,20.25,30\n#2,-4.5,130.5,25\n",
             "#,lat,lon,diam_km\n1,10.5,20.25,30\n2,-4.5,130.5,25\n",
         ],
     )
-    def test_comments(self, tmp_path, text):
+    def test_comments_are_skipped(self, tmp_path, text):
         assert_read(read(tmp_path, text))
         assert_read(read(tmp_path, text.replace("\n", "\r"), encoding="utf-16"))
 
-    def test_a_comment_far_down(self, tmp_path):
+    def test_a_comment_far_down_the_file(self, tmp_path):
         cdb = read(tmp_path, PLAIN + "1,2,3\n" * 60000 + "# end\n4,5,6\n")
         assert (len(cdb), cdb.lat.iloc[-1]) == (60003, 4.0)
 
     @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n"])
-    def test_no_table(self, tmp_path, text):
+    def test_a_file_without_a_table_is_refused(self, tmp_path, text):
         with pytest.raises(TableError):
             read(tmp_path, text)
 
@@ -166,20 +174,20 @@ class TestEncodingsAndLines:
         "# made by hand\nlat,lon,diam\n\ndegrees,degrees,kilometres\n10.5,20.25,30\n-4.5,130.5,25\n",
     ],
 )
-def test_units_on_a_line_of_their_own_belong_to_the_header(tmp_path, text):
-    """As instruments write them (elixir-explorer/explorer#781)."""
+def test_a_line_of_units_belongs_to_the_header(tmp_path, text):
+    """Instruments write units on a line of their own (elixir-explorer/explorer#781)."""
     assert_read(read(tmp_path, text))
     (tmp_path / "craters.csv").write_text(text)
     with pytest.raises(TableError, match="says km, but units='m'"):
         CraterDatabase(tmp_path / "craters.csv", "moon")
 
 
-def test_other_lines_below_the_header_are_no_craters(tmp_path):
+def test_other_lines_below_the_header_are_bad_rows(tmp_path):
     with pytest.raises(TableError, match=r"'lat' is not a number: 1 row \(0\)"):
         read(tmp_path, "lat,lon,diam_km\ndeg,deg,mean\n10.5,20.25,30\n")
 
 
-def test_plain_files_are_what_pandas_reads(tmp_path):
+def test_plain_files_are_read_as_by_pandas(tmp_path):
     frame = pd.DataFrame(
         {
             "CRATER_ID": ["00-1-000000", "00-1-000001", "NA"],
@@ -205,7 +213,7 @@ def test_plain_files_are_what_pandas_reads(tmp_path):
         [("lat", "Unnamed: 0_level_1"), ("lon", "mean"), ("diam", "km")],
     ],
 )
-def test_levels_of_labels_are_joined(columns):
+def test_header_levels_are_joined(columns):
     frame = pd.DataFrame([[10.5, 20.25, 30], [-4.5, 130.5, 25]], columns=pd.MultiIndex.from_tuples(columns))
     cdb = CraterDatabase(frame, "moon", units="km")
     assert_read(cdb)
@@ -229,7 +237,7 @@ def test_levels_of_labels_are_joined(columns):
 def test_numbers_survive_every_way_to_save_them(
     tmp_path_factory, numbers, separator, comma, encoding, end, comment, row_names, trailing
 ):
-    """Whatever separates, marks decimals, ends lines, comments and names rows: the same thousandths come back."""
+    """Any separator, decimal mark, line end, comment and row name gives back the same thousandths."""
     blanks = separator == " "
     rows = []
     for k, thousandths in enumerate(numbers):
@@ -244,7 +252,7 @@ def test_numbers_survive_every_way_to_save_them(
     path = tmp_path_factory.mktemp("table") / "craters.csv"
     path.write_bytes(text.replace("\n", end).encode(encoding))
     proven = {"0,", "-0,"} & {cell[: cell.find(",") + 1] for cells in rows for cell in cells} or not comma
-    # Three digits after every comma may leave sizes open where no number begins with 0, but never make wrong ones
+    # Three digits after every comma may be ambiguous unless some number begins with 0, but a size read is never wrong.
     with contextlib.nullcontext() if proven else contextlib.suppress(TableError):
         cdb = CraterDatabase(path, "moon", units="km")
         assert_thousandths(cdb, *np.array(numbers).T)

@@ -1,4 +1,4 @@
-"""Vector files: written, read again by GDAL and by the package, in every CRS of a body."""
+"""Vector files in every CRS of a body are written, and read back by GDAL and by the package."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def cdb():
 
 
 class TestGeometries:
+    """Centres and regions as geometries in a CRS."""
+
     def test_centres_and_regions_are_geoseries_in_the_bodys_crs(self, cdb):
         for series in (cdb.center, cdb.rim):
             assert isinstance(series, geopandas.GeoSeries)
@@ -38,14 +40,14 @@ class TestGeometries:
             assert series.index.equals(cdb.data.index)
         assert cdb.center.x.tolist() == cdb.lon.tolist()
 
-    def test_without_geopandas_they_are_series(self, cdb, monkeypatch):
+    def test_without_geopandas_geometries_are_in_plain_series(self, cdb, monkeypatch):
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         for series in (cdb.center, cdb.rim):
             assert type(series) is pd.Series
             assert series.dtype == object
 
     @pytest.mark.parametrize("crs", ["IAU_2015:30110", "IAU_2015:30135", "+proj=sinu +R=1737400"])
-    def test_to_crs_is_pyprojs(self, cdb, crs):
+    def test_to_crs_agrees_with_pyproj(self, cdb, crs):
         shown = cdb.to_crs(crs)
         x, y = pyproj.Transformer.from_crs(cdb.crs, crs, always_xy=True).transform(cdb.lon, cdb.lat)
         np.testing.assert_allclose(np.column_stack([shown.center.x, shown.center.y]), np.column_stack([x, y]))
@@ -69,22 +71,24 @@ class TestGeometries:
         assert shown.rim["y"].contains(shapely.Point(0, 0)) == cdb.rim["y"].contains(shapely.Point(0, -90))
         assert shown.rim["y"].area == pytest.approx(np.pi * (60e3**2 - 40e3**2), rel=0.02)
 
-    def test_in_place(self, cdb):
+    def test_to_crs_in_place(self, cdb):
         assert cdb.to_crs("IAU_2015:30110", inplace=True) is None
         assert cdb.center.crs == pyproj.CRS("IAU_2015:30110")
         assert cdb.to_crs(cdb.crs).center.crs == cdb.crs
 
     @pytest.mark.parametrize("crs", ["EPSG:4326", "IAU_2015:49900", "no such thing"])
-    def test_foreign_crs(self, cdb, crs):
+    def test_a_crs_of_another_body_is_refused(self, cdb, crs):
         with pytest.raises(BodyError, match="expected a CRS of moon that pyproj reads, such as 'IAU_2015:30100'"):
             cdb.to_crs(crs)
 
-    def test_a_shape_that_the_map_does_not_show_is_none(self, cdb):
+    def test_a_shape_outside_the_map_is_none(self, cdb):
         shown = cdb.to_crs("+proj=ortho +R=1737400 +lat_0=0 +lon_0=0")
         assert shown.rim.isna().tolist() == [False, True, True, True]
 
 
 class TestGeoJSON:
+    """Writing and reading GeoJSON."""
+
     def test_qgis_finds_body_places_and_columns(self, cdb, tmp_path):
         cdb.to_geojson(tmp_path / "craters.geojson")
         frame = geopandas.read_file(tmp_path / "craters.geojson")
@@ -96,7 +100,7 @@ class TestGeoJSON:
 
     @pytest.mark.parametrize("crs", [None, "IAU_2015:30110", "IAU_2015:30135"])
     @pytest.mark.parametrize("region", [None, "rim"])
-    def test_what_was_written_is_read(self, cdb, tmp_path, crs, region):
+    def test_written_geojson_can_be_read_back(self, cdb, tmp_path, crs, region):
         cdb.to_geojson(tmp_path / "a.geojson", region=region, crs=crs)
         back = CraterDatabase.read_shapefile(tmp_path / "a.geojson")
         np.testing.assert_allclose(np.abs(back.lat - cdb.lat.to_numpy()), 0, atol=1e-9)
@@ -107,7 +111,7 @@ class TestGeoJSON:
         if region:
             np.testing.assert_allclose(shapely.area(back.rim), shapely.area(cdb.rim), rtol=1e-6)
 
-    def test_units_and_directions_come_back(self, tmp_path):
+    def test_units_and_directions_are_read_back(self, tmp_path):
         frame = pd.DataFrame({"Latitude": [45.0], "West Longitude": [30.0], "D": [4.0]})
         cdb = CraterDatabase(frame, "mars", "planetographic", units="km", diam_col="D")
         for region in (None, "rim"):
@@ -120,7 +124,7 @@ class TestGeoJSON:
             assert (back.body, back.rad[0]) == ("mars", 2000.0)
             assert (back.lat[0], back.lon[0]) == pytest.approx((cdb.lat[0], -30.0), abs=1e-9)
 
-    def test_all_regions_travel(self, cdb, tmp_path):
+    def test_all_regions_are_written_and_read_back(self, cdb, tmp_path):
         cdb.add_circles("floor", 0.8)
         cdb.to_geojson(tmp_path / "a.geojson", keep_all=True)
         back = CraterDatabase.read_shapefile(str(tmp_path / "a.geojson"))
@@ -145,9 +149,11 @@ class TestGeoJSON:
 
 
 class TestFiles:
+    """Reading vector files as crater tables."""
+
     @pytest.mark.parametrize("name", ["a.geojson", "a.gpkg", "a.shp"])
     @pytest.mark.parametrize("crs", ["IAU_2015:30100", "IAU_2015:30110"])
-    def test_positions_are_those_of_the_points(self, cdb, tmp_path, name, crs):
+    def test_positions_come_from_the_points(self, cdb, tmp_path, name, crs):
         frame = geopandas.GeoDataFrame(
             {"radius": PLACES["radius"]}, geometry=cdb.to_crs(crs).center.to_numpy(), crs=crs
         )
@@ -162,7 +168,7 @@ class TestFiles:
             CraterDatabase.read_shapefile(tmp_path / name, body="Mars")
         assert CraterDatabase.read_shapefile(tmp_path / name, body=None).body == "moon"
 
-    def test_columns_count_where_there_are_no_points(self, cdb, tmp_path):
+    def test_columns_are_used_where_there_are_no_points(self, cdb, tmp_path):
         frame = geopandas.GeoDataFrame(pd.DataFrame(PLACES), geometry=cdb.rim.to_numpy(), crs=cdb.crs)
         frame.to_file(tmp_path / "a.gpkg")
         assert CraterDatabase(tmp_path / "a.gpkg", "moon").lat.tolist() == PLACES["lat"]
@@ -171,7 +177,7 @@ class TestFiles:
         assert CraterDatabase(frame, "moon", "planetocentric").lat.tolist() == PLACES["lat"]
         assert CraterDatabase(frame, "moon").lat.tolist() == [1.0] * 4
 
-    def test_geojson_without_a_crs_is_of_the_body(self, tmp_path):
+    def test_geojson_without_a_crs_belongs_to_the_body(self, tmp_path):
         point = {"type": "Point", "coordinates": [10.0, 20.0]}
         feature = {"type": "Feature", "geometry": point, "properties": {"radius": 1.5}}
         told = {"type": "FeatureCollection", "metadata": {"body": "Vesta", "units": "km"}, "features": [feature]}
@@ -198,7 +204,9 @@ class TestFiles:
 
 
 class TestMatching:
-    def test_oracle(self):
+    """Matching craters between catalogues."""
+
+    def test_matches_agree_with_the_oracle(self):
         rng = np.random.default_rng(5)
         tables = []
         for n in (300, 400):
@@ -227,8 +235,8 @@ class TestMatching:
         back = two.match(one, separation=0.8, ratio=1.6)
         assert set(zip(back["second_row"], back["first_row"])) == expected
 
-    def test_two_catalogues_that_measured_the_same_craters(self):
-        """Those of the benchmark that merges a million of them."""
+    def test_two_catalogues_of_the_same_craters(self):
+        """The catalogues are those of the benchmark that merges a million craters."""
         benchmark = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "merging.py"))
         one, two = (CraterDatabase(table, "moon", units="km") for table in benchmark["catalogues"](3000, 0.7))
         pairs = one.match(two)
@@ -269,11 +277,13 @@ class TestMatching:
 
 
 class TestWriting:
+    """Writing vector files."""
+
     @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson"])
     @pytest.mark.parametrize("region", [None, "rim"])
     def test_gdal_finds_the_body_and_the_table_comes_back(self, cdb, tmp_path, suffix, region):
         path = tmp_path / f"craters{suffix}"
-        for _ in range(2):  # the second replaces the first
+        for _ in range(2):  # the second write replaces the first
             cdb.to_file(path, region)
         crs = geopandas.read_parquet(path).crs if suffix == ".parquet" else pyogrio.read_info(path)["crs"]
         assert same_body(crs, get_body("moon"))
@@ -300,7 +310,7 @@ class TestWriting:
         cdb.to_file(tmp_path / "craters.gpkg", crs=crs)
         assert geopandas.read_file(tmp_path / "craters.gpkg").crs.ellipsoid.semi_major_metre == 1737400.0
 
-    def test_names_of_a_shapefiles_columns_stay_apart(self, tmp_path):
+    def test_shortened_column_names_of_shapefiles_stay_distinct(self, tmp_path):
         names = ["DIAM_CIRC_IMG", "DIAM_CIRC_SD_IMG", "diam_circ_other"]
         frame = pd.DataFrame({"lat": [0.0], "lon": [0.0], **{name: [2.0] for name in names}})
         CraterDatabase(frame, "moon", diam_col=names[0]).to_file(tmp_path / "a.shp")
