@@ -1,3 +1,5 @@
+"""True areas of pixels on the sphere and the ellipsoid agree with closed forms and geodesic polygons."""
+
 from __future__ import annotations
 
 import pickle
@@ -16,7 +18,7 @@ MARS = "+a=3396190 +b=3376200"
 
 
 def surface(figure):
-    """Area of the sphere or the oblate ellipsoid, m²."""
+    """Area of the sphere or oblate ellipsoid, m²."""
     if figure == MOON:
         return 4 * np.pi * 1737400.0**2
     a, b = 3396190.0, 3376200.0
@@ -25,7 +27,7 @@ def surface(figure):
 
 
 def globe(projection, figure, rows=180, cols=360):
-    """A CRS and the transform of a grid that just holds its map of the whole body."""
+    """A CRS, and the transform of a grid that just contains its map of the whole body."""
     crs = f"+proj={projection} {figure} +type=crs"
     lon, lat = np.meshgrid(np.linspace(-180, 180, 361), np.linspace(-90, 90, 181))
     x, y = (lon, lat) if projection == "longlat" else pyproj.Proj(crs)(lon, lat)
@@ -51,13 +53,13 @@ def test_closed_forms_add_up_to_the_body(projection, figure):
         ("sinu", 1e-6),
         ("laea +lat_0=90", 1e-6),
         ("aeqd +lat_0=-90", 1e-6),
-        # Its poles are straight lines along a row, where pixels partly outside all err by the same part
+        # Its poles are straight lines along a row, so all pixels partly outside have the same relative error.
         ("eck4", 1e-4),
     ],
 )
-def test_numeric_ones_add_up_to_the_body(projection, accuracy, figure):
+def test_numeric_areas_add_up_to_the_body(projection, accuracy, figure):
     crs, transform = globe(projection, figure, 200, 400)
-    # Wider, for PROJ may refuse a point at the far edge
+    # The grid is slightly wider, as PROJ may refuse a point at the far edge.
     transform = tuple(1.01 * number for number in transform)
     areas = pixel_areas(crs, transform, (0, 200, 0, 400))
     assert areas.shape == (200, 400)
@@ -92,7 +94,7 @@ def outline(transform, row, col, n):
         "ortho +lat_0=30",
     ],
 )
-def test_against_geodesic_outlines(projection, degrees, figure):
+def test_areas_agree_with_geodesic_outlines(projection, degrees, figure):
     crs = f"+proj={projection} {figure} +type=crs"
     geod = pyproj.CRS(crs).get_geod()
     sign = -1 if "-90" in projection else 1
@@ -108,13 +110,14 @@ def test_against_geodesic_outlines(projection, degrees, figure):
             if proj is not None:
                 lons, lats = proj(lons, lats, inverse=True)
             expected = abs(geod.polygon_area_perimeter(lons, lats)[0])
-            # The outline's chords and GeographicLib's square decimetres limit the comparison
+            # The comparison is limited by the chords of the outline and by GeographicLib's resolution of square
+            # decimetres.
             assert areas[row, col] == pytest.approx(expected, rel=3e-8)
 
 
 @pytest.mark.parametrize("size", [5.0, 5000.0, 30000.0])
 @pytest.mark.parametrize(("row", "col"), [(0, 0), (-300, 40), (3, -77)])
-def test_polar_stereographic_against_its_closed_form(size, row, col):
+def test_polar_stereographic_areas_agree_with_their_closed_form(size, row, col):
     radius = 1737400.0
     transform = (size, 0.0, -size / 3, 0.0, -size, size / 7)
     areas = pixel_areas(f"+proj=stere +lat_0=90 {MOON}", transform, (row, row + 9, col, col + 7))
@@ -131,7 +134,7 @@ def test_rows_next_to_the_pole_keep_their_digits(step):
     areas = pixel_areas(f"+proj=longlat {MOON}", (step, 0, 0, 0, -step, 90), (0, 3, 0, 1))
     edges = np.radians(step) * np.arange(4)
     expected = 1737400.0**2 * np.radians(step) * 2 * np.diff(np.sin(edges / 2) ** 2)
-    # Latitudes near 90 have 14 digits after the point
+    # Latitudes near 90° have 14 digits after the decimal point.
     np.testing.assert_allclose(areas[:, 0], expected, rtol=1e-12 + 3e-14 / step)
 
 
@@ -147,7 +150,7 @@ def test_rows_beyond_a_pole_have_no_area():
     np.testing.assert_allclose(south_up, areas, rtol=1e-12)
 
 
-def test_planetocentric_latitudes():
+def test_areas_on_planetocentric_latitudes():
     centric = pixel_areas("IAU_2015:49902", (1, 0, -180, 0, -1, 90), (0, 180, 0, 360))[:, 0]
     assert 360 * centric.sum() == pytest.approx(surface(MARS), rel=1e-12)
     edges = np.radians(np.arange(90, -91, -1.0))
@@ -167,7 +170,7 @@ def test_iau_projections_are_understood(code):
     assert np.broadcast_to(areas, (10, 10)).mean() == pytest.approx(1e6, rel=0.02)
 
 
-def test_units_are_minded():
+def test_units_of_the_crs_are_respected():
     metres = pixel_areas(f"+proj=stere +lat_0=90 {MOON}", (1000, 0, 0, 0, -1000, 0), (0, 4, 0, 4))
     kilometres = pixel_areas(f"+proj=stere +lat_0=90 {MOON} +units=km", (1, 0, 0, 0, -1, 0), (0, 4, 0, 4))
     np.testing.assert_allclose(kilometres, metres, rtol=1e-9)
@@ -175,7 +178,7 @@ def test_units_are_minded():
     np.testing.assert_allclose(equal, [[1e6]], rtol=1e-12)
 
 
-def test_equal_area_within_the_map_is_one_number():
+def test_areas_on_an_equal_area_map_are_a_single_number():
     crs, transform = globe("moll", MOON)
     inside = pixel_areas(crs, transform, (80, 100, 100, 200))
     assert inside.shape == (1, 1)
@@ -184,17 +187,17 @@ def test_equal_area_within_the_map_is_one_number():
 
 
 @pytest.mark.parametrize("projection", ["ortho", "robin", "stere +lat_0=90"])
-def test_windows_agree(projection):
+def test_a_window_has_the_areas_of_the_whole_grid(projection):
     crs, transform = f"+proj={projection} {MOON} +type=crs", (50e3, 0, -2e6, 0, -50e3, 2e6)
     whole = pixel_areas(crs, transform, (20, 50, 20, 60))
     np.testing.assert_allclose(pixel_areas(crs, transform, (30, 45, 25, 33)), whole[10:25, 5:13], rtol=1e-7)
 
 
-def test_empty_windows():
+def test_empty_windows_have_no_areas():
     assert pixel_areas(f"+proj=longlat {MOON}", (1, 0, 0, 0, -1, 0), (3, 3, 0, 5)).shape == (0, 5)
 
 
-def test_off_the_map_there_is_nothing():
+def test_pixels_off_the_map_have_no_area():
     areas = pixel_areas(f"+proj=ortho {MOON}", (1e5, 0, 5e6, 0, -1e5, 0), (0, 20, 0, 30))
     assert areas.shape == (20, 30)
     assert not areas.any()
@@ -208,12 +211,12 @@ def test_off_the_map_there_is_nothing():
         ('LOCAL_CS["nothing"]', (1, 0, 0, 0, -1, 0), "neither geographic nor projected"),
     ],
 )
-def test_unusable_grids(crs, transform, message):
+def test_unusable_grids_are_refused(crs, transform, message):
     with pytest.raises(GridError, match=message):
         pixel_areas(crs, transform, (0, 1, 0, 1))
 
 
-def test_in_threads_and_processes():
+def test_areas_in_threads_and_after_pickling():
     crs, transform = globe("robin", MOON)
     expected = pixel_areas(crs, transform, (60, 100, 100, 200))
     with ThreadPoolExecutor(4) as pool:

@@ -1,3 +1,5 @@
+"""Bodies and their coordinate systems agree with craterpy and with the IAU definitions in PROJ."""
+
 from __future__ import annotations
 
 import warnings
@@ -10,7 +12,7 @@ import pytest
 from xcrater.errors import BodyError
 from xcrater.geometry.bodies import body_of_crs, ellipsoids, get_body, is_projected, same_body, to_geodetic
 
-# One point per quadrant, one near each pole, and the ends of two conventions of longitude.
+# One point per quadrant, one near each pole, and the ends of both conventions of longitude.
 LON = np.array([10.0, 100.0, -10.0, -100.0, 190.0, 359.0, 0.0])
 LAT = np.array([10.0, -20.0, 80.0, -80.0, 45.0, -45.0, 0.0])
 CRATERPY_BODIES = [
@@ -37,17 +39,17 @@ def assert_same_place(actual, expected):
 
 @pytest.mark.parametrize("system", ["default", "planetocentric"])
 @pytest.mark.parametrize("body", CRATERPY_BODIES)
-def test_systems_are_craterpys(body, system):
+def test_coordinate_systems_agree_with_craterpy(body, system):
     assert_same_place(to_geodetic(LON, LAT, get_body(body), system), craterpy_geodetic(body, system))
 
 
 @pytest.mark.parametrize("system", ["claudia_dp", "claudia_p", "dawn_claudia", "+proj=longlat +R=255000 +lon_0=10"])
-def test_vesta_systems_are_craterpys(system):
+def test_coordinate_systems_of_vesta_agree_with_craterpy(system):
     assert_same_place(to_geodetic(LON, LAT, get_body("vesta"), system), craterpy_geodetic("vesta", system))
 
 
 @pytest.mark.parametrize("body", ["ganymede", "callisto", "enceladus", "tethys", "dione", "rhea"])
-def test_planetographic_on_spheres_is_craterpys(body):
+def test_planetographic_coordinates_on_spheres_agree_with_craterpy(body):
     actual = to_geodetic(LON, LAT, get_body(body), "planetographic")
     assert_same_place(actual, craterpy_geodetic(body, "planetographic"))
     assert_same_place(actual, (-LON, LAT))
@@ -120,7 +122,7 @@ def test_polar_stereographic_crs(crs, pole):
 
 def test_projected_crs_with_northing_first_and_a_meridian():
     earth = get_body("earth")
-    lon, lat = to_geodetic([1.6e6], [5.43e6], earth, "EPSG:2193")  # New Zealand: axes northing, easting
+    lon, lat = to_geodetic([1.6e6], [5.43e6], earth, "EPSG:2193")  # New Zealand, with the axes northing and easting
     assert (lon[0], lat[0]) == pytest.approx((173.0, -41.1), abs=0.3)
     assert to_geodetic([0.0], [0.0], get_body("moon"), "+proj=eqc +R=1737400 +pm=30")[0] == pytest.approx([30.0])
 
@@ -165,7 +167,7 @@ def test_unknown_body(name, message):
         ("IAU_2015:50400", "mercury", False),
         ("+proj=longlat +R=2410300", "mercury", False),
         ("+proj=longlat +R=2439700", "callisto", False),
-        ("IAU_2015:60500", "oberon", False),  # within 0.3 % of it, but its code says Rhea
+        ("IAU_2015:60500", "oberon", False),  # within 0.3 % of the radius, but the code belongs to Rhea
         ('LOCAL_CS["pixels",UNIT["metre",1]]', "moon", False),
     ],
 )

@@ -1,3 +1,5 @@
+"""Polygons of discs and rings in longitude and latitude, across the antimeridian and over poles."""
+
 from __future__ import annotations
 
 import warnings
@@ -10,14 +12,14 @@ from xcrater.geometry.lonlat_polygons import region_polygons
 
 
 def distance(lon0, lat0, lon, lat):
-    """Great-circle distance, degrees, by the haversine formula."""
+    """Great-circle distance in degrees, by the haversine formula."""
     lon0, lat0, lon, lat = map(np.radians, (lon0, lat0, lon, lat))
     h = np.sin((lat - lat0) / 2) ** 2 + np.cos(lat0) * np.cos(lat) * np.sin((lon - lon0) / 2) ** 2
     return np.degrees(2 * np.arcsin(np.sqrt(np.clip(h, 0, 1))))
 
 
 def craters(n=600, seed=0):
-    """Craters of all sizes everywhere, with many on poles, on round meridians and larger than a hemisphere."""
+    """Random craters of many sizes, with many on poles, on round meridians and larger than a hemisphere."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
     lat[: n // 5] = np.round(lat[: n // 5] / 90) * 90
@@ -30,7 +32,7 @@ def craters(n=600, seed=0):
     ("inner", "outer", "nvert", "tolerance"),
     [(0, 1, None, 0.02), (1, 1.5, None, 0.02), (0.5, 3, 32, 0.1), (1, 1.02, 32, 0.1)],
 )
-def test_polygons_hold_what_is_within_the_distance(inner, outer, nvert, tolerance):
+def test_polygons_contain_the_points_within_the_radius(inner, outer, nvert, tolerance):
     lon, lat, radius, rng = craters()
     polygons = region_polygons(lon, lat, radius, inner, outer, nvert)
     assert shapely.is_valid(polygons).all()
@@ -50,7 +52,7 @@ def test_polygons_hold_what_is_within_the_distance(inner, outer, nvert, toleranc
         np.testing.assert_array_equal(inside[clear], ((d >= inner) & (d < outer))[clear])
 
 
-def test_disc_that_crosses_the_antimeridian_is_two_pieces_that_meet_it():
+def test_a_disc_across_the_antimeridian_is_two_pieces_that_meet_it():
     (polygon,) = region_polygons([179.3], [20.0], [4.0], 0, 1, 32)
     assert polygon.geom_type == "MultiPolygon"
     assert sorted(part.bounds[0::2] for part in polygon.geoms) == [
@@ -59,7 +61,7 @@ def test_disc_that_crosses_the_antimeridian_is_two_pieces_that_meet_it():
     ]
 
 
-def test_hole_across_the_antimeridian_is_kept():
+def test_a_hole_across_the_antimeridian_is_kept():
     (polygon,) = region_polygons([179.9], [0.0], [4.0], 1, 2, None)
     assert polygon.area == pytest.approx(np.pi * (8**2 - 4**2), rel=0.01)
     assert not polygon.contains(shapely.Point(179.0, 0.0))
@@ -68,7 +70,7 @@ def test_hole_across_the_antimeridian_is_kept():
 
 @pytest.mark.parametrize("lon", [0.0, 30.1, -77.7, 179.99999, -180.0])
 @pytest.mark.parametrize("pole", [1, -1])
-def test_polar_cap_is_one_polygon_of_all_longitudes(lon, pole):
+def test_a_polar_cap_is_one_polygon_of_all_longitudes(lon, pole):
     (cap,) = region_polygons([lon], [pole * 85.0], [8.0], 0, 1, 32)
     assert cap.geom_type == "Polygon"
     assert not len(cap.interiors)
@@ -76,14 +78,14 @@ def test_polar_cap_is_one_polygon_of_all_longitudes(lon, pole):
     assert pole * 90.0 in cap.bounds[1::2]
 
 
-def test_polar_ring_keeps_its_hole():
+def test_a_polar_ring_keeps_its_hole():
     inside_pole, around_pole = region_polygons([30.1, 30.1], [85.0, 85.0], [4.0, 8.0], 1, 2, 32)
     assert inside_pole.covers(shapely.Point(0.0, 90.0))
     assert not inside_pole.covers(shapely.Point(30.1, 85.0))
     assert not around_pole.covers(shapely.Point(0.0, 90.0))
 
 
-def test_disc_with_both_poles_lacks_the_surroundings_of_the_antipode():
+def test_a_disc_over_both_poles_leaves_out_the_surroundings_of_its_antipode():
     (disc,) = region_polygons([0.0], [10.0], [150.0], 0, 1, None)
     whole, rest = shapely.box(-180, -90, 180, 90), region_polygons([-180.0], [-10.0], [30.0], 0, 1, None)[0]
     assert shapely.symmetric_difference(disc, whole.difference(rest)).area < 1e-6
@@ -92,7 +94,7 @@ def test_disc_with_both_poles_lacks_the_surroundings_of_the_antipode():
     assert len(inland.interiors) == 1
 
 
-def test_disc_beyond_the_antipode_is_the_whole_body():
+def test_a_disc_beyond_its_antipode_is_the_whole_body():
     whole, ring, nothing = (
         region_polygons([30.1], [10.0], [radius], inner, 2, 32)[0]
         for radius, inner in [(90.0, 0), (100.0, 1), (180.0, 1)]
@@ -111,7 +113,7 @@ def test_number_of_vertices(nvert, expected):
 
 @pytest.mark.parametrize(("inner", "outer"), [(0, 1), (1, 1.5)])
 @pytest.mark.parametrize("body", ["moon", "ceres"])
-def test_vertices_are_craterpys(sample, body, inner, outer):
+def test_vertices_agree_with_craterpy(sample, body, inner, outer):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import craterpy
@@ -132,7 +134,7 @@ def test_vertices_are_craterpys(sample, body, inner, outer):
 
 
 def _from_the_north(ring):
-    """Vertices clockwise from the northernmost."""
+    """The vertices clockwise, starting with the northernmost."""
     xy = np.asarray(ring.coords)[:-1]
     xy = xy[::-1] if shapely.is_ccw(ring) else xy
     return np.roll(xy, -int(np.argmax(xy[:, 1])), axis=0)

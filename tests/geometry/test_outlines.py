@@ -1,6 +1,6 @@
 """Outlines of regions on grids of every projection.
 
-XCRATER_CRATERS=1000 tries that many craters on each of them.
+Set XCRATER_CRATERS=1000 to try that many craters on each grid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SPHERE = "+R=1737400"
 OBLATE = "+a=3396190 +b=3376200"
 RADIUS = {SPHERE: 1_737_400.0, OBLATE: 3_396_190.0}
 
-# PROJ terms, and west, east, south and north edge of the raster in body radii
+# PROJ terms, and the west, east, south and north edges of the raster in body radii
 PROJECTIONS = {
     "sinusoidal": ("+proj=sinu +lon_0=20", (-3.1416, 3.1416, -1.5708, 1.5708)),
     "Mollweide": ("+proj=moll +lon_0=-100", (-2.9, 2.9, -1.45, 1.45)),
@@ -76,13 +76,13 @@ def affine_of(frame: Frame) -> Affine:
 
 
 def craters_of(lon: object, lat: object, radius: object) -> Craters:
-    """Craters by longitude, planetocentric latitude and angular radius, degrees."""
+    """Craters at longitude, planetocentric latitude and angular radius in degrees."""
     lon, lat, radius = np.broadcast_arrays(*(np.atleast_1d(np.asarray(a, dtype=float)) for a in (lon, lat, radius)))
     return Craters(np.arange(lon.size, dtype=np.int32), np.mod(lon, 360), np.radians(lat), np.radians(radius))
 
 
 def telling_craters(frame: Frame, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Craters anywhere, on poles, on the seam and on the rim of the domain; degrees."""
+    """Craters anywhere, near poles, near the seam and near the rim of the domain, in degrees."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
     kind = np.arange(n) % 6
@@ -108,7 +108,7 @@ def rings_of(outlines: Outlines, i: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def areas(outlines: Outlines) -> np.ndarray:
-    """Area of every shape, square pixels."""
+    """Area of each shape in square pixels."""
     out = np.zeros(len(outlines))
     for i in range(len(outlines)):
         for u, v in rings_of(outlines, i):
@@ -118,14 +118,14 @@ def areas(outlines: Outlines) -> np.ndarray:
 
 
 class Pixels:
-    """Where a frame's pixel centres lie, and where they would lie 0.02 pixels away, by pyproj alone."""
+    """Positions of a frame's pixel centres on the body, and of points 0.02 pixels from them, by pyproj alone."""
 
     def __init__(self, name: str, body: str, frame: Frame) -> None:
         turns = np.arange(8) * np.pi / 4
         shifts = [(0.0, 0.0), *((2 * SAGITTA * math.cos(a), 2 * SAGITTA * math.sin(a)) for a in turns.tolist())]
         self.frame = frame
         self.at = [ref.projected_pixels(crs_of(name, body), affine_of(frame), frame.shape, shift) for shift in shifts]
-        if frame.kind == "azimuthal":  # the cap is known to be a little smaller than the map
+        if frame.kind == "azimuthal":  # the cap is slightly smaller than the map by design
             for k, (x, y) in enumerate(self.at):
                 away = np.degrees(np.arccos(np.clip(self._cosine(x, y), -1, 1)))
                 inside = away < frame.limits[1]
@@ -136,16 +136,16 @@ class Pixels:
         return np.sin(phi_0) * np.sin(phi) + np.cos(phi_0) * np.cos(phi) * np.cos(turn)
 
     def wrong(self, got: np.ndarray, mask: object) -> int:
-        """How many pixels differ from a mask that does not hang on 0.02 pixels."""
+        """Count the pixels that differ from a mask, except where a shift by 0.02 pixels changes the mask."""
         wanted, *near = (mask(at) for at in self.at)
         settled = np.logical_and.reduce([other == wanted for other in near])
-        # next to the rim of the map a shifted centre is off it
+        # Near the rim of the map a shifted centre may be off the map.
         settled &= np.logical_and.reduce([np.isfinite(x) == np.isfinite(self.at[0][0]) for x, _ in self.at])
         return int(np.count_nonzero((got != wanted) & settled))
 
 
 @pytest.mark.parametrize(("name", "body"), EVERY, ids=IDS)
-def test_circles_hold_the_pixels_within_geodesic_distance(name: str, body: str) -> None:
+def test_circles_contain_the_pixels_within_geodesic_distance(name: str, body: str) -> None:
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
@@ -175,7 +175,7 @@ def table_of(shapes: list[shapely.Geometry]) -> PolygonTable:
 
 
 def polygonal(frame: Frame, n: int, seed: int, nvert: int) -> tuple[Craters, list[shapely.Geometry]]:
-    """Craters whose polygon does not touch a pole, and these polygons less those of 0.4 radii."""
+    """Craters whose polygon does not touch a pole, and these polygons minus those of 0.4 radii."""
     table = []
     for lon, lat, radius in zip(*telling_craters(frame, n, seed)):
         at_pole = any(ref.tangent_to_pole(lat, k * radius) for k in (1.0, 0.4)) or abs(lat) > 89.99
@@ -187,7 +187,7 @@ def polygonal(frame: Frame, n: int, seed: int, nvert: int) -> tuple[Craters, lis
 
 @pytest.mark.parametrize("name", PROJECTIONS)
 @pytest.mark.parametrize("nvert", [4, 32])
-def test_polygons_of_circles_are_straight_in_longitude_and_latitude(name: str, nvert: int) -> None:
+def test_polygons_of_circles_have_straight_edges_in_longitude_and_latitude(name: str, nvert: int) -> None:
     frame = frame_of(name, SPHERE)
     pixels = Pixels(name, SPHERE, frame)
     craters, shapes = polygonal(frame, CRATERS // 2, 7 * nvert + len(name), nvert)
@@ -198,7 +198,7 @@ def test_polygons_of_circles_are_straight_in_longitude_and_latitude(name: str, n
 
 
 @pytest.mark.parametrize(("name", "body"), EVERY, ids=IDS)
-def test_polygons_of_the_user(name: str, body: str) -> None:
+def test_user_supplied_polygons_contain_the_right_pixels(name: str, body: str) -> None:
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     _, shapes = polygonal(frame, CRATERS // 2, len(name), 8)
@@ -237,8 +237,8 @@ def cap_area(radius: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "name", ["sinusoidal", "Albers", "equal-area cylindrical", "Lambert azimuthal", "equirectangular"]
 )
-def test_areas_are_those_of_caps(name: str, columns: int) -> None:
-    """Also of regions much smaller than a pixel, and of those that the seam cuts."""
+def test_areas_agree_with_those_of_caps(name: str, columns: int) -> None:
+    """This includes regions much smaller than a pixel and regions cut by the seam."""
     rng = np.random.default_rng(columns)
     frame = frame_of(name, SPHERE, columns)
     lon, lat, radius = rng.uniform(-180, 180, 60), rng.uniform(-85, 85, 60), np.exp(rng.uniform(-7, 2, 60))
@@ -249,7 +249,7 @@ def test_areas_are_those_of_caps(name: str, columns: int) -> None:
     pixel = abs(frame.transform[1] * frame.transform[3])
     outlines = ring_outlines(frame, craters_of(lon, lat, radius), 0, 1)
     if name == "equirectangular":
-        # its scale is 1 / cos(latitude): the integral of sin(latitude) along the ring, by Simpson's rule
+        # The map's scale is 1 / cos(latitude), so integrate sin(latitude) along the ring by Simpson's rule.
         got = []
         for u, v in (ring for i in range(len(outlines)) for ring in rings_of(outlines, i)):
             start, end = frame.lonlat(u, v)[1], frame.lonlat(np.roll(u, -1), np.roll(v, -1))[1]
@@ -263,8 +263,8 @@ def test_areas_are_those_of_caps(name: str, columns: int) -> None:
     np.testing.assert_allclose(got, cap_area(radius), rtol=1e-6)
 
 
-def test_areas_on_a_stereographic_map_are_those_of_circles() -> None:
-    """A circle of the sphere is one on the map, from its nearest to its farthest point."""
+def test_areas_on_a_stereographic_map_agree_with_those_of_circles() -> None:
+    """A circle on the sphere is a circle on this map, through the images of its nearest and farthest point."""
     frame = frame_of("north polar", SPHERE, 5000)
     rng = np.random.default_rng(0)
     lat, radius = rng.uniform(50, 89, 50), np.exp(rng.uniform(-7, 1, 50))
@@ -278,7 +278,7 @@ def test_areas_on_a_stereographic_map_are_those_of_circles() -> None:
     np.testing.assert_allclose(areas(outlines) * frame.transform[1] ** 2, disc(radius) - disc(radius / 2), rtol=1e-6)
 
 
-def test_areas_on_the_ellipsoid() -> None:
+def test_areas_on_the_ellipsoid_agree_with_geodesic_polygons() -> None:
     frame = frame_of("equal-area cylindrical", OBLATE, 3000)
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
     rng = np.random.default_rng(1)
@@ -297,7 +297,7 @@ def test_areas_on_the_ellipsoid() -> None:
 
 @pytest.mark.parametrize("south_up", [False, True])
 @pytest.mark.parametrize("name", ["sinusoidal", "north polar", "Mercator"])
-def test_shells_are_positive_whichever_way_rows_run(name: str, south_up: bool) -> None:
+def test_shells_have_positive_area_whichever_way_rows_run(name: str, south_up: bool) -> None:
     frame = frame_of(name, SPHERE, south_up=south_up)
     lon, lat, radius = [40, 40, 200, 0], [60, 88, 70, 90], [5, 20, 40, 30]
     outlines = ring_outlines(frame, craters_of(lon, lat, radius), 0, 1)
@@ -343,8 +343,8 @@ CODES = ["30110", "30115", "30120", "30125", "30130", "30135", "30140", "30150",
 
 
 @pytest.mark.parametrize("code", CODES)
-def test_the_raster_s_side_and_the_table_s_side_agree_on_every_kind_of_axis(code: str) -> None:
-    """Points of all quadrants, in systems that count longitude westward or latitude from the body's centre."""
+def test_the_raster_and_the_table_read_every_kind_of_axis_alike(code: str) -> None:
+    """Points of all quadrants, in systems with westward longitudes or planetocentric latitudes."""
     crs = pyproj.CRS(f"IAU_2015:{code}")
     body = get_body({"30": "moon", "49": "mars", "19": "mercury"}[code[:2]])
     step = 0.4 * body.radius / 50
@@ -381,7 +381,7 @@ def test_prime_meridians_and_units(terms: str) -> None:
     np.testing.assert_allclose(v, [20, 70], atol=1e-6)
 
 
-def test_a_grid_with_a_closed_form_has_a_frame_too() -> None:
+def test_grids_with_a_closed_form_have_a_frame_too() -> None:
     frame = linear_frame((-180.0, 2.0, 90.0, -2.0), (90, 180))
     assert (frame.period, frame.kind) == (180, "cylindrical")
     columns = Craters(
@@ -411,7 +411,7 @@ def test_geographic_grids_of_oblate_bodies(ocentric: bool) -> None:
         assert np.count_nonzero(got != wanted) <= 1
 
 
-def test_frames_are_plain_values() -> None:
+def test_frames_can_be_pickled_hashed_and_tokenized() -> None:
     frame = frame_of("sinusoidal", OBLATE)
     again = pickle.loads(pickle.dumps(frame))
     assert again == frame
@@ -420,7 +420,7 @@ def test_frames_are_plain_values() -> None:
     assert dask.base.tokenize(frame_of("sinusoidal", OBLATE, 61)) != dask.base.tokenize(frame)
 
 
-def test_threads() -> None:
+def test_outlines_from_several_threads_are_the_same() -> None:
     frame = frame_of("sinusoidal", OBLATE)
     craters = craters_of(*telling_craters(frame, 12, 5))
     alone = ring_outlines(frame, craters, 0, 1)
@@ -429,7 +429,7 @@ def test_threads() -> None:
             np.testing.assert_array_equal(other.u, alone.u)
 
 
-def test_a_grid_outside_of_its_projection() -> None:
+def test_a_grid_outside_its_projection_is_refused() -> None:
     with pytest.raises(GridError, match=r"no pixel .* check da\.rio\.transform\(\)"):
         make_frame(crs_of("orthographic", SPHERE), (9e6, 1e3, 9e6, -1e3), (10, 10), 1.7e6)
 
@@ -450,7 +450,7 @@ def test_interrupted_projections_are_refused() -> None:
     radius=st.floats(math.log(1e-3), math.log(60)).map(math.exp),
 )
 @settings(max_examples=60)
-def test_boxes_hold_the_outlines(
+def test_boxes_contain_the_outlines(
     which: tuple[str, str], columns: int, nvert: int, outer: float, lon: float, lat: float, radius: float
 ) -> None:
     frame = frame_of(*which, columns)
@@ -458,8 +458,8 @@ def test_boxes_hold_the_outlines(
     west, east, top, bottom = (edge[0] for edge in ring_outlines(frame, craters, 0, outer, nvert).bounds())
     box_top, box_bottom, box_west, box_east = (edge[0] for edge in ring_boxes(frame, craters, outer, nvert))
     rows, cols = frame.shape
-    # Off the raster the outline is coarse, and it need not lie within the box.
-    assume(bottom >= 0 and top <= rows)  # false of an outline that does not exist
+    # Off the raster, the outline is coarse and need not lie within the box.
+    assume(bottom >= 0 and top <= rows)  # false for an outline that does not exist
     assume(np.isfinite(frame.period) or (east >= 0 and west <= cols))
     assert box_top <= max(top, 0)
     assert box_bottom >= min(bottom, rows)
@@ -472,7 +472,7 @@ def test_boxes_hold_the_outlines(
         assert box_east >= min(east, cols)
 
 
-def test_polygon_tables_can_be_cut() -> None:
+def test_taking_rows_of_a_polygon_table() -> None:
     table = table_of(
         [shapely.box(0, 0, 1, 1), shapely.Polygon(), shapely.box(2, 2, 9, 9).difference(shapely.box(3, 3, 4, 4))]
     )
@@ -491,7 +491,7 @@ def ellipse_mask(
     metres: tuple[float, float],
     axis: float,
 ) -> np.ndarray:
-    """Points nearer to a centre than the ellipse's boundary in their direction, by the polar form of an ellipse."""
+    """Points closer to the centre than the ellipse's boundary in their direction, by the polar form of an ellipse."""
     a, b = metres
     x, y = at
     here, out = np.isfinite(x) & np.isfinite(y), np.zeros(x.shape, bool)
@@ -503,7 +503,7 @@ def ellipse_mask(
 
 
 @pytest.mark.parametrize(("name", "body"), EVERY, ids=IDS)
-def test_ellipses_hold_the_pixels_within_their_polar_form(name: str, body: str) -> None:
+def test_ellipses_contain_the_pixels_within_their_polar_form(name: str, body: str) -> None:
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])

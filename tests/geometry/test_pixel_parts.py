@@ -1,4 +1,4 @@
-"""What regions have of single pixels, in the plane where maps are neither torn nor folded."""
+"""Parts of pixels inside a region, cut where the map is neither torn nor folded."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def all_parts(frame: Frame, shape: Any) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("name", TORN)
 @pytest.mark.parametrize(("lat", "lon", "degrees"), [(88.0, -170.0, 4.0), (28.0, 135.0, 3.0), (38.5, 61.0, 9.0)])
-def test_parts_are_all_of_a_region(name: str, lat: float, lon: float, degrees: float) -> None:
-    """Across poles, seams and bends: pixels' outlines leave no gaps between them and do not overlap."""
+def test_parts_add_up_to_the_region(name: str, lat: float, lon: float, degrees: float) -> None:
+    """Across poles, seams and folds, the outlines of pixels leave no gaps and do not overlap."""
     on = MAPS[name]
     frame, craters, cdb = placed(on, lat, lon, degrees)
     for inner, outer in ((0.0, 1.0), (0.5, 1.0)):
@@ -54,8 +54,8 @@ def test_parts_are_all_of_a_region(name: str, lat: float, lon: float, degrees: f
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TORN)
-def test_all_of_a_pixel_is_its_area(name: str) -> None:
-    """Also across the edge of the map, so that all together are what the map shows of the body."""
+def test_the_part_of_a_whole_pixel_is_its_area(name: str) -> None:
+    """Across the edge of the map too, so that all pixels together are what the map shows of the body."""
     on = MAPS[name]
     frame, _, _ = placed(on, 10.0, 40.0, 3.0)
     body = shapely.box(-200, -90, 200, 90) if frame.kind == "normal" else shapely.box(-200, -200, 200, 200)
@@ -76,7 +76,7 @@ def test_all_of_a_pixel_is_its_area(name: str) -> None:
 
 @pytest.mark.parametrize("south_up", [False, True])
 def test_the_rim_itself_is_an_arc(south_up: bool) -> None:
-    """The near side of a disc on an orthographic map's rim, north-up and south-up."""
+    """The near half of a disc at the rim of an orthographic map, north-up and south-up."""
     on = MAPS["orthographic, sphere"]
     if south_up:
         t = on.transform
@@ -90,7 +90,7 @@ def test_the_rim_itself_is_an_arc(south_up: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Robinson, sphere", "Lambert conic, sphere", "orthographic, sphere"])
 def test_areas_of_polygons(name: str) -> None:
-    """With a hole, near the seam or the rim, edges straight in longitude and latitude."""
+    """With a hole, near the seam or the rim, and with straight edges in longitude and latitude."""
     on = finer(MAPS[name], 2)
     shell = [(130.0, -8.0), (143.0, -5.0), (139.0, 9.0), (128.0, 6.0)]
     shape = shapely.Polygon(shell, [[(133.0, -1.0), (136.0, -2.0), (136.5, 2.0)]])
@@ -102,7 +102,7 @@ def test_areas_of_polygons(name: str) -> None:
     assert found == pytest.approx(wanted, rel=1e-6)
 
 
-def test_nothing_where_the_map_shows_nothing() -> None:
+def test_pixels_off_the_map_have_no_part() -> None:
     frame, craters, _ = placed(MAPS["orthographic, sphere"], 30.0, 60.0, 5.0)
     found = true_parts(frame, [ring_shape(frame, craters, 0, 0.0, 1.0)], np.zeros(2, np.int64), np.zeros(2, np.int64),
                        np.array([0, frame.shape[0] // 2]))  # fmt: skip
@@ -110,7 +110,7 @@ def test_nothing_where_the_map_shows_nothing() -> None:
     assert true_parts(frame, [], *(np.empty(0, np.int64) for _ in range(3))).size == 0
 
 
-def test_many_pixels_are_placed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_pixels_are_placed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, craters, _ = placed(MAPS["Robinson, sphere"], 38.5, 61.0, 9.0)
     shape = ring_shape(frame, craters, 0, 0.5, 1.0)
     whole = all_parts(frame, shape)

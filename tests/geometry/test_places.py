@@ -1,4 +1,4 @@
-"""Where pixels lie, from the body and from a crater."""
+"""Positions of pixels on the body, and their distance and azimuth from a crater."""
 
 import numpy as np
 import pyproj
@@ -29,7 +29,7 @@ def _grid(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_pixels_are_where_proj_says(name):
+def test_pixels_are_where_proj_places_them(name):
     grid = _grid(name)
     crs, step, origin, _ = CASES[name]
     crs = pyproj.CRS(crs)
@@ -44,7 +44,7 @@ def test_pixels_are_where_proj_says(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_distance_and_azimuth_are_the_geodesics(name):
+def test_distance_and_azimuth_agree_with_geodesics(name):
     grid = _grid(name)
     ellipsoid = pyproj.CRS(CASES[name][0]).ellipsoid
     radius = get_body("mars" if name == "mars" else "moon").radius
@@ -69,7 +69,7 @@ def test_distance_and_azimuth_are_the_geodesics(name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_points_are_reached_where_they_are_seen(name):
+def test_distance_and_azimuth_lead_back_to_the_same_point(name):
     grid = _grid(name)
     rng = np.random.default_rng(2)
     lon, lat = rng.uniform(-180, 180, 50), rng.uniform(-85, 85, 50)

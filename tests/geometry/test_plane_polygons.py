@@ -1,4 +1,4 @@
-"""Polygons given in the raster's own projected CRS: straight edges in its plane, as GDAL and exactextract draw them."""
+"""Polygons in the raster's own projected CRS have straight edges in its plane, as in GDAL and exactextract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COVERAGES = ["center", "all_touched", "exact"]
 
 
 class Place(NamedTuple):
-    """Where a raster lies: a CRS, its pixels' size, the corner with least x and y, and pixels along a side."""
+    """Position of a raster: its CRS, pixel size, lower left corner and number of pixels along a side."""
 
     crs: str
     pixel: float
@@ -68,7 +68,7 @@ PLACES["planetographic latitudes, over the antimeridian"] = Place(MARS_DEGREES, 
 
 
 def shapes_in(place: Place) -> list[Any]:
-    """A box off the pixels' edges, a disc with a hole, a slanted triangle, and pieces that share an edge."""
+    """A box off the pixel edges, a disc with a hole, a slanted triangle, and two pieces that share an edge."""
     length = place.side * place.pixel
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def raster_in(place: Place, values: np.ndarray | None = None, chunks: Any = None
 
 
 def table_with(place: Place, shapes: list[Any], crs: Any = None) -> CraterDatabase:
-    """Craters that say nothing of where their polygons are."""
+    """Craters whose positions tell nothing about where their polygons are."""
     data = pd.DataFrame({"lat": 0.0, "lon": 0.0, "r": np.full(len(shapes), 1e3)})
     cdb = CraterDatabase(data, place.body)
     cdb.add_polygons("p", shapes, crs=place.crs if crs is None else crs)
@@ -108,7 +108,7 @@ def table_with(place: Place, shapes: list[Any], crs: Any = None) -> CraterDataba
 
 
 def fractions(place: Place, shape: Any) -> np.ndarray:
-    """Share of every pixel that a shape covers, by shapely's intersections one by one."""
+    """Fraction of each pixel that a shape covers, by shapely's intersections one by one."""
     edges = place.x + place.pixel * np.arange(place.side + 1)
     x, y = np.meshgrid(edges[:-1], place.y + place.pixel * np.arange(place.side)[::-1])
     pixels = shapely.box(x, y, x + place.pixel, y + place.pixel)
@@ -124,7 +124,7 @@ def test_exact_counts_are_areas_in_the_plane(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", ["south polar stereographic at 100 m", "sinusoidal", "Mercator", "Lambert conic"])
-def test_every_pixel_counts_by_the_part_of_its_square_inside(name: str) -> None:
+def test_every_pixel_counts_by_the_fraction_of_its_square_inside(name: str) -> None:
     place = PLACES[name]._replace(side=48)
     shapes = shapes_in(place)
     da = raster_in(place)
@@ -138,7 +138,7 @@ def test_every_pixel_counts_by_the_part_of_its_square_inside(name: str) -> None:
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("coverage", ["center", "all_touched"])
-def test_whole_pixels_are_those_that_rasterstats_takes(place: Place, coverage: str) -> None:
+def test_whole_pixels_are_those_of_rasterstats(place: Place, coverage: str) -> None:
     shapes = shapes_in(place)
     da = raster_in(place)
     stats = da.craters.get_stats(table_with(place, shapes), "p", ["count", "mean"], coverage=coverage).compute()
@@ -175,7 +175,7 @@ def test_chunks_arrays_and_masks_agree(name: str, coverage: str) -> None:
 
 @pytest.mark.parametrize("name", ["equidistant cylindrical", "south polar stereographic at 100 m", "Mercator"])
 @pytest.mark.parametrize("flips", [("y",), ("x",), ("y", "x")])
-def test_rows_and_columns_may_run_the_other_way(name: str, flips: tuple[str, ...]) -> None:
+def test_rows_and_columns_may_run_in_either_direction(name: str, flips: tuple[str, ...]) -> None:
     place = PLACES[name]
     shapes = shapes_in(place)
     da = raster_in(place).rio.write_coordinate_system()
@@ -192,8 +192,8 @@ def test_rows_and_columns_may_run_the_other_way(name: str, flips: tuple[str, ...
 
 
 @pytest.mark.parametrize("label", ["planetographic", "IAU_2015:49901"])
-def test_polygons_in_the_planetographic_system_of_the_body_are_straight_on_its_rasters(label: str) -> None:
-    """The IAU counts Mars' planetographic longitudes westward; rasters in them are rare, polygons are not."""
+def test_planetographic_polygons_have_straight_edges_on_rasters_in_that_system(label: str) -> None:
+    """IAU planetographic longitudes on Mars count westward; rasters in that system are rare, but polygons are not."""
     place = PLACES["planetographic latitudes"]
     shapes = shapes_in(place)
     west = [shapely.transform(shape, lambda lonlat: lonlat * [-1.0, 1.0]) for shape in shapes]
@@ -226,12 +226,12 @@ ESRI_SOUTH = (
         ("+proj=stere +lat_0=90 +R=1737400", False),
     ],
 )
-def test_one_projection_by_any_name(other: str, same: bool) -> None:
+def test_a_projection_is_recognised_by_any_of_its_names(other: str, same: bool) -> None:
     mine, theirs = (pyproj.CRS(crs).to_wkt() for crs in ("IAU_2015:30135", other))
     assert same_plane(mine, theirs) == same_plane(theirs, mine) == same
 
 
-def test_a_raster_with_another_label_of_the_same_projection_draws_straight_too() -> None:
+def test_edges_are_straight_on_a_raster_with_a_different_label_of_the_same_projection() -> None:
     place = PLACES["south polar stereographic at 100 m"]
     shapes = shapes_in(place)
     da = raster_in(place).rio.write_crs(ESRI_SOUTH)
@@ -242,14 +242,14 @@ def test_a_raster_with_another_label_of_the_same_projection_draws_straight_too()
 @pytest.mark.parametrize(
     ("crs", "style", "x", "y"),
     [
-        ("EPSG:3005", "WKT1_ESRI", 1e6, 5e5),  # python-rasterstats 222, pylandstats 7
+        ("EPSG:3005", "WKT1_ESRI", 1e6, 5e5),  # python-rasterstats#222, pylandstats#7
         ("EPSG:32633", "WKT1_GDAL", 4e5, 5e6),
         ("EPSG:2193", "WKT1_ESRI", 1.5e6, 5e6),
         ("EPSG:5041", "WKT2_2019", 1.8e6, 1.9e6),  # both axes point south
         ("EPSG:3413", "WKT1_ESRI", -1e5, -1e5),
     ],
 )
-def test_labels_of_other_programs_and_orders_of_axes(crs: str, style: str, x: float, y: float) -> None:
+def test_labels_written_by_other_programs_and_with_other_axis_orders(crs: str, style: str, x: float, y: float) -> None:
     place = Place(crs, 30.0, x, y, body="earth")
     shapes = shapes_in(place)
     cdb = table_with(place, shapes, crs=pyproj.CRS(crs).to_wkt(style))
@@ -261,7 +261,7 @@ def test_labels_of_other_programs_and_orders_of_axes(crs: str, style: str, x: fl
 @pytest.mark.parametrize("west", [-180.0, 0.0])
 @pytest.mark.parametrize("coverage", COVERAGES)
 def test_a_shape_cut_at_the_end_of_a_global_map_is_one_area(crs: str, west: float, coverage: str) -> None:
-    """The two parts meet where the map's columns begin again, or within a map that begins elsewhere."""
+    """The two parts meet where the columns of the map begin again, or in the middle of a map that begins elsewhere."""
     half = np.pi * RADIUS
     pixel = half / 90
     values = np.random.default_rng(1).integers(1, 99, (60, 180)).astype("f4")
@@ -281,7 +281,7 @@ def test_a_shape_cut_at_the_end_of_a_global_map_is_one_area(crs: str, west: floa
 
 
 def covering(shapes: list[Any], crs: str, side: int) -> Place:
-    """A square raster of a CRS that holds some shapes."""
+    """A square raster in a CRS that contains some shapes."""
     west, south, east, north = shapely.total_bounds(shapes)
     pixel = max(east - west, north - south) / (side - 2)
     return Place(crs, pixel, west - pixel, south - pixel, side)
@@ -309,8 +309,8 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("name", "crs"), PAIRS)
-def test_on_a_raster_in_another_crs_edges_are_straight_where_they_were_given(name: str, crs: str) -> None:
-    """However fine the pixels are: boxes of one map have curved sides on another."""
+def test_on_a_raster_in_another_crs_edges_are_straight_in_the_crs_of_the_polygons(name: str, crs: str) -> None:
+    """Boxes on one map have curved sides on another, however fine the pixels are."""
     place = PLACES[name]
     given = shapes_in(place)[::2]
     there = pyproj.Transformer.from_crs(place.crs, crs, always_xy=True)
@@ -318,7 +318,7 @@ def test_on_a_raster_in_another_crs_edges_are_straight_where_they_were_given(nam
     drawn = [shapely.transform(shape, lambda xy: np.stack(there.transform(*xy.T), axis=1)) for shape in dense]
     turn = {PLATE_CARREE: 360.0, "+proj=merc +R=1737400": 2 * np.pi * RADIUS}.get(crs, np.inf)
     if np.ptp(shapely.total_bounds(drawn)[::2]) > turn / 2:
-        # Reckon longitudes from the antimeridian, as the raster does then
+        # Longitudes continue across the antimeridian, as on this raster.
         drawn = [shapely.transform(shape, lambda xy: np.where([True, False], xy % turn, xy)) for shape in drawn]
     raster = covering(drawn, crs, 300)._replace(body=place.body)
     cdb = table_with(place, given)
@@ -331,7 +331,7 @@ def test_on_a_raster_in_another_crs_edges_are_straight_where_they_were_given(nam
 
 @pytest.mark.parametrize("name", ["south polar stereographic, over the pole", "sinusoidal at 10 km", "Mollweide"])
 def test_true_areas_of_regions_add_up(name: str) -> None:
-    """Two halves of a shape have the area of the shape on the body, wherever the plane stretches it."""
+    """Two halves of a shape together have its area on the body, however the plane stretches it."""
     place = PLACES[name]
     whole = shapes_in(place)[1]
     west = shapely.intersection(whole, shapely.box(-1e9, -1e9, place.x + 0.47 * place.side * place.pixel, 1e9))
@@ -346,7 +346,7 @@ def test_true_areas_of_regions_add_up(name: str) -> None:
 
 
 def test_true_areas_at_the_rim_of_a_map() -> None:
-    """Beside the rim a pixel's parts are measured in longitude and latitude, of the polygon that was drawn."""
+    """At the rim, the parts of pixels are measured in longitude and latitude, for the polygon that was drawn."""
     pixel, side = 2.5e4, 160
     place = Place("+proj=moll +R=1737400", pixel, -pixel * side / 2, -pixel * side / 2, side)
     place = place._replace(x=-2 * np.sqrt(2) * RADIUS - 3.3 * pixel, y=-8e5, side=64)
@@ -359,11 +359,11 @@ def test_true_areas_at_the_rim_of_a_map() -> None:
     da = raster_in(place)
     cdb = table_with(place, [shapely.buffer(inner, -0.2 * pixel)])
     area = da.craters.get_stats(cdb, "p", "area", coverage="exact", weights="area").compute()["area"].item()
-    # Mollweide's projection is equal-area
+    # Mollweide is an equal-area projection.
     assert area == pytest.approx(shapely.buffer(inner, -0.2 * pixel).area, rel=2e-6)
 
 
-def test_tables_keep_what_was_given() -> None:
+def test_tables_return_the_polygons_they_were_given() -> None:
     place = PLACES["south polar stereographic at 100 m"]
     shapes = shapes_in(place)
     cdb = table_with(place, [*shapes[:2], None, shapes[2]])
@@ -408,12 +408,12 @@ HALF = np.pi * RADIUS
         ("+proj=eqearth +R=1737400", shapely.box(4e6, 5e5, 4.6e6, 1e6)),
         ("+proj=lcc +lat_1=20 +lat_2=50 +lon_0=30 +R=1737400", shapely.box(-1e5, 4.9e6, 1e5, 5.1e6)),
         ("+proj=ortho +R=1737400", shapely.box(0, 0, 2e6, 1e5)),
-        # Its corners are on the map, the middle of its northern side is not
+        # Its corners are on the map, but the middle of its northern side is not.
         ("+proj=lcc +lat_1=20 +lat_2=50 +lon_0=0 +R=1737400", shapely.box(-2.5e6, 3e6, 2.5e6, 5.3e6)),
     ],
 )
-def test_a_polygon_that_leaves_the_map_is_refused(crs: str, shape: Any) -> None:
-    """PROJ answers with places on the other side of the body for many of these points."""
+def test_a_polygon_that_extends_beyond_the_map_is_refused(crs: str, shape: Any) -> None:
+    """For many of these points PROJ returns positions on the other side of the body."""
     table = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e3]}), "moon")
     with pytest.raises(RegionError, match="it reaches out of the projection"):
         table.add_polygons("p", [shape], crs=crs)
@@ -434,7 +434,7 @@ def test_a_polygon_that_leaves_the_map_is_refused(crs: str, shape: Any) -> None:
         ("IAU_2015:49911", shapely.box(2e7, -1e6, 2.1e7, 1e6)),
     ],
 )
-def test_maps_may_be_used_up_to_their_rim_and_over_and_over(crs: str, shape: Any) -> None:
+def test_maps_may_be_used_up_to_their_rim_and_over_more_than_one_turn(crs: str, shape: Any) -> None:
     body = "mars" if "49911" in crs else "moon"
     table = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1e3]}), body)
     table.add_polygons("p", [shape], crs=crs)

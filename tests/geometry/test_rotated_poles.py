@@ -1,4 +1,4 @@
-"""Longitudes and latitudes of a rotated globe are not those of the body, whatever PROJ calls them."""
+"""Longitudes and latitudes on a rotated globe are not those of the body, although PROJ calls them so."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def latitudes(crs: str) -> xr.DataArray:
 
 
 @pytest.mark.parametrize("crs", EVERY.values(), ids=EVERY)
-def test_a_raster_on_a_rotated_globe_is_refused_with_advice_that_works(crs: str) -> None:
+def test_a_raster_on_a_rotated_globe_is_refused_and_the_advice_works(crs: str) -> None:
     da = latitudes(crs)
     body = "moon" if pyproj.CRS(crs).ellipsoid.semi_major_metre < 2e6 else "earth"
     cdb = CraterDatabase(pd.DataFrame({"lat": [10.0, -50.0], "lon": [-30.0, 140.0], "r": [3e5, 3e5]}), body)
@@ -58,11 +58,11 @@ def test_a_raster_on_a_rotated_globe_is_refused_with_advice_that_works(crs: str)
     (line,) = re.findall(r"da\.rio\.reproject\(.*\)$", str(caught.value))
     straight = eval(line, {"da": da})
     mean = straight.craters.get_stats(cdb, "disc", "mean", coverage="exact", weights="area").compute()["mean"]
-    # The mean of latitude over a disc is not quite that of its centre: within 0.8° for discs of 300 km
+    # The mean latitude over a disc differs from that of its centre, by up to 0.8° for discs of 300 km.
     np.testing.assert_allclose(mean, [10.0, -50.0], atol=0.8)
 
 
-def test_areas_and_classification_refuse_it_too() -> None:
+def test_areas_and_classification_refuse_a_rotated_globe_too() -> None:
     with pytest.raises(GridError, match="rotated globe"):
         pixel_areas(ROTATED, (1, 0, -180, 0, -1, 90), (0, 10, 0, 10))
     with pytest.raises(GridError, match=r'reproject\("IAU_2015:30100"\)'):
@@ -71,8 +71,8 @@ def test_areas_and_classification_refuse_it_too() -> None:
         classify(pyproj.CRS(ROTATED.replace("1737400", "1234")))
 
 
-def test_a_label_of_another_body_is_not_advised_for_it() -> None:
-    """Relabelling the grid as plain longitude and latitude would give numbers of other places."""
+def test_relabelling_is_not_advised_for_a_raster_of_another_body() -> None:
+    """Relabelled as plain longitude and latitude, the grid would give values of other places."""
     da = latitudes(ROTATED.replace("1737400", "6371229"))
     cdb = CraterDatabase(pd.DataFrame({"lat": [10.0], "lon": [-30.0], "r": [3e5]}), "moon")
     cdb.add_circles("disc", 1)
@@ -80,7 +80,7 @@ def test_a_label_of_another_body_is_not_advised_for_it() -> None:
         da.craters.get_stats(cdb, "disc")
 
 
-def test_tables_and_polygons_in_it_are_refused() -> None:
+def test_tables_and_polygons_on_a_rotated_globe_are_refused() -> None:
     table = pd.DataFrame({"lat": [10.0], "lon": [-30.0], "r": [3e5]})
     with pytest.raises(BodyError, match="a Derived Geographic 2D CRS"):
         CraterDatabase(table, "moon", input_crs=ROTATED)
@@ -88,7 +88,7 @@ def test_tables_and_polygons_in_it_are_refused() -> None:
         CraterDatabase(table, "moon").add_polygons("p", [None], crs=ROTATED)
 
 
-def test_a_shifted_meridian_is_no_rotation() -> None:
+def test_a_shifted_prime_meridian_is_not_a_rotation() -> None:
     for crs in ("+proj=longlat +lon_0=180 +R=1737400 +no_defs", "+proj=longlat +pm=10 +R=1737400 +no_defs"):
         assert classify(pyproj.CRS(crs)).family == "geographic"
     oblique = ROTATED.replace("longlat", "moll")

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: reused, keyed by their sources, safe to share, never needed."""
+"""Compiled kernels on disk are reused, keyed by their sources and safe to share, and work without a cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ u0, lat, radius = np.array([10.0]), np.radians([5.0]), np.radians([20.0])
 kernels.region_windows(u0, lat, radius, 1.0, 32, grid, kernels.node_scratch(32), out)
 print(round(1e6 * out.sum()), kernels.cache_directory())
 """
-"""The box around a polygon of 32 vertices: a kernel that has parts in other files, and compiles in a few seconds."""
+"""The box around a polygon of 32 vertices: a kernel that calls functions of other files and compiles in seconds."""
 
 
 def start(cache, **env):
@@ -66,7 +66,7 @@ def test_processes_that_compile_at_once_agree_and_leave_one_good_cache(tmp_path)
 
 
 @pytest.mark.slow
-def test_a_directory_that_cannot_be_written_to_does_no_harm(tmp_path):
+def test_an_unwritable_directory_does_no_harm(tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()
     count, directory = answer(start(blocked, XDG_CACHE_HOME=str(blocked), TMPDIR=str(tmp_path)))
@@ -76,7 +76,7 @@ def test_a_directory_that_cannot_be_written_to_does_no_harm(tmp_path):
 
 
 @pytest.mark.slow
-def test_without_any_directory_kernels_are_compiled_anew():
+def test_without_any_directory_kernels_are_compiled_in_memory():
     refuse = "import pathlib\ndef refuse(*a, **k):\n    raise PermissionError\npathlib.Path.mkdir = refuse\n"
     script = refuse + ANSWER
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
@@ -85,8 +85,8 @@ def test_without_any_directory_kernels_are_compiled_anew():
 
 
 @pytest.mark.slow
-def test_the_directory_is_named_by_the_sources(tmp_path):
-    """A kernel inlines functions of other files: a change in any of them must not find the old machine code."""
+def test_the_directory_name_depends_on_the_sources(tmp_path):
+    """Kernels inline functions of other files, so a change in any of these must not find the old machine code."""
     package = Path(xcrater.__file__).parent
     names = set()
     for change in (None, "spans.py", "sums.py"):
@@ -108,7 +108,7 @@ def test_the_directory_is_named_by_the_sources(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"rubbish"])
-def test_damaged_files_are_made_anew(tmp_path, damage):
+def test_damaged_cache_files_are_replaced(tmp_path, damage):
     before = answer(start(tmp_path))
     files = [p for p in tmp_path.rglob("*.nb?")]
     assert files
@@ -120,7 +120,7 @@ def test_damaged_files_are_made_anew(tmp_path, damage):
         assert all(len(p.read_bytes()) > 100 for p in tmp_path.rglob("*.nb?"))
 
 
-def test_parts_of_kernels_refuse_calls_from_python():
+def test_inlined_functions_refuse_calls_from_python():
     for _ in range(2):
         with pytest.raises(TypeError, match="py_func"):
             arcsine_ratio(0.0)
@@ -135,7 +135,7 @@ def test_kernels_give_the_known_answer(dtype):
 
 
 @pytest.mark.parametrize("slot", ["COUNT", "TOTAL", "LOW", "HIGH", "SQ_HIGH"])
-def test_kernels_that_give_another_answer_are_not_used(monkeypatch, slot):
+def test_kernels_that_fail_their_self_test_are_not_used(monkeypatch, slot):
     sound = kernels.accumulate
 
     def wrong(*args):

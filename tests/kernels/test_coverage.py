@@ -1,4 +1,4 @@
-"""Covered fractions of pixels on grids with a closed form, against slow integrals and shapely."""
+"""Covered fractions of pixels on grids with a closed form agree with slow integrals and with shapely."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from xcrater.table.regions import Annulus
 Array = NDArray[Any]
 
 SLACK = 1e-9
-"""Of a pixel's area."""
+"""Error allowed in a covered fraction."""
 
 
 def grid_of(case: GridCase, row_edges: tuple[int, ...] = (), col_edges: tuple[int, ...] = ()) -> Grid:
@@ -41,7 +41,7 @@ def grid_of(case: GridCase, row_edges: tuple[int, ...] = (), col_edges: tuple[in
 
 
 def shapes_of(case: GridCase, *regions: tuple[float, float, int]) -> RegionSet:
-    """Regions (inner, outer, nvert) of exact coverage."""
+    """Regions given as (inner, outer, nvert), with exact coverage."""
     rings = tuple(Annulus(inner, outer, nvert or None) for inner, outer, nvert in regions)
     return RegionSet(rings, "exact", grid_of(case).radians)
 
@@ -53,13 +53,13 @@ def craters_of(case: GridCase, lon: Any, lat: Any, radius: Any) -> Craters:
 def fractions(
     case: GridCase, disc: tuple[float, float, float], region: tuple[float, float, int], window: Any = None
 ) -> Array:
-    """What the package says."""
+    """Covered fractions from the package."""
     window = window or (0, case.shape[0], 0, case.shape[1])
     return covered(shapes_of(case, region), 0, craters_of(case, *disc), 0, window)
 
 
 def expected(case: GridCase, disc: tuple[float, float, float], region: tuple[float, float, int]) -> Array:
-    """What it should say: of rows that reach beyond a pole, the fraction of the part on the body."""
+    """Covered fractions from the oracle; for rows beyond a pole, relative to the part on the body."""
     (lon, lat, radius), (inner, outer, nvert) = disc, region
     if nvert:
         shape = ref.polygon_region(lon, lat, inner * radius, outer * radius, nvert)
@@ -116,23 +116,23 @@ DISCS = {
 
 @pytest.mark.parametrize("disc", DISCS.values(), ids=DISCS)
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_circles(grid: GridCase, disc: tuple[float, float, float]) -> None:
+def test_fractions_of_circles(grid: GridCase, disc: tuple[float, float, float]) -> None:
     assert_covered(grid, disc, (0.0, 1.0, 0))
 
 
-# Of a circle through a pole, rounding decides whether its polygon holds the pole.
+# Rounding decides whether the polygon of a circle through a pole contains the pole.
 POLYGONS = {name: disc for name, disc in DISCS.items() if not ref.tangent_to_pole(disc[1], disc[2])}
 
 
 @pytest.mark.parametrize("disc", POLYGONS.values(), ids=POLYGONS)
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
-def test_polygons(grid: GridCase, disc: tuple[float, float, float]) -> None:
+def test_fractions_of_polygons(grid: GridCase, disc: tuple[float, float, float]) -> None:
     assert_covered(grid, disc, (0.0, 1.0, 32))
 
 
 @pytest.mark.parametrize("inner", [0.3, 0.97, 0.9999])
 @pytest.mark.parametrize("disc", DISCS.values(), ids=DISCS)
-def test_rings_down_to_less_than_a_pixel(disc: tuple[float, float, float], inner: float) -> None:
+def test_fractions_of_rings_down_to_less_than_a_pixel_wide(disc: tuple[float, float, float], inner: float) -> None:
     for nvert, grid in ((0, GRIDS["global"]), (32, GRIDS["global"]), (0, GRIDS["gridline"])):
         if not nvert or not any(ref.tangent_to_pole(disc[1], radius * disc[2]) for radius in (inner, 1.0)):
             assert_covered(grid, disc, (inner, 1.0, nvert))
@@ -140,9 +140,9 @@ def test_rings_down_to_less_than_a_pixel(disc: tuple[float, float, float], inner
 
 @given(data=st.data(), nvert=st.sampled_from([0, 0, 4, 6, 32]))
 @settings(max_examples=60)
-def test_anywhere(data: st.DataObject, nvert: int) -> None:
+def test_fractions_on_random_grids(data: st.DataObject, nvert: int) -> None:
     case = data.draw(sts.grids(max_pixels=700, overhang=True))
-    if data.draw(st.booleans()):  # columns may run west
+    if data.draw(st.booleans()):  # let the columns run westward
         t, cols = case.transform, case.shape[1]
         case = GridCase(Affine(-t.a, 0, t.c + cols * t.a, 0, t.e, t.f), case.shape)
     cap = data.draw(sts.caps(case))
@@ -155,7 +155,7 @@ def test_anywhere(data: st.DataObject, nvert: int) -> None:
 
 @given(data=st.data())
 @settings(max_examples=40)
-def test_a_part_of_a_grid_is_covered_as_it_is_within_the_whole(data: st.DataObject) -> None:
+def test_fractions_on_a_part_of_a_grid_equal_those_on_the_whole(data: st.DataObject) -> None:
     case = data.draw(sts.grids(max_pixels=3000, overhang=True))
     cap = data.draw(sts.caps(case))
     region = data.draw(st.sampled_from([(0.0, 1.0, 0), (0.9, 1.0, 0), (0.0, 1.0, 32), (0.5, 1.0, 32)]))
@@ -169,18 +169,18 @@ def test_a_part_of_a_grid_is_covered_as_it_is_within_the_whole(data: st.DataObje
 
 @pytest.mark.parametrize("radius", [1e-5, 0.01, 0.5, 7.0, 44.0, 90.0, 135.0, 179.9])
 @pytest.mark.parametrize("lat", [0.0, -37.0, 83.0, 90.0])
-def test_areas_add_up_to_the_caps(lat: float, radius: float) -> None:
-    """Area on the sphere: what a pixel is worth varies across it, so rows are thin."""
+def test_areas_add_up_to_those_of_caps(lat: float, radius: float) -> None:
+    """Fractions add up to the area of a cap on the map of longitude and latitude."""
     case = GridCase(Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720))
     share = fractions(case, (123.4, lat, radius), (0.0, 1.0, 0))
-    # In longitude and latitude the area is what the fractions give; on the sphere a pixel's parts differ.
+    # On this map fractions are areas; on the sphere the parts of a pixel differ in area.
     found = share.sum() * math.radians(0.5) ** 2
     wanted = plane_area(lat, radius)
     assert found == pytest.approx(wanted, rel=1e-9)
 
 
 def plane_area(lat: float, radius: float) -> float:
-    """Area of a cap in longitude times latitude, radians squared, by an independent rule over latitude."""
+    """Area of a cap on the map of longitude and latitude, radians squared, by independent quadrature over latitude."""
     phi, rho = math.radians(lat), math.radians(radius)
     ends = {-math.pi / 2, math.pi / 2}
     for at in (phi - rho, phi + rho, math.pi - phi - rho, -math.pi - phi + rho):
@@ -193,7 +193,7 @@ def plane_area(lat: float, radius: float) -> float:
 @pytest.mark.parametrize("size", [0.02, 1.0, 37.0, 200.0])
 @pytest.mark.parametrize("nvert", [0, 32])
 def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
-    """Radii in pixels of 1/512 degree, at high latitudes and low: fractions add up to the disc's area."""
+    """The radii are in pixels of 1/512°; at low and high latitudes, fractions add up to the area of the disc."""
     step = 1 / 512
     for lat in (-0.3, 61.2, 88.0):
         radius = size * step
@@ -212,14 +212,14 @@ def test_small_craters_on_fine_grids(size: float, nvert: int) -> None:
             wanted = abs(math.fsum((x * np.roll(y, -1) - np.roll(x, -1) * y).tolist())) / 2
         else:
             wanted = plane_area(lat, radius)
-        # Latitudes of 1e5 rows have 11 digits after the row
+        # With 1e5 rows, latitudes leave 11 digits after the row number.
         assert found == pytest.approx(wanted, rel=1e-9, abs=1e-10 * math.radians(step) ** 2)
 
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("disc", [(20.0, 10.0, 40.0), (170.0, 70.0, 50.0), (0.0, 0.0, 4.0)])
 @pytest.mark.parametrize("nvert", [0, 8])
-def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -> None:
+def test_fractions_without_the_compiler(disc: tuple[float, float, float], nvert: int) -> None:
     case = GridCase(Affine(30, 0, -180, 0, -30, 90), (6, 12))
     window = (0, *case.shape[:1], 0, case.shape[1])
     grid = grid_of(case).radians
@@ -233,13 +233,13 @@ def test_kernel_without_compiler(disc: tuple[float, float, float], nvert: int) -
         assert not found[row, start:stop].any()
         found[row, start:stop] = w
     np.testing.assert_allclose(found, expected(case, disc, (0.5, 1.0, nvert)), atol=SLACK)
-    # Too little room is told, and not overrun
+    # If the buffers are too small, the kernel says so and does not overrun them.
     few_runs, few_weight = np.full((3, 2), -7, np.int64), np.empty(2)
     assert covered_runs.region_runs(*at, 0.5, 1.0, nvert, grid, window, scratch, few_runs, few_weight) >= min(n, 3)
     np.testing.assert_array_equal(few_runs, runs[:, :2])
 
 
-def test_runs_ascend_and_do_not_overlap() -> None:
+def test_runs_increase_and_do_not_overlap() -> None:
     case = GRIDS["global"]
     for disc, region in itertools.product(DISCS.values(), [(0.0, 1.0, 0), (0.7, 1.0, 32)]):
         drawn = list(shapes_of(case, region).draw(craters_of(case, *disc), (0, 18, 0, 36)))
@@ -250,7 +250,7 @@ def test_runs_ascend_and_do_not_overlap() -> None:
         assert (start[1:] >= stop[:-1])[np.diff(row) == 0].all()
 
 
-# Sums of pixels by the fraction covered
+# Sums over pixels, weighted by covered fractions
 
 REGIONS = ((0.0, 1.0, 0), (0.4, 1.0, 0), (1.0, 2.0, 32), (0.9, 1.0, 0), (0.0, 2.0, 8))
 SIZE = (90, 180)
@@ -277,7 +277,7 @@ def pixels_of(dtype: str, seed: int) -> tuple[Array, float | int | None]:
 
 
 def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())) -> Array:
-    """Merged accumulators of all craters, the slots that both ways have."""
+    """Merged accumulators of all craters, with the slots that both paths have."""
     plan = make_plan(grid_of(FIELD, *edges), CRATERS, 2.0)
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
     row = np.arange(len(CRATERS), dtype=np.int32)
@@ -286,7 +286,7 @@ def sums_of(leaf: Leaf, values: Array, edges: tuple[tuple[int, ...], tuple[int, 
 
 
 def _from_origin(moments: Array) -> Array:
-    """Accumulators with moments, whose totals count from one of the values, as those without."""
+    """Accumulators with moments, whose totals count from an origin, in the form of those without moments."""
     total = moments[..., slots.TOTAL]
     some = moments[..., slots.COUNT] > 0
     total[some] += moments[some, slots.COUNT] * moments[some, slots.ORIGIN]
@@ -296,7 +296,7 @@ def _from_origin(moments: Array) -> Array:
 def sums_both_ways(
     case: GridCase, edges: Any, craters: Craters, shapes: RegionSet, values: Array, nodata: Any
 ) -> tuple[Array, Array]:
-    """Accumulators of all craters, by rings and, drawn region by region, by runs."""
+    """Accumulators of all craters, summed by rings, and by runs of each region."""
     leaf = Leaf(shapes, nodata, higher=True)
     plan = make_plan(grid_of(case, *edges), craters, 2.0)
     merged = merge([leaf(values[t.window[0] : t.window[1], t.window[2] : t.window[3]], t) for t in plan])
@@ -316,7 +316,7 @@ def assert_sums_agree(found: Array, wanted: Array) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("summarise", [True, False])
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f4", "f8"])
-def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None:
+def test_sums_by_rings_and_by_runs_agree(dtype: str, summarise: bool) -> None:
     for seed, edges in enumerate((((), ()), ((0, 11, 50, 90), (0, 64, 65, 180)), ((0, 45, 90), ()))):
         values, nodata = pixels_of(dtype, seed)
         shapes = shapes_of(FIELD, *REGIONS)
@@ -330,8 +330,8 @@ def test_rings_and_runs_of_pixels_sum_alike(dtype: str, summarise: bool) -> None
 @pytest.mark.parametrize("south_up", [False, True])
 @pytest.mark.parametrize("nodata", [None, 7])
 @pytest.mark.parametrize("nvert", [8, 16, 60, 360])
-def test_discs_anywhere_sum_alike_by_rings_and_by_runs(nvert: int, nodata: int | None, south_up: bool) -> None:
-    """Small boxes, discs by their crossings, those close to a pole or over it, at the seam and at tiles' edges."""
+def test_sums_of_random_discs_by_rings_and_by_runs_agree(nvert: int, nodata: int | None, south_up: bool) -> None:
+    """Discs in small boxes, discs summed by their crossings, and discs near poles, seams and tile edges."""
     rng = np.random.default_rng(nvert)
     case = GridCase(Affine(2, 0, -180, 0, 2, -90), SIZE) if south_up else FIELD
     many = 150
@@ -346,8 +346,8 @@ def test_discs_anywhere_sum_alike_by_rings_and_by_runs(nvert: int, nodata: int |
         assert_sums_agree(by_rings, by_runs)
 
 
-def test_circles_close_to_a_pole_of_a_fine_grid_sum_alike() -> None:
-    """Where many columns cross a circle in one row."""
+def test_sums_of_circles_near_a_pole_of_a_fine_grid_agree() -> None:
+    """Near the pole, many columns cross a circle within one row."""
     case = GridCase(Affine(1 / 32, 0, -180, 0, -1 / 32, 90), (160, 11520))
     lat = [89.9, 89.0, 88.5, 88.5, 88.0, 87.5, 87.0, 88.01]
     radius = [0.3, 1.0001, 1.4999, 1.5001, 1.5, 1.0, 0.4, 1.99]
@@ -362,8 +362,8 @@ def test_circles_close_to_a_pole_of_a_fine_grid_sum_alike() -> None:
 
 @pytest.mark.parametrize("south_up", [False, True])
 @pytest.mark.parametrize("pixel", [1.0, 0.25])
-def test_circles_through_a_pole_or_wide_beyond_it(pixel: float, south_up: bool) -> None:
-    """Against the area on the map, by quadrature; and pixel by pixel against runs."""
+def test_sums_of_circles_through_and_beyond_a_pole(pixel: float, south_up: bool) -> None:
+    """Counts agree with the area on the map by quadrature, and rings agree with runs."""
     rows = int(180 / pixel)
     case = GridCase(Affine(pixel, 0, -180, 0, *((pixel, -90) if south_up else (-pixel, 90))), (rows, 2 * rows))
     lat = [60.0, 88.0, -85.0, 70.0, 86.13, 70.0, 80.0, 80.0, 80.0, 80.0, -89.5, 80.0, 80.0, 45.0, -30.0]
@@ -381,8 +381,10 @@ def test_circles_through_a_pole_or_wide_beyond_it(pixel: float, south_up: bool) 
 
 
 def half_widths_integral(lat: float, radius: float) -> float:
-    """Area in square degrees, east of its meridian, of a circle on a map of longitude and latitude: by the midpoints of
-    many latitudes, close together where it ends."""
+    """Area, in square degrees, of the half east of its centre of a circle on a map of longitude and latitude.
+
+    The midpoint rule uses many latitudes, which lie close together where the circle ends.
+    """
     a, rho = np.radians([lat, radius])
     closed = max(0.0, a + rho - 0.5 * np.pi)  # radians of latitude that are inside all the way round
     low, high = a - rho, min(a + rho, 0.5 * np.pi - closed)
@@ -394,7 +396,7 @@ def half_widths_integral(lat: float, radius: float) -> float:
     return float(np.degrees(np.degrees(area)))
 
 
-def test_an_infinity_is_in_those_small_discs_alone_that_cover_it() -> None:
+def test_an_infinity_affects_only_the_small_discs_that_cover_it() -> None:
     values = np.random.default_rng(2).normal(0, 1, SIZE).astype("f4")
     values[40, 95], values[42, 99] = np.inf, -np.inf
     lon, lat = np.meshgrid(np.arange(0.0, 30.0), np.arange(0.0, 14.0))
@@ -409,7 +411,7 @@ def test_an_infinity_is_in_those_small_discs_alone_that_cover_it() -> None:
 
 
 def test_deviations_in_small_discs_keep_their_digits() -> None:
-    """A sum of squares from an outlier, or about a mean far from 0, is taken again from the mean."""
+    """A sum of squares from an outlier, or from an origin far from the mean, is taken again from the mean."""
     values = 1e9 + np.random.default_rng(2).choice([-1.0, 1.0], SIZE)
     values[44, 90] = -1e12
     craters = craters_of(FIELD, [1.0, 1.0, 40.0], [1.0, 1.0, 1.0], [2.0, 9.0, 9.0])
@@ -421,7 +423,7 @@ def test_deviations_in_small_discs_keep_their_digits() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
-def test_sums_of_fractions(dtype: str) -> None:
+def test_sums_are_weighted_by_fractions(dtype: str) -> None:
     values, nodata = pixels_of(dtype, 5)
     found = sums_of(Leaf(shapes_of(FIELD, *REGIONS), nodata), values)
     valid = (values != nodata) & ~np.isnan(values)
@@ -442,8 +444,8 @@ def test_sums_of_fractions(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4"])
-def test_tiles_wider_than_lanes_can_count(dtype: str) -> None:
-    """More than 32,767 columns of one ring, some of them and not others."""
+def test_tiles_with_more_columns_than_16_bits_can_count(dtype: str) -> None:
+    """Some rings extend over more than 32,767 columns, others do not."""
     columns = 40_000
     case = GridCase(Affine(360 / columns, 0, -180, 0, -0.5, 90), (5, columns))
     craters = craters_of(case, [0.0, 100.0, -170.0, 5.0], [89.0, 88.4, 89.5, 89.9], [1.2, 0.3, 30.0, 0.01])

@@ -1,4 +1,4 @@
-"""Vectors of pixels against plain Python."""
+"""Sums over vectors of pixels agree with the same functions run as plain Python."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compiled_deviations(block, codes, clean, top, left, lanes, e, first, stop, l
 
 
 def scene(rng: np.random.Generator, dtype: str) -> tuple[Any, ...]:
-    """A block with extremes, its codes, and the bounds of two nested discs in three groups of lanes."""
+    """A block with extreme values, its codes, and the bounds of two nested discs in three groups of lanes."""
     shape = (ROWS + 5, 4 * LANES)
     if dtype[0] == "f":
         block = rng.choice([rng.normal(0, 9, shape), np.full(shape, -0.0), np.full(shape, 1e30)]).astype(dtype)
@@ -69,7 +69,7 @@ def test_sums_equal_those_of_plain_python(dtype: str, seed: int, clean: bool, ri
 
 
 @pytest.mark.nojit
-def test_a_ring_is_its_disc_without_the_disc_before() -> None:
+def test_a_ring_is_its_disc_without_the_next_smaller_disc() -> None:
     block = np.arange(4 * 2 * LANES, dtype="i2").reshape(4, 2 * LANES)
     lanes = np.empty((2, 3, 2), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE
@@ -83,7 +83,7 @@ def test_a_ring_is_its_disc_without_the_disc_before() -> None:
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_no_pixel_leaves_the_extremes_at_their_start(dtype: str) -> None:
+def test_without_pixels_the_extremes_keep_their_start_values(dtype: str) -> None:
     block = np.zeros((1, LANES), dtype)
     lanes = np.empty((2, 2, 1), np.int16)
     lanes[0], lanes[1] = OUTSIDE, NOWHERE

@@ -1,4 +1,4 @@
-"""Polygons in pixel coordinates against shapely, GDAL and exactextract."""
+"""Polygons in pixel coordinates agree with shapely, GDAL and exactextract."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODES = (CENTER, TOUCHED, EXACT)
 
 
 def rings_of(geometry: BaseGeometry) -> list[Floats]:
-    """A geometry's rings, unclosed; shells with positive area in (u, v), holes negative."""
+    """The rings of a geometry, not closed; shells have positive area in (u, v) and holes negative area."""
     rings = []
     for part in shapely.get_parts(geometry):
         for ring in (part.exterior, *part.interiors):
@@ -47,7 +47,7 @@ def rings_of(geometry: BaseGeometry) -> list[Floats]:
 
 
 def outlines(shapes: Sequence[Rings], period: float = np.inf) -> Polygons:
-    """Shapes as the kernels take them."""
+    """Shapes in the form that kernels accept."""
     rings = [ring for shape in shapes for ring in shape]
     uv = np.concatenate([np.empty((0, 2)), *rings])
     ring = np.cumsum([0, *map(len, rings)])
@@ -62,21 +62,21 @@ def shares(
     period: float = np.inf,
     surface: tuple[Floats, Floats] | None = None,
 ) -> Floats:
-    """Weight of every pixel of a window; checks that the runs are in order and in bounds on the way."""
+    """The weight of every pixel of a window; also checks that runs are ordered and in bounds."""
     polygons = outlines([rings], period)
     pieces, most = polygon_bound(polygons, 0, window)
     scratch = polygon_scratch(window, pieces, surface)
     runs, weight = np.full((3, most + 1), -1), np.full(most + 1, -1.0)
     n = polygon_runs(polygons, 0, mode, window, scratch, runs, weight)
     assert n <= most
-    assert np.all(scratch[0] == (-1, 0)), "scratch is left as it was"
-    assert not scratch[1].any(), "scratch is left as it was"
-    assert not scratch[5].any(), "scratch is left as it was"
-    assert not scratch[7].any(), "scratch is left as it was"
+    assert np.all(scratch[0] == (-1, 0)), "the kernel must reset its scratch space"
+    assert not scratch[1].any(), "the kernel must reset its scratch space"
+    assert not scratch[5].any(), "the kernel must reset its scratch space"
+    assert not scratch[7].any(), "the kernel must reset its scratch space"
     image = np.zeros((window[1] - window[0], window[3] - window[2]))
     end = (window[0], window[2])
     for (row, start, stop), share in zip(runs[:, :n].T.tolist(), weight[:n].tolist()):
-        assert (row, start) >= end, "rows and columns ascend, runs are disjoint"
+        assert (row, start) >= end, "rows and columns must increase, and runs must be disjoint"
         assert window[0] <= row < window[1]
         assert window[2] <= start < stop <= window[3]
         assert share == 1.0 or (mode == EXACT and stop == start + 1 and 0.0 < share < 1.0)
@@ -93,7 +93,7 @@ def star(rng: np.random.Generator, centre: Floats, radius: float, count: int, le
 
 
 def random_geometry(rng: np.random.Generator, window: PixelWindow) -> BaseGeometry:
-    """A valid polygon or multipolygon that has to do with the window."""
+    """A valid polygon or multipolygon in or near the window."""
     low, high = np.array([window[2], window[0]]), np.array([window[3], window[1]])
     size = float(max(high - low))
     centre = rng.uniform(low - 0.2 * size, high + 0.2 * size)
@@ -107,18 +107,18 @@ def random_geometry(rng: np.random.Generator, window: PixelWindow) -> BaseGeomet
         whole = shapely.Polygon(star(rng, centre, radius, rng.integers(8, 60), 0.8)).buffer(0)
         hole = star(rng, centre, radius * rng.uniform(0.05, 0.95), rng.integers(3, 30))
         shape = whole.difference(shapely.Polygon(hole).buffer(0))
-    elif kind == 3:  # slivers, some of them narrower than a pixel by far
+    elif kind == 3:  # slivers, some much narrower than a pixel
         ends = rng.uniform(low - 2, high + 2, (2, 2))
         shape = shapely.LineString(ends).buffer(10.0 ** rng.uniform(-5, 0), cap_style="flat")
     elif kind == 4:
         parts = [star(rng, rng.uniform(low, high), size / 6, rng.integers(3, 20)) for _ in range(rng.integers(2, 6))]
         shape = shapely.union_all([shapely.Polygon(part) for part in parts if shapely.Polygon(part).is_valid])
-    elif kind == 5:  # within a pixel, or across a border or a corner
+    elif kind == 5:  # within a pixel, or across a pixel's edge or corner
         at = np.round(centre * 2) / 2 if rng.random() < 0.5 else centre
         shape = shapely.Polygon(star(rng, at, 10.0 ** rng.uniform(-4, 0), rng.integers(3, 20)))
     elif kind == 6:
         shape = shapely.Polygon(star(rng, centre, size * 10.0 ** rng.uniform(0, 3), rng.integers(3, 40)))
-    else:  # tidy boxes
+    else:  # boxes aligned with edges and centres of pixels
         corners = np.sort(np.round(rng.uniform(low - 1, high + 1, (2, 2)) * 2) / 2, axis=0)
         shape = shapely.box(*corners.ravel())
     return shape if shape.is_valid and shape.area > 0 and "Polygon" in shape.geom_type else shapely.box(*low, *high)
@@ -146,22 +146,22 @@ def assert_shares_agree(geometry: BaseGeometry, window: PixelWindow, image: Floa
 
 
 def gdal_center(geometry: BaseGeometry, window: PixelWindow) -> NDArray[np.bool_]:
-    """GDAL's mask of pixel centres, drawn with the window's corner as the origin."""
+    """GDAL's mask of pixel centres, with the corner of the window as the origin."""
     near = shapely.transform(geometry, lambda uv: uv - (window[2], window[0]))
     shape = window[1] - window[0], window[3] - window[2]
-    # an affine that is not the identity, for which rasterio warns that nothing is georeferenced
+    # The transform must not be the identity, for which rasterio warns that nothing is georeferenced.
     half = shapely.transform(near, lambda uv: uv / 2)
     mask = rasterio.features.rasterize([half], shape, transform=Affine(0.5, 0, 0, 0, 0.5, 0), dtype="uint8")
     return np.asarray(mask, dtype=bool)
 
 
 def coverages(geometries: Sequence[BaseGeometry], window: PixelWindow) -> Floats:
-    """exactextract's covered shares of a window's pixels for each geometry."""
+    """exactextract's covered fractions of a window's pixels for each geometry."""
     from exactextract import exact_extract
     from exactextract.raster import NumPyRasterSource
 
     rows, cols = window[1] - window[0], window[3] - window[2]
-    # north is up there
+    # exactextract has north up, so rows are negated.
     source = NumPyRasterSource(np.zeros((rows, cols)), xmin=window[2], ymin=-window[1], xmax=window[3], ymax=-window[0])
     features = [
         {
@@ -179,7 +179,7 @@ def coverages(geometries: Sequence[BaseGeometry], window: PixelWindow) -> Floats
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
-def test_random_polygons_equal_shapely_and_gdal(seed: int) -> None:
+def test_random_polygons_agree_with_shapely_and_gdal(seed: int) -> None:
     rng = np.random.default_rng(seed)
     for i in range(60):
         window = random_window(rng)
@@ -192,7 +192,7 @@ def test_random_polygons_equal_shapely_and_gdal(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_shares_equal_exactextract(seed: int) -> None:
+def test_covered_fractions_agree_with_exactextract(seed: int) -> None:
     rng = np.random.default_rng(seed)
     window = (0, int(rng.integers(5, 40)), 0, int(rng.integers(5, 40)))
     geometries = [random_geometry(rng, window) for _ in range(150)]
@@ -205,7 +205,7 @@ COORDINATE = st.integers(-12, 92).map(lambda n: n / 8) | st.floats(-1.5, 11.5)
 
 @st.composite
 def hulls_and_stars(draw: st.DrawFn) -> BaseGeometry:
-    """Polygons whose vertices like to lie on borders and centres of pixels."""
+    """Polygons with many vertices on edges and centres of pixels."""
     points = draw(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=3, max_size=12, unique=True))
     if draw(st.booleans()):
         shape = shapely.convex_hull(shapely.MultiPoint(points))
@@ -218,7 +218,7 @@ def hulls_and_stars(draw: st.DrawFn) -> BaseGeometry:
 
 @given(geometry=hulls_and_stars())
 @settings(max_examples=150)
-def test_tidy_polygons_equal_shapely(geometry: BaseGeometry) -> None:
+def test_polygons_on_edges_and_centres_of_pixels_agree_with_shapely(geometry: BaseGeometry) -> None:
     window = (0, 10, 0, 9)
     exact = assert_masks_agree(geometry, window)[2]
     assert_shares_agree(geometry, window, exact, 1e-12)
@@ -228,7 +228,7 @@ def test_tidy_polygons_equal_shapely(geometry: BaseGeometry) -> None:
 
 @given(seed=st.integers(0, 10**6), data=st.data())
 @settings(max_examples=100)
-def test_every_tiling_gives_the_same(seed: int, data: st.DataObject) -> None:
+def test_every_tiling_gives_the_same_result(seed: int, data: st.DataObject) -> None:
     rng = np.random.default_rng(seed)
     window = random_window(rng)
     rings = rings_of(random_geometry(rng, window))
@@ -250,7 +250,7 @@ def test_every_tiling_gives_the_same(seed: int, data: st.DataObject) -> None:
     start=st.integers(-40, 40),
 )
 @settings(max_examples=100)
-def test_all_copies_are_drawn(seed: int, period: float, start: int) -> None:
+def test_all_periodic_copies_are_drawn(seed: int, period: float, start: int) -> None:
     rng = np.random.default_rng(seed)
     ring = star(rng, rng.uniform(0, 10, 2), period * rng.uniform(0.1, 0.49), int(rng.integers(3, 20)))
     window = (0, 10, start, start + int(rng.integers(1, 25)))
@@ -261,7 +261,7 @@ def test_all_copies_are_drawn(seed: int, period: float, start: int) -> None:
 
 @pytest.mark.parametrize("offset", [0.0, 0.5, 1 / 3])
 @pytest.mark.parametrize("step", [0.5, 0.1, 1 / 3, 0.7])
-def test_a_cap_that_goes_all_the_way_round_has_no_seam(step: float, offset: float) -> None:
+def test_a_cap_around_the_pole_has_no_seam(step: float, offset: float) -> None:
     period = 360 / step
     columns = math.floor(period)
     lon = np.linspace(-180, 180, 37)
@@ -279,7 +279,7 @@ def test_a_cap_that_goes_all_the_way_round_has_no_seam(step: float, offset: floa
 
 @given(points=st.lists(st.tuples(st.floats(-2, 12), st.floats(-2, 12)), min_size=6, max_size=20))
 @settings(max_examples=100)
-def test_a_shape_cut_and_glued_is_the_same(points: list[tuple[float, float]]) -> None:
+def test_a_shape_cut_in_two_gives_the_same_result(points: list[tuple[float, float]]) -> None:
     hull = shapely.convex_hull(shapely.MultiPoint(points))
     assume(hull.geom_type == "Polygon" and hull.area > 1e-3)
     (ring,) = rings_of(hull)
@@ -293,8 +293,8 @@ def test_a_shape_cut_and_glued_is_the_same(points: list[tuple[float, float]]) ->
 @pytest.mark.parametrize("mode", [CENTER, EXACT])
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=60)
-def test_abutting_shapes_share_out_every_pixel(mode: int, seed: int) -> None:
-    """The triangles between a point and the corners of the window."""
+def test_fractions_of_adjacent_shapes_add_up_to_1(mode: int, seed: int) -> None:
+    """The shapes are the triangles between a point and the corners of the window."""
     rng = np.random.default_rng(seed)
     corners = np.array([(0, 0), (10, 0), (10, 10), (0, 10)], dtype=float)
     point = np.round(rng.uniform(0, 10, 2) * 4) / 4 if seed % 2 else rng.uniform(0, 10, 2)
@@ -312,8 +312,8 @@ def far_away(scale: float) -> BaseGeometry:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 0.3, 8.0, 300.0])
-def test_shares_keep_their_digits_far_from_the_first_pixel(scale: float) -> None:
-    """Coordinates far out are multiples of 2^-36, so the same shape near the origin is the same to the bit."""
+def test_fractions_keep_their_digits_far_from_the_origin(scale: float) -> None:
+    """Far out, coordinates are multiples of 2^-36, so the shape moved to the origin is the same to the bit."""
     rings = rings_of(far_away(scale))
     moved = [ring - (99_000, 99_000) for ring in rings]
     far = shares(rings, EXACT, (99_900, 100_100, 99_900, 100_100))
@@ -329,7 +329,7 @@ def test_shares_keep_their_digits_far_from_the_first_pixel(scale: float) -> None
 
 @pytest.mark.parametrize("start", [0, 5000])
 def test_many_pieces_in_one_row(start: int) -> None:
-    """A comb of 3000 teeth, drawn either way round and from any vertex."""
+    """The shape is a comb of 3000 teeth, drawn in either direction and from any vertex."""
     teeth = 3000
     u = 3 * np.append(np.repeat(np.arange(2 * teeth), 2), [2 * teeth, 0])
     v = np.append(np.tile([0.25, 0.75, 0.75, 0.25], teeth), [0.125, 0.125])
@@ -373,7 +373,7 @@ def test_known_answers() -> None:
 
 
 @pytest.mark.nojit
-def test_slivers_and_specks_are_not_missed() -> None:
+def test_slivers_and_tiny_shapes_are_not_missed() -> None:
     sliver = np.array([(0.1, 0.2), (4.9, 3.7), (4.9, 3.7 + 1e-7)])
     window = (0, 4, 0, 5)
     crossed = ref.pixel_mask_touched(shapely.LineString([(0.1, 0.2), (4.9, 3.7)]), window)[0]
@@ -385,7 +385,7 @@ def test_slivers_and_specks_are_not_missed() -> None:
 
 
 @pytest.mark.nojit
-def test_an_edge_that_rounds_to_a_border() -> None:
+def test_an_edge_that_rounds_to_a_pixel_edge() -> None:
     ring = np.array([(-1e-20, 0.0), (3.0, 0.0), (3.0, 2.0), (1e-20, 2.0)])
     for window in ((0, 2, -1, 4), (0, 2, 0, 4)):
         image = shares([ring], EXACT, window)
@@ -404,11 +404,11 @@ def test_a_shape_outside_the_window_has_no_runs(mode: int, window: PixelWindow) 
 
 
 Surface = tuple[tuple[float, ...], float, float]
-"""Coefficients of 1, x, y, x², xy, y² and y³ around a place (x, y)."""
+"""Coefficients of 1, x, y, x², xy, y² and y³ around a point (x, y)."""
 
 
 def integral(geometry: BaseGeometry, surface: Surface) -> float:
-    """Integral of a paraboloid over a geometry, along its edges: three points of Gauss's in each are exact."""
+    """Integral of the surface over a geometry, along its edges; three Gauss points per edge make it exact."""
     (one, by_x, by_y, xx, xy, yy, yyy), u0, v0 = surface
     total = []
     for part in shapely.get_parts(geometry):
@@ -441,8 +441,8 @@ def random_surface(rng: np.random.Generator, window: PixelWindow, rows_alone: bo
 
 @pytest.mark.parametrize("rows_alone", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_shares_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None:
-    """Where areas per pixel are a paraboloid, or a cubic one of rows alone, the kernel's shares are exact."""
+def test_fractions_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None:
+    """Fractions are exact where the area per pixel is a paraboloid, or a cubic polynomial of the row."""
     rng = np.random.default_rng(seed)
     row, col, rows, cols = (int(n) for n in (*rng.integers(-50, 50, 2), *rng.integers(1, 12, 2)))
     window = (row, row + rows, col, col + cols)
@@ -462,8 +462,8 @@ def test_shares_of_true_areas_are_integrals(seed: int, rows_alone: bool) -> None
         assert np.abs(plane * areas - wanted).max() > np.abs(found - wanted).max()
 
 
-def test_shares_of_true_areas_where_areas_are_not_told() -> None:
-    """Those of the plane."""
+def test_fractions_are_those_of_the_plane_where_areas_are_unknown() -> None:
+    """NaN in the areas stands for pixels off the map, next to which the plane's fractions are used."""
     window = (0, 3, 0, 4)
     around = np.ones((7, 8))
     around[:, 4:] = 2.0
@@ -472,6 +472,6 @@ def test_shares_of_true_areas_where_areas_are_not_told() -> None:
     plane = shares([ring], EXACT, window)
     found = shares([ring], EXACT, window, surface=(around, np.ones((3, 4))))
     beside = np.zeros((3, 4), bool)
-    beside[1, [0, 1, 2]] = beside[[0, 2], 1] = True  # of it and those around it
+    beside[1, [0, 1, 2]] = beside[[0, 2], 1] = True  # the pixel of unknown area and its neighbours
     assert (found[beside] == plane[beside]).all()
-    assert found[0, 3] == pytest.approx(2 * plane[0, 3])  # a plateau
+    assert found[0, 3] == pytest.approx(2 * plane[0, 3])  # the areas are constant around this pixel

@@ -1,4 +1,4 @@
-"""Row spans against brute force over every pixel."""
+"""Row spans of discs and rings agree with brute force over every pixel."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def spans_of(
     coverage: ref.Coverage,
     window: Window | None = None,
 ) -> Spans:
-    """(row, start, stop) of a region within a window; bounds in radii of the cap."""
+    """Spans (row, start, stop) of a region within a window; bounds are in radii of the cap."""
     grid = grid_of(case)
     window = window or whole(case)
     crater = place(grid, *(np.array([number]) for number in (cap.lon, cap.lat, cap.radius)))
@@ -122,7 +122,7 @@ ANY_REGION = {
 
 
 def windows(case: GridCase) -> st.SearchStrategy[Window]:
-    """Parts of a grid, of one pixel or more."""
+    """Windows of a grid, of one pixel or more."""
 
     def along(length: int) -> st.SearchStrategy[tuple[int, int]]:
         ends = st.tuples(st.integers(0, length), st.integers(0, length)).filter(lambda pair: pair[0] != pair[1])
@@ -133,7 +133,7 @@ def windows(case: GridCase) -> st.SearchStrategy[Window]:
 
 @given(**ANY_REGION)
 @settings(max_examples=200)
-def test_spans_are_sorted_disjoint_not_empty_and_inside_the_window(
+def test_spans_are_sorted_disjoint_nonempty_and_inside_the_window(
     case: GridCase, data: st.DataObject, bounds: tuple[float, float], nvert: int, coverage: ref.Coverage
 ) -> None:
     window = data.draw(windows(case))
@@ -144,7 +144,7 @@ def test_spans_are_sorted_disjoint_not_empty_and_inside_the_window(
 
 @given(**ANY_REGION)
 @settings(max_examples=200)
-def test_spans_of_a_tile_are_those_of_the_grid_clipped_to_it(
+def test_spans_of_a_tile_are_those_of_the_grid_clipped_to_the_tile(
     case: GridCase, data: st.DataObject, bounds: tuple[float, float], nvert: int, coverage: ref.Coverage
 ) -> None:
     window, cap = data.draw(windows(case)), data.draw(strategies.caps(case))
@@ -157,7 +157,7 @@ def test_spans_of_a_tile_are_those_of_the_grid_clipped_to_it(
 @pytest.mark.nojit
 @given(**ANY_REGION)
 @settings(max_examples=100)
-def test_bounds_hold_every_touched_pixel(
+def test_bounding_windows_contain_every_touched_pixel(
     case: GridCase, data: st.DataObject, bounds: tuple[float, float], nvert: int, coverage: ref.Coverage
 ) -> None:
     grid, cap = grid_of(case), data.draw(strategies.caps(case))
@@ -205,7 +205,7 @@ def test_named_discs_and_rings_equal_brute_force(case: GridCase, name: str, cove
 
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_a_disc_with_both_poles_is_all_but_the_gap_around_its_antipode(coverage: ref.Coverage, nvert: int) -> None:
+def test_a_disc_over_both_poles_is_all_but_the_gap_around_its_antipode(coverage: ref.Coverage, nvert: int) -> None:
     mask = assert_masks_agree(GLOBAL, Cap(0.0, 0.0, 140.0), 0.0, 1.0, nvert, coverage)
     assert mask[[0, -1]].all()
     assert not mask[8:10, [0, -1]].any()
@@ -216,7 +216,7 @@ def test_a_disc_with_both_poles_is_all_but_the_gap_around_its_antipode(coverage:
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("case", [GLOBAL, SOUTH_UP], ids=["-180", "0"])
-def test_a_crater_on_the_seam_covers_both_sides_of_it_alike(case: GridCase, coverage: ref.Coverage, nvert: int) -> None:
+def test_a_crater_on_the_seam_covers_both_sides_alike(case: GridCase, coverage: ref.Coverage, nvert: int) -> None:
     lon = case.transform.c
     mask = assert_masks_agree(case, Cap(lon, 4.0, 22.0), 0.0, 1.0, nvert, coverage)
     np.testing.assert_array_equal(mask, mask[:, ::-1])
@@ -228,7 +228,7 @@ def test_a_crater_on_the_seam_covers_both_sides_of_it_alike(case: GridCase, cove
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("lat", [90.0, -90.0])
 @pytest.mark.parametrize("case", [GLOBAL, SOUTH_UP], ids=["north-up", "south-up"])
-def test_a_disc_centred_on_a_pole_is_whole_rows(case: GridCase, lat: float, nvert: int) -> None:
+def test_a_disc_centred_on_a_pole_covers_whole_rows(case: GridCase, lat: float, nvert: int) -> None:
     for coverage, rows in (("center", 2), ("all_touched", 3)):
         mask = mask_of(case, Cap(77.0, lat, 24.0), 0.0, 1.0, nvert, coverage)
         at_pole = mask if (lat > 0) == (case.transform.e < 0) else mask[::-1]
@@ -238,8 +238,8 @@ def test_a_disc_centred_on_a_pole_is_whole_rows(case: GridCase, lat: float, nver
 
 @pytest.mark.nojit
 @pytest.mark.parametrize("nvert", [0, 32])
-def test_a_pixel_touched_from_both_sides_of_the_gap_counts_once(nvert: int) -> None:
-    # The gap around the antipode, lon -175, lat 5, is 6° wide and lies within one pixel of 10°.
+def test_a_pixel_touched_from_both_sides_of_the_gap_is_counted_once(nvert: int) -> None:
+    # The gap around the antipode at lon -175, lat 5 is 6° wide and lies within one pixel of 10°.
     cap = Cap(5.0, -5.0, 177.0)
     spans = spans_of(GLOBAL, cap, 0.0, 1.0, nvert, "all_touched")
     assert sum(stop - start for _, start, stop in spans) == GLOBAL.shape[0] * GLOBAL.shape[1]
@@ -252,7 +252,7 @@ def test_a_pixel_touched_from_both_sides_of_the_gap_counts_once(nvert: int) -> N
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("name", NAMED)
-def test_columns_that_run_west_mirror_those_that_run_east(name: str, coverage: ref.Coverage, nvert: int) -> None:
+def test_westward_columns_mirror_eastward_ones(name: str, coverage: ref.Coverage, nvert: int) -> None:
     west = GridCase(Affine(-10, 0, 180, 0, -10, 90), GLOBAL.shape)
     cap = NAMED[name]
     _, ties = brute_force(GLOBAL, cap, 0.5, 1.0, nvert, coverage)
@@ -278,7 +278,7 @@ def test_a_turn_of_1000_37_columns_on_a_grid_of_1000(name: str, coverage: ref.Co
 @pytest.mark.parametrize("nvert", [0, 32])
 @pytest.mark.parametrize("coverage", COVERAGES)
 @pytest.mark.parametrize("name", NAMED)
-def test_pixels_beyond_the_poles_are_never_in(name: str, coverage: ref.Coverage, nvert: int) -> None:
+def test_pixels_beyond_the_poles_are_never_inside(name: str, coverage: ref.Coverage, nvert: int) -> None:
     for outer in (0.7, 1.0):
         mask = assert_masks_agree(BEYOND_THE_POLES, NAMED[name], 0.0, outer, nvert, coverage)
         assert not mask[[0, 1, 20, 21]].any()
@@ -304,7 +304,7 @@ def test_rows_centred_on_the_poles_belong_to_discs_over_them(step: float, covera
 
 
 @pytest.mark.nojit
-def test_a_radius_of_half_a_turn_is_everything_and_its_ring_nothing() -> None:
+def test_a_radius_of_half_a_turn_covers_everything_and_the_ring_outside_it_nothing() -> None:
     for nvert in (0, 32):
         for coverage in COVERAGES:
             assert mask_of(ODD_ORIGIN, Cap(1.0, 2.0, 90.0), 0.0, 2.0, nvert, coverage).all()

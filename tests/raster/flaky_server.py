@@ -1,9 +1,9 @@
-"""A server of files that fails every so many requests, in a process of its own: GDAL may hold the interpreter's lock.
+"""A file server that fails every n-th request. It runs in its own process, since GDAL may hold the interpreter's lock.
 
     python -m tests.raster.flaky_server FOLDER EVERY KIND...
 
-Failures take turns among the kinds: "503", "drop" (no answer) and "half" (of an answer). It prints its port, serves
-until its standard input ends, and prints how many requests it was sent and how many of them it failed.
+Failures cycle through the given kinds: "503", "drop" (no answer) and "half" (half an answer). The server prints its
+port, serves until its standard input ends, and then prints the numbers of requests and of failures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 ASKED = "number-of-requests"
-"""Path at which it tells how many requests it has been sent; this one never fails and is not counted."""
+"""Path that returns the number of requests so far; requests for it never fail and are not counted."""
 
 
 class Server(ThreadingHTTPServer):
@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
         self.lock, self.requests, self.failures = threading.Lock(), 0, 0
 
     def failure(self) -> str | None:
-        """Kind of failure of the next request, if it is to fail."""
+        """The kind of failure of the next request, or None if it is to succeed."""
         with self.lock:
             self.requests += 1
             if self.requests % self.every:
@@ -90,21 +90,21 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Running:
-    """A running server: its port, and once it has stopped how many requests it was sent and how many it failed."""
+    """A running server: its port and, after it has stopped, the numbers of requests and of failures."""
 
     port: int = 0
     requests: int = 0
     failures: int = 0
 
     def asked(self) -> int:
-        """How many requests it has been sent so far."""
+        """The number of requests so far."""
         with urlopen(f"http://127.0.0.1:{self.port}/{ASKED}") as answer:
             return int(answer.read())
 
 
 @contextmanager
 def flaky_server(folder: Path, every: int, *kinds: str) -> Iterator[Running]:
-    """Within the block, serve a folder."""
+    """Serve a folder within the block."""
     command = [sys.executable, "-m", "tests.raster.flaky_server", str(folder), str(every), *kinds]
     root = Path(__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as process:

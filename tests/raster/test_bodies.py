@@ -1,4 +1,4 @@
-"""Rasters that show a body on a sphere of their own: refused, unless the user says so once."""
+"""Rasters that show a body on a sphere of another radius are refused unless the user confirms this once."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SPHERES = {
     "mars": (3_376_200.0, 3_420_000.0),
     "moon": (1_700_000.0, 1_800_000.0),
 }
-"""Radii, metres, of maps of bodies whose IAU spheres are others."""
+"""Radii, in metres, of spheres used for maps of these bodies that differ from the IAU's."""
 CASES = [(body, radius) for body, radii in SPHERES.items() for radius in radii]
 NUMBERS = np.random.default_rng(5).integers(1, 200, (90, 180)).astype("i2")
 
 
 def table(body: str, radius: float) -> CraterDatabase:
-    """Craters of 10 to 15 degrees on a sphere of that radius, metres."""
+    """Craters of 10° to 15° on a sphere of this radius in metres."""
     degree = np.radians(radius)
     places = {"lat": [5.0, -40.0, 80.0], "lon": [10.0, 179.0, 120.0]}
     sizes = {"radius": degree * np.array([10.3, 12.7, 15.1]), "major": degree * np.array([20.0, 30, 40])}
@@ -45,7 +45,7 @@ def table(body: str, radius: float) -> CraterDatabase:
 
 
 def raster(radius: float, path: Path | None = None) -> xr.DataArray:
-    """A map of the whole body in metres on a sphere."""
+    """A map of the whole body in metres, on a sphere of this radius."""
     step = np.radians(2) * radius
     coords = {"y": (44.5 - np.arange(90)) * step, "x": (np.arange(180) - 89.5) * step}
     da = xr.DataArray(NUMBERS, coords, ("y", "x")).rio.write_crs(f"+proj=eqc +R={radius}")
@@ -77,7 +77,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize(("body", "radius"), CASES[::2])
-def test_metres_are_angles_on_the_rasters_sphere_once_the_user_says_so(body, radius, operation):
+def test_metres_become_angles_on_the_sphere_of_the_raster_once_confirmed(body, radius, operation):
     cdb, da = table(body, radius), raster(radius).assign_attrs(body=body)
     own = xcrater.CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1.0]}), body).body_radius
     alike = table(body, own)
@@ -86,7 +86,7 @@ def test_metres_are_angles_on_the_rasters_sphere_once_the_user_says_so(body, rad
 
 
 @pytest.mark.parametrize(("body", "radius"), [case for case in CASES if case != ("mars", 3_376_200.0)])
-def test_otherwise_they_are_refused_and_each_advice_helps(tmp_path, body, radius):
+def test_without_confirmation_rasters_are_refused_and_each_advice_helps(tmp_path, body, radius):
     path = tmp_path / "a.tif"
     cdb, da = table(body, radius), raster(radius, path)
     with pytest.raises(BodyError, match=r"is not on .*, the table's body") as caught:
@@ -102,7 +102,7 @@ def test_otherwise_they_are_refused_and_each_advice_helps(tmp_path, body, radius
         cdb.get_stats(path, "rim", "mean")
 
 
-def test_what_is_said_travels_with_what_is_computed(tmp_path):
+def test_the_confirmation_survives_computations(tmp_path):
     raster(289e3, tmp_path / "a.tif")
     cdb, da = table("vesta", 289e3), open_mosaic(tmp_path / "a.tif", body="Vesta")
     single = da.craters.get_stats(cdb, "rim", "mean")["mean"].to_numpy()
@@ -119,14 +119,14 @@ def test_another_body_is_still_refused(tmp_path):
         open_mosaic(tmp_path / "a.tif", body="vulcan")
 
 
-def test_a_raster_on_the_bodys_own_sphere_is_not_touched_by_what_is_said():
+def test_the_confirmation_does_not_affect_a_raster_on_the_bodys_own_sphere():
     cdb = table("moon", 1737400.0)
     da = on_degrees(cdb)
     wanted = da.craters.get_stats(cdb, "rim", "mean")["mean"]
     np.testing.assert_array_equal(da.assign_attrs(body="moon").craters.get_stats(cdb, "rim", "mean")["mean"], wanted)
 
 
-def test_stored_pixels_are_found_again(tmp_path):
+def test_stored_pixels_are_found_again_under_the_confirmation(tmp_path):
     pytest.importorskip("zarr")
     cdb, da = table("vesta", 289e3), raster(289e3).assign_attrs(body="vesta")
     da.craters.get_arrays(cdb, "rim").to_zarr(tmp_path / "a.zarr")
@@ -137,7 +137,7 @@ def test_stored_pixels_are_found_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line_takes_it_by_an_option(tmp_path):
+def test_the_command_line_has_an_option_for_it(tmp_path):
     raster(289e3, tmp_path / "a.tif")
     cdb = table("vesta", 289e3)
     cdb.data[["lat", "lon", "radius"]].to_csv(tmp_path / "craters.csv", index=False)
@@ -151,7 +151,7 @@ def test_the_command_line_takes_it_by_an_option(tmp_path):
     np.testing.assert_allclose(pd.read_csv(tmp_path / "found.csv")["mean_rim"], wanted, rtol=1e-9)
 
 
-def test_the_raster_file_says_nothing_by_itself(tmp_path):
+def test_the_raster_file_alone_is_no_confirmation(tmp_path):
     raster(289e3, tmp_path / "a.tif")
     with rasterio.open(tmp_path / "a.tif") as file:
         assert file.transform != Affine.identity()

@@ -1,4 +1,4 @@
-"""Copies of rasters as cloud-optimised GeoTIFFs and Zarr stores."""
+"""Copies of rasters as cloud-optimised GeoTIFFs and Zarr stores are complete, resumable and checked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make(path, dtype="int16", bands=1, nodata=-32768, scale=0.5, offset=10.0):
 
 
 def copy(path, out, side=64, stop_at=None):
-    """Convert, and give the numbers of the windows that were written."""
+    """Convert, and return the windows that were written."""
     seen = []
 
     def report(done, total):
@@ -76,7 +76,7 @@ def test_a_copy_is_the_same_raster(ending, dtype, bands, nodata, tmp_path):
     np.testing.assert_allclose(found["mean"], expected["mean"], rtol=1e-12)
 
 
-def test_a_copy_is_what_its_format_promises(tmp_path):
+def test_a_copy_has_the_properties_its_format_promises(tmp_path):
     path = make(tmp_path / "dem.tif")
     copy(path, tmp_path / "copy.tif")
     with rasterio.open(tmp_path / "copy.tif") as file:
@@ -92,7 +92,7 @@ def test_a_copy_is_what_its_format_promises(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".tif", ".zarr"])
-def test_an_interrupted_copy_goes_on_where_it_stopped(ending, tmp_path, monkeypatch):
+def test_an_interrupted_copy_resumes_where_it_stopped(ending, tmp_path, monkeypatch):
     monkeypatch.setattr("xcrater.raster.converting.TILE", 32)
     path = make(tmp_path / "dem.tif")
     copy(path, tmp_path / f"whole{ending}", side=32)
@@ -105,7 +105,7 @@ def test_an_interrupted_copy_goes_on_where_it_stopped(ending, tmp_path, monkeypa
     assert not (tmp_path / "unfinished").exists()
 
 
-def test_a_copy_does_not_go_on_with_another_raster(tmp_path):
+def test_a_copy_cannot_be_resumed_with_another_raster(tmp_path):
     path, out = make(tmp_path / "dem.tif"), tmp_path / "copy.zarr"
     with pytest.raises(Interrupted):
         copy(path, out, stop_at=1)
@@ -117,7 +117,7 @@ def test_a_copy_does_not_go_on_with_another_raster(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["missing", "flipped", "cut"])
-def test_a_damaged_chunk_of_a_store_is_an_error_and_never_a_number(damage, tmp_path):
+def test_a_damaged_chunk_of_a_store_is_an_error_and_never_a_value(damage, tmp_path):
     path, out = make(tmp_path / "dem.tif"), tmp_path / "copy.zarr"
     copy(path, out)
     chunk = out / "values" / "c" / "0" / "1" / "2"
@@ -133,7 +133,7 @@ def test_a_damaged_chunk_of_a_store_is_an_error_and_never_a_number(damage, tmp_p
         da.compute()
 
 
-def test_a_store_that_was_replaced_since_it_was_opened_is_an_error(tmp_path):
+def test_a_store_replaced_after_it_was_opened_is_an_error(tmp_path):
     path, out = make(tmp_path / "dem.tif"), tmp_path / "copy.zarr"
     copy(path, out)
     da = open_mosaic(out)

@@ -1,4 +1,4 @@
-"""Rasters as people have them: what their files hide is missing, each band by its own rules, whatever opens them."""
+"""Rasters as people have them: pixels hidden by any means are missing, band by band, whichever library opens them."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def numbers() -> np.ndarray:
 
 @pytest.fixture
 def gone() -> np.ndarray:
-    """The pixels that hold no value: one of ten."""
+    """The pixels without a value, one in ten."""
     return np.random.default_rng(4).random((ROWS, COLUMNS)) < 0.1
 
 
 def plain(values: np.ndarray) -> xr.DataArray:
-    """Values that declare nothing, NaN where there is none, in memory."""
+    """Values in memory without any declaration, NaN where a pixel is missing."""
     x, y = -179 + 2.0 * np.arange(COLUMNS), 89 - 2.0 * np.arange(ROWS)
     dims = ("band", "y", "x")[-values.ndim :]
     return xr.DataArray(np.asarray(values, "f8"), {"y": y, "x": x}, dims).rio.write_crs(CRS)
@@ -75,7 +75,7 @@ def write(path: Path, bands: Any, *, mask: Any = None, scales: Any = None, offse
 
 
 def vrt(path: Path, bands: list[tuple[str, str]], dtype: str = "Byte") -> str:
-    """A virtual raster of bands: the elements that each declares, and the file that it shows."""
+    """A virtual raster of bands, each with its declarations and the file that it shows."""
     text = f'<VRTDataset rasterXSize="{COLUMNS}" rasterYSize="{ROWS}"><SRS>{CRS}</SRS>'
     text += f"<GeoTransform>{','.join(map(str, TRANSFORM.to_gdal()))}</GeoTransform>"
     for n, (declared, source) in enumerate(bands, 1):
@@ -86,7 +86,7 @@ def vrt(path: Path, bands: list[tuple[str, str]], dtype: str = "Byte") -> str:
 
 
 def assert_stats(found: Any, values: np.ndarray, cdb: CraterDatabase, rtol: float = 1e-9) -> None:
-    """Statistics are those of values that declare nothing."""
+    """Check that statistics equal those of the same values without any declaration."""
     wanted = plain(values).craters.get_stats(cdb, "rim", STATS, coverage="center")
     found = found.craters.get_stats(cdb, "rim", STATS, coverage="center").compute()
     for name in STATS:
@@ -99,11 +99,11 @@ ISIS = {
     "u2": [0, 1, 2, 65534, 65535],
     "u1": [0, 255],
 }
-"""NULL, LRS, LIS, HIS and HRS of each type of pixel of ISIS cubes, as the ISIS documentation lists them."""
+"""NULL, LRS, LIS, HIS and HRS for each pixel type of ISIS cubes, as listed in the ISIS documentation."""
 
 
 class Hidden:
-    """Files that hide pixels by other means than one nodata number: path, and the pixels and those that are hidden."""
+    """Files that hide pixels by means other than a single nodata value; each method writes one and returns its path."""
 
     @staticmethod
     def mask_band(path, numbers, gone):
@@ -168,7 +168,7 @@ def isis(path: Path, numbers: np.ndarray, gone: np.ndarray, dtype: str) -> str:
 
 
 def truth(path: str) -> np.ndarray:
-    """What rasterio shows of a file, NaN where it hides pixels; bands first if there are several."""
+    """The values of a file according to rasterio, NaN where pixels are hidden; bands first if there are several."""
     with rasterio.open(path) as file:
         bands = file.read(masked=True)
         values = bands.astype("f8") * np.reshape(file.scales, (-1, 1, 1)) + np.reshape(file.offsets, (-1, 1, 1))
@@ -207,9 +207,11 @@ COMPUTED = {
 
 
 class TestPixelsThatAFileHides:
+    """Pixels that a file hides are missing in statistics."""
+
     @pytest.mark.parametrize("chunks", ["auto", 50, None])
     @pytest.mark.parametrize("kind", HIDDEN)
-    def test_are_missing_in_what_open_mosaic_gives(self, tmp_path, numbers, gone, cdb, kind, chunks):
+    def test_hidden_pixels_are_missing_after_open_mosaic(self, tmp_path, numbers, gone, cdb, kind, chunks):
         path = getattr(Hidden, kind)(tmp_path, numbers, gone)
         values = truth(path)
         assert np.isnan(values).sum() >= gone.sum()
@@ -218,7 +220,7 @@ class TestPixelsThatAFileHides:
         assert_stats(da, values, cdb)
 
     @pytest.mark.parametrize("dtype", ISIS)
-    def test_are_the_special_pixels_of_an_isis_cube(self, tmp_path, numbers, gone, cdb, dtype):
+    def test_special_pixels_of_an_isis_cube_are_missing(self, tmp_path, numbers, gone, cdb, dtype):
         path = isis(tmp_path, numbers, gone, dtype)
         da = open_mosaic(path)
         np.testing.assert_array_equal(np.isnan(da), gone)
@@ -226,7 +228,7 @@ class TestPixelsThatAFileHides:
         assert_stats(on_degrees, np.where(gone, np.nan, numbers), cdb)
         assert_stats(da, np.where(gone, np.nan, numbers), cdb)
 
-    def test_are_the_special_constants_of_a_pds4_image(self, tmp_path, numbers, gone, cdb):
+    def test_special_constants_of_a_pds4_image_are_missing(self, tmp_path, numbers, gone, cdb):
         image = numbers.astype("i2")
         image[gone] = np.random.default_rng(0).choice(np.array([-32768, -32767, -32766], "i2"), gone.sum())
         step = np.pi * 1737400 / 90
@@ -241,7 +243,9 @@ class TestPixelsThatAFileHides:
         assert_stats(open_mosaic(path), np.where(gone, np.nan, numbers), cdb)
 
     @pytest.mark.parametrize("kind", [kind for kind in HIDDEN if "nodata_" not in kind or "together" in kind])
-    def test_are_not_known_to_rioxarray_and_the_advice_helps(self, tmp_path, numbers, gone, cdb, kind):
+    def test_hidden_pixels_unknown_to_rioxarray_are_refused_and_the_advice_helps(
+        self, tmp_path, numbers, gone, cdb, kind
+    ):
         path = getattr(Hidden, kind)(tmp_path, numbers, gone)
         da = rioxarray.open_rasterio(path)
         with pytest.raises(GridError, match=r"hides pixels by a mask.* xcrater\.open_mosaic\(") as caught:
@@ -251,12 +255,12 @@ class TestPixelsThatAFileHides:
 
     @pytest.mark.parametrize("chunks", [None, 60])
     @pytest.mark.parametrize("kind", HIDDEN)
-    def test_are_missing_if_rioxarray_masks_them(self, tmp_path, numbers, gone, cdb, kind, chunks):
+    def test_hidden_pixels_are_missing_if_rioxarray_masks_them(self, tmp_path, numbers, gone, cdb, kind, chunks):
         path = getattr(Hidden, kind)(tmp_path, numbers, gone)
         da = rioxarray.open_rasterio(path, masked=True, chunks=chunks)
         assert_stats(da.squeeze("band") if da.sizes["band"] == 1 else da, truth(path), cdb)
 
-    def test_stay_hidden_in_a_slice(self, tmp_path, numbers, gone, cdb):
+    def test_hidden_pixels_stay_hidden_in_a_slice(self, tmp_path, numbers, gone, cdb):
         path = Hidden.alpha(tmp_path, numbers, gone)
         assert_stats(open_mosaic(path).isel(band=0), truth(path)[0], cdb)
         with pytest.raises(GridError, match="hides pixels"):
@@ -264,6 +268,8 @@ class TestPixelsThatAFileHides:
 
 
 class TestBandsDiffer:
+    """Bands of one raster with different declarations."""
+
     @pytest.fixture
     def path(self, tmp_path, numbers, gone):
         bands = np.array([numbers, numbers[::-1]], "i2")
@@ -272,7 +278,7 @@ class TestBandsDiffer:
 
     @pytest.mark.filterwarnings("ignore:(Scales|Offsets) differ across bands")
     @pytest.mark.parametrize("opener", OPENED)
-    def test_in_scale_and_offset(self, path, cdb, opener):
+    def test_bands_with_different_scale_and_offset(self, path, cdb, opener):
         da, values = OPENED[opener](path), truth(path)
         rtol = 1e-6 if da.dtype == np.float32 else 1e-9  # rioxarray decodes to float32
         assert_stats(da, values, cdb, rtol)
@@ -280,33 +286,35 @@ class TestBandsDiffer:
         assert_stats(da.sel(band=[2, 1]), values[::-1], cdb, rtol)
 
     @pytest.mark.parametrize("opener", OPENED)
-    def test_in_nodata(self, tmp_path, numbers, gone, cdb, opener):
+    def test_bands_with_different_nodata(self, tmp_path, numbers, gone, cdb, opener):
         path = Hidden.nodata_that_differs_between_bands(tmp_path, numbers, gone)
         da, values = OPENED[opener](path), truth(path)
         assert_stats(da, values, cdb)
         assert_stats(da.isel(band=1), values[1], cdb)
 
     @pytest.mark.parametrize("opener", OPENED)
-    def test_in_that_only_one_has_nodata(self, tmp_path, numbers, gone, cdb, opener):
+    def test_bands_of_which_only_one_has_nodata(self, tmp_path, numbers, gone, cdb, opener):
         path = Hidden.nodata_of_the_second_band_alone(tmp_path, numbers, gone)
         da, values = OPENED[opener](path), truth(path)
         assert_stats(da, values, cdb)
         assert_stats(da.isel(band=1), values[1], cdb)
 
-    def test_in_a_table_with_a_column_for_each(self, path, cdb):
+    def test_a_table_has_one_column_per_band(self, path, cdb):
         found, values = cdb.get_stats(path, "rim", "mean", coverage="center"), truth(path)
         for band in (0, 1):
             wanted = plain(values[band]).craters.get_stats(cdb, "rim", "mean", coverage="center")["mean"]
             np.testing.assert_allclose(found[f"mean_band{band + 1}_rim"], wanted, rtol=1e-12)
 
     @pytest.mark.filterwarnings("ignore:(Scales|Offsets) differ across bands")
-    def test_and_it_is_not_said_which_band_is_meant(self, path, cdb):
+    def test_a_band_that_cannot_be_told_from_the_others_is_refused(self, path, cdb):
         da = rioxarray.open_rasterio(path).isel(band=0, drop=True)
         with pytest.raises(GridError, match=r"of 2 bands.*do not say which band"):
             da.craters.get_stats(cdb, "rim", "mean")
 
 
 class TestDerivedArrays:
+    """Arrays computed from an opened raster."""
+
     @pytest.fixture
     def stored(self, numbers, gone):
         return np.where(gone, -32768, numbers * 20 - 2000).astype("i2")
@@ -324,7 +332,7 @@ class TestDerivedArrays:
         return write(tmp_path / "image.tif", np.where(gone, 0, numbers).astype("u1"), nodata=0)
 
     @pytest.mark.parametrize("chunks", ["auto", 64, None])
-    def test_what_is_opened_shows_values(self, dem, values, cdb, chunks):
+    def test_an_opened_raster_shows_values(self, dem, values, cdb, chunks):
         with raise_if_dask_computes():
             da = open_mosaic(dem, chunks=chunks)
         assert da.dtype == np.float32
@@ -335,14 +343,14 @@ class TestDerivedArrays:
     @pytest.mark.parametrize("keep_attrs", [True, False])
     @pytest.mark.parametrize("chunks", ["auto", None])
     @pytest.mark.parametrize("name", COMPUTED)
-    def test_mean_what_they_show(self, dem, values, cdb, name, chunks, keep_attrs):
+    def test_computed_arrays_mean_what_they_show(self, dem, values, cdb, name, chunks, keep_attrs):
         compute = COMPUTED[name]
         with xr.set_options(keep_attrs=keep_attrs):
             assert_stats(compute(open_mosaic(dem, chunks=chunks)), compute(plain(values)).to_numpy(), cdb)
 
     @pytest.mark.parametrize("keep_attrs", [True, False])
     @pytest.mark.parametrize("chunks", ["auto", None])
-    def test_that_are_true_or_false_count_every_pixel(self, dem, values, image, numbers, gone, cdb, chunks, keep_attrs):
+    def test_comparisons_count_every_pixel(self, dem, values, image, numbers, gone, cdb, chunks, keep_attrs):
         with xr.set_options(keep_attrs=keep_attrs):
             assert_stats(open_mosaic(dem, chunks=chunks) > 0, values > 0, cdb)
             assert_stats((open_mosaic(dem, chunks=chunks) > 0).astype("u1"), values > 0, cdb)
@@ -351,14 +359,14 @@ class TestDerivedArrays:
             lazy = {"chunks": None if chunks is None else 64}
             assert_stats(rioxarray.open_rasterio(image, **lazy).squeeze("band") > 100, seen > 100, cdb)
 
-    def test_of_an_image_whose_missing_pixels_were_set_to_nan(self, image, numbers, gone, cdb):
+    def test_images_whose_missing_pixels_were_set_to_nan(self, image, numbers, gone, cdb):
         da = open_mosaic(image)
         for compute in (lambda da: da.where(da > 0) - 100.0, lambda da: da.where(da != 0) / 2 - 50):
             assert_stats(compute(da), compute(plain(np.where(gone, 0, numbers))), cdb)
 
     @pytest.mark.parametrize("keep_attrs", [True, False])
     @pytest.mark.parametrize("chunks", ["auto", None])
-    def test_of_floats_with_nodata(self, tmp_path, numbers, gone, cdb, chunks, keep_attrs):
+    def test_arrays_computed_from_floats_with_nodata(self, tmp_path, numbers, gone, cdb, chunks, keep_attrs):
         path = write(tmp_path / "a.tif", np.where(gone, -9999, numbers).astype("f4"), nodata=-9999)
         with xr.set_options(keep_attrs=keep_attrs):
             for compute in COMPUTED.values():
@@ -366,19 +374,19 @@ class TestDerivedArrays:
                 assert_stats(compute(open_mosaic(path, chunks=chunks)), wanted, cdb)
 
     @pytest.mark.parametrize("chunks", ["auto", None])
-    def test_of_integers_keep_nodata_if_they_are_integers(self, image, numbers, gone, cdb, chunks):
+    def test_arrays_computed_from_integers_keep_nodata_if_they_stay_integers(self, image, numbers, gone, cdb, chunks):
         found = open_mosaic(image, chunks=chunks) // 2
         assert_stats(found, np.where(gone, np.nan, numbers // 2), cdb)
 
-    def test_no_values_are_asked_for_by_masks(self, image, cdb):
+    def test_masks_do_not_need_values(self, image, cdb):
         for da in (open_mosaic(image) - 100.0, open_mosaic(image).load().astype("f4")):
             np.testing.assert_array_equal(da.craters.mask(cdb, "rim"), plain(da.to_numpy()).craters.mask(cdb, "rim"))
 
-    def test_of_another_data_type_still_have_nodata(self, image, numbers, gone, cdb):
+    def test_arrays_converted_to_another_dtype_still_have_nodata(self, image, numbers, gone, cdb):
         assert_stats(open_mosaic(image).astype("f4"), np.where(gone, np.nan, numbers), cdb)
         assert_stats(open_mosaic(image).isel(y=slice(0, None)).astype("f8"), np.where(gone, np.nan, numbers), cdb)
 
-    def test_of_which_it_is_not_known_what_is_missing_are_refused_and_the_advice_helps(self, image, numbers, gone, cdb):
+    def test_computed_arrays_with_unclear_nodata_are_refused_and_the_advice_helps(self, image, numbers, gone, cdb):
         floats = open_mosaic(image).load().astype("f4")
         with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
             floats.craters.get_stats(cdb, "rim", "mean")
@@ -396,7 +404,9 @@ class TestDerivedArrays:
     @pytest.mark.parametrize(
         "opener", [lambda p: open_mosaic(p, decode=False), lambda p: rioxarray.open_rasterio(p, chunks=90)]
     )
-    def test_of_stored_numbers_with_a_scale_are_refused_and_the_advice_helps(self, dem, stored, values, cdb, opener):
+    def test_arrays_computed_from_stored_numbers_are_refused_and_the_advice_helps(
+        self, dem, stored, values, cdb, opener
+    ):
         raw = opener(dem).squeeze()
         assert_stats(raw, values, cdb)
         assert_stats(raw.isel(y=slice(0, None)), values, cdb)
@@ -408,7 +418,7 @@ class TestDerivedArrays:
         assert_stats(computed.drop_attrs(deep=False), stored.astype("i4") + 1, cdb)
         assert_stats(open_mosaic(dem) + 1, values + 1, cdb)
 
-    def test_that_were_only_opened_are_summed_from_stored_numbers(self, dem, values, cdb):
+    def test_rasters_that_were_only_opened_are_summed_from_stored_numbers(self, dem, values, cdb):
         da = open_mosaic(dem, chunks=64)
         with raise_if_dask_computes():
             numbers = stored_numbers(da)
@@ -417,7 +427,7 @@ class TestDerivedArrays:
         opened, rechunked = (each.craters.get_stats(cdb, "rim", STATS).compute() for each in (da, da.chunk(50)))
         xr.testing.assert_allclose(opened, rechunked, rtol=1e-12)
 
-    def test_pixels_of_what_was_only_opened_are_values(self, dem, values, cdb):
+    def test_pixels_of_a_raster_that_was_only_opened_are_values(self, dem, values, cdb):
         da = open_mosaic(dem, chunks=64)
         for found in (da.craters.get_arrays(cdb, "rim").compute(), cdb.get_arrays(dem, "rim")):
             wanted = plain(values).craters.get_arrays(cdb, "rim").compute()
@@ -427,7 +437,7 @@ class TestDerivedArrays:
 
 
 class TestAttributes:
-    """Declarations by hand, in memory and of many kinds."""
+    """Declarations in attributes, written by hand or by other programs."""
 
     @pytest.mark.parametrize(
         "attrs",
@@ -445,23 +455,23 @@ class TestAttributes:
         ids=str,
     )
     @pytest.mark.parametrize("chunks", [None, 40])
-    def test_one_number(self, numbers, cdb, attrs, chunks):
+    def test_one_nodata_value_in_any_form(self, numbers, cdb, attrs, chunks):
         da = plain(numbers).astype("u1").assign_attrs(attrs)
         assert_stats(da if chunks is None else da.chunk(chunks), np.where(numbers == 30, np.nan, numbers), cdb)
 
     @pytest.mark.parametrize("chunks", [None, 40])
     @pytest.mark.parametrize("dtype", ["u1", "i2", "f4"])
-    def test_two_numbers_are_both_missing(self, numbers, cdb, dtype, chunks):
+    def test_two_nodata_values_are_both_missing(self, numbers, cdb, dtype, chunks):
         da = plain(numbers).astype(dtype).assign_attrs(_FillValue=30, missing_value=[40])
         absent = (numbers == 30) | (numbers == 40)
         assert_stats(da if chunks is None else da.chunk(chunks), np.where(absent, np.nan, numbers), cdb)
 
     @pytest.mark.parametrize("nodata", [np.nan, -9999, 300, 2.5, np.inf, 1e300])
-    def test_numbers_that_the_data_type_cannot_hold_hide_nothing(self, numbers, cdb, nodata):
+    def test_nodata_that_the_dtype_cannot_hold_hides_nothing(self, numbers, cdb, nodata):
         assert_stats(plain(numbers).astype("u1").assign_attrs(_FillValue=nodata), numbers, cdb)
         assert_stats(plain(numbers).astype("u1").assign_attrs(nodatavals=(nodata,)), numbers, cdb)
 
-    def test_numbers_for_each_image_of_an_unlabelled_dimension(self, numbers, cdb):
+    def test_declarations_for_each_image_of_an_unlabelled_dimension(self, numbers, cdb):
         bands = np.stack([numbers, numbers[::-1], numbers[:, ::-1]]).astype("i2")
         da = plain(bands).rename(band="look").astype("i2").assign_attrs(nodatavals=(30, None, 40), scales=(1, 2, 0.5))
         values = bands * np.reshape([1, 2, 0.5], (3, 1, 1))
@@ -469,12 +479,12 @@ class TestAttributes:
         assert_stats(da, values, cdb)
 
     @pytest.mark.parametrize("name", ["_FillValue", "scale_factor", "add_offset"])
-    def test_what_is_no_number_is_refused_by_name(self, numbers, cdb, name):
+    def test_declarations_that_are_not_numbers_are_refused_by_name(self, numbers, cdb, name):
         da = plain(numbers).assign_attrs({name: "none"})
         with pytest.raises(GridError, match=rf"received the attribute {name}='none' of type str; expected a number"):
             da.craters.get_stats(cdb, "rim", "mean")
 
-    def test_integers_of_the_other_sign_are_refused_and_the_advice_helps(self, numbers, cdb):
+    def test_integers_of_the_wrong_signedness_are_refused_and_the_advice_helps(self, numbers, cdb):
         da = plain(numbers).astype("u1").astype("i1").assign_attrs(_Unsigned="true", _FillValue=np.int8(-100))
         with pytest.raises(
             GridError, match=r"says that they are uint8\. Read them as such: da = (.*), and name"
@@ -488,16 +498,16 @@ class TestAttributes:
         np.testing.assert_allclose(found, wanted["mean"], rtol=1e-12)
         assert_stats(plain(numbers).astype("u1").assign_attrs(_Unsigned="true"), numbers, cdb)
 
-    def test_a_scale_that_is_written_in_letters(self, numbers, cdb):
+    def test_a_scale_written_as_text(self, numbers, cdb):
         da = plain(numbers).astype("i2").assign_attrs(scale_factor="0.5", add_offset="3")
         assert_stats(da, numbers * 0.5 + 3, cdb)
 
-    def test_nodata_set_on_the_accessor_of_rioxarray(self, numbers, cdb):
+    def test_nodata_set_through_rioxarray(self, numbers, cdb):
         da = plain(numbers).astype("i2")
         da.rio.set_nodata(30, inplace=True)
         assert_stats(da, np.where(numbers == 30, np.nan, numbers), cdb)
 
-    def test_nodata_of_integers_that_is_written_as_encoding(self, numbers, cdb):
+    def test_nodata_of_integers_written_as_encoding(self, numbers, cdb):
         da = plain(numbers).astype("i2").rio.write_nodata(30, encoded=True)
         assert_stats(da, np.where(numbers == 30, np.nan, numbers), cdb)
 
@@ -514,11 +524,11 @@ class TestAttributes:
 
 
 class TestWeights:
-    """An array of weights may be stored as any other raster is; where it is missing, the user says what that means."""
+    """Weights may be stored like any other raster; where they are missing, the user says what that means."""
 
     @pytest.mark.parametrize("chunks", [None, 50])
     @pytest.mark.parametrize("decode", [True, False])
-    def test_have_a_scale_and_offset_of_their_own(self, tmp_path, numbers, cdb, decode, chunks):
+    def test_weights_with_scale_and_offset(self, tmp_path, numbers, cdb, decode, chunks):
         path = write(tmp_path / "weights.tif", numbers.astype("i2"), scales=(0.25,), offsets=(1,))
         weights = open_mosaic(path, chunks=chunks, decode=decode)
         da, values = plain(numbers[::-1]), plain(numbers * 0.25 + 1)
@@ -528,7 +538,9 @@ class TestWeights:
 
     @pytest.mark.parametrize("chunks", [None, 50])
     @pytest.mark.parametrize("kind", ["nodata", "nodata and scale", "mask band"])
-    def test_have_missing_pixels_of_their_own_and_the_advice_helps(self, tmp_path, numbers, gone, cdb, kind, chunks):
+    def test_weights_with_missing_pixels_are_refused_and_the_advice_helps(
+        self, tmp_path, numbers, gone, cdb, kind, chunks
+    ):
         path, known = tmp_path / "weights.tif", {"nodata": 255} if "nodata" in kind else {}
         stored = np.where(gone, 255, numbers).astype("u1") if known else numbers.astype("u1")
         mask = None if known else np.where(gone, 0, 255).astype("u1")
@@ -550,7 +562,7 @@ class TestWeights:
         fill = list(filled.values())[kind == "nodata"]
         xr.testing.assert_allclose(da.craters.get_stats(cdb, "rim", "mean", weights=fill()).compute(), wanted)
 
-    def test_that_are_hidden_from_rioxarray_are_refused(self, tmp_path, numbers, gone, cdb):
+    def test_weights_that_rioxarray_does_not_mask_are_refused(self, tmp_path, numbers, gone, cdb):
         path = write(tmp_path / "a.tif", numbers.astype("u1"), mask=np.where(gone, 0, 255).astype("u1"))
         weights = rioxarray.open_rasterio(path).squeeze("band", drop=True)
         with pytest.raises(GridError, match="hides pixels"):
@@ -559,7 +571,7 @@ class TestWeights:
 
 @st.composite
 def files(draw: st.DrawFn) -> dict[str, Any]:
-    """What a file may declare: bands of a data type, nodata, scale and offset of each, and perhaps a mask."""
+    """Declarations of a file: bands of one dtype, each with nodata, scale and offset, and sometimes a mask."""
     dtype = np.dtype(draw(st.sampled_from(["u1", "i2", "u2", "i4", "f4", "f8"])))
     count = draw(st.integers(1, 3))
     nodata = st.none() | st.integers(20, 40) | (st.just(math.nan) if dtype.kind == "f" else st.nothing())
@@ -579,7 +591,9 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(files())
-def test_any_declarations_of_a_file(tmp_path_factory: pytest.TempPathFactory, known: dict[str, Any]) -> None:
+def test_any_combination_of_declarations_in_a_file(
+    tmp_path_factory: pytest.TempPathFactory, known: dict[str, Any]
+) -> None:
     path, rng = tmp_path_factory.mktemp("any"), np.random.default_rng(known["seed"])
     shown = []
     for n, nodata in enumerate(known["nodata"]):
@@ -610,7 +624,7 @@ def test_any_declarations_of_a_file(tmp_path_factory: pytest.TempPathFactory, kn
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
-def test_any_array_in_any_byte_order_with_attributes_and_a_mask(data: st.DataObject) -> None:
+def test_any_array_with_any_byte_order_attributes_and_mask(data: st.DataObject) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**16)))
     dtype = np.dtype(data.draw(st.sampled_from(["u1", ">i2", "<i2", ">u2", ">i4", ">f4", "<f4", ">f8"])))
     numbers = rng.integers(20, 220, (ROWS, COLUMNS)).astype(dtype)

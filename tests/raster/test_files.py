@@ -1,4 +1,4 @@
-"""Reading pixels of files: what cannot be read, or is no longer what was opened, is an error that says where."""
+"""Pixels of files that cannot be read, or that changed after opening, are an error that says where."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
 @pytest.mark.parametrize("chunks", [None, 100])
-def test_any_slice_is_that_of_the_array(path, key, chunks):
+def test_any_slice_equals_that_of_the_array(path, key, chunks):
     da = open_mosaic(path, chunks=chunks)
     np.testing.assert_array_equal(da[key], NUMBERS[0][key])
 
@@ -79,7 +79,7 @@ def test_damaged_pixels_are_named_by_file_band_and_window(path, cdb):
         da.craters.get_stats(cdb, "rim", "mean").compute()
     assert "See previous exception" not in str(caught.value)
     assert (caught.value.path, len(caught.value.window)) == (str(path), 4)
-    assert da[:100].mean() > 0  # what is whole can be read
+    assert da[:100].mean() > 0  # undamaged pixels can still be read
 
 
 EAGER = {
@@ -114,7 +114,7 @@ CHANGES = {
 
 
 def _swapped(path):
-    """Another scale in a file that is as long and as old."""
+    """Another scale in a file of the same length and age."""
     facts = path.stat()
     write(path, NUMBERS[:1], compress="deflate", nodata=12345)
     content = path.read_bytes()
@@ -128,12 +128,12 @@ def test_a_file_that_changed_after_it_was_opened_is_refused(path, cdb, change):
     CHANGES[change](path)
     with pytest.raises(ReadError, match=r"has been changed, replaced or removed since it was opened\. Open it again"):
         stats.compute()
-    if change == "other pixels":  # the advice
+    if change == "other pixels":  # the advice of the error
         opened = open_mosaic(path).craters.get_stats(cdb, "rim", "mean").compute()
         assert opened["mean"].notnull().all()
 
 
-def test_a_copy_of_a_file_is_another_source(path, tmp_path):
+def test_a_copy_of_a_file_is_a_different_source(path, tmp_path):
     shutil.copy(path, tmp_path / "b.tif")
     assert open_mosaic(path).data.name != open_mosaic(tmp_path / "b.tif").data.name
     assert open_mosaic(path).data.name == open_mosaic(path).data.name
@@ -148,14 +148,14 @@ def test_a_relative_path_is_found_from_another_directory(path, monkeypatch, tmp_
     np.testing.assert_array_equal(da, NUMBERS[0])
 
 
-def test_pixels_travel_to_other_processes(path):
+def test_pixels_can_be_read_in_other_processes(path):
     pixels = read_header(str(path), None).pixels.decoded()
     again = pickle.loads(pickle.dumps(pixels))
     assert again == pixels
     np.testing.assert_array_equal(again.read((0, 1), (3, 9), (10, 20)), NUMBERS[:1, 3:9, 10:20])
 
 
-def test_fingerprint_of_what_is_no_local_file_is_none(tmp_path):
+def test_the_fingerprint_of_anything_but_a_local_file_is_none(tmp_path):
     assert fingerprint("/vsicurl/http://example.org/a.tif") is None
     assert fingerprint(str(tmp_path)) is None
 
@@ -175,6 +175,6 @@ def test_fingerprint_of_what_is_no_local_file_is_none(tmp_path):
         ("c8", (1.0,), (0.0,), "c8"),
     ],
 )
-def test_values_have_a_data_type_that_holds_them_exactly(stored, scales, offsets, dtype):
+def test_values_have_a_dtype_that_holds_them_exactly(stored, scales, offsets, dtype):
     packing = Packing((None,) * len(scales), scales, offsets, hidden=True)
     assert packing.dtype(np.dtype(stored)) == dtype

@@ -1,4 +1,4 @@
-"""Byte order, memory layout and data type of a raster do not change what any operation gives."""
+"""Byte order, memory layout and dtype of a raster do not change the result of any operation."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def numbers(dtype: str) -> np.ndarray:
 
 
 def spread_out(array: np.ndarray) -> np.ndarray:
-    """A view of every other item of a larger array."""
+    """A view of every other row and every third column of a larger array."""
     wide = np.zeros((2 * ROWS, 3 * COLUMNS), array.dtype)
     wide[::2, ::3] = array
     return wide[::2, ::3]
@@ -80,7 +80,7 @@ OPERATIONS: dict[str, Callable[[xr.DataArray, CraterDatabase], object]] = {
 
 @pytest.fixture(scope="module")
 def native_result(cdb: CraterDatabase) -> Callable[[str, str], object]:
-    """``native_result(operation, dtype)``: what it gives of `numbers` in memory as numpy lays them out; made once."""
+    """``native_result(operation, dtype)`` is the cached result for `numbers` in memory in numpy's native layout."""
     return cache(lambda operation, dtype: OPERATIONS[operation](raster(numbers(dtype)), cdb))
 
 
@@ -97,7 +97,7 @@ def assert_equal(found: object, wanted: object) -> None:
 @pytest.mark.parametrize("chunks", [47])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_statistics_are_those_of_a_native_copy(cdb, native_result, layout, dtype, chunks):
+def test_statistics_equal_those_of_a_native_copy(cdb, native_result, layout, dtype, chunks):
     other = LAYOUTS[layout](numbers(dtype))
     for name in ("statistics", "arrays"):
         assert_equal(OPERATIONS[name](raster(other, chunks=chunks), cdb), native_result(name, dtype))
@@ -106,7 +106,7 @@ def test_statistics_are_those_of_a_native_copy(cdb, native_result, layout, dtype
 @pytest.mark.parametrize("chunks", [None, 47])
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_operation_takes_every_layout(cdb, native_result, layout, operation, chunks):
+def test_every_operation_accepts_every_layout(cdb, native_result, layout, operation, chunks):
     for dtype in ("i2", "f4"):
         other = raster(LAYOUTS[layout](numbers(dtype)), chunks=chunks)
         assert_equal(OPERATIONS[operation](other, cdb), native_result(operation, dtype))
@@ -122,7 +122,7 @@ def test_columns_may_come_before_rows(cdb, native_result, operation, chunks):
 
 
 @pytest.mark.parametrize("dtype", [">i2", ">f4", "<i2"])
-def test_images_mapped_from_a_file(tmp_path, cdb, native_result, dtype):
+def test_images_memory_mapped_from_a_file(tmp_path, cdb, native_result, dtype):
     native = numbers("i2")
     native.astype(dtype).tofile(tmp_path / "a.img")
     image = np.memmap(tmp_path / "a.img", dtype, "r", shape=native.shape)

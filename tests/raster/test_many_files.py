@@ -1,4 +1,4 @@
-"""Many files as one raster: where they lie, what they hide, and what is said when they do not fit."""
+"""Many files as one raster: their positions, missing values and overlaps, and errors when they do not fit together."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NUMBERS = (np.arange(ROWS * COLUMNS).reshape(ROWS, COLUMNS) * 7 % 251 + 1).astyp
 
 
 def write(path, numbers, top=0, left=0, **profile):
-    """Write a file whose first pixel is at a row and column of the whole map."""
+    """Write a file whose first pixel is at this row and column of the whole map."""
     options = {"driver": "GTiff", "crs": "IAU_2015:30100", "dtype": numbers.dtype, "nodata": None} | profile
     options.setdefault("transform", Affine(STEP, 0, -180 + left * STEP, 0, -STEP, 90 - top * STEP))
     scale, offset = options.pop("scale", 1.0), options.pop("offset", 0.0)
@@ -50,7 +50,7 @@ def write(path, numbers, top=0, left=0, **profile):
 
 
 def cut(folder, numbers=NUMBERS, side=SIDE, **profile):
-    """Write a map as square tiles: their paths by row and column of the tile."""
+    """Write a map as square tiles, and return their paths by row and column of the tile."""
     return {
         (i, j): write(folder / f"tile_{i}_{j}.tif", numbers[top : top + side, left : left + side], top, left, **profile)
         for i, top in enumerate(range(0, ROWS, side))
@@ -70,7 +70,7 @@ def whole(tmp_path):
 
 @pytest.fixture
 def cdb():
-    """Craters of which one lies on two tiles, one on four, one across the antimeridian, and one on a single tile."""
+    """Craters on two tiles, on four, across the antimeridian, and on a single tile."""
     places = {"lat": [60.0, 30.0, -10.0, -60.0], "lon": [-120.0, 0.0, 180.0, -90.0]}
     made = CraterDatabase(pd.DataFrame({**places, "radius_km": [300.0, 400.0, 350.0, 100.0]}), "moon", units="km")
     made.data = made.data.set_axis(["Abel", "Baco", "Cook", "Dove"])
@@ -82,7 +82,7 @@ def stats(da, cdb):
     return da.craters.get_stats(cdb, "rim", "count mean min max median nodata").compute()
 
 
-def test_tiles_are_the_whole_map(tiles, whole, cdb):
+def test_tiles_equal_the_whole_map(tiles, whole, cdb):
     with raise_if_dask_computes():
         da = open_mosaic(list(tiles.values()))
     assert (da.shape, da.dims, da.dtype, da.rio.crs.to_string()) == (NUMBERS.shape, ("y", "x"), "u1", "IAU_2015:30100")
@@ -100,6 +100,8 @@ def test_any_slice_in_any_chunks(tiles, chunks, key):
 
 
 class TestWaysToNameFiles:
+    """The ways of naming many files."""
+
     def test_a_pattern(self, tiles, tmp_path):
         np.testing.assert_array_equal(open_mosaic(tmp_path / "tile_*.tif"), NUMBERS)
         with pytest.raises(FileNotFoundError, match=r"no file matches 'none_\*\.tif'"):
@@ -112,7 +114,7 @@ class TestWaysToNameFiles:
     @pytest.mark.parametrize(
         "path", ["https://a.org/b.tif?key=*", "/vsicurl/https://a.org/b.tif?key", "s3://a/b[1].tif", "/vsis3/a/b*.tif"]
     )
-    def test_patterns_are_of_local_files_alone(self, path):
+    def test_patterns_apply_to_local_files_only(self, path):
         assert sources_of(path) is None
 
     @pytest.mark.parametrize("absolute", [True, False])
@@ -128,7 +130,7 @@ class TestWaysToNameFiles:
         index.to_file(tmp_path / name)
         np.testing.assert_array_equal(open_mosaic(tmp_path / name), NUMBERS)
         np.testing.assert_array_equal(open_mosaic(f"GTI:{tmp_path / name}"), NUMBERS)
-        tiles[1, 1].write_bytes(b"no raster")  # GDAL's own reader of indexes gives nodata here, without a word.
+        tiles[1, 1].write_bytes(b"no raster")  # GDAL's own index reader silently gives nodata here.
         with pytest.raises(GridError, match=r"tile_1_1\.tif' as a raster"):
             open_mosaic(tmp_path / name)
 
@@ -169,10 +171,10 @@ class TestWaysToNameFiles:
         (line,) = re.findall(r"xcrater\.open_mosaic\('(.*)'\)", str(caught.value))
         np.testing.assert_array_equal(open_mosaic(line), NUMBERS)
 
-    def test_one_file_in_a_list(self, whole):
+    def test_a_list_of_one_file(self, whole):
         np.testing.assert_array_equal(open_mosaic([whole]), NUMBERS)
 
-    def test_nothing(self):
+    def test_an_empty_list_or_other_objects_are_refused(self):
         with pytest.raises(GridError, match="received an empty list of files; expected"):
             open_mosaic([])
         with pytest.raises(GridError, match="received an object of type int among the files"):
@@ -184,7 +186,9 @@ class TestWaysToNameFiles:
 
 
 class TestPixelsInNoFile:
-    def test_are_nodata_where_there_is_a_number_for_it(self, tmp_path, cdb):
+    """Pixels that no file covers."""
+
+    def test_uncovered_pixels_are_nodata_if_it_is_declared(self, tmp_path, cdb):
         tiles = cut(tmp_path, nodata=0)
         gone = np.zeros(NUMBERS.shape, bool)
         for i, j in [(1, 2), (0, 0), (2, 5)]:
@@ -197,7 +201,7 @@ class TestPixelsInNoFile:
         assert stats(da, cdb).equals(stats(open_mosaic(filled), cdb))
         assert stats(open_mosaic(tiles.values(), decode=False), cdb).equals(stats(open_mosaic(filled), cdb))
 
-    def test_are_nan_where_no_number_means_nodata(self, tiles, cdb):
+    def test_uncovered_pixels_are_nan_if_no_nodata_is_declared(self, tiles, cdb):
         tiles.pop((1, 2))
         da = open_mosaic(tiles.values())
         expected = NUMBERS.astype("f4")
@@ -210,14 +214,14 @@ class TestPixelsInNoFile:
 
     @pytest.mark.parametrize("nodata", [None, -9999.0, np.nan])
     @pytest.mark.parametrize("scale", [1.0, 0.5])
-    def test_of_floats(self, tmp_path, nodata, scale):
+    def test_uncovered_pixels_of_floats_are_nan(self, tmp_path, nodata, scale):
         tiles = cut(tmp_path, NUMBERS.astype("f4"), nodata=nodata, scale=scale)
         tiles.pop((0, 1))
         da = open_mosaic(tiles.values(), chunks=90)
         expected = np.where(np.arange(COLUMNS) // SIDE == 1, np.nan, NUMBERS[:SIDE] * scale)
         np.testing.assert_array_equal(da[:SIDE], expected)
 
-    def test_a_file_that_does_not_exist_is_said(self, tiles):
+    def test_a_file_that_does_not_exist_is_reported(self, tiles):
         os.remove(tiles[0, 0])
         with pytest.warns(MissingFilesWarning, match=r"1 of the 18 files .* such as '.*tile_0_0\.tif'") as caught:
             da = open_mosaic(tiles.values())
@@ -228,6 +232,8 @@ class TestPixelsInNoFile:
 
 
 class TestOverlaps:
+    """Files that overlap."""
+
     def test_the_last_file_with_a_value_counts(self, tmp_path):
         below = write(tmp_path / "a.tif", np.full((60, 60), 1, "u1"), 10, 10, nodata=0)
         above = np.full((60, 60), 2, "u1")
@@ -246,7 +252,7 @@ class TestOverlaps:
 
     @settings(max_examples=15, deadline=None)
     @given(data=st.data())
-    def test_random_places_and_chunks(self, tmp_path_factory, data):
+    def test_random_positions_and_chunks(self, tmp_path_factory, data):
         folder = tmp_path_factory.mktemp("random")
         draw = data.draw
         places = draw(
@@ -268,7 +274,9 @@ class TestOverlaps:
 
 
 class TestFilesThatDiffer:
-    def test_in_nodata_and_scale_are_decoded_each_by_its_own(self, tmp_path, cdb):
+    """Files that differ in their declarations, and files that cannot be joined."""
+
+    def test_files_with_different_nodata_and_scale_are_each_decoded(self, tmp_path, cdb):
         tiles = cut(tmp_path)
         stored = NUMBERS[:SIDE, :SIDE]
         write(tiles[0, 0], stored, nodata=7)
@@ -285,7 +293,7 @@ class TestFilesThatDiffer:
         with pytest.raises(GridError, match="they differ in scale or offset"):
             open_mosaic(tiles.values(), decode=False)
 
-    def test_a_scale_of_all_is_summed_from_stored_numbers(self, tmp_path, cdb):
+    def test_files_with_one_scale_are_summed_from_stored_numbers(self, tmp_path, cdb):
         tiles = cut(tmp_path, nodata=5, scale=0.25, offset=-3.0)
         da = open_mosaic(tiles.values())
         np.testing.assert_array_equal(da, np.where(NUMBERS == 5, np.nan, NUMBERS * 0.25 - 3.0))
@@ -293,7 +301,7 @@ class TestFilesThatDiffer:
         whole = open_mosaic(write(tmp_path / "whole.tif", NUMBERS, nodata=5, scale=0.25, offset=-3.0))
         assert stats(da, cdb).equals(stats(whole, cdb))
 
-    def test_masks_and_bands(self, tmp_path):
+    def test_files_with_masks_and_several_bands(self, tmp_path):
         bands = np.stack([NUMBERS, NUMBERS[::-1]])
         paths = []
         for j, left in enumerate((0, COLUMNS // 2)):
@@ -314,7 +322,7 @@ class TestFilesThatDiffer:
             open_mosaic(paths)
         return str(caught.value)
 
-    def test_in_crs_are_refused_by_name_and_the_advice_helps(self, tmp_path, monkeypatch):
+    def test_files_in_different_crs_are_refused_by_name_and_the_advice_helps(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         a = write(tmp_path / "a.tif", NUMBERS[:64, :64], 64, 128)
         plane = Affine(2e3, 0, 0, 0, -2e3, 0)
@@ -324,7 +332,7 @@ class TestFilesThatDiffer:
         with rasterio.open("reprojected.tif") as file:
             assert file.crs == rasterio.open(a).crs
 
-    def test_in_another_writing_of_one_crs_are_not(self, tmp_path):
+    def test_files_with_one_crs_written_differently_are_joined(self, tmp_path):
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
         b = write(
             tmp_path / "b.tif", NUMBERS[:, 64:], 0, 64, crs=rasterio.CRS.from_user_input("IAU_2015:30100").to_wkt()
@@ -332,7 +340,7 @@ class TestFilesThatDiffer:
         np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
 
     @pytest.mark.parametrize("narrow", ["a.tif", "b.tif"])
-    def test_in_data_type_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch, narrow):
+    def test_files_of_different_dtypes_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch, narrow):
         monkeypatch.chdir(tmp_path)
         kinds = {name: "u1" if name == narrow else "i2" for name in ("a.tif", "b.tif")}
         a = write(tmp_path / "a.tif", NUMBERS[:, :64].astype(kinds["a.tif"]))
@@ -343,7 +351,7 @@ class TestFilesThatDiffer:
         run_advice(message, r"da = rioxarray.*")
         np.testing.assert_array_equal(open_mosaic([{a: b, b: a}[tmp_path / narrow], "converted.tif"]), NUMBERS)
 
-    def test_in_bands_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
+    def test_files_with_different_numbers_of_bands_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
         b = write(tmp_path / "b.tif", np.stack([NUMBERS[:, 64:]] * 3), 0, 64)
@@ -352,7 +360,7 @@ class TestFilesThatDiffer:
         np.testing.assert_array_equal(open_mosaic([a, "bands.tif"]), NUMBERS)
 
     @pytest.mark.parametrize("change", ["half a pixel", "other pixels"])
-    def test_off_the_grid_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch, change):
+    def test_files_off_the_common_grid_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch, change):
         monkeypatch.chdir(tmp_path)
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
         place, size = (64.4, STEP) if change == "half a pixel" else (64, 2 * STEP)
@@ -362,19 +370,19 @@ class TestFilesThatDiffer:
         run_advice(message, r"da = rioxarray.*")
         assert open_mosaic([a, "resampled.tif"]).sizes["x"] > 100
 
-    def test_by_rounding_are_placed(self, tmp_path):
+    def test_files_off_the_grid_by_rounding_are_joined(self, tmp_path):
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
         transform = Affine(STEP * (1 + 1e-9), 0, -180 + 64 * STEP + 1e-6, 0, -STEP, 90 - 1e-6)
         b = write(tmp_path / "b.tif", NUMBERS[:, 64:], transform=transform)
         np.testing.assert_array_equal(open_mosaic([b, a]), NUMBERS)
 
-    def test_in_convention_of_longitude_are_refused_and_the_advice_helps(self, tmp_path):
+    def test_files_more_than_a_turn_apart_are_refused_and_the_advice_helps(self, tmp_path):
         a, b = write(tmp_path / "a.tif", NUMBERS[:, :64]), write(tmp_path / "b.tif", NUMBERS[:, 64:], 0, 64 + COLUMNS)
         message = self.refused([a, b], r"the files span 7\d\d° of longitude; expected at most one turn\. Move")
         run_advice(message, r"with rasterio.*")
         np.testing.assert_array_equal(open_mosaic([a, b]), NUMBERS)
 
-    def test_without_a_place_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
+    def test_files_without_a_geotransform_are_refused_and_the_advice_helps(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         a = write(tmp_path / "a.tif", NUMBERS[:, :64])
         place = Affine(STEP, 0, -180 + 64 * STEP, 0, -STEP, 90)
@@ -391,13 +399,15 @@ class TestFilesThatDiffer:
 
 
 def run_advice(message, pattern):
-    """Type the line that an error names."""
+    """Execute the line that an error tells the user to type."""
     (line,) = re.findall(pattern, message)
     exec(line, {"rasterio": rasterio, "rioxarray": rioxarray})
 
 
 class TestUnreadableFiles:
-    def test_are_named_with_the_craters_that_need_them(self, tmp_path, cdb):
+    """Files that cannot be read, or that changed."""
+
+    def test_unreadable_files_are_named_with_the_craters_that_need_them(self, tmp_path, cdb):
         tiles = cut(tmp_path, compress="deflate")
         content = bytearray(tiles[0, 0].read_bytes())
         content[300:900] = bytes(600)
@@ -412,10 +422,10 @@ class TestUnreadableFiles:
         assert caught.value.path == str(tiles[0, 0])
         with pytest.raises(ReadError, match=r"tile_0_0\.tif'.*Craters that need these pixels: Abel"):
             da.craters.get_arrays(cdb, "rim").compute()
-        assert da[SIDE:].mean() > 0  # what is whole can be read
+        assert da[SIDE:].mean() > 0  # undamaged tiles can still be read
 
     @pytest.mark.parametrize("change", ["other pixels", "no file", "another file"])
-    def test_a_file_that_changed_is_refused(self, tiles, cdb, change):
+    def test_a_changed_file_is_refused(self, tiles, cdb, change):
         result = open_mosaic(tiles.values()).craters.get_stats(cdb, "rim", "mean")
         if change == "no file":
             os.remove(tiles[1, 2])
@@ -424,7 +434,7 @@ class TestUnreadableFiles:
         with pytest.raises(ReadError, match=r"tile_1_2\.tif': the file has been changed, replaced or removed"):
             result.compute()
 
-    def test_pixels_and_errors_travel_between_processes(self, tiles):
+    def test_pixels_and_errors_can_be_pickled(self, tiles):
         paths = [str(path) for path in tiles.values()]
         pixels = pickle.loads(pickle.dumps(many_files.join(Sources(paths, "moon"), None, 1).pixels))
         np.testing.assert_array_equal(pixels.read((0, 1), (60, 70), (0, COLUMNS))[0], NUMBERS[60:70])
@@ -437,7 +447,9 @@ class TestUnreadableFiles:
 
 
 class TestChunks:
-    def test_begin_where_files_do(self, tiles, monkeypatch):
+    """Default chunks of many files."""
+
+    def test_chunks_begin_where_files_do(self, tiles, monkeypatch):
         monkeypatch.setattr(mosaic, "TARGET_PIXELS", SIDE**2)
         assert open_mosaic(tiles.values()).chunks == (3 * (SIDE,), 6 * (SIDE,))
 
@@ -451,7 +463,7 @@ class TestChunks:
             ([0, 12], 10, (12,)),
         ],
     )
-    def test_of_about_a_size(self, edges, step, chunks):
+    def test_chunks_are_close_to_the_target_size(self, edges, step, chunks):
         assert many_files._cut(edges, step) == chunks
 
     def test_equal_names_mean_equal_pixels(self, tiles):
@@ -464,6 +476,8 @@ class TestChunks:
 
 
 class TestOverviews:
+    """Overviews of one file and of many."""
+
     @pytest.fixture
     def coarse(self, tiles):
         for path in tiles.values():
@@ -480,7 +494,7 @@ class TestOverviews:
             ({"resolution": STEP / 2}, 1),
         ],
     )
-    def test_of_one_file_and_of_many(self, coarse, cdb, options, factor):
+    def test_overviews_of_one_file_and_of_many(self, coarse, cdb, options, factor):
         for paths, height, width in ((coarse, ROWS, COLUMNS), (coarse[0], SIDE, SIDE)):
             da = open_mosaic(paths, **options)
             assert da.shape == (height // factor, width // factor)
@@ -494,7 +508,7 @@ class TestOverviews:
             np.testing.assert_array_equal(whole[i * side : (i + 1) * side, j * side : (j + 1) * side], part)
         assert stats(whole, cdb)["mean"].notnull().all()
 
-    def test_keep_nodata_and_scale(self, tmp_path):
+    def test_overviews_keep_nodata_and_scale(self, tmp_path):
         path = write(tmp_path / "a.tif", NUMBERS, nodata=5, scale=0.5)
         with rasterio.open(path, "r+") as file:
             file.build_overviews([2], rasterio.enums.Resampling.nearest)
@@ -507,7 +521,7 @@ class TestOverviews:
         with rasterio.open(path, overview_level=0) as file:
             np.testing.assert_array_equal(open_mosaic(file), expected)
 
-    def test_that_there_are_not_are_refused_and_the_advice_helps(self, coarse, whole):
+    def test_missing_overviews_are_refused_and_the_advice_helps(self, coarse, whole):
         with pytest.raises(GridError, match=r"received overview_level=2; .* are 0 \(by 2\), 1 \(by 4\)\."):
             open_mosaic(coarse, overview_level=2)
         with pytest.raises(GridError, match=r"the overviews of '.*whole\.tif' are none\. Make some") as caught:
@@ -515,7 +529,7 @@ class TestOverviews:
         run_advice(str(caught.value), r"with rasterio.*")
         assert open_mosaic(whole, overview_level=1).shape == (ROWS // 4, COLUMNS // 4)
 
-    def test_bad_wishes(self, whole):
+    def test_impossible_levels_and_resolutions_are_refused(self, whole):
         for options in ({"overview_level": -1}, {"overview_level": 0.5}, {"resolution": 0.0}, {"resolution": "fine"}):
             with pytest.raises(GridError, match=f"received {next(iter(options))}="):
                 open_mosaic(whole, **options)
@@ -531,7 +545,9 @@ class TestOverviews:
 
 
 class TestLargeBlocks:
-    def test_are_said_and_the_advice_helps(self, tmp_path, monkeypatch):
+    """Files stored in blocks so large that reading a crater decodes far too much."""
+
+    def test_large_blocks_are_reported_and_the_advice_helps(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(headers, "LARGE_BLOCK", 600 * 600)
         numbers = np.tile(NUMBERS, (4, 2))
@@ -552,7 +568,7 @@ class TestLargeBlocks:
         np.testing.assert_array_equal(open_mosaic("tiled.tif"), numbers)
 
 
-def test_filters_of_warnings_are_as_before_whatever_threads_open_files(tmp_path):
+def test_threads_that_open_files_leave_warning_filters_alone(tmp_path):
     with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
         path = write(tmp_path / "a.tif", NUMBERS, transform=Affine.identity())
     before = list(warnings.filters)
@@ -562,7 +578,7 @@ def test_filters_of_warnings_are_as_before_whatever_threads_open_files(tmp_path)
 
 
 class TestChunksThatStraddleBlocks:
-    """Of files of 50 rows and columns, in tiles of 16 or in strips."""
+    """Files of 50 rows and columns, in tiles of 16 or in strips."""
 
     @pytest.fixture
     def place(self, tmp_path, monkeypatch):
@@ -584,7 +600,7 @@ class TestChunksThatStraddleBlocks:
             transform = Affine(0.2, 0, 10 * n, 0, -0.2, 90)
             write(place / f"part-{n}.tif", NUMBERS[:50, :50], transform=transform, **layout)
 
-    def test_of_tiles(self, place):
+    def test_chunks_that_straddle_tiles_are_reported(self, place):
         self.put(place, tiled=True, blockxsize=16, blockysize=16)
         assert not self.said(open_mosaic("part-*.tif"))
         (warning,) = self.said(open_mosaic("part-*.tif", {"y": 10, "x": 50}))
@@ -593,7 +609,7 @@ class TestChunksThatStraddleBlocks:
         assert "blocks of up to 16 x 16" in str(warning.message)
         assert warning.filename == __file__
 
-    def test_of_strips_and_the_advice_helps(self, place):
+    def test_chunks_that_straddle_strips_are_reported_and_the_advice_helps(self, place):
         self.put(place, blockysize=50)
         (warning,) = self.said(open_mosaic("part-*.tif", {"y": 50, "x": 25}))
         assert "decoded 2.0 times" in str(warning.message)

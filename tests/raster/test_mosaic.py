@@ -1,3 +1,5 @@
+"""`open_mosaic` opens one file lazily, with chunks that fit its blocks, its place and its declarations."""
+
 from __future__ import annotations
 
 import os
@@ -65,7 +67,7 @@ def test_nothing_is_read_until_computed(tiled):
     np.testing.assert_array_equal(da.to_numpy(), numbers(1300, 2100))
 
 
-def test_opening_does_not_grow_with_the_raster(tmp_path):
+def test_opening_takes_no_longer_for_larger_rasters(tmp_path):
     path = tmp_path / "huge.tif"
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "width": 100_000, "height": 50_000}
     with rasterio.open(path, "w", tiled=True, SPARSE_OK="TRUE", crs="IAU_2015:30100", transform=TRANSFORM, **profile):
@@ -89,7 +91,7 @@ def test_chunks_of_a_tiled_file_are_whole_tiles(tiled, monkeypatch, pixels):
 
 
 @pytest.mark.parametrize("pixels", [1, 2100 * 8, 2**17])
-def test_chunks_of_a_file_of_strips_are_bands_of_full_width(strips, monkeypatch, pixels):
+def test_chunks_of_a_file_in_strips_span_the_full_width(strips, monkeypatch, pixels):
     monkeypatch.setattr(module, "TARGET_PIXELS", pixels)
     rows, cols = open_mosaic(strips).chunks
     assert cols == (2100,)
@@ -112,12 +114,12 @@ def test_a_small_file_is_one_chunk(tiled):
     assert open_mosaic(tiled).chunks == ((1300,), (2100,))
 
 
-def test_chunks_of_ones_own(tiled):
+def test_user_supplied_chunks(tiled):
     assert open_mosaic(tiled, chunks=1000).chunks == ((1000, 300), (1000, 1000, 100))
     assert open_mosaic(tiled, chunks={"y": 500, "x": 2100}).chunks == ((500, 500, 300), (2100,))
 
 
-def test_chunks_of_none_read_the_file(tiled):
+def test_chunks_none_reads_the_file_into_memory(tiled):
     da = open_mosaic(tiled, chunks=None)
     assert da.chunks is None
     np.testing.assert_array_equal(da.to_numpy(), numbers(1300, 2100))
@@ -128,7 +130,7 @@ def test_chunks_do_not_change_the_pixels(strips, chunks):
     np.testing.assert_array_equal(open_mosaic(strips, chunks=chunks).to_numpy(), numbers(1300, 2100))
 
 
-def test_place_and_crs(tiled):
+def test_coordinates_and_crs(tiled):
     da = open_mosaic(tiled)
     assert da.rio.crs.to_string() == "IAU_2015:30100"
     assert da.rio.transform() == TRANSFORM
@@ -152,7 +154,7 @@ def test_several_bands(tmp_path, interleave):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_floats_that_hold_no_value_are_nan(tmp_path, dtype):
+def test_floats_without_a_value_are_nan(tmp_path, dtype):
     da = open_mosaic(written(tmp_path / "typed.tif", numbers(4, 6, dtype), nodata=3))
     assert da.dtype == np.dtype(dtype)
     assert "_FillValue" not in da.attrs
@@ -161,7 +163,7 @@ def test_floats_that_hold_no_value_are_nan(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "i4", "f4", "f8"])
-def test_dtype_is_the_files(tmp_path, dtype):
+def test_dtype_is_that_of_the_file(tmp_path, dtype):
     da = open_mosaic(written(tmp_path / "typed.tif", numbers(4, 6, dtype), nodata=3), decode=False)
     assert da.dtype == np.dtype(dtype)
     assert da.rio.nodata == 3
@@ -214,7 +216,7 @@ def test_unreadable_file(tmp_path, content):
 
 
 @pytest.mark.parametrize("given", [3, None, np.zeros((2, 2))], ids=lambda v: type(v).__name__)
-def test_neither_path_nor_dataset(given):
+def test_neither_a_path_nor_a_dataset(given):
     with pytest.raises(
         GridError, match=f"received an object of type {type(given).__name__}; expected the path of a raster file"
     ):
@@ -230,7 +232,7 @@ def test_path_string_and_open_dataset_are_the_same(tiled):
         assert not dataset.closed
 
 
-def test_the_result_of_an_open_dataset_outlives_it(tiled):
+def test_the_result_for_an_open_dataset_outlives_the_dataset(tiled):
     with rasterio.open(tiled) as dataset:
         da = open_mosaic(dataset)
     np.testing.assert_array_equal(da.to_numpy(), numbers(1300, 2100))
@@ -241,13 +243,13 @@ def test_relative_path(tiled, monkeypatch):
     assert open_mosaic(tiled.name).shape == (1300, 2100)
 
 
-def test_gdals_own_paths(tiled):
+def test_gdal_paths(tiled):
     vrt = f"vrt://{tiled}?bands=1"
     np.testing.assert_array_equal(open_mosaic(vrt).to_numpy(), numbers(1300, 2100))
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_file_of_several_rasters_asks_for_one(tmp_path):
+def test_a_file_of_several_rasters_asks_which_one(tmp_path):
     pytest.importorskip("scipy")
     path = tmp_path / "two.nc"
     coords = {"x": np.arange(6.0), "y": np.arange(4.0)}
@@ -259,13 +261,15 @@ def test_a_file_of_several_rasters_asks_for_one(tmp_path):
 
 
 class TestChunksThatStraddleBlocks:
+    """Chunks that cut through the blocks of a file, which are then decoded several times."""
+
     @pytest.fixture(autouse=True)
     def no_file_is_small(self, monkeypatch):
         monkeypatch.setattr(module, "SMALL", 0)
 
     @staticmethod
     def decoded(path, chunks):
-        """What is said when statistics are asked for."""
+        """The warning that requesting statistics gives."""
         cdb = CraterDatabase(pd.DataFrame({"lat": [70.0], "lon": [-100.0], "diam": [60.0]}), "moon", units="km")
         cdb.add_annuli("rim", 1, 1.5)
         da = rioxarray.open_rasterio(path, chunks=chunks)
@@ -274,9 +278,9 @@ class TestChunksThatStraddleBlocks:
             da.craters.get_stats(cdb, "rim", "mean")
         return [w for w in caught if w.category is BlocksWarning]
 
-    def test_say_how_often_a_pixel_is_decoded_and_what_to_type(self, tiled):
+    def test_the_warning_says_how_often_a_pixel_is_decoded_and_what_to_type(self, tiled):
         (warning,) = self.decoded(tiled, {"y": 500, "x": 700})
-        # Rows 0-500, 500-1000, 1000-1300 read 512, 1024 and 788 rows; columns 1024, 1024 and 1076.
+        # Rows 0-500, 500-1000 and 1000-1300 read 512, 1024 and 788 rows; the columns read 1024, 1024 and 1076.
         times = (512 + 1024 + 788) / 1300 * (1024 + 1024 + 1076) / 2100
         assert f"decoded {times:.1f} times" in str(warning.message)
         assert "chunks of 500 x 700" in str(warning.message)
@@ -285,18 +289,18 @@ class TestChunksThatStraddleBlocks:
         assert warning.filename == __file__
 
     @pytest.mark.parametrize("chunks", [{"y": 512, "x": 1024}, {"y": -1, "x": -1}, {"y": 1024, "x": 2048}])
-    def test_whole_blocks_say_nothing(self, tiled, chunks):
+    def test_chunks_of_whole_blocks_do_not_warn(self, tiled, chunks):
         assert not self.decoded(tiled, chunks)
 
-    def test_columns_cut_from_strips(self, strips):
+    def test_columns_cut_from_strips_warn(self, strips):
         (warning,) = self.decoded(strips, {"y": 800, "x": 525})
         assert "decoded 4.0 times" in str(warning.message)
 
-    def test_a_small_file_is_decoded_soon_enough(self, tiled, monkeypatch):
+    def test_a_small_file_does_not_warn(self, tiled, monkeypatch):
         monkeypatch.setattr(module, "SMALL", 1300 * 2100)
         assert not self.decoded(tiled, {"y": 500, "x": 700})
 
-    def test_a_crop_or_a_raster_in_memory_is_not_looked_at(self, tiled):
+    def test_a_crop_or_a_raster_in_memory_does_not_warn(self, tiled):
         da = rioxarray.open_rasterio(tiled, chunks={"y": 500, "x": 700})
         with warnings.catch_warnings():
             warnings.simplefilter("error", BlocksWarning)
@@ -306,7 +310,7 @@ class TestChunksThatStraddleBlocks:
 
 
 @pytest.mark.slow
-def test_gdal_keeps_few_blocks_unless_told_otherwise(tiled):
+def test_the_gdal_block_cache_is_small_unless_the_user_sets_it(tiled):
     code = (
         "import rasterio.env, xcrater, sys; xcrater.open_mosaic(sys.argv[1]).compute(scheduler='sync');"
         "print(rasterio.env.get_gdal_config('GDAL_CACHEMAX'))"

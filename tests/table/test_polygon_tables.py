@@ -426,7 +426,7 @@ def test_the_advice_for_overlapping_parts_works_on_a_map_too():
 
 
 def test_advice_for_a_footprint_that_is_invalid_after_its_cut_at_the_antimeridian():
-    """The footprint crosses itself at its cut (gadomski/antimeridian#55); the advice in each error leads to its area."""
+    """The footprint crosses itself at its cut (gadomski/antimeridian#55); the errors' advice leads to its area."""
     west = [(180, -15.358), (180, -15.355), (179.25, -15.35), (179.25, -16.33), (180, -16.347), (180, -16.349)]
     east = [(-180, -16.349), (-179.71, -16.35), (-179.7, -15.36), (-180, -15.358)]
     geometry = MultiPolygon([Polygon([*west, west[0]]), Polygon(east)])
