@@ -1,7 +1,7 @@
-"""Runs the command line again and again in forked processes and ends them with a signal, as a batch system does.
+"""Run the command line repeatedly in forked processes and end them with a signal, as a batch system does.
 
-A process that is forked from this one starts at once: everything is imported, and the kernels are loaded. Tiles are
-small and take a moment each, so that there are some to be interrupted.
+A forked process starts at once, with all modules imported and kernels loaded. Tiles are small and each takes a moment,
+so that there is always one to interrupt.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from xcrater.raster import mosaic
 from xcrater.statistics.leaf import Leaf
 
 MOMENT = 0.02
-"""Seconds that a tile takes at least."""
+"""Minimum time per tile in seconds."""
 
 SOME = 10
-"""So few groups that some are left: a run must not be over before the signal arrives."""
+"""Upper limit of finished groups before a signal; small, so that the run is not over when the signal arrives."""
 
 
 def slowed(call):
-    """A leaf that takes a moment for each tile."""
+    """The call of a leaf, made to take a moment for each tile."""
 
     def slowly(self, *args):
         time.sleep(MOMENT)
@@ -41,7 +41,7 @@ def slowed(call):
 
 
 def start(arguments: list[str], log: Path) -> int:
-    """Start the command in a process of its own: its number."""
+    """Start the command in a forked process and return its process number."""
     number = os.fork()
     if number:
         return number
@@ -58,12 +58,12 @@ def start(arguments: list[str], log: Path) -> int:
 
 
 def code_of(number: int) -> int:
-    """Exit code of a process, negative for a signal, once it has ended."""
+    """Wait for a process and return its exit code, negative for a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
 
 
 def marks(work: Path) -> dict[str, tuple[int, int]]:
-    """What changes when a group is written again."""
+    """Inode and modification time of each group; they change if a group is written again."""
     found = {}
     for path in (work / "groups").glob("*.part"):
         facts = path.stat()
@@ -72,7 +72,7 @@ def marks(work: Path) -> dict[str, tuple[int, int]]:
 
 
 def content(out: Path) -> object:
-    """The bytes of an output, without the command that a store tells of."""
+    """The bytes of an output, without the command line recorded in a store."""
     if out.is_file():
         return out.read_bytes()
     files = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
@@ -82,7 +82,7 @@ def content(out: Path) -> object:
 
 
 def main() -> None:
-    """End a run by each of some signals, each time in another directory, and take it up again."""
+    """For each signal, end a run with it in a new directory, and resume the run."""
     parser = argparse.ArgumentParser()
     parser.add_argument("place", type=Path)
     parser.add_argument("signals", type=lambda names: [getattr(signal, name) for name in names.split(",")])
@@ -90,7 +90,7 @@ def main() -> None:
     given, command = parser.parse_known_args()
     draw = random.Random(given.seed)
     mosaic.TARGET_PIXELS = 2**16
-    with dask.config.set(scheduler="sync"):  # kernels are loaded, and no thread is started that a fork would lose
+    with dask.config.set(scheduler="sync"):  # with the kernels loaded, and no threads, which a fork would lose
         cdb = CraterDatabase(command[2], "moon", units="km")
         cdb.add_annuli("rim", 1, 1.5)
         da = open_mosaic(command[1])
@@ -103,7 +103,7 @@ def main() -> None:
     ending = ".csv" if command[0] == "stats" else ".zarr"
     log, plain = given.place / "log.txt", given.place / f"plain{ending}"
     begun = time.monotonic()
-    # Without a directory, arrays have an order and a number of their own.
+    # Without a working directory, arrays are stored in another order and batch size.
     kept = [] if ending == ".csv" else ["--work-dir", str(given.place / "plain")]
     assert code_of(start([*command, "--out", str(plain), *kept], log)) == 0
     lasts = time.monotonic() - begun
@@ -113,14 +113,14 @@ def main() -> None:
         number = start(arguments, log)
         if sent == signal.SIGKILL and n % 2:
             time.sleep(draw.uniform(0, lasts))
-        else:  # at some moment after some groups
+        else:  # wait for some groups and then for a random moment
             some = draw.randrange(1, SOME)
             while len(marks(work)) < some:
                 time.sleep(0.001)
             time.sleep(draw.uniform(0, 2 * MOMENT))
         os.kill(number, sent)
         code, whole, before = code_of(number), out.exists(), marks(work)
-        if code == 0:  # it was over before: the first run had a busier machine
+        if code == 0:  # the run was already over; the first run had a busier machine
             lasts *= 0.8
         assert code_of(start([*arguments, "--overwrite"], log)) == 0
         after = marks(work)

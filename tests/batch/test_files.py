@@ -1,3 +1,5 @@
+"""Checkpoint files return what was written, and detect any damage."""
+
 from __future__ import annotations
 
 import errno
@@ -18,7 +20,7 @@ from xcrater.statistics.quantiles.search import OrderPartial
 
 
 def some_values() -> list:
-    """Partial results of all kinds: records in records, empty arrays, orders of bytes, dicts of categories."""
+    """Partial results of all kinds: nested records, empty arrays, byte orders, and dicts of categories."""
     dicts = np.empty(2, object)
     dicts[:] = [{1: 3, -2: 5}, {np.int16(7): np.float64(0.5)}]
     answers = Answers(np.arange(2), np.array([[np.nan, np.inf], [-0.0, 1e300]]), dicts)
@@ -32,7 +34,7 @@ def some_values() -> list:
 
 
 def plain(value):
-    """A value as nested lists with types and bytes, which can be compared."""
+    """A value as nested lists of types and bytes, which can be compared."""
     if isinstance(value, np.ndarray) and value.dtype == object:
         return ["objects", value.shape, [plain(each) for each in value.ravel()]]
     if isinstance(value, np.ndarray | np.generic):
@@ -52,7 +54,7 @@ def group(tmp_path):
     return files.Group(str(tmp_path), "0123", "0-00012")
 
 
-def test_what_is_read_is_what_was_written(group):
+def test_written_values_can_be_read_back(group):
     values = some_values()
     files.write(group, values)
     files.check(group)
@@ -63,7 +65,7 @@ def test_what_is_read_is_what_was_written(group):
     assert os.listdir(group.path.parent) == ["0-00012.part"]
 
 
-def test_only_plain_things_and_listed_records_are_kept():
+def test_only_plain_values_and_listed_records_are_written():
     with pytest.raises(CheckpointError, match="type object cannot be kept"):
         encode([object()])
     for skeleton in ({"record": "Popen", "fields": {}}, {"pickle": 0}, {"list": 3}, {"array": 1}):
@@ -111,7 +113,7 @@ def test_a_damaged_file_is_named_and_never_read(damage, group):
             look(group)
 
 
-def test_any_flipped_bit_is_noticed(group):
+def test_any_flipped_bit_is_detected(group):
     files.write(group, some_values())
     content = group.path.read_bytes()
     for n in range(0, 8 * len(content), 61):
@@ -123,13 +125,13 @@ def test_any_flipped_bit_is_noticed(group):
                 look(group)
 
 
-def test_a_file_that_is_not_there(group):
+def test_a_missing_file_is_an_error(group):
     with pytest.raises(DamagedCheckpointError, match="no such file"):
         files.read(group)
 
 
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
-def test_a_full_disk_leaves_what_was_there(fails, group):
+def test_a_full_disk_leaves_the_earlier_file(fails, group):
     files.write(group, [1])
     full = OSError(errno.ENOSPC, "No space left on device")
     with mock.patch.object(os, fails, side_effect=full), pytest.raises(CheckpointWriteError, match="make room"):

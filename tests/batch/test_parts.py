@@ -1,4 +1,4 @@
-"""Runs in parts that need nothing of one another."""
+"""Runs that consist of independent parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNT = 5
 
 
 class Case:
-    """Parts that are numbers, and what was computed and said of them."""
+    """Parts that are numbers, with a record of what was computed and reported."""
 
     def __init__(self, directory, rasters=()):
         self.directory, self.rasters = directory, dict(rasters)
@@ -45,7 +45,7 @@ def test_each_part_is_computed_once(tmp_path):
         case.results(token="b")
 
 
-def test_what_is_damaged_or_missing_is_computed_again(tmp_path):
+def test_damaged_or_missing_parts_are_computed_again(tmp_path):
     case = Case(tmp_path / "work")
     case.results()
     content = case.path(3).read_bytes()
@@ -67,7 +67,7 @@ def test_a_shard_has_no_results(tmp_path):
     assert len(case.computed) == COUNT
 
 
-def test_an_error_keeps_the_parts_before(tmp_path):
+def test_an_error_keeps_the_earlier_parts(tmp_path):
     case = Case(tmp_path / "work")
     compute, case.compute = case.compute, lambda number: compute(number) if number < 3 else 1 / 0
     with pytest.raises(ZeroDivisionError):
@@ -77,7 +77,7 @@ def test_an_error_keeps_the_parts_before(tmp_path):
     assert case.computed == list(range(COUNT))
 
 
-def test_a_raster_that_changes_meanwhile_is_an_error_after_the_last_part(tmp_path):
+def test_a_raster_that_changes_during_the_run_is_an_error_after_the_last_part(tmp_path):
     path = tmp_path / "dem.tif"
     dem = tutorial.synthetic_mosaic("moon", ppd=1, dtype="int16")
     dem.rio.to_raster(path)

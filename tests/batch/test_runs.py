@@ -1,3 +1,5 @@
+"""Runs kept in a directory give the same bytes however they are interrupted, split, damaged or resumed."""
+
 from __future__ import annotations
 
 import contextlib
@@ -21,7 +23,7 @@ from xcrater.errors import CheckpointError, OtherRunError, ReadError
 from xcrater.statistics.leaf import Leaf
 
 SIDE = 180
-"""Pixels of a chunk's side: 8 tiles."""
+"""Side of a chunk in pixels, which makes 8 tiles."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def raster(tmp_path_factory) -> Path:
 
 
 class Case:
-    """Some statistics of a raster, which can be computed again and again in a directory."""
+    """Statistics of one raster, which can be computed repeatedly in one directory."""
 
     def __init__(self, raster, directory, stats="mean std", **options):
         self.raster, self.directory, self.stats, self.options = raster, directory, stats, options
@@ -66,7 +68,7 @@ class Case:
 
 @contextlib.contextmanager
 def counted_tiles():
-    """The tiles that are computed within the block, by their windows."""
+    """Collect the windows of the tiles that are computed within the block."""
     windows: list = []
 
     def noting(function):
@@ -97,7 +99,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_results_of_a_run_that_is_taken_up_are_those_of_one_run(name, raster, tmp_path):
+def test_a_resumed_run_gives_the_result_of_an_uninterrupted_one(name, raster, tmp_path):
     case = Case(raster, tmp_path / "work", **CASES[name])
     wanted = case.plainly()
     assert_same_bytes(case.compute(), wanted)
@@ -111,7 +113,7 @@ def test_results_of_a_run_that_is_taken_up_are_those_of_one_run(name, raster, tm
     assert case.said == [f"7 of 8 groups are in {str(case.directory)!r} already"]
 
 
-def test_a_search_in_several_passes_has_groups_in_each(tmp_path):
+def test_a_search_in_several_passes_writes_groups_in_each(tmp_path):
     craters = tutorial.synthetic_craters("moon", 30)
     mosaic = tutorial.synthetic_mosaic("moon", ppd=2, craters=craters).astype("float32")
     mosaic.rio.to_raster(tmp_path / "dem.tif", tiled=True)
@@ -126,7 +128,7 @@ def test_a_search_in_several_passes_has_groups_in_each(tmp_path):
         with counted_tiles() as tiles:
             assert_same_bytes(case.compute(), wanted)
         assert [call[:2] for call in tiles] == [("next_pass", 1)]
-        # A shard has tiles of the first pass, and what is left is computed at the end.
+        # A shard computes its tiles of the first pass; the remaining passes are computed at the end.
         parted = Case(tmp_path / "dem.tif", tmp_path / "parted", "median")
         for n in (1, 2):
             parted.compute(Shard(n, 2))
@@ -134,7 +136,7 @@ def test_a_search_in_several_passes_has_groups_in_each(tmp_path):
         assert_same_bytes(parted.compute(), wanted)
 
 
-def test_rounds_for_want_of_memory_are_all_computed_by_shards(raster, tmp_path):
+def test_shards_compute_all_rounds_of_a_run_with_little_memory(raster, tmp_path):
     with set_options(memory=2**10):
         case = Case(raster, tmp_path / "work")
         wanted = case.plainly()
@@ -149,7 +151,7 @@ def test_rounds_for_want_of_memory_are_all_computed_by_shards(raster, tmp_path):
 
 
 @pytest.mark.parametrize("parts", [1, 2, 7, 64])
-def test_shards_merge_to_the_bytes_of_one_run(parts, raster, tmp_path):
+def test_merged_shards_give_the_bytes_of_one_run(parts, raster, tmp_path):
     case = Case(raster, tmp_path / "work", "mean std median")
     with counted_tiles() as tiles:
         for n in range(parts, 0, -1):
@@ -159,7 +161,7 @@ def test_shards_merge_to_the_bytes_of_one_run(parts, raster, tmp_path):
         assert len(tiles) == 16  # the plain run
 
 
-def test_tiles_are_grouped_where_there_are_many(raster, tmp_path):
+def test_tiles_are_grouped_if_there_are_many(raster, tmp_path):
     case = Case(raster, tmp_path / "work")
     find = groups.find_groups
     with mock.patch.object(groups, "find_groups", lambda *args: find(*args, most=3)):
@@ -168,7 +170,7 @@ def test_tiles_are_grouped_where_there_are_many(raster, tmp_path):
         assert_same_bytes(case.compute(), case.plainly())
 
 
-def test_another_run_is_refused_and_told_from_this_one(raster, tmp_path):
+def test_a_different_run_is_refused_and_the_difference_named(raster, tmp_path):
     case = Case(raster, tmp_path / "work")
     case.compute()
     kept = case.kept()
@@ -191,7 +193,7 @@ def test_another_run_is_refused_and_told_from_this_one(raster, tmp_path):
     assert case.kept() == kept
 
 
-def test_a_directory_of_something_else_is_refused(raster, tmp_path):
+def test_a_directory_with_other_files_is_refused(raster, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CheckpointError, match="of something else"):
         Case(raster, tmp_path).compute()
@@ -207,14 +209,14 @@ def test_a_directory_of_something_else_is_refused(raster, tmp_path):
         case.compute()
 
 
-def test_a_directory_that_cannot_be_written(raster, tmp_path):
+def test_an_unwritable_directory_is_refused(raster, tmp_path):
     case = Case(raster, tmp_path / "work")
     denied = PermissionError(13, "Permission denied")
     with mock.patch.object(Path, "mkdir", side_effect=denied), pytest.raises(CheckpointError, match="cannot write"):
         case.compute()
 
 
-def test_one_process_at_a_time_computes_a_shard(raster, tmp_path):
+def test_only_one_process_computes_a_shard(raster, tmp_path):
     case = Case(raster, tmp_path / "work")
     case.compute(Shard(1, 2))
     work = WorkDir(case.directory)
@@ -226,7 +228,7 @@ def test_one_process_at_a_time_computes_a_shard(raster, tmp_path):
     assert work.shards() == {Shard(1, 2): False, Shard(2, 2): False}
 
 
-def test_a_raster_that_changes_meanwhile_has_no_result(raster, tmp_path):
+def test_a_raster_that_changes_during_the_run_gives_no_result(raster, tmp_path):
     path = tmp_path / "dem.tif"
     path.write_bytes(raster.read_bytes())
     case = Case(path, tmp_path / "work")
@@ -234,7 +236,7 @@ def test_a_raster_that_changes_meanwhile_has_no_result(raster, tmp_path):
     calls = iter(range(8))
 
     def touching(*args, keep=run._keep):
-        if next(calls) == 7:  # no tile is read afterwards
+        if next(calls) == 7:  # no tile is read after the change
             os.utime(path)
         return keep(*args)
 
@@ -246,7 +248,7 @@ def test_a_raster_that_changes_meanwhile_has_no_result(raster, tmp_path):
         case.compute()
 
 
-def test_a_file_cut_short_is_an_error_that_keeps_what_is_finished(raster, tmp_path):
+def test_a_truncated_raster_is_an_error_that_keeps_finished_groups(raster, tmp_path):
     path = tmp_path / "dem.tif"
     path.write_bytes(raster.read_bytes()[:-60000])
     case = Case(path, tmp_path / "work")
@@ -264,22 +266,22 @@ def test_a_file_cut_short_is_an_error_that_keeps_what_is_finished(raster, tmp_pa
     assert case.kept() == kept
 
 
-def test_what_killed_processes_leave_unfinished_is_removed(raster, tmp_path):
+def test_temporary_files_of_killed_processes_are_removed(raster, tmp_path):
     case = Case(raster, tmp_path / "work")
     case.compute(Shard(1, 2))
     left = [case.directory / "groups" / f".0-0000{n}.part.ab.tmp" for n in (0, 1)]
     for path in left:
         path.write_bytes(b"XCRA")
     case.compute(Shard(1, 2))
-    assert [path.exists() for path in left] == [False, True]  # the other may be of a shard that is being computed
+    assert [path.exists() for path in left] == [False, True]  # the other may belong to a shard that is running
 
 
 class Killed(BaseException):
-    """What ends a run at once."""
+    """Raised to end a run at once."""
 
 
 class Batch(RuleBasedStateMachine):
-    """A run that is killed, damaged, split into shards and taken up in any order gives the same bytes in the end."""
+    """A run killed, damaged, split into shards and resumed in any order gives the same bytes in the end."""
 
     raster: Path
     wanted: pd.DataFrame
@@ -297,7 +299,7 @@ class Batch(RuleBasedStateMachine):
         return path
 
     def after(self, kills: int | None):
-        """Keep groups, and die at one of them: before it is written, or before it has its name."""
+        """Write groups, and die at one of them, before or after it gets its final name."""
         if kills is None:
             return contextlib.nullcontext()
         calls = iter(range(1000))
@@ -324,7 +326,7 @@ class Batch(RuleBasedStateMachine):
         for name, content in kept.items():
             assert self.finished.setdefault(name, content) == content or name not in sound
         mine = {f"0-{n:05d}" for n in range(8) if shard is None or shard.has(n)}
-        # Nothing that is kept is computed again; what is killed is at most one tile.
+        # No finished group is computed again, so a kill loses at most one tile.
         assert len(tiles) <= len(mine - sound)
         if result is not None:
             assert_same_bytes(result, self.wanted)
@@ -368,4 +370,4 @@ def test_plan_run_kill_corrupt_resume_merge(raster, tmp_path):
         max_examples=8, stateful_step_count=6, deadline=None, suppress_health_check=list(HealthCheck)
     )
     Batch.TestCase().runTest()
-    assert Batch.runs  # each of which has compared what it computed
+    assert Batch.runs  # every run compared its own result

@@ -1,4 +1,4 @@
-"""Runs with ``--work-dir``: interrupted, split into shards, damaged."""
+"""Runs with ``--work-dir`` survive being interrupted, split into shards, and damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xcrater.batch.work import Shard, WorkDir
 from xcrater.raster import mosaic
 
 TIMES = int(os.environ.get("XCRATER_KILLS", "5"))
-"""How often a run is killed; 50 times before a release."""
+"""How often a run is killed; set XCRATER_KILLS=50 before a release."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def small_chunks():
-    """Rasters of these tests have 84 tiles, where they would have one."""
+    """Small chunks, so that the rasters of these tests have 84 tiles instead of one."""
     with mock.patch.object(mosaic, "TARGET_PIXELS", 2**14):
         yield
 
@@ -54,8 +54,8 @@ CHIPS = ("chips", "dem.tif", "craters.csv", *ARGS, "--size", "16", "--memory", "
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "times"), [(STATS, TIMES), (ARRAYS, -(-TIMES // 5)), (CHIPS, -(-TIMES // 5))])
-def test_a_run_that_is_killed_or_stopped_loses_nothing(command, times, place, tmp_path):
-    """A run is killed at random moments, or stopped by what a batch system sends, and started again."""
+def test_a_killed_or_stopped_run_loses_nothing(command, times, place, tmp_path):
+    """A run is killed at random moments, or stopped by the signals of a batch system, and started again."""
     words = (*(("stats", *command) if command == STATS else command), "--threads", "2")
     polite = ["SIGTERM", "SIGUSR1"] if command == STATS else ["SIGTERM"]
     sent = [*times * ["SIGKILL"], *polite]
@@ -74,7 +74,7 @@ def test_a_run_that_is_killed_or_stopped_loses_nothing(command, times, place, tm
     assert len(found) == len(sent)
     for name, each in zip(sent, found):
         assert each["same"]
-        assert each["kept"], "a group that was finished has been written again"
+        assert each["kept"], "a finished group was written again"
         assert each["left"] == []
         assert each["code"] in ((75,) if name in polite else (-signal.SIGKILL, 0))
         assert not each["whole"] or each["finished"] == each["groups"]
@@ -119,7 +119,7 @@ def test_shards_are_merged(place, tmp_path, small_chunks):
     assert run("verify", work).returncode == 0
 
 
-def test_damage_is_named_and_made_good(place, tmp_path, small_chunks):
+def test_damage_is_named_and_repaired(place, tmp_path, small_chunks):
     work, out = tmp_path / "work", tmp_path / "stats.csv"
     stats = ("stats", *STATS, "--out", out, "--work-dir", work, "--quiet")
     assert run(*stats, cwd=place).returncode == 0
@@ -147,8 +147,8 @@ def test_damage_is_named_and_made_good(place, tmp_path, small_chunks):
 
 
 @pytest.mark.parametrize("command", ["profile", "depths"])
-def test_other_commands_keep_what_they_finish(command, place, tmp_path, small_chunks):
-    """Profiles of rings, and depths above planes whose percentiles need single pixels."""
+def test_other_commands_keep_finished_groups(command, place, tmp_path, small_chunks):
+    """Profiles of rings, and depths above planes, whose percentiles need the pixels themselves."""
     more = {"profile": ("--edges", 3), "depths": ("--detrend", "--percentiles", 60, 3)}[command]
     work, outs = tmp_path / "work", [tmp_path / "a.csv", tmp_path / "b.csv"]
     words = (command, "dem.tif", "craters.csv", *ARGS, *more, "--quiet", "--out")
@@ -163,7 +163,7 @@ def test_other_commands_keep_what_they_finish(command, place, tmp_path, small_ch
 
 @pytest.mark.parametrize("command", [ARRAYS, pytest.param(CHIPS, marks=pytest.mark.slow)])
 def test_shards_of_pixels_are_merged(command, place, tmp_path, monkeypatch):
-    """Some craters, and a band of rows of a large one at a time; what is damaged is computed again."""
+    """A group is a few craters, or a band of rows of a large crater; damaged groups are computed again."""
     monkeypatch.setattr(mosaic, "TARGET_PIXELS", 2**18 if command == ARRAYS else 2**14)
     more = ["--quiet"]
     if command == ARRAYS:
@@ -198,7 +198,7 @@ def test_shards_of_pixels_are_merged(command, place, tmp_path, monkeypatch):
                 np.testing.assert_array_equal(one.filled(-1), other.filled(-1))
 
 
-def test_a_full_disk_ends_a_run_and_keeps_what_is_finished(place, tmp_path, small_chunks):
+def test_a_full_disk_ends_a_run_and_keeps_finished_groups(place, tmp_path, small_chunks):
     work, out = tmp_path / "work", tmp_path / "stats.csv"
     stats = ("stats", *STATS, "--out", out, "--work-dir", work, "--threads", 1)
     write, calls = files._write_all, iter(range(1000))
@@ -234,12 +234,12 @@ def test_a_full_disk_ends_a_run_and_keeps_what_is_finished(place, tmp_path, smal
         (("verify", "."), ["directory of something else"]),
     ],
 )
-def test_what_cannot_be_kept_or_found_is_refused(args, parts, place):
+def test_impossible_directories_and_shards_are_refused(args, parts, place):
     assert_refused(run(*args, "--quiet" if args[0] == "stats" else "--", cwd=place), *parts)
     assert not (place / "o.csv").exists()
 
 
-def test_another_run_is_refused(place, tmp_path, small_chunks):
+def test_a_different_run_in_the_same_directory_is_refused(place, tmp_path, small_chunks):
     stats = ("stats", *STATS, "--out", tmp_path / "o.csv", "--work-dir", tmp_path / "w", "--quiet", "--overwrite")
     assert run(*stats, cwd=place).returncode == 0
     assert_refused(run(*stats, "--coverage", "exact", cwd=place), "coverage 'exact' instead of 'all_touched'")

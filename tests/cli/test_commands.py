@@ -1,3 +1,5 @@
+"""Commands write what the library computes, refuse bad input in one line, and leave no half-written files."""
+
 from __future__ import annotations
 
 import contextlib
@@ -29,7 +31,7 @@ from xcrater.cli import cli, main
 
 
 class Result(NamedTuple):
-    """What a command leaves behind for a shell: its exit code and what it wrote."""
+    """The result of a command as a shell sees it: its exit code and what it wrote."""
 
     returncode: int
     stdout: str
@@ -37,7 +39,7 @@ class Result(NamedTuple):
 
 
 def run(*args, cwd="."):
-    """Run a command in this process, by the function that the installed command calls."""
+    """Run a command in this process, through the entry point of the installed command."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),
@@ -51,7 +53,7 @@ def run(*args, cwd="."):
 
 
 def run_as_a_process(*args, cwd=None):
-    """Run a command as a user or a batch job does. Importing xcrater anew takes seconds, so that few tests do it."""
+    """Run a command in a process, as users and batch jobs do; importing takes seconds, so few tests do so."""
     return subprocess.run(
         [sys.executable, "-m", "xcrater", *map(str, args)],
         capture_output=True,
@@ -92,7 +94,7 @@ def table(tmp_path_factory) -> Path:
 ARGS = ("--body", "moon", "--units", "km")
 
 
-def test_stats_writes_what_the_library_gives(raster, table, tmp_path):
+def test_stats_writes_what_the_library_computes(raster, table, tmp_path):
     out = tmp_path / "stats.parquet"
     result = run(
         "stats", raster, table, *ARGS, "--region", "rim=1:1.5", "--region", "floor=0.8",
@@ -181,14 +183,14 @@ def test_stats_on_a_cluster(raster, table, tmp_path):
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGKILL, -signal.SIGKILL)]
 )
-def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_path):
-    """A batch job that is stopped in the middle leaves the earlier result as it was, and nothing else."""
+def test_interrupted_stats_leave_no_half_written_file(sent, code, raster, table, tmp_path):
+    """A batch job that is stopped midway leaves the earlier result intact, and nothing else behind."""
     out = tmp_path / "stats.csv"
     out.write_text("earlier result\n")
     many = pd.concat([pd.read_csv(table)] * 6000)
     many.to_csv(tmp_path / "many.csv", index=False)
     # Imports may take long on a cold machine, so the clock starts when they are done. A shell's background jobs ignore
-    # interrupts and pass that on, and the tests may run in one.
+    # interrupts and pass this on to their children, and the tests may run in one.
     command = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from xcrater.cli import main; print('ready', flush=True); main()"
@@ -209,7 +211,7 @@ def test_interrupted_stats_leave_no_half_file(sent, code, raster, table, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_second_run_over_the_table_of_the_first(suffix, raster, table, tmp_path):
+def test_a_second_run_on_the_table_written_by_the_first(suffix, raster, table, tmp_path):
     first, second = tmp_path / "first.csv", tmp_path / f"second.{suffix}"
     args = (*ARGS, "--region", "rim=1:1.5", "--stats", "mean", "--quiet")
     assert run("stats", raster, table, *args, "--out", first).returncode == 0
@@ -222,7 +224,7 @@ def test_a_second_run_over_the_table_of_the_first(suffix, raster, table, tmp_pat
     assert (found["mean_rim"] != pd.read_csv(first)["mean_rim"]).any()
 
 
-def test_stats_of_a_table_that_a_filter_left_empty(raster, table, tmp_path):
+def test_stats_of_a_table_left_empty_by_a_filter(raster, table, tmp_path):
     pd.read_csv(table).iloc[:0].to_csv(tmp_path / "none.csv", index=False)
     out = tmp_path / "stats.csv"
     result = run(
@@ -242,7 +244,7 @@ def test_stats_of_a_table_that_a_filter_left_empty(raster, table, tmp_path):
         ("lat,lon,diam_km\n10:30:00,20.25,30\n", "degrees, minutes and seconds"),
     ],
 )
-def test_faults_of_tables_are_found_before_the_raster_is_read(text, part, tmp_path):
+def test_faulty_tables_are_refused_before_the_raster_is_read(text, part, tmp_path):
     (tmp_path / "craters.csv").write_text(text)
     args = ("--region", "rim=1:1.5", "--out", tmp_path / "stats.csv")
     assert_refused(run("stats", "nowhere.tif", tmp_path / "craters.csv", *ARGS, *args), part)
@@ -318,18 +320,18 @@ def test_help_names_the_commands():
         (("frobnicate",), ["frobnicate"]),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line(args, parts, raster, table, tmp_path):
+def test_bad_input_gives_one_line(args, parts, raster, table, tmp_path):
     filled = [a.format(raster=raster, table=table) for a in args]
     assert_refused(run(*filled, cwd=tmp_path), *parts)
     assert os.listdir(tmp_path) == []
 
 
-def test_bad_input_of_a_process_is_one_line(tmp_path):
+def test_bad_input_in_a_process_gives_one_line(tmp_path):
     assert_refused(run_as_a_process("stats", "nowhere.tif", cwd=tmp_path), "Missing argument")
     assert os.listdir(tmp_path) == []
 
 
-def test_demo_shows_the_truth_and_a_figure(tmp_path):
+def test_demo_shows_the_truth_and_writes_a_figure(tmp_path):
     import matplotlib.image
 
     result = run("demo", "--ppd", 8, cwd=tmp_path)
@@ -355,7 +357,7 @@ STATS = ("stats", "{raster}", "{table}", *ARGS, "--region", "rim=1:1.5", "--out"
 
 
 @pytest.mark.parametrize("ending", ["gpkg", "geoparquet"])
-def test_stats_as_points_of_vector_files(ending, raster, table, tmp_path):
+def test_stats_as_points_in_vector_files(ending, raster, table, tmp_path):
     import geopandas
     import pyogrio
 
@@ -367,7 +369,7 @@ def test_stats_as_points_of_vector_files(ending, raster, table, tmp_path):
     cdb.add_annuli("rim", 1, 1.5)
     expected = cdb.get_stats(raster, "rim", "count")
     pd.testing.assert_frame_equal(pd.DataFrame(found.drop(columns="geometry")), expected)
-    assert found.crs.ellipsoid == cdb.crs.ellipsoid  # a GeoPackage names the CRS in other words
+    assert found.crs.ellipsoid == cdb.crs.ellipsoid  # a GeoPackage writes the CRS differently
     assert shapely.equals_exact(found.geometry.to_numpy(), cdb.center.to_numpy(), 1e-9).all()
     if ending == "gpkg":
         described = json.loads(pyogrio.read_info(out)["layer_metadata"]["xcrater_run"])
@@ -377,7 +379,7 @@ def test_stats_as_points_of_vector_files(ending, raster, table, tmp_path):
     assert os.listdir(tmp_path) == [out.name]
 
 
-def test_stats_of_rasters_by_name_in_polygons_without_neighbours(raster, table, tmp_path):
+def test_stats_of_named_rasters_in_polygons_without_neighbours(raster, table, tmp_path):
     import geopandas
 
     cdb = CraterDatabase(table, "moon", units="km")
@@ -404,7 +406,7 @@ def test_stats_of_rasters_by_name_in_polygons_without_neighbours(raster, table, 
     assert set(described["rasters"]) == {"dem", "same"}
 
 
-def test_pixels_near_craters_of_another_table_are_left_out(raster, table, tmp_path):
+def test_pixels_near_craters_of_a_second_table_are_left_out(raster, table, tmp_path):
     others, out = tmp_path / "others.csv", tmp_path / "stats.csv"
     frame = pd.read_csv(table).iloc[:5]
     frame.assign(Lat=frame["Lat"] / 2).to_csv(others, index=False)
@@ -421,7 +423,7 @@ def test_pixels_near_craters_of_another_table_are_left_out(raster, table, tmp_pa
     assert described["of"]["craters"] == 5
 
 
-def test_what_exists_is_replaced_only_on_request(raster, table, tmp_path):
+def test_existing_files_are_replaced_only_on_request(raster, table, tmp_path):
     out = tmp_path / "stats.csv"
     out.write_text("earlier result\n")
     args = [str(part).format(raster=raster, table=table) for part in (*STATS, out)]
@@ -460,7 +462,7 @@ def test_options_are_checked_before_anything_is_computed(args, parts, raster, ta
     assert os.listdir(tmp_path) == ["two.geojson"]
 
 
-def test_rasters_need_names_of_their_own(raster, table):
+def test_rasters_need_different_names(raster, table):
     assert_refused(run("stats", raster, raster, table, *ARGS, "--region", "rim=1:1.5", "--out", "o.csv"), "two rasters")
 
 
@@ -480,7 +482,7 @@ def test_depths_as_a_table(raster, table, tmp_path):
     assert_refused(run("depths", raster, table, *ARGS, "--rim", "2:1", "--out", tmp_path / "o.csv"), "less than outer")
 
 
-def test_depths_beside_columns_of_their_names(raster, table, tmp_path):
+def test_depths_replace_columns_of_the_same_names_only_on_request(raster, table, tmp_path):
     pd.read_csv(table).assign(depth=1.0).to_csv(tmp_path / "own.csv", index=False)
     again = ("depths", raster, tmp_path / "own.csv", *ARGS, "--out", tmp_path / "o.csv", "--quiet")
     assert_refused(run(*again), "'depth'. Add --replace to replace them")
@@ -510,7 +512,7 @@ def test_profiles_as_a_long_table_and_as_a_store(raster, table, tmp_path):
 
 
 def examples():
-    """The examples that commands show in their help, as words."""
+    """Yield the examples in the help of each command, split into words."""
     for name, each in cli.commands.items():
         text = click.testing.CliRunner().invoke(each, ["--help"]).output.split("Example:")[1]
         words = shlex.split(text.replace("\\\n", " "))
@@ -519,24 +521,24 @@ def examples():
 
 
 @pytest.mark.slow
-def test_every_command_shows_an_example_that_works_in_a_process_of_its_own(raster, table, tmp_path):
+def test_the_example_of_every_command_works(raster, table, tmp_path):
     (tmp_path / "dem.tif").symlink_to(raster)
     (tmp_path / "craters.csv").symlink_to(table)
     shown = list(examples())
     assert {words[0] for words in shown} == set(cli.commands)
     shard = ("--region", "rim=1:1.5", "--out", "merged.csv", "--work-dir", "work", "--shard", "1/1")
-    assert run("stats", "dem.tif", "craters.csv", *ARGS, *shard, cwd=tmp_path).returncode == 0  # what `merge` needs
+    assert run("stats", "dem.tif", "craters.csv", *ARGS, *shard, cwd=tmp_path).returncode == 0  # `merge` needs it
     for words in shown:
         if words[0] == "demo":
-            continue  # which the test of the demo runs
-        elsewhere = words[0] in ("stats", "convert", "merge")  # which other tests run as processes
+            continue  # run by the test of the demo
+        elsewhere = words[0] in ("stats", "convert", "merge")  # run in processes by other tests
         result = (run if elsewhere else run_as_a_process)(*words, cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         assert "Warning" not in result.stderr
         assert "--out" not in words or (tmp_path / words[words.index("--out") + 1]).exists()
 
 
-def test_arrays_grow_beside_and_go_on(raster, table, tmp_path, monkeypatch):
+def test_arrays_grow_in_a_partial_store_and_resume(raster, table, tmp_path, monkeypatch):
     from xcrater.pixels import store
 
     out, partial = tmp_path / "rims.zarr", tmp_path / ".rims.zarr.partial"
@@ -587,7 +589,7 @@ def test_chips_as_a_store(raster, table, tmp_path):
     assert_refused(run(*args, "--overwrite", "--extent", "-1"), "extent")
 
 
-def test_plan_tells_what_would_be_read_and_how_long_it_would_take(raster, table, tmp_path):
+def test_plan_says_what_would_be_read_and_how_long_it_would_take(raster, table, tmp_path):
     args = ("plan", raster, table, *ARGS, "--region", "rim=1:1.5", "--exclude", 1)
     result = run(*args, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -604,7 +606,7 @@ def test_plan_tells_what_would_be_read_and_how_long_it_would_take(raster, table,
 
 
 @pytest.mark.slow
-def test_a_conversion_that_a_signal_stops_goes_on(raster, tmp_path):
+def test_a_conversion_stopped_by_a_signal_resumes(raster, tmp_path):
     out = tmp_path / "copy.zarr"
     command = (
         "import os, signal, xcrater.raster.converting as converting; from xcrater.cli import main\n"

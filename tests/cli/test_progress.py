@@ -1,4 +1,4 @@
-"""What is said of how far a run is."""
+"""Commands report their progress: lines in a log, a bar on a terminal, and nothing with ``--quiet``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def often(monkeypatch):
 
 
 def said(monkeypatch, stream, *, quiet=False):
-    """What is said of a run that is a third done after a while, and then all done."""
+    """The output for a run that is one third done for a while, and then finished."""
     monkeypatch.setattr(sys, "stderr", stream)
     steps = iter([Done(0, 0), *[Done(1000, 3000)] * 3])
     with watching("stats", "tasks", lambda: next(steps, Done(3000, 3000)), quiet=quiet):
@@ -36,7 +36,7 @@ def said(monkeypatch, stream, *, quiet=False):
     return stream.getvalue()
 
 
-def test_a_log_gets_a_line_every_few_seconds(monkeypatch):
+def test_a_log_gets_regular_lines(monkeypatch):
     lines = said(monkeypatch, io.StringIO()).splitlines()
     assert 4 < len(lines) < 20
     assert lines[0] == "xcrater stats: 0 s"
@@ -52,18 +52,18 @@ def test_a_terminal_gets_a_bar(monkeypatch):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
-def test_quiet_says_nothing(monkeypatch, stream):
+def test_quiet_prints_nothing(monkeypatch, stream):
     assert said(monkeypatch, stream(), quiet=True) == ""
 
 
-def test_tasks_are_counted_as_they_end():
+def test_tasks_are_counted_as_they_finish():
     with CountTasks() as counted, dask.config.set(scheduler="synchronous"):
         dask.array.zeros(10, chunks=1).sum().compute(optimize_graph=False)
     done, total = counted.measure()
     assert done == total > 10
 
 
-def test_compiling_is_told_once_and_only_where_it_happens(monkeypatch, tmp_path, capsys):
+def test_compiling_is_reported_once_and_only_where_it_happens(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(kernels, "cache_directory", lambda: tmp_path, raising=False)
     run = RunOptions(None, None, None, None, quiet=False)
 

@@ -1,7 +1,7 @@
-"""Figures compared with pictures that somebody has looked at.
+"""Figures match pictures that somebody has looked at.
 
-``python -m tests.display.test_baselines`` draws the pictures anew: look at each of them before you commit it. They are
-without text and layout, because fonts differ, and so does the room that is left for words.
+``python -m tests.display.test_baselines`` draws the pictures anew: look at each of them before you commit it. They have
+no text and no automatic layout, because fonts differ between machines, and so does the space that text needs.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ pytest.importorskip("matplotlib", minversion="3.11", reason="the pictures are of
 BASELINES = Path(__file__).parent / "baseline"
 
 TOLERANCE = 2.0
-"""Root of the mean squared difference, of 255. Outlines that are a twentieth larger differ by 6 and more."""
+"""Root mean square difference allowed, out of 255. Outlines larger by a twentieth differ by 6 and more."""
 
 PLACES = {"lat": [0.0, 12.0, -89.0, 78.0, -35.0], "lon": [179.0, -150.0, 40.0, -100.0, 20.0]}
 
 
 def craters(larger: float = 1.0) -> CraterDatabase:
-    """Craters at the antimeridian, at a pole, and elsewhere, with rims from 1 to 1.5 radii."""
+    """Craters at the antimeridian, near a pole and elsewhere, with rims from 1 to 1.5 radii."""
     table = pd.DataFrame(PLACES | {"km": larger * np.array([340.0, 500.0, 420.0, 300.0, 620.0])})
     cdb = CraterDatabase(table, "moon", units="km", rad_col="km")
     cdb.add_annuli("rim", 1, 1.5, nvert=None)
@@ -42,7 +42,7 @@ def craters(larger: float = 1.0) -> CraterDatabase:
 
 
 def heights() -> xr.DataArray:
-    """Waves of some kilometres, and nothing between two parallels."""
+    """Elevations in waves of some kilometres, with missing pixels between two parallels."""
     lon, lat = np.arange(-179.0, 180.0, 2.0), np.arange(89.0, -90.0, -2.0)
     waves = 2000 * np.cos(np.radians(9 * lon)) * np.cos(np.radians(lat))[:, None]
     waves = waves + 1500 * np.sin(np.radians(12 * lat))[:, None]
@@ -80,7 +80,7 @@ FIGURES: dict[str, Callable[[float], Any]] = {
 
 
 def draw(name: str, folder: Path, larger: float = 1.0) -> Path:
-    """Save a figure without its text; all craters are larger by a factor."""
+    """Save a figure without its text, with all craters enlarged by a factor."""
     with plt.rc_context(plt.rcParamsDefault | {"backend": "agg"}):
         figure = FIGURES[name](larger).get_figure()
         remove_ticks_and_titles(figure)
@@ -98,14 +98,14 @@ def draw(name: str, folder: Path, larger: float = 1.0) -> Path:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_figures_are_as_they_were_looked_at(name, tmp_path):
+def test_figures_match_the_reviewed_pictures(name, tmp_path):
     baseline = BASELINES / f"{name}.png"
     assert baseline.stat().st_size < 60_000
     assert compare_images(str(baseline), str(draw(name, tmp_path)), tol=TOLERANCE) is None
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_outlines_that_are_a_twentieth_larger_are_seen(name, tmp_path):
+def test_outlines_larger_by_a_twentieth_are_detected(name, tmp_path):
     different = compare_images(str(BASELINES / f"{name}.png"), str(draw(name, tmp_path, 1.05)), tol=TOLERANCE)
     assert different is not None
     assert "Error" in different

@@ -1,4 +1,4 @@
-"""Diagrams show the numbers of the results that they are made of."""
+"""Diagrams show the numbers of the results they are drawn from."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ def depths(diameter, depth, body="moon"):
 
 
 class TestDepths:
+    """Depths against diameters."""
+
     def test_craters_and_published_lines(self):
         ax = depths([5, 50, 90, 20], [1.0, 3.0, np.nan, -0.1]).craters.plot_depths()
         craters, simple, complex_ = ax.lines
@@ -49,19 +51,19 @@ class TestDepths:
             "2 craters (1 more without a depth above 0)", "Pike (1977), simple", "Pike (1977), complex",
         ]  # fmt: skip
 
-    def test_ratios_and_own_lines(self):
+    def test_ratios_and_user_supplied_lines(self):
         ax = depths([10, 20], [2.0, 2.0]).craters.plot_depths(ratio=True, lines=[PowerLaw("mine", 0.2, 1, 0, math.inf)])
         craters, line = ax.lines
         np.testing.assert_allclose(craters.get_ydata(), [0.2, 0.1])
         np.testing.assert_allclose(line.get_ydata(), 0.2)
         assert ax.get_ylabel() == "depth / diameter"
 
-    def test_mars_has_its_own_and_others_none(self):
+    def test_mars_has_published_lines_and_other_bodies_none(self):
         assert len(depths([5, 50], [1, 2], "mars").craters.plot_depths().lines) == 3
         ax = depths([5, 50], [1, 2], "ceres").craters.plot_depths()
         assert len(depths([7], [1], "ceres").craters.plot_depths(ax, color="red").lines) == 2
 
-    def test_what_has_no_depths_is_refused(self):
+    def test_results_without_depths_are_refused(self):
         with pytest.raises(PlotError, match="without one depth per crater"):
             xr.Dataset({"mean": ("crater", [1.0])}).craters.plot_depths()
         with pytest.raises(PlotError, match="none of which is above 0"):
@@ -80,6 +82,8 @@ def profiles(craters=40, **dims):
 
 
 class TestProfiles:
+    """Radial profiles."""
+
     def test_median_and_band(self):
         ax = profiles(41).craters.plot_profile()
         line = ax.lines[0]
@@ -89,26 +93,26 @@ class TestProfiles:
         assert ax.get_ylabel() == "mean of elevation (m)"
         assert ax.get_xlim() == (0, 1.5)
 
-    def test_relative_profiles_agree_and_few_are_shown_singly(self):
+    def test_relative_profiles_are_aligned_and_few_are_drawn_one_by_one(self):
         ax = profiles(7).craters.plot_profile(relative=True)
-        assert len(ax.lines) == 7 + 1 + 1  # craters, median, rim
+        assert len(ax.lines) == 7 + 1 + 1  # one per crater, the median and the rim
         for line in ax.lines[:8]:
             np.testing.assert_allclose(line.get_ydata(), [-3, 1, 0])
         assert ax.get_ylabel().endswith("above the last ring")
 
-    def test_a_stack_has_the_band_of_its_error(self):
+    def test_a_stacked_profile_has_a_band_of_its_error(self):
         stacked = profiles(1).isel(crater=0)
         stacked["mean_stderr"] = xr.full_like(stacked["mean"], 0.5)
         ax = stacked.craters.plot_profile("mean")
         assert ax.collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(1.5)
 
-    def test_sectors_have_a_colour_each(self):
+    def test_each_sector_has_its_own_colour(self):
         ds = profiles(3, azimuth=2).transpose("crater", "r", "azimuth")
         ds = ds.assign_coords(azimuth_start=("azimuth", [0.0, 180.0]), azimuth_stop=("azimuth", [180.0, 360.0]))
         texts = [text.get_text() for text in ds.craters.plot_profile().get_legend().get_texts()]
         assert texts == ["0–180°", "180–360°"]
 
-    def test_what_has_no_profiles_is_refused(self):
+    def test_results_without_profiles_are_refused(self):
         with pytest.raises(PlotError, match="without radial profiles"):
             depths([5], [1]).craters.plot_profile()
         with pytest.raises(PlotError, match="expected one of mean"):
@@ -121,6 +125,8 @@ class TestProfiles:
 
 
 class TestSizes:
+    """Size-frequency distributions."""
+
     @pytest.fixture
     def cdb(self):
         table = pd.DataFrame({"lat": 0.0, "lon": np.linspace(0, 50, 6), "diam_km": [1.0, 1.2, 3.0, 3.1, 9.9, 40.0]})
@@ -135,7 +141,7 @@ class TestSizes:
         ends = bars.get_segments()[0][:, 1]
         np.testing.assert_allclose(ends, (6 + np.array([-1, 1]) * np.sqrt(6)) / 1000)
 
-    def test_relative_frequency_is_the_definition(self, cdb):
+    def test_relative_frequencies_follow_their_definition(self, cdb):
         points = cdb.plot_sizes(1000.0, kind="relative").containers[0][0]
         low = 2.0 ** (np.arange(0, 12) / 2)
         number = np.histogram([1.0, 1.2, 3.0, 3.1, 9.9, 40.0], np.append(low, 64))[0]
@@ -150,7 +156,7 @@ class TestSizes:
         assert cdb.plot_sizes(shapely.box(-5, -5, 15, 5), ax=ax) is ax
         assert len(ax.containers) == 2
 
-    def test_bad_arguments(self, cdb):
+    def test_bad_arguments_are_refused(self, cdb):
         with pytest.raises(PlotError, match="expected 'cumulative' or 'relative'"):
             cdb.plot_sizes(kind="differential")
         with pytest.raises(PlotError, match="no crater within the area"):

@@ -1,4 +1,4 @@
-"""What notebooks show: escaped, at once, and without computing anything."""
+"""What notebooks show is escaped, appears at once, and computes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def moon(lat, lon, radius, **columns) -> CraterDatabase:
 
 
 def picture(html: str) -> ElementTree.Element:
-    """The first SVG of some HTML, which has to be well-formed."""
+    """The first SVG in some HTML, which must be well-formed."""
     return ElementTree.fromstring(re.search(r"<svg.*?</svg>", html, re.DOTALL)[0])
 
 
@@ -39,7 +39,7 @@ def named():
     return cdb
 
 
-def test_a_table_tells_counts_body_sizes_and_regions(named):
+def test_a_table_shows_counts_body_sizes_and_regions(named):
     html = named._repr_html_()
     for text in ("Moon, radius 1,737.4 km", "100 to 800 km, median 600 km", "-88.0° to 60.0°", "1 to 1.5 radii"):
         assert text in html
@@ -47,7 +47,7 @@ def test_a_table_tells_counts_body_sizes_and_regions(named):
     assert html.count("&lt;script&gt;") >= 3
 
 
-def test_a_table_in_metres_and_one_of_nothing():
+def test_a_table_with_sizes_in_metres_and_an_empty_one():
     assert (
         'Diameters</th><td style="text-align: left; padding: 1px 0">20 to 40 m'
         in moon([0.0, 1.0], [0.0, 1.0], [10.0, 20.0])._repr_html_()
@@ -59,7 +59,7 @@ def test_a_table_in_metres_and_one_of_nothing():
     assert picture(html) is not None
 
 
-def test_the_map_has_dots_and_outlines_where_craters_are(named):
+def test_the_map_has_dots_and_outlines_at_the_craters(named):
     lines, dots, outlines, _ = picture(named._repr_html_())
     assert lines.get("d").startswith("M-120 -90")
     assert dots.get("d") == "M20.0 -10.0h0"
@@ -114,7 +114,7 @@ def test_lazy_arrays_compute_nothing():
 
 
 @pytest.mark.slow
-def test_a_browser_shows_it(named, tmp_path):
+def test_a_browser_shows_text_and_map(named, tmp_path):
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium on this machine")
@@ -135,5 +135,5 @@ def test_a_browser_shows_it(named, tmp_path):
     pixels = matplotlib.image.imread(image)[..., :3]
     assert pixels.shape == (1000, 900, 3)
     dark = (pixels < 0.5).all(axis=2)
-    assert dark[:260, :450].any(axis=1).sum() > 60  # lines of text
-    assert dark[30:250, 450:].mean() > 0.01  # the map beside them
+    assert dark[:260, :450].any(axis=1).sum() > 60  # rows with text
+    assert dark[30:250, 450:].mean() > 0.01  # the map next to the text

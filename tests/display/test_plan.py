@@ -1,4 +1,4 @@
-"""The plan that people look at tells what operations then do."""
+"""The printed plan says what the operations then do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def planned(memory: int = 2**30, **options):
         return da, cdb, da.craters.plan(cdb, ["floor", "rim"], **options)
 
 
-def test_tiles_and_sizes_are_those_that_arrays_have():
+def test_tiles_and_sizes_agree_with_arrays():
     da, cdb, plan = planned()
     arrays = da.craters.get_arrays(cdb, ["floor", "rim"])
     assert len(plan.tiles) == len(arrays._source.plan)
@@ -31,7 +31,7 @@ def test_tiles_and_sizes_are_those_that_arrays_have():
     assert plan.chunks == 12
 
 
-def test_results_and_rounds_are_those_of_the_operations():
+def test_results_and_rounds_agree_with_the_operations():
     _, _, plan = planned(stats=("mean", "count"))
     assert plan.statistics.result == 2 * 2 * 2 * len(CRATERS) * 8
     assert (plan.statistics.rounds, plan.arrays.rounds) == (1, 1)
@@ -46,7 +46,7 @@ def test_results_and_rounds_are_those_of_the_operations():
     assert little.statistics.peak < plan.statistics.peak
 
 
-def test_it_is_told_in_text_and_in_notebooks():
+def test_the_plan_is_shown_as_text_and_in_notebooks():
     _, _, plan = planned()
     html = plan._repr_html_()
     for text in ("4", "floor, rim", "8 of the raster's 12 chunks", "Largest crater"):
@@ -55,7 +55,7 @@ def test_it_is_told_in_text_and_in_notebooks():
     assert html.count("<tr") == len(repr(plan).splitlines()) - 1
 
 
-def test_a_table_of_no_craters_reads_nothing():
+def test_a_table_without_craters_reads_nothing():
     da, _cdb, _ = planned()
     none = database(*CRATERS)
     none.data = none.data.iloc[:0]
@@ -64,7 +64,7 @@ def test_a_table_of_no_craters_reads_nothing():
     assert "Largest" not in repr(plan)
 
 
-def test_what_does_not_fit_is_refused():
+def test_unknown_regions_and_statistics_are_refused():
     da, cdb, _ = planned()
     with pytest.raises(RegionError, match="ejecta"):
         da.craters.plan(cdb, "ejecta")

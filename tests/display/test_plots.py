@@ -1,4 +1,4 @@
-"""Figures: what is drawn, where, and how much is read for it."""
+"""Figures: what they show, at which places, and how much is read for them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cdb():
 
 
 def ramp(lon0=-180.0, step=1.0, chunks=None) -> xr.DataArray:
-    """A global raster whose values are lon + 1000 lat."""
+    """A global raster whose values are longitude + 1000 latitude."""
     lon, lat = lon0 + step * (np.arange(round(360 / step)) + 0.5), 90 - step * (np.arange(round(180 / step)) + 0.5)
     values = ((lon + 180) % 360 - 180)[None] + 1000 * lat[:, None]
     da = xr.DataArray(values, {"y": lat, "x": lon}, ("y", "x"), name="ramp").rio.write_crs("IAU_2015:30100")
@@ -66,7 +66,7 @@ def plane(name: str, rows: int = 200) -> Plane:
 
 
 @pytest.mark.parametrize("name", PLANES)
-def test_outlines_are_at_the_regions_distance_from_their_craters(cdb, name):
+def test_outlines_are_at_the_distance_of_the_region(cdb, name):
     import pyproj
 
     chart = plane(name)
@@ -85,7 +85,7 @@ def test_outlines_are_at_the_regions_distance_from_their_craters(cdb, name):
             for bound in (1.0, 1.5):
                 misfit[i, bound] = np.nanmedian(np.abs(away - bound * cdb.rad[i]))
         best = min(misfit, key=misfit.get)
-        # Vertices are moved outward to keep the area: by less than a pixel
+        # To keep the area, vertices are moved outward by less than a pixel.
         assert misfit[best] < limit + chart.steps[1] * (MOON * np.radians(1.0) if chart.geographic else 1.0) / 5
         found.add(best)
     assert found <= {(int(i), bound) for i in drawn.shown for bound in (1.0, 1.5)}
@@ -97,13 +97,13 @@ def test_outlines_have_no_edge_along_the_seam_or_the_pole(cdb):
     drawn = curves.outlines(plane("lonlat"), cdb, "rim")
     for line in drawn.lines:
         assert np.abs(line[:, 1]).max() < 90.0
-        assert np.abs(np.diff(line[:, 0])).max() < 40.0  # no line runs across the whole map
+        assert np.abs(np.diff(line[:, 0])).max() < 40.0  # no line crosses the whole map
     xs = [(line[:, 0].min(), line[:, 0].max()) for line in drawn.lines]
     assert any(left < 180 < right for left, right in xs)
     assert any(left < -180 < right for left, right in xs)
 
 
-def test_small_outlines_become_ink_and_no_length_is_lost():
+def test_small_outlines_become_shading_that_keeps_their_length():
     n = 3000
     rng = np.random.default_rng(3)
     frame = pd.DataFrame(
@@ -126,7 +126,7 @@ def test_small_outlines_become_ink_and_no_length_is_lost():
 
 @pytest.mark.parametrize("lon0", [-180.0, 0.0])
 @pytest.mark.parametrize("name", PLANES)
-def test_the_image_is_the_raster_at_the_planes_places(name, lon0):
+def test_the_image_shows_the_raster_at_the_right_places(name, lon0):
     da, chart = ramp(lon0, chunks=64), plane(name)
     image, within = background.image_on(chart, da)
     lon, lat = chart.places()
@@ -139,7 +139,7 @@ def test_the_image_is_the_raster_at_the_planes_places(name, lon0):
     assert (np.abs((east - lon + 180) % 360 - 180) * np.cos(np.radians(lat))).max() < 2.0
 
 
-def test_a_raster_is_decimated(monkeypatch):
+def test_a_large_raster_is_decimated(monkeypatch):
     read = []
     whole = xr.DataArray.compute
 
@@ -155,7 +155,7 @@ def test_a_raster_is_decimated(monkeypatch):
     assert sum(read) < 5 * 40 * 53
 
 
-def test_overviews_are_read(tmp_path):
+def test_overviews_are_used(tmp_path):
     import rasterio
 
     da = ramp(step=0.5)
@@ -175,6 +175,8 @@ def test_overviews_are_read(tmp_path):
 
 
 class TestPlot:
+    """Maps of craters and their regions."""
+
     def test_a_map(self, cdb, tmp_path):
         ax = cdb.plot(ramp(), "rim", size=4, savefig=tmp_path / "map.png", savefig_kwargs={"dpi": 30})
         assert (len(ax.images), len(ax.collections)) == (1, 1)
@@ -192,11 +194,11 @@ class TestPlot:
         assert ax.images[0].get_array().count() > 1000
 
     @pytest.mark.parametrize(("raster", "color"), [(None, "0.5"), (ramp(), "white")])
-    def test_meridians_are_seen_on_paper_and_over_an_image(self, raster, color):
+    def test_meridians_are_visible_on_paper_and_over_an_image(self, raster, color):
         small = CraterDatabase(pd.DataFrame({"lat": [0.0, 50], "lon": [0.0, 40], "r": 1e3}), "moon")
         ax = small.plot(raster, projection="orthographic", size=2, dpi=30, shade=True)
         lines = [line for line in ax.lines if line.get_gid() != "scale bar"]
-        assert len(ax.images) == (1 if raster is None else 2)  # one of small outlines
+        assert len(ax.images) == (1 if raster is None else 2)  # including one of small outlines
         assert {line.get_color() for line in lines} == {color}
 
     def test_views_beyond_the_antimeridian(self, cdb):
@@ -208,7 +210,7 @@ class TestPlot:
         assert ax.get_xlim() == (170.0, 190.0)
         assert len(ax.collections[0].get_segments()) == 2
 
-    def test_scale_bars_are_true(self, cdb):
+    def test_scale_bars_have_the_right_length(self, cdb):
         for options in ({"extent": (0, 20, 50, 70)}, {"projection": "south"}):
             ax = cdb.plot(size=3, **options)
             (bar,) = [line for line in ax.lines if line.get_gid() == "scale bar"]
@@ -225,7 +227,7 @@ class TestPlot:
         assert ax.get_xlim() == (-180, 180)
         assert ax.collections[0].get_linewidths() == [3]
 
-    def test_axes_of_cartopy_are_drawn_on_in_their_projection(self, cdb):
+    def test_axes_of_cartopy_are_drawn_in_their_projection(self, cdb):
         cartopy = pytest.importorskip("cartopy.crs")
         globe = cartopy.Globe(semimajor_axis=MOON, semiminor_axis=MOON, ellipse=None)
         ax = plt.subplot(projection=cartopy.SouthPolarStereo(globe=globe))
@@ -242,7 +244,7 @@ class TestPlot:
         assert ax.get_xlim() == pytest.approx(polar.rio.bounds()[::2])
         assert len(ax.collections[0].get_segments()) == 1
 
-    def test_units_have_a_colour_bar(self, cdb):
+    def test_a_raster_with_units_has_a_colour_bar(self, cdb):
         da = ramp().assign_attrs(units="m", long_name="elevation")
         ax = da.craters.plot(cdb, size=3)
         assert [bar.get_ylabel() for bar in ax.child_axes] == ["elevation (m)"]
@@ -291,9 +293,11 @@ class TestPlot:
 
 
 class TestHillshade:
+    """Hill shading of elevations."""
+
     @staticmethod
     def hills(step: float, **attrs) -> xr.DataArray:
-        """Waves of 12° from west to east and of 15° from south to north, 3 km high, without the poles."""
+        """Waves of 12° in longitude and 15° in latitude, with heights of up to 3 km and missing polar caps."""
         da = ramp(step=step, chunks=256)
         east, north = np.cos(np.radians(30 * da["x"])), np.cos(np.radians(24 * da["y"]))
         return (
@@ -306,7 +310,7 @@ class TestHillshade:
 
     @staticmethod
     def light(ax) -> np.ndarray:
-        """Brightness of the image, 0 to 1, where its colours are gray."""
+        """Brightness of the image, from 0 to 1, in a gray colour map."""
         return np.asarray(ax.images[0].get_array())[..., 0]
 
     def look(self, da, cdb, **options) -> np.ndarray:
@@ -317,33 +321,33 @@ class TestHillshade:
         } | options
         return self.light(da.craters.plot(cdb, dpi=50, **options))
 
-    def test_slopes_that_face_the_upper_left_are_bright(self, cdb):
+    def test_slopes_facing_the_upper_left_are_bright(self, cdb):
         found = self.look(self.hills(0.5, units="m"), cdb)
         rows, cols = found.shape
         lat, lon = 45 - 90 * (np.arange(rows) + 0.5) / rows, -60 + 120 * (np.arange(cols) + 0.5) / cols
-        # Of a crest of the waves to the east, the western side rises eastward, and so faces the west
+        # West of a wave's crest, the terrain rises eastward, so the slope faces west.
         west = -np.sin(np.radians(30 * lon)) * 30 / np.cos(np.radians(lat))[:, None]
         north = np.sin(np.radians(24 * lat))[:, None] * 24
         assert np.corrcoef((west + north).ravel(), found.ravel())[0, 1] > 0.9
 
     @pytest.mark.parametrize("step", [0.1, 2.0])
-    def test_it_looks_alike_however_fine_the_raster_is(self, cdb, step):
+    def test_shading_looks_alike_for_fine_and_coarse_rasters(self, cdb, step):
         plain, other = (self.look(self.hills(size, units="m"), cdb) for size in (0.5, step))
         assert np.corrcoef(plain.ravel(), other.ravel())[0, 1] > 0.95
         assert np.abs(plain - other).mean() < 0.05
 
-    def test_it_is_the_default_of_heights_alone_in_either_unit(self, cdb):
+    def test_shading_is_the_default_only_for_elevations_in_either_unit(self, cdb):
         metres = self.look(self.hills(1.0, units="m"), cdb, hillshade=1)
         kilometres = self.look(self.hills(1.0, units="m") / 1000, cdb, hillshade=1000)
         np.testing.assert_allclose(metres, kilometres, atol=1e-6)
         km = (self.hills(1.0) / 1000).assign_attrs(units="km")
         np.testing.assert_allclose(metres, self.look(km, cdb, hillshade=1), atol=1e-6)
-        assert metres.std() < self.look(self.hills(1.0, units="m"), cdb).std()  # heights are exaggerated by default
+        assert metres.std() < self.look(self.hills(1.0, units="m"), cdb).std()  # elevations are exaggerated by default
         for da, options in ((self.hills(1.0), {}), (self.hills(1.0, units="m"), {"hillshade": False})):
             assert da.craters.plot(cdb, size=2, dpi=20, **options).images[0].get_array().ndim == 2
 
     @pytest.mark.parametrize("projection", ["north", "orthographic", "mollweide"])
-    def test_on_projected_maps(self, cdb, projection):
+    def test_shading_on_projected_maps(self, cdb, projection):
         ax = self.hills(1.0, units="m").craters.plot(cdb, projection=projection, size=3, dpi=50)
         image = np.asarray(ax.images[0].get_array())
         assert image.shape[2] == 4
@@ -353,7 +357,9 @@ class TestHillshade:
 
 
 class TestRois:
-    def test_panels_are_about_the_craters_also_at_poles_and_seam(self, cdb):
+    """Panels that show one crater each."""
+
+    def test_panels_are_centred_on_the_craters_even_at_poles_and_seam(self, cdb):
         axes = cdb.plot_rois(ramp(chunks=90), "rim", pixels=40)
         assert axes.shape == (2, 3)
         for i, ax in enumerate(axes.flat[:5]):
@@ -366,7 +372,7 @@ class TestRois:
         assert axes[0, 0].get_title() == "0: 0°, 179.5°E"
         assert len(axes[0, 0].get_figure().axes) == 5
 
-    def test_pixels_are_the_rasters(self, cdb):
+    def test_panels_show_the_pixels_of_the_raster(self, cdb):
         (ax, *_) = cdb.plot_rois(ramp(), "rim", [1], pixels=41, vmin=-2e5, vmax=2e5, cmap="gray").flat
         shade = ax.images[1].get_array()[20, 20, 0]
         assert shade == pytest.approx((12 * 1000 - 150 + 2e5) / 4e5, abs=0.01)
@@ -386,7 +392,7 @@ class TestRois:
         with pytest.raises(PlotError, match="which no crater has"):
             cdb.plot_rois(ramp(), "rim", index=pd.Index(["z"]))
 
-    def test_heights_are_shaded(self, cdb):
+    def test_elevations_are_shaded(self, cdb):
         lat = ramp() * 0 + ramp().y * 1000
         plain = cdb.plot_rois(lat, "rim", [1], pixels=32)[0, 0].images[1].get_array()
         heights = lat.assign_attrs(units="m")
@@ -403,7 +409,7 @@ class TestRois:
             1.12 * np.radians(np.hypot(4 * np.cos(np.radians(11)), 2)) * MOON / 1000, rel=0.02
         )
 
-    def test_none_on_the_raster(self, cdb):
+    def test_regions_off_the_raster_are_refused(self, cdb):
         part = ramp().isel(y=slice(80, 100), x=slice(170, 190))
         with pytest.raises(PlotError, match="none of the 5 regions 'rim' lies on the raster"):
             cdb.plot_rois(part, "rim")
@@ -427,5 +433,5 @@ print(len(ax.collections[0].get_segments()))
     assert done.stdout.strip() == "1", done.stderr
 
 
-def test_planes_know_their_body():
+def test_planes_use_the_radius_of_their_body():
     assert plane("south").raster.sphere == get_body("moon").radius

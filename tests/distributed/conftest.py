@@ -1,4 +1,4 @@
-"""A cluster of two worker processes, and a table of craters that many tiles share."""
+"""A cluster of two worker processes, and a table of craters that spread over many tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster of processes of its own: ``dask scheduler`` and ``dask worker`` over loopback, as users start them."""
+"""A cluster of separate processes: ``dask scheduler`` and ``dask worker`` over loopback, as users start them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from distributed import Client
 
 
 class Processes:
-    """A scheduler and workers of one thread each, which know one another by a file and talk over TCP.
+    """A scheduler and workers of one thread each, which meet through a scheduler file and communicate over TCP.
 
     Parameters
     ----------
     folder : Path
-        Where the scheduler's file and the processes' logs are written.
+        Directory for the scheduler file and the logs of the processes.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Processes:
         )
 
     def add_worker(self, *options: str, directory: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a worker, with its nanny, in a directory of its own if one is given: the nanny's process."""
+        """Start a worker under its nanny, in its own directory if one is given, and return the nanny's process."""
         options = ("--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1", *options)
         return self._start("worker", *options, directory=directory, **environment)
 
@@ -53,7 +53,7 @@ class Processes:
 
     @contextlib.contextmanager
     def client(self, workers: int) -> Iterator[Client]:
-        """A client, once so many workers have come."""
+        """Yield a client once the given number of workers has connected."""
         deadline = time.monotonic() + 300
         while not self.file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -62,7 +62,7 @@ class Processes:
             yield client
 
     def logs(self) -> str:
-        """What the processes wrote."""
+        """The logs of all processes."""
         return "\n".join(log.read_text(errors="replace") for log in sorted(self.folder.glob("*.log")))
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Workers that share nothing with the client but the network and the raster's file."""
+"""Workers that share nothing with the client except the network and the raster file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.distributed.processes import Processes
 
 
 @pytest.mark.slow
-def test_workers_without_the_cache_of_kernels_in_their_own_directory(tmp_path, monkeypatch, cdb):
+def test_workers_in_their_own_directory_without_cached_kernels(tmp_path, monkeypatch, cdb):
     there, here = tmp_path / "there", tmp_path / "here"
     there.mkdir()
     here.mkdir()
@@ -41,7 +41,7 @@ def test_workers_without_the_cache_of_kernels_in_their_own_directory(tmp_path, m
 
 @pytest.mark.slow
 def test_distributed_is_not_imported_without_a_client():
-    # Computing has dask look for a client, for which dask itself imports it: a lazy result is built only.
+    # On computing, dask itself imports distributed to look for a client, so the lazy result is only built.
     code = """
 import sys, xcrater
 lazy, here = (xcrater.open_mosaic(xcrater.sample_data["moon.tif"], chunks=chunks) for chunks in (256, None))

@@ -1,4 +1,4 @@
-"""Checkpoints that the workers of a cluster write into one directory."""
+"""Workers of a cluster write their checkpoints into one shared directory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 
 def write_down():
-    """Have a worker process note which process writes a group."""
+    """Make a worker process record that it wrote a group."""
     from xcrater.batch import run
 
     keep = run.files.write
@@ -24,11 +24,11 @@ def write_down():
 
 
 def be_blind():
-    """A worker that does not see the directory."""
+    """Make a worker process behave as if it could not see the directory."""
     WorkDir.is_of = lambda self, run: False
 
 
-def test_workers_keep_what_they_finish(client, cdb, tmp_path):
+def test_workers_write_the_groups_they_finish(client, cdb, tmp_path):
     path, work = tmp_path / "dem.tif", tmp_path / "work"
     dem = tutorial.synthetic_mosaic("moon", ppd=4, craters=tutorial.synthetic_craters("moon", 30), dtype="int16")
     dem.rio.to_raster(path, tiled=True)
@@ -56,4 +56,4 @@ def test_workers_keep_what_they_finish(client, cdb, tmp_path):
         with pytest.raises(CheckpointError, match="where tasks run, does not see the run"):
             compute(tmp_path / "elsewhere")
     finally:
-        client.restart()  # other tests have workers that see
+        client.restart()  # other tests need workers that see the directory

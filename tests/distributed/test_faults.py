@@ -1,7 +1,7 @@
-"""Clusters that break while they work: a run ends with the same bytes or in one error that names tiles.
+"""Clusters that break while they work: a run gives the same bytes or ends in one error that names tiles.
 
-Workers and schedulers are processes of their own and die by real signals. ``XCRATER_FAULTS=20`` repeats each
-fault so many times.
+Workers and schedulers are separate processes and die by real signals. Set ``XCRATER_FAULTS=20`` to repeat each fault
+that many times.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def statistics(da: xr.DataArray, cdb: CraterDatabase) -> xr.Dataset:
 
 
 def delayed(da: xr.DataArray, seconds: float, also: Callable[[], Any] | None = None) -> xr.DataArray:
-    """The same pixels, each block of which takes a while; a closure, so that workers need no module of the tests."""
+    """The same pixels, with a delay for each block; the function is a closure so that workers need no test module."""
 
     def wait(block):
         import time
@@ -81,7 +81,7 @@ def delayed(da: xr.DataArray, seconds: float, also: Callable[[], Any] | None = N
 
 @contextlib.contextmanager
 def meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """Something that happens in a thread while the block runs; what it raises is raised at the end."""
+    """Run a function in a thread while the block runs, and raise its exception, if any, at the end."""
     failed: list[BaseException] = []
 
     def run() -> None:
@@ -99,7 +99,7 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
 
 
 def assert_same_or_lost(lazy: xr.Dataset, expected: xr.Dataset) -> bool:
-    """Compute on the cluster: whether all bytes are there; otherwise an error must name tiles of the raster."""
+    """Compute on the cluster and return whether all bytes are right; otherwise an error must name lost tiles."""
     lost = None
     try:
         (found,) = graph.compute(lazy)
@@ -118,14 +118,14 @@ def kill_workers(client: Client, times: int, pause: float) -> None:
     for _ in range(times):
         time.sleep(random.uniform(0, pause))
         running = list(client.run(os.getpid, on_error="ignore").values())
-        if running:  # those that are starting do not answer yet
+        if running:  # workers that are still starting do not answer
             with contextlib.suppress(ProcessLookupError):
                 os.kill(random.choice(running), signal.SIGKILL)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("turn", range(max(2, TIMES)))
-def test_workers_that_are_killed(cluster, da, cdb, expected, turn):
+def test_killed_workers(cluster, da, cdb, expected, turn):
     with cluster.client(2) as client, meanwhile(lambda: kill_workers(client, 1 + turn % 4, 2.0)):
         assert_same_or_lost(statistics(delayed(da, 0.1), cdb), expected)
 
@@ -142,7 +142,7 @@ def test_a_tile_that_kills_its_workers_is_named(cluster, da, cdb, expected):
         return on_scheduler
 
     with cluster.client(2) as client:
-        client.run_on_scheduler(allow(0))  # so that one worker is enough
+        client.run_on_scheduler(allow(0))  # so that the death of one worker is enough
         try:
             with pytest.raises(LostTilesError, match=r"lost the tile of rows \d+ to \d+, .* 1 workers? died") as error:
                 graph.compute(statistics(delayed(da, 0.0, die), cdb))
@@ -157,7 +157,7 @@ def test_a_tile_that_kills_its_workers_is_named(cluster, da, cdb, expected):
 
 @contextlib.contextmanager
 def one_more(cluster: Processes, client: Client, *options: str, **environment: str) -> Iterator[str]:
-    """A third worker, by its address."""
+    """Start a third worker and yield its address."""
     name = f"extra-{uuid.uuid4().hex}"
     nanny = cluster.add_worker("--name", name, *options, **environment)
     client.wait_for_workers(3, timeout=300)
@@ -167,14 +167,14 @@ def one_more(cluster: Processes, client: Client, *options: str, **environment: s
         nanny.terminate()
         try:
             nanny.wait(60)
-        except subprocess.TimeoutExpired:  # on a busy machine a worker may be long at its farewells
+        except subprocess.TimeoutExpired:  # on a busy machine, a worker may take long to shut down
             nanny.kill()
             nanny.wait()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("turn", range(TIMES))
-def test_a_worker_that_is_retired(cluster, da, cdb, expected, turn):
+def test_a_retired_worker(cluster, da, cdb, expected, turn):
     with cluster.client(2) as client, one_more(cluster, client) as worker:
 
         def retire() -> None:

@@ -1,4 +1,4 @@
-"""The same lazy results on a cluster of worker processes, on threads and on one thread."""
+"""The same lazy results on a cluster of worker processes, on threads and on a single thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATS = ["count", "mean", "std", "min", "max", "sum", "median", "majority", "per
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_statistics_are_the_same_bytes_as_on_threads(client, cdb, dtype):
+def test_statistics_have_the_same_bytes_as_on_threads(client, cdb, dtype):
     da = tutorial.synthetic_mosaic("moon", ppd=4, craters=cdb, chunks=200, dtype=dtype)
     lazy = da.craters.get_stats(cdb, ["rim", "true_ejecta"], STATS)
     on_cluster = client.compute(lazy).result()
@@ -32,7 +32,7 @@ def test_arrays_are_the_same_as_on_threads(client, cdb):
     arrays = da.craters.get_arrays(cdb, "rim")
     with dask.config.set(scheduler="threads"):
         on_threads = arrays.compute()["rim"]
-    on_cluster = arrays.compute()["rim"]  # the client is the default scheduler
+    on_cluster = arrays.compute()["rim"]  # the client becomes the default scheduler
     one = arrays["rim"].iloc[7].compute()
     assert isinstance(one, np.ma.MaskedArray)
     for ours, theirs in zip(on_cluster, on_threads, strict=True):

@@ -1,4 +1,4 @@
-"""What travels to and within a cluster: graphs are small, partial results know their size."""
+"""Graphs sent to a cluster are small, and partial results report their size."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def test_graphs_take_40_bytes_a_crater_and_1_kb_a_chunk(many, operation):
 
 
 def partial_results(lazy: Any, wanted: str) -> list[Any]:
-    """Results of the tasks of a graph whose keys hold a word."""
+    """Results of those tasks of a graph whose keys contain a word."""
     graph = dict(lazy.__dask_graph__())
     keys = [key for key in graph if wanted in str(key[0] if isinstance(key, tuple) else key)]
     return list(dask.get(graph, keys))
 
 
 @pytest.mark.parametrize("operation", ["statistics", "medians", "depths", "arrays"])
-def test_partial_results_know_their_size(cdb, operation):
+def test_partial_results_report_their_size(cdb, operation):
     da = tutorial.synthetic_mosaic("moon", ppd=2, craters=cdb, chunks=360)
     lazy: Any
     if operation == "arrays":
@@ -77,7 +77,7 @@ def test_partial_results_know_their_size(cdb, operation):
         assert sizeof(partial) == pytest.approx(len(cloudpickle.dumps(partial)), rel=0.2, abs=4000)
 
 
-def test_sizes_count_what_records_hold():
+def test_sizes_include_all_that_records_hold():
     sums = Sums(np.arange(100, dtype=np.int32), np.zeros((100, 1, 2, 8)))
     assert sizeof(Partial([sums])) == pytest.approx(100 * (4 + 2 * 8 * 8), rel=0.05)
     assert sizeof(Partial([sums] * 5)) == pytest.approx(500 * (4 + 2 * 8 * 8), rel=0.05)

@@ -1,4 +1,4 @@
-"""Pixels near to other craters, left out of regions: against all pairs of craters and every pixel's distance."""
+"""Pixels near other craters are left out of regions, as a check of all pairs and distances would have it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COVERAGES = ("center", "all_touched", "exact")
 
 
 def weights_of(da: xr.DataArray, cdb: CraterDatabase, region: str, **options: Any) -> list[Array]:
-    """How much of each pixel belongs to the region of each crater, from 0 to 1."""
+    """The weight of each pixel in the region of each crater, from 0 to 1."""
     request = make_request(da, cdb, region, **{"coverage": None, "nodata": None, **options})
     grid = request.raster.grid
     whole = (0, grid.shape[0], 0, grid.columns)
@@ -42,13 +42,13 @@ def weights_of(da: xr.DataArray, cdb: CraterDatabase, region: str, **options: An
 
 
 def is_neighbour(cdb: CraterDatabase, i: int, others: CraterDatabase, j: int, exclude: Exclude) -> bool:
-    """Whether a crater's disc is left out of another's regions."""
+    """Whether crater j's disc is to be left out of the regions of crater i."""
     mine, its = ((t.lon.iloc[n], t.lat.iloc[n], t.rad.iloc[n]) for t, n in ((cdb, i), (others, j)))
     return mine != its and exclude.min_ratio <= its[2] / mine[2] <= exclude.max_ratio
 
 
 def left_out(cdb: CraterDatabase, exclude: Exclude) -> list[tuple[Array, Array]]:
-    """Pixels of the global grid that lie in neighbours' discs, for each crater, and those that rounding decides on."""
+    """For each crater, the pixels of the global grid in its neighbours' discs, and those that rounding decides."""
     others = cdb if exclude.of is None else exclude.of
     lon, lat = ref.pixel_centres(GLOBAL.transform, GLOBAL.shape)
     distance = [ref.great_circle_distance(x, y, lon, lat) for x, y in zip(others.lon, others.lat)]
@@ -65,7 +65,7 @@ def left_out(cdb: CraterDatabase, exclude: Exclude) -> list[tuple[Array, Array]]
 
 
 def check(cdb: CraterDatabase, exclude: Exclude, coverage: str, chunks: Any = None) -> int:
-    """Compare pixels and statistics with the oracle; returns how many pixels are left out."""
+    """Compare pixels and statistics with the oracle; return how many pixels were left out."""
     values = raster("i4", seed=5)
     da = strategies.data_array(values, GLOBAL, chunks=chunks, nodata=7)
     found = da.craters.get_stats(
@@ -92,8 +92,8 @@ def check(cdb: CraterDatabase, exclude: Exclude, coverage: str, chunks: Any = No
 
 
 @pytest.mark.slow
-def test_areas_are_of_what_is_left() -> None:
-    """Areas with neighbours left out are those of a raster on which the neighbours' pixels hold no values."""
+def test_areas_refer_to_the_remaining_pixels() -> None:
+    """The area without neighbours is the area of a raster on which the neighbours' pixels are missing."""
     cdb, values = database(*CRATERS), np.ones(GLOBAL.shape, "u1")
     da = strategies.data_array(values, GLOBAL)
     found = da.craters.get_stats(cdb, list(cdb.regions), "area", coverage="exact", exclude=1.0)["area"]
@@ -127,7 +127,7 @@ def test_pixels_of_other_craters_are_left_out(coverage: str, nvert: int | None, 
     ratios=st.tuples(st.floats(0, 2), st.sampled_from([1.0, 2.0, math.inf])).filter(lambda r: r[0] <= r[1]),
 )
 @settings(max_examples=25)
-def test_any_craters_any_chunks(
+def test_random_craters_and_chunks(
     data: st.DataObject,
     frame: pd.DataFrame,
     coverage: str,
@@ -168,7 +168,7 @@ def test_any_craters_any_chunks(
         "transverse Mercator, sphere",
     ],
 )
-def test_geodesic_distances_on_every_grid(name: str) -> None:
+def test_neighbours_by_geodesic_distance_on_every_grid(name: str) -> None:
     on, judge = MAPS[name], oracle(name)
     coverage = COVERAGES[len(name) % 3]
     craters = telling_craters(on, 4, len(name))
@@ -201,7 +201,7 @@ def test_geodesic_distances_on_every_grid(name: str) -> None:
 
 
 def at(*craters: tuple[float, float, float], nvert: int | None = None) -> CraterDatabase:
-    """Craters (lon, lat, radius in degrees) with the region "disc", three radii wide."""
+    """Craters at (longitude, latitude, radius) in degrees, with the region "disc" of three radii."""
     cdb = CraterDatabase(table(*craters), "moon")
     cdb.add_circles("disc", 3.0, nvert=nvert)
     return cdb
@@ -214,7 +214,7 @@ def counts(cdb: CraterDatabase, exclude: Any, coverage: str = "center", **option
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_craters_inside_of_a_larger_one_have_no_pixels(coverage: str) -> None:
+def test_craters_inside_a_larger_one_have_no_pixels(coverage: str) -> None:
     cdb = at((10, 20, 40), (12, 25, 3), (170, -60, 5))
     da = strategies.data_array(raster("f4"), GLOBAL)
     found = da.craters.get_stats(cdb, "disc", "count mean median coverage nodata", coverage=coverage, exclude=1.0)
@@ -222,11 +222,11 @@ def test_craters_inside_of_a_larger_one_have_no_pixels(coverage: str) -> None:
     inner = found.isel(crater=1)
     assert inner["count"] == inner["nodata"] == 0
     assert all(math.isnan(inner[name].item()) for name in ("mean", "median", "coverage"))
-    # The large one is without the small one's pixels, unless that is too small to matter.
+    # The large crater lacks the small one's pixels, unless that is too small to count as a neighbour.
     assert counts(cdb, 1.0)[0] < counts(cdb, Exclude(min_ratio=0.5))[0] == counts(cdb, None)[0]
 
 
-def test_ratios_are_of_the_other_crater_to_the_one_and_include_their_bounds() -> None:
+def test_ratios_divide_the_neighbours_radius_by_the_craters_own_and_include_their_bounds() -> None:
     cdb = at((0, 0, 8), (12.5, 2.5, 4))
     bare = counts(cdb, None)
     for exclude, fewer in (
@@ -241,7 +241,7 @@ def test_ratios_are_of_the_other_crater_to_the_one_and_include_their_bounds() ->
         assert tuple(a < b for a, b in zip(found, bare, strict=True)) == fewer, exclude
 
 
-def test_a_number_is_the_distance() -> None:
+def test_a_number_is_the_distance_in_crater_radii() -> None:
     cdb = at((0, 0, 9), (15, 0, 3))
     assert counts(cdb, 2) == counts(cdb, np.float32(2)) == counts(cdb, Exclude(2.0)) != counts(cdb, 1.0)
 
@@ -250,13 +250,13 @@ def test_craters_of_another_table() -> None:
     cdb, others = at((0, 0, 9), (15, 0, 3)), at((15, 0, 3), (-20, 10, 6))
     alone, both = counts(at((0, 0, 9)), Exclude(of=others)), counts(cdb, Exclude(of=others))
     assert both[0] == alone[0] < counts(cdb, None)[0]
-    assert both[1] == counts(cdb, None)[1]  # the crater itself is in the other table, and nothing else is near
+    assert both[1] == counts(cdb, None)[1]  # the other table contains the crater itself, and nothing else is near
     assert counts(cdb, Exclude(of=cdb)) == counts(cdb, 1.0)
     others.data = others.data.iloc[:0]
     assert counts(cdb, Exclude(of=others)) == counts(cdb, None)
 
 
-def test_a_crater_twice_in_a_table_is_not_its_own_neighbour() -> None:
+def test_a_crater_listed_twice_is_not_its_own_neighbour() -> None:
     assert counts(at((0, 0, 9), (0, 0, 9)), 1.0) == counts(at((0, 0, 9), (0, 0, 9)), None)
 
 
@@ -272,7 +272,7 @@ def test_without_neighbours_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_weights_order_statistics_and_functions_tell_of_the_same_pixels(coverage: str) -> None:
+def test_weights_order_statistics_and_functions_see_the_same_pixels(coverage: str) -> None:
     cdb = at((-175, 30, 8), (179, 38, 5), (170, 85, 3), (60, 10, 4))
     values = raster("f8", seed=3) + 0.25
     values[np.random.default_rng(0).random(values.shape) < 0.1] = np.nan
@@ -313,7 +313,7 @@ def test_weights_order_statistics_and_functions_tell_of_the_same_pixels(coverage
 
 @pytest.mark.parametrize("name", ["±180", "sinusoidal, sphere", "north polar, oblate", "IAU 49902"])
 @pytest.mark.parametrize("coverage", COVERAGES)
-def test_polygons_of_the_user(name: str, coverage: str) -> None:
+def test_user_supplied_polygons(name: str, coverage: str) -> None:
     on, judge = MAPS[name], oracle(name)
     lon, lat = np.array([-178.0, 174.0, 3.0, 90.0]), np.array([60.0, 63.0, 50.0, 80.0])
     frame = pd.DataFrame({"lat": lat, "lon": lon, "radius": np.radians([6.0, 4.0, 3.0, 5.0]) * on.axes[0]})
@@ -367,7 +367,7 @@ def test_nothing_is_computed_until_asked_for() -> None:
     xr.testing.assert_identical(lazy.compute(), eager)
 
 
-def test_keys_tell_what_is_left_out() -> None:
+def test_keys_depend_on_what_is_left_out() -> None:
     da = strategies.data_array(raster(), GLOBAL, chunks={"y": 9, "x": 13})
 
     def key(exclude: Any, *more: tuple[float, float, float]) -> tuple[str, str]:
@@ -384,7 +384,7 @@ def test_keys_tell_what_is_left_out() -> None:
     assert keys[0][1] != keys[1][1] != keys[2][1]
 
 
-def test_tiles_carry_the_discs_that_reach_them() -> None:
+def test_tiles_carry_only_the_discs_that_reach_them() -> None:
     da = strategies.data_array(raster(), GLOBAL, chunks={"y": 9, "x": 18})
     cdb = at((0, 0, 50), (30, 40, 3), (-60, -40, 3), (179, 20, 4))
     request = make_request(da, cdb, "disc", coverage=None, nodata=None, exclude=1.0)
@@ -407,7 +407,7 @@ def test_tiles_carry_the_discs_that_reach_them() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_neighbours_are_those_of_all_pairs(seed: int) -> None:
+def test_neighbours_agree_with_a_check_of_all_pairs(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = 400
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
@@ -450,7 +450,7 @@ def test_neighbours_are_those_of_all_pairs(seed: int) -> None:
         lambda: counts(at((0, 0, 5)), at((0, 0, 5))),
     ],
 )
-def test_bad_input_is_named(make: Any) -> None:
+def test_bad_arguments_are_refused(make: Any) -> None:
     with pytest.raises(RegionError, match=r"received exclude.*expected.*Exclude\("):
         make()
 
@@ -462,7 +462,7 @@ def test_craters_of_another_body_are_refused() -> None:
     assert issubclass(BodyError, XcraterError)
 
 
-def test_tables_of_pandas_take_it_too() -> None:
+def test_excluding_works_for_tables_of_results_too() -> None:
     cdb, da = database(*CRATERS), strategies.data_array(raster(), GLOBAL)
     frame = cdb.get_stats(da, "ejecta", "count", exclude=1.0)
     wanted = da.craters.get_stats(cdb, "ejecta", "count", exclude=1.0)["count"]
@@ -471,7 +471,7 @@ def test_tables_of_pandas_take_it_too() -> None:
     assert [p.count() for p in pixels] == wanted.values.tolist()
 
 
-def test_regions_that_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_regions_that_need_larger_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     cdb = database(*CRATERS, (20.1, 30.2, 3.3))
     wanted = strategies.data_array(raster(), GLOBAL).craters.get_stats(cdb, "ejecta", "count median", exclude=1.0)
     monkeypatch.setattr(exclusion, "ROOM", 2)
@@ -480,11 +480,11 @@ def test_regions_that_need_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.nojit
-def test_runs_without_holes() -> None:
-    """The kernel that cuts discs out of runs of pixels, on runs and discs that are written down by hand."""
+def test_the_kernel_cuts_discs_out_of_runs() -> None:
+    """The runs of pixels and the discs are small and written out by hand."""
     from xcrater import kernels
 
-    # One crater, two regions of rows 1 to 3; three discs, which overlap, meet and go beyond.
+    # One crater with two regions on rows 1 to 3, and three discs, which overlap, meet and extend beyond them.
     runs = np.array([[1, 2, 2, 3, 2], [2, 0, 6, 4, 3], [8, 4, 9, 5, 7]])
     weight = np.array([1.0, 0.5, 0.25, 1.0, 1.0])
     offset = np.array([[[0, 4], [4, 5]]])
@@ -507,7 +507,7 @@ def test_runs_without_holes() -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 9, "x": 13}])
-def test_every_operation_leaves_out_the_same(chunks: Any, tmp_path: Any) -> None:
+def test_every_operation_leaves_out_the_same_pixels(chunks: Any, tmp_path: Any) -> None:
     values = raster("i2", seed=3)
     da = strategies.data_array(values, GLOBAL, chunks=chunks)
     cdb = database(*CRATERS, (-160.3, -80.7, 8.12), nvert=None)

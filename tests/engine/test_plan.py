@@ -1,4 +1,4 @@
-"""The plan: which craters meet which tile."""
+"""The plan lists, for each tile, the craters that touch it, and misses none."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CAPS = st.lists(strategies.caps(), min_size=1, max_size=6)
 
 @given(data=st.data(), case=GRIDS, outer=st.sampled_from([0.5, 1.0, 1.5, 3.0]), nvert=st.sampled_from([0, 32]))
 @settings(max_examples=150)
-def test_no_tile_with_a_pixel_of_a_region_is_missed(
+def test_no_tile_that_shares_a_pixel_with_a_region_is_missed(
     data: st.DataObject, case: GridCase, outer: float, nvert: int
 ) -> None:
     grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))
@@ -66,7 +66,7 @@ def test_no_tile_with_a_pixel_of_a_region_is_missed(
 
 @given(data=st.data(), case=GRIDS, outer=st.sampled_from([0.5, 1.0, 3.0]), caps=CAPS)
 @settings(max_examples=100)
-def test_tiles_ascend_and_members_ascend_without_duplicates(
+def test_tiles_and_their_members_are_sorted_without_duplicates(
     data: st.DataObject, case: GridCase, outer: float, caps: list[strategies.Cap]
 ) -> None:
     grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))
@@ -90,7 +90,7 @@ def tiles_of(grid: Grid, lon: float, lat: float, radius: float) -> list[tuple[in
 
 
 @pytest.mark.parametrize("origin", [-180.0, 0.0, 37.5])
-def test_a_crater_meets_the_tiles_that_its_bounding_box_meets_and_no_other(origin: float) -> None:
+def test_a_crater_is_on_exactly_the_tiles_that_its_bounding_box_meets(origin: float) -> None:
     case = GridCase(Affine(1, 0, origin, 0, -1, 90), (180, 360))
     grid = grid_of(case, ((90, 90), (120, 120, 120)))
     assert tiles_of(grid, origin + 60, 45, 5) == [(0, 0)]
@@ -101,7 +101,7 @@ def test_a_crater_meets_the_tiles_that_its_bounding_box_meets_and_no_other(origi
     assert tiles_of(grid, origin + 60, 0, 179) == [(i, j) for i in range(2) for j in range(3)]
 
 
-def test_a_crater_outside_of_a_partial_raster_meets_no_tile() -> None:
+def test_a_crater_outside_a_partial_raster_is_on_no_tile() -> None:
     grid = grid_of(GridCase(Affine(1, 0, 10, 0, -1, 20), (20, 30)), ((10, 10), (30,)))
     for lon, lat in ((0, 10), (60, 10), (-170, 10), (25, 40), (25, -40)):
         assert tiles_of(grid, lon, lat, 5) == []
@@ -117,7 +117,7 @@ def test_an_empty_plan_is_well_formed() -> None:
 
 
 def calls_of_making_a_plan(n: int, rng: np.random.Generator) -> tuple[int, Plan]:
-    """Number of calls of Python and C functions that it takes to place n craters and make their plan."""
+    """Number of Python and C function calls needed to place n craters and make their plan."""
     case = GridCase(Affine(0.5, 0, -180, 0, -0.5, 90), (360, 720))
     grid = grid_of(case, ((60,) * 6, (60,) * 12))
     table = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n))), rng.uniform(0.01, 2, n)
@@ -136,7 +136,7 @@ def calls_of_making_a_plan(n: int, rng: np.random.Generator) -> tuple[int, Plan]
     return calls, plan
 
 
-def test_no_call_is_made_per_crater() -> None:
+def test_the_number_of_calls_does_not_grow_with_craters() -> None:
     rng = np.random.default_rng(0)
     calls_of_making_a_plan(100, rng)
     few, _ = calls_of_making_a_plan(1_000, rng)
@@ -177,7 +177,7 @@ def test_no_tile_is_missed_on_other_grids(data: st.DataObject, name: str, body: 
         assert met <= listed[1]
 
 
-def test_several_boxes_are_one_plan() -> None:
+def test_several_boxes_per_crater_give_one_plan() -> None:
     grid = grid_of(GridCase(Affine(1, 0, -180, 0, -1, 90), (180, 360)), ((60, 60, 60), (90, 90, 90, 90)))
     craters = place_caps(grid, [strategies.Cap(10, 20, 30), strategies.Cap(-170, -80, 5)])
     small, large = disc_boxes(grid, craters, 0.5), disc_boxes(grid, craters, 2.0)
@@ -190,7 +190,7 @@ def test_several_boxes_are_one_plan() -> None:
 
 @given(data=st.data(), case=GRIDS, caps=CAPS)
 @settings(max_examples=50)
-def test_the_spread_of_a_crater_is_that_of_the_tiles_that_list_it(
+def test_the_spread_of_a_crater_covers_the_tiles_that_list_it(
     data: st.DataObject, case: GridCase, caps: list[strategies.Cap]
 ) -> None:
     grid = grid_of(case, data.draw(strategies.chunkings(case.shape)))

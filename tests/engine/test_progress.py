@@ -1,4 +1,4 @@
-"""Bars are shown where somebody looks, and nowhere else."""
+"""Progress bars appear where somebody is watching, and nowhere else."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def compute():
     assert graph.compute(dask.delayed(sum)([1, 2]))[0] == 3
 
 
-def test_a_terminal_has_a_bar(terminal):
+def test_a_terminal_shows_a_bar(terminal):
     compute()
     assert "100% Completed" in terminal.getvalue()
 
 
-def test_statistics_of_a_file_have_one(terminal):
+def test_statistics_of_a_raster_show_one_bar(terminal):
     cdb = CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "radius": [9e4]}), "moon")
     cdb.add_circles("floor")
     cdb.get_stats(tutorial.synthetic_mosaic("moon", ppd=1).chunk({"y": 60}), "floor", "count")
     assert terminal.getvalue().count("100% Completed") == 1
 
 
-def test_short_computations_have_none(terminal, monkeypatch):
+def test_short_computations_show_no_bar(terminal, monkeypatch):
     monkeypatch.setattr(progress, "AFTER", 3.0)
     compute()
     assert terminal.getvalue() == ""
 
 
-def test_the_option_turns_it_off(terminal):
+def test_the_option_turns_bars_off(terminal):
     with set_options(progress=False):
         compute()
     assert terminal.getvalue() == ""
@@ -63,8 +63,8 @@ def test_there_is_one_bar_at_a_time(terminal):
     assert "100% Completed" in own.getvalue()
 
 
-def test_who_looks(monkeypatch):
-    assert progress.looked_at() is None  # pytest's own capture
+def test_terminals_and_notebooks_are_recognised(monkeypatch):
+    assert progress.looked_at() is None  # pytest captures the output
     parent, child = os.openpty()
     with open(child, "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)

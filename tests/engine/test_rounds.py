@@ -1,4 +1,4 @@
-"""Rounds over a raster keep to the room that there is, and every crater comes once."""
+"""Rounds over a raster keep within the available memory, and treat every crater once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xcrater.geometry.grid import Grid
 
 
 def plan_of(chunk: int, *craters: tuple[float, float, float]) -> Plan:
-    """The plan of discs (longitude, latitude, angular radius), degrees, on a globe of 1-degree pixels."""
+    """The plan of discs (longitude, latitude, angular radius in degrees) on a globe of 1° pixels."""
     rows, columns = ((*range(0, length, chunk), length) for length in (180, 360))
     grid = Grid((180, 360), -180.0, 1.0, 90.0, -1.0, rows, columns)
     lon, lat, radius = np.array(craters, float).reshape(-1, 3).T
@@ -22,7 +22,7 @@ def plan_of(chunk: int, *craters: tuple[float, float, float]) -> Plan:
 
 
 def waiting(plan: Plan, sizes: np.ndarray) -> int:
-    """Most that waits at any one time, counted tile by tile."""
+    """The largest number of bytes that waits at any time, counted tile by tile."""
     spread, most = plan.spread, 0
     for tile in range(len(plan)):
         across = (spread.count > 1) & (spread.first <= tile) & (spread.last >= tile)
@@ -45,7 +45,7 @@ def cases(draw: st.DrawFn) -> tuple[Plan, np.ndarray, Room]:
 
 
 @given(cases())
-def test_every_crater_comes_once_with_all_of_its_tiles(case):
+def test_every_crater_is_in_one_round_with_all_its_tiles(case):
     plan, sizes, room = case
     rounds = in_rounds(plan, sizes, room)
     together = np.sum([each.spread.count for each in rounds], axis=0)
@@ -58,7 +58,7 @@ def test_every_crater_comes_once_with_all_of_its_tiles(case):
 
 
 @given(cases())
-def test_no_round_holds_more_than_there_is_room_for_unless_a_crater_alone_does(case):
+def test_no_round_exceeds_the_room_unless_a_single_crater_does(case):
     plan, sizes, room = case
     for each in in_rounds(plan, sizes, room):
         across = each.spread.count > 1
@@ -69,13 +69,13 @@ def test_no_round_holds_more_than_there_is_room_for_unless_a_crater_alone_does(c
             assert alone.sum() <= room.tile + alone.max(initial=0)
 
 
-def test_a_table_that_fits_takes_one_round_of_the_very_plan():
+def test_a_table_that_fits_takes_one_round_with_the_same_plan():
     plan = plan_of(60, (0, 0, 5), (10, 10, 40), (170, -80, 30))
     assert in_rounds(plan, np.full(3, 100), Room(10**6, 10**6)) == [plan]
 
 
 def test_craters_that_wait_at_different_times_share_a_round():
-    # Two craters across rows of tiles far apart from one another: only one of them waits at any time.
+    # Each of two distant craters lies across two rows of tiles, so only one of them waits at any time.
     plan = plan_of(30, (5, 60, 3), (5, -60, 3))
     sizes = np.array([100, 100])
     assert len(in_rounds(plan, sizes, Room(10**6, 100))) == 1
@@ -84,19 +84,19 @@ def test_craters_that_wait_at_different_times_share_a_round():
 
 
 @pytest.mark.parametrize("memory", [1, 100, 2**30])
-def test_rooms_share_the_memory(memory):
+def test_rooms_divide_up_the_memory(memory):
     room = Room.within(memory)
     assert room.threads + room.waiting <= max(memory, 1)
     assert room.tile >= 1
 
 
-def test_an_empty_plan_has_no_tile_to_read():
+def test_an_empty_plan_reads_no_tile():
     plan = plan_of(60)
     assert sum(map(len, in_rounds(plan, np.empty(0, np.int64), Room(1, 1)))) == 0
 
 
 @given(cases(), st.integers(1, 100), st.integers(1, 2000))
-def test_rounds_along_tiles_share_all_craters_out(case, each, most):
+def test_rounds_along_tiles_contain_every_crater_once(case, each, most):
     plan, _, _ = case
     rounds = along_tiles(plan, each, most)
     together = np.concatenate([np.empty(0, int), *rounds])

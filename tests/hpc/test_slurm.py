@@ -50,7 +50,7 @@ main()
 
 
 def submit(place, command, name, **variables):
-    """Run a job as its user does: what it wrote, and what the stand-in for SLURM says."""
+    """Submit a job as its user does; return its output and the log of the stand-in for SLURM."""
     bin_ = place / "bin"
     bin_.mkdir(exist_ok=True)
     for program, started in (("xcrater", f"-c '{XCRATER}'"), ("dask", "-m dask")):
@@ -85,7 +85,7 @@ def test_several_nodes_with_a_scheduler_file(place, expected):
 
 
 @pytest.mark.slow
-def test_one_node_goes_on_when_it_is_requeued(place, expected):
+def test_a_requeued_job_on_one_node_resumes(place, expected):
     parts = place / "work-one" / "groups" / "*.part"
     found, said = submit(
         place, ["sbatch", "one_node.sbatch"], "one", STAND_IN_SIGNAL_WHEN=str(parts), SECONDS_PER_TILE="0.05"
@@ -95,7 +95,7 @@ def test_one_node_goes_on_when_it_is_requeued(place, expected):
 
 
 @pytest.mark.slow
-def test_an_array_and_the_job_that_merges_it(place, expected):
+def test_an_array_job_and_the_job_that_merges_it(place, expected):
     found, said = submit(place, ["bash", "submit_array.sh"], "array", STAND_IN_ARRAY="1-2")
     pd.testing.assert_frame_equal(found, expected)
     assert "shard 1/2 is finished" in said
