@@ -19,12 +19,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default")
 
 
 CASES = 2
-"""Cases of each test that a quick run, ``-m "not slow"``, takes."""
+"""Number of cases of each test that a quick run, ``-m "not slow"``, takes."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark most cases of tests that have many as slow: a quick run is to touch everything, not to exhaust it."""
+    """Mark most cases of tests with many cases as slow: a quick run touches everything but is not exhaustive."""
     cases = defaultdict(list)
     for item in items:
         cases[item.nodeid.partition("[")[0]].append(item)
@@ -37,12 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sample() -> Callable[[str], Path]:
-    """``sample("moon.tif")``: path of a file of the sample data."""
+    """``sample("moon.tif")`` gives the path of a sample file."""
     return sample_data.__getitem__
 
 
 @pytest.fixture(autouse=True)
 def _default_options() -> Iterator[None]:
-    """Undo the options that a test or a docstring's example sets."""
+    """Undo the options that a test or the example in a docstring sets."""
     with set_options(**{name: get_option(name) for name in ("nvert", "coverage", "memory", "progress")}):
         yield

@@ -1,7 +1,8 @@
-"""Slow, obvious answers for fractions of pixels, true areas and weighted statistics; nothing here imports the package.
+"""Slow, obvious answers for covered fractions, true areas and weighted statistics; nothing here imports the package.
 
-Units and grids are those of `tests.reference`: longitudes, latitudes and radii in degrees, a grid is an affine
-without rotation and a shape (rows, columns). Sums and moments are exact whole-number arithmetic, rounded once.
+Units and grids are those of `tests.reference`: longitudes, latitudes and radii are in degrees, and a grid is an affine
+without rotation and a shape (rows, columns). Sums and moments are computed exactly, as fractions of integers, and
+rounded once.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ STATISTICS = (
 
 
 class Measure(NamedTuple):
-    """What latitudes count for."""
+    """A weight of latitudes, and so of areas on the map or on the sphere."""
 
     density: Callable[[Floats], Floats]
     between: Callable[[float, float], float]
-    """Its integral from one latitude to another, radians."""
+    """Integral of the density from one latitude to another, in radians."""
 
 
 FLAT = Measure(np.ones_like, lambda south, north: north - south)
@@ -44,7 +45,7 @@ SPHERE = Measure(np.cos, lambda south, north: 2 * math.cos((north + south) / 2) 
 
 
 def polygon_coverage(transform: Affine, shape: Shape, geometry: BaseGeometry, *, turns: bool = True) -> Floats:
-    """Fraction of every pixel's area, in the grid's own coordinates, inside the geometry.
+    """Fraction of each pixel's area inside the geometry, in the grid's own coordinates.
 
     With turns, the geometry stands for all its copies 360 apart in x.
     """
@@ -56,9 +57,9 @@ def polygon_coverage(transform: Affine, shape: Shape, geometry: BaseGeometry, *,
 
 
 def polygon_areas(transform: Affine, shape: Shape, geometry: BaseGeometry, radius_m: float) -> Floats:
-    """Area on a sphere, m², of every pixel's part inside the geometry, whose edges are straight in lon and lat.
+    """Area on a sphere, m², of each pixel's part inside a geometry with straight edges in longitude and latitude.
 
-    The geometry stands for all its copies 360 apart in longitude, and does not reach beyond the poles.
+    The geometry stands for all its copies 360 apart in longitude, and must not reach beyond the poles.
     """
     whole, pieces = _pieces(transform, shape, geometry, turns=True)
     areas = np.where(whole, true_areas(transform, shape, radius_m), 0.0)
@@ -70,10 +71,10 @@ def polygon_areas(transform: Affine, shape: Shape, geometry: BaseGeometry, radiu
 def _pieces(
     transform: Affine, shape: Shape, geometry: BaseGeometry, turns: bool
 ) -> tuple[ref.Mask, Iterator[tuple[tuple[int, ...], float, BaseGeometry]]]:
-    """Pixels wholly inside; and of those that an edge cuts: index, y of the southern edge, and the part inside.
+    """Pixels wholly inside, and for each pixel cut by an edge its index, its southern edge's y, and the part inside.
 
-    Parts are relative to a southern corner of their pixel: around it a small piece far from the origin keeps all its
-    digits.
+    Coordinates of a part are relative to a southern corner of its pixel, so that small pieces far from the origin keep
+    all their digits.
     """
     everywhere = ref._repeat(transform, shape, geometry) if turns else geometry
     shapely.prepare(everywhere)
@@ -93,8 +94,8 @@ def _pieces(
 def _area_above(south: float, piece: BaseGeometry) -> float:
     """Area on the unit sphere of a piece whose y is relative to a latitude: the sum of ∮ sin(lat) dlon.
 
-    Less the sine of that latitude, which changes nothing around a ring and leaves small pieces their digits. Its mean
-    along an edge is by Gauss and Legendre's rule, to rounding.
+    The sine of that latitude is subtracted, which changes nothing around a ring but keeps the digits of small pieces.
+    The mean sine along an edge is exact to rounding by Gauss-Legendre quadrature.
     """
 
     def around(ring: BaseGeometry) -> float:
@@ -110,7 +111,7 @@ def _area_above(south: float, piece: BaseGeometry) -> float:
 def circle_coverage(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Floats:
-    """Fraction of every pixel's area, in longitude and latitude, within outer and not within inner of a point."""
+    """Fraction of each pixel's area on the map of longitude and latitude that lies in an annulus."""
     _, south, _, north = ref.pixel_edges(transform, shape)
     on_body = (np.clip(north, -90, 90) - np.clip(south, -90, 90)) / (north - south)
     return on_body * _annulus_share(transform, shape, lon, lat, inner_deg, outer_deg, FLAT)
@@ -119,7 +120,7 @@ def circle_coverage(
 def circle_areas(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float, radius_m: float
 ) -> Floats:
-    """Area on a sphere, m², of every pixel's part within outer and not within inner of a point."""
+    """Area on a sphere, m², of each pixel's part in an annulus."""
     share = _annulus_share(transform, shape, lon, lat, inner_deg, outer_deg, SPHERE)
     return share * true_areas(transform, shape, radius_m)
 
@@ -127,13 +128,13 @@ def circle_areas(
 def _annulus_share(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float, measure: Measure
 ) -> Floats:
-    """Share of every pixel, of what of it is between the poles."""
+    """Fraction of each pixel inside an annulus, relative to the part of the pixel between the poles."""
     outer = _disc_share(transform, shape, lon, lat, outer_deg, measure)
     return outer - _disc_share(transform, shape, lon, lat, inner_deg, measure) if inner_deg > 0 else outer
 
 
 def _disc_share(transform: Affine, shape: Shape, lon: float, lat: float, radius_deg: float, measure: Measure) -> Floats:
-    """Pixels that the circle cuts are integrated over latitude: how much of the parallel within is inside."""
+    """Fraction of each pixel inside a circle; for pixels cut by it, the length of parallels inside is integrated."""
     west, south, east, north = ref.pixel_edges(transform, shape)
     nearest, farthest = ref.pixel_distance_range(transform, shape, lon, lat)
     south, north = np.clip(south, -90, 90), np.clip(north, -90, 90)
@@ -147,10 +148,11 @@ def _disc_share(transform: Affine, shape: Shape, lon: float, lat: float, radius_
 
 
 def _inside(phi: float, radius: float, west: float, east: float, south: float, north: float, measure: Measure) -> float:
-    """Longitude times the measure of latitude of a box within a small circle around (0, phi), radians.
+    """Measure of the part of a box within a small circle around (0, phi): longitude times latitude's measure, radians.
 
-    Pieces end where the circle crosses the box's meridians, where it is due north, south, or opposite, and where
-    its tangent is a meridian, so that roots, the only singularities, are at ends of pieces.
+    The range of latitudes is split where the circle crosses the box's meridians, where it is due north, south or
+    opposite, and where its tangent is a meridian. The integrand's only singularities, square roots, then lie at the
+    ends.
     """
     ends = [phi - radius, phi + radius, math.pi - phi - radius, -math.pi - phi + radius]
     if abs(math.sin(phi)) < math.cos(radius):
@@ -177,11 +179,14 @@ def _integral(
     phi: float, radius: float, west: float, east: float, low: float, high: float, tolerance: float, depth: int = 9,
     measure: Measure = FLAT,
 ) -> float:  # fmt: skip
-    """Gauss-Legendre after latitude = middle - half * cos(angle), which smooths roots at both ends; halved to taste."""
+    """Gauss-Legendre quadrature with latitude = middle - half * cos(angle), which smooths square roots at the ends.
+
+    Intervals are halved until the tolerance is met.
+    """
 
     def rule(a: float, b: float) -> float:
         angle = (_NODES + 1) * (math.pi / 2)
-        # From the nearer end, so that roots at an end see the distance from it with all its digits.
+        # Measure latitude from the nearer end, so that a root at an end sees its distance from it with all digits.
         latitude = a + (b - a) * np.sin(angle / 2) ** 2
         lengths = _parallel_inside(phi, radius, west, east, latitude) * measure.density(latitude)
         return float(np.sum(_WEIGHTS * lengths * np.sin(angle))) * (b - a) * math.pi / 4
@@ -196,7 +201,7 @@ def _integral(
 
 
 def _parallel_inside(phi: float, radius: float, west: float, east: float, latitude: Floats) -> Floats:
-    """How much of a parallel between two meridians lies within the circle, radians of longitude."""
+    """Length, in radians of longitude, of a parallel between two meridians that lies within the circle."""
     away = latitude - phi
     near = np.sin((radius - away) / 2) * np.sin((radius + away) / 2)
     far = np.cos((latitude + phi + radius) / 2) * np.cos((latitude + phi - radius) / 2)
@@ -209,7 +214,7 @@ def _parallel_inside(phi: float, radius: float, west: float, east: float, latitu
 
 
 def true_areas(transform: Affine, shape: Shape, radius_m: float) -> Floats:
-    """Area of every pixel on a sphere, m²: R² Δλ (sin φ₁ - sin φ₂)."""
+    """Area of each pixel on a sphere, m²: R² Δλ (sin φ₁ - sin φ₂)."""
     return radius_m**2 * ref.pixel_areas(transform, shape)
 
 
@@ -233,22 +238,22 @@ def statistics(
     values : array_like
         All pixels of the grid, or those of the region.
     coverage : array_like, same shape
-        Fraction of each that is inside; those of 0 are no part of the region.
+        Fraction of each pixel inside the region; pixels of fraction 0 are not part of it.
     weights : array_like, same shape, optional
-        What each pixel counts for. Pixels of weight 0 count, but have no part in any other number.
+        Weight of each pixel. Pixels of weight 0 are counted, but take no part in any other statistic.
     nodata : number, optional
-        Value of missing pixels; NaN is missing always.
+        Value of missing pixels; NaN is always missing.
     stats : iterable of str
-        Names.
+        Names of the statistics.
     fractions : bool
-        Whether coverage is in fractions: then counts are floats, and quantiles weighted.
+        Whether coverage is in fractions, in which case counts are floats and quantiles are weighted.
     areas : array_like, same shape, optional
-        Area of each pixel's part that is inside, for ``area``.
+        Area of each pixel's part inside the region, for ``area``.
 
     Returns
     -------
     dict
-        Without a valid pixel, count, area, nodata and nan are 0 or more, everything else is NaN.
+        Statistics by name. Without a valid pixel, only count, area, nodata and nan are numbers; all else is NaN.
     """
     everything, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
     region = c > 0
@@ -278,7 +283,7 @@ def table(
     *,
     fractions: bool = False,
 ) -> Table:
-    """The valid pixels inside with a weight above 0; arguments are those of `statistics`."""
+    """The valid pixels inside with a weight above 0; for the arguments, see `statistics`."""
     pixels, c = np.asarray(values).ravel(), np.asarray(coverage, dtype=float).ravel()
     w = np.ones(c.size) if weights is None else np.asarray(weights, dtype=float).ravel()
     used = (c > 0) & (w > 0) & (pixels == pixels)
@@ -290,7 +295,7 @@ def table(
 def categories(
     values: ArrayLike, coverage: ArrayLike, weights: ArrayLike | None = None, nodata: float | None = None
 ) -> dict[float | int, float]:
-    """Weight of every value: sum of coverage times weight."""
+    """Weight of each value: the sum of coverage times weight."""
     used = table(values, coverage, weights, nodata)
     return {value: float(weight) for value, weight in used.weight_of.items()}
 
@@ -323,7 +328,8 @@ class Table:
             return len(self.weight_of)
         if stat in ("majority", "minority"):
             most = max if stat == "majority" else min
-            return float(most(self.weight_of, key=self.weight_of.__getitem__))  # the first, smallest of equals
+            # the first one is the smallest of equals
+            return float(most(self.weight_of, key=self.weight_of.__getitem__))
         if stat.startswith("frac_"):
             return float(self.weight_of.get(float(stat.removeprefix("frac_")), Fraction(0)) / self.total)
         if stat == "median":
@@ -335,12 +341,12 @@ class Table:
         return self.moment(stat)
 
     def quantile(self, q: Fraction, shift: Fraction = Fraction(0)) -> float:
-        """numpy's linear one of the pixels; or, weighted, Akinshin's of type 7 (2023, arXiv:2304.07265, section 3).
+        """By numpy's linear rule or, with weights, Akinshin's of type 7 (2023, arXiv:2304.07265, section 3).
 
-        With W the sum of the weights, the effective number of pixels is ``n = W ** 2 / sum(w ** 2)`` (Kish). Type 7
-        lies at ``h = q (n - 1) + 1``, and its distribution function grows from 0 at ``(h - 1) / n`` to 1 at ``h / n``.
-        A pixel's part is how much the function grows over its share of the weights, sorted by value. A shift of the
-        shares, where there is room for it, tells what rounding of weights may do.
+        With W the sum of the weights, the effective number of pixels is ``n = W ** 2 / sum(w ** 2)`` (Kish). Type 7 is
+        at ``h = q (n - 1) + 1``, and its distribution function grows from 0 at ``(h - 1) / n`` to 1 at ``h / n``. With
+        pixels sorted by value, each takes part by the growth of this function over its share of the weights. A shift of
+        the shares, as far as there is room for it, shows what rounding of the weights may do.
         """
         if self.ranked:
             ordered = sorted(self.numbers)
@@ -396,7 +402,7 @@ class Table:
 
 
 def _between(low: float, high: float, part: Fraction) -> float:
-    """low + part of the way to high; an infinity at a part of 0 or 1 is not looked at."""
+    """The value at a fraction of the way from low to high; an infinity at fraction 0 or 1 is not used."""
     if part == 0 or low == high:
         return float(low)
     if math.isinf(low) or math.isinf(high):
@@ -405,7 +411,7 @@ def _between(low: float, high: float, part: Fraction) -> float:
 
 
 def _mean(parts: dict[float | int, Fraction]) -> float:
-    """Mean of values by their parts, which add up to 1; of infinities as numpy, from the value of the largest."""
+    """Mean of values weighted by parts that add up to 1; infinities are treated as in numpy, from the largest part."""
     if all(map(math.isfinite, parts)):
         return float(sum((Fraction(value) * part for value, part in parts.items()), Fraction(0)))
     base = max(parts, key=lambda value: (parts[value], value))

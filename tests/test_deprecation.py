@@ -1,4 +1,4 @@
-"""Arguments as they were passed before."""
+"""Earlier ways to pass arguments still work, with a warning that names the line to type."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.nojit
 
 @deprecated_arguments(renamed={"region": "regions"}, positional="kind")
 def call(cdb, regions, *, kind="any", coverage=None):
-    """What was received."""
+    """Return the arguments received."""
     return cdb, regions, kind, coverage
 
 
-def test_the_new_manner_passes_without_a_warning():
+def test_the_current_form_gives_no_warning():
     assert call(1, "rim", kind="count") == (1, "rim", "count", None)
     assert call(1, regions="rim") == (1, "rim", "any", None)
 
@@ -43,11 +43,11 @@ def test_an_argument_by_position_is_passed_on():
         ((1, "rim"), {"sort": 1}),
     ],
 )
-def test_what_never_worked_is_refused(args, kwargs):
+def test_arguments_that_were_never_valid_are_refused(args, kwargs):
     with pytest.raises(TypeError):
         call(*args, **kwargs)
 
 
-def test_the_signature_is_the_function_s_own():
+def test_the_signature_is_that_of_the_function():
     assert list(inspect.signature(call).parameters) == ["cdb", "regions", "kind", "coverage"]
     assert call.__doc__ == "What was received."

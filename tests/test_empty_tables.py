@@ -1,4 +1,4 @@
-"""A table that a filter left without craters: every operation gives an empty result of the right shape."""
+"""For a table that a filter left empty, every operation gives an empty result of the right shape."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_statistics(cdb, da, options):
     assert da.craters.get_stats(cdb, "rim", "mean").compute()["mean"].shape == (*lead(da), 0)
 
 
-def test_regions_that_differ_from_crater_to_crater(cdb, da):
+def test_regions_with_data_for_each_crater(cdb, da):
     cdb.add_ellipses("ellipse")
     cdb.add_polygons("polygon", [])
     found = da.craters.get_stats(cdb, ["ellipse", "polygon"], "mean").compute()

@@ -1,4 +1,4 @@
-"""Every kind of grid from end to end: pixels against geodesic distances, areas against those of caps on the body."""
+"""Every kind of grid from end to end: pixels agree with geodesic distances, and areas with true areas on the body."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ Array = NDArray[Any]
 SPHERE, OBLATE = (1_737_400.0, 1_737_400.0), (3_396_190.0, 3_376_200.0)
 BODY = {SPHERE: "moon", OBLATE: "mars"}
 NEAR = 0.02
-"""Pixels; centres nearer to a boundary may lie on either side of it."""
+"""Distance in pixels; centres closer to a boundary may lie on either side of it."""
 
 
 @dataclass(frozen=True)
 class Map:
-    """A raster's frame, in the raster's own words (crs) and in those of the oracle.
+    """A raster's grid, described by its CRS and, independently, in the terms of the oracle.
 
     Parameters
     ----------
     crs : str
-        Label of the raster.
+        CRS with which the raster is labelled.
     axes : tuple of float
-        The body's semi-axes, metres.
+        Semi-axes of the body in metres.
     transform, shape
         The grid.
     proj : str
-        PROJ's terms without the ellipsoid; empty for longitude and latitude.
+        PROJ parameters without the ellipsoid; empty for longitude and latitude.
     west : bool
-        Whether longitudes, or x, are counted westward.
+        Whether longitudes, or x, increase westward.
     ocentric : bool
         Whether latitudes of the grid are planetocentric.
     centre, rim : tuple of float and float
-        Longitude and latitude of the projection's centre and how far the map reaches from there, degrees.
+        Longitude and latitude of the projection's centre, and how far the map extends from it, in degrees.
     period : float
         Columns per turn of longitude.
     """
@@ -80,13 +80,13 @@ class Map:
         return pyproj.Geod(a=self.axes[0], b=self.axes[1])
 
     def geodetic(self, lat: Any) -> Any:
-        """Geodetic latitude of a planetocentric one, degrees."""
+        """Geodetic latitude from a planetocentric one, in degrees."""
         ratio = (self.axes[0] / self.axes[1]) ** 2
         inside = np.degrees(np.arctan(ratio * np.tan(np.radians(np.clip(lat, -89.99999999, 89.99999999)))))
         return np.where(np.abs(lat) >= 89.99999999, lat, inside)
 
     def places(self, shift: tuple[float, float] = (0.0, 0.0)) -> tuple[Array, Array]:
-        """East longitude and geodetic latitude of every pixel's centre; NaN off the map and past one turn."""
+        """East longitude and geodetic latitude of each pixel's centre; NaN off the map and beyond one turn."""
         t = self.transform
         if self.proj:
             if self.west:
@@ -108,14 +108,14 @@ class Map:
         return data_array(values, GridCase(self.transform, self.shape), self.crs, **options)
 
     def numbered(self, **options: Any) -> xr.DataArray:
-        """A raster of which each pixel holds its own number."""
+        """A raster in which each pixel holds its own number."""
         return self.data(np.arange(math.prod(self.shape), dtype="i4").reshape(self.shape), **options)
 
 
 def projected(
     proj: str, axes: tuple[float, float], extent: tuple[float, float, float, float], columns: int = 90, **more: Any
 ) -> Map:
-    """A map of a projection; west, east, south and north edges in body radii."""
+    """A map in some projection; west, east, south and north edges are in body radii."""
     west, east, south, north = (edge * axes[0] for edge in extent)
     step = (east - west) / columns
     rows = math.ceil((north - south) / step)
@@ -124,7 +124,7 @@ def projected(
 
 
 def geographic(axes: tuple[float, float], start: float, step: float, columns: int, **more: Any) -> Map:
-    """Longitude and latitude, north-up, from pole to pole."""
+    """A map in longitude and latitude, north-up, from pole to pole."""
     crs = more.pop("crs", f"+proj=longlat +a={axes[0]} +b={axes[1]} +no_defs")
     transform = more.pop("transform", Affine(step, 0, start, 0, -abs(step), 90))
     shape = more.pop("shape", (round(180 / abs(step)), columns))
@@ -211,16 +211,16 @@ QUICK = frozenset(
         "transverse Mercator, sphere",
     }
 )
-"""Maps of the quick run: grids of longitude and latitude with each peculiarity, and each kind of projection once."""
+"""Maps of the quick run: longitude-latitude grids with each peculiarity, and each kind of projection once."""
 
 
 def every(names: Iterable[str]) -> list[Any]:
-    """Parameters of a test that runs on all of these maps, of which the quick run takes those of `QUICK` alone."""
+    """Parameters for a test that runs on all these maps, of which the quick run takes those in `QUICK` only."""
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
 def telling_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
-    """Craters anywhere, on and about the poles, on the seam, on the rim of the map; and some as large as the body."""
+    """Craters anywhere, near poles, near the seam and near the rim of the map, some as large as the body."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
     kind = np.arange(n) % 6
@@ -233,7 +233,7 @@ def telling_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
             np.full(n, on.centre[0]), np.full(n, on.centre[1]), rng.uniform(0, 360, n), np.radians(away)
         )
         lon, lat = np.where(kind == 2, x, lon), np.where(kind == 2, y, lat)
-    else:  # on the map
+    else:  # somewhere on the map
         x, y = on.places()
         some = rng.choice(np.flatnonzero(np.isfinite(x)), n)
         lon, lat = np.where(kind == 2, x.ravel()[some], lon), np.where(kind == 2, y.ravel()[some], lat)
@@ -246,14 +246,14 @@ def telling_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
 
 
 def haversine(lon: float, lat: float, x: Array, y: Array) -> Array:
-    """Great-circle distance, radians."""
+    """Great-circle distance in radians."""
     half = np.sin(np.radians(y - lat) / 2) ** 2
     half += math.cos(math.radians(lat)) * np.cos(np.radians(y)) * np.sin(np.radians(x - lon) / 2) ** 2
     return np.asarray(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
 
 
 class Oracle:
-    """Geodesic distances of a map's pixels, and how far `NEAR` pixels are on the ground."""
+    """Geodesic distances to a map's pixels, and the length of `NEAR` pixels on the ground."""
 
     def __init__(self, on: Map) -> None:
         self.on, self.geod = on, on.geod
@@ -265,11 +265,11 @@ class Oracle:
             half = np.sin(np.radians(y - self.y) / 2) ** 2
             half += np.cos(np.radians(self.y)) * np.cos(np.radians(y)) * np.sin(np.radians(x - self.x) / 2) ** 2
             moved = 2.02 * on.axes[0] * np.arcsin(np.sqrt(np.clip(half, 0, 1)))
-            # A centre that close to the rim of the map may as well be off it
+            # A centre that close to the rim of the map may just as well be off it.
             self.reach = np.maximum(self.reach, np.where(np.isfinite(moved), moved, np.inf))
 
     def distance(self, lon: float, lat: float, *bounds: float) -> Array:
-        """From a point of planetocentric latitude, metres; where it is far from the bounds, about."""
+        """Distance from a point in planetocentric latitude, metres; only approximate far from the bounds."""
         lat = float(self.on.geodetic(lat))
         out = haversine(lon, lat, self.x, self.y) * self.on.axes[0]
         slack = 0.012 * out + np.where(np.isfinite(self.reach), self.reach, 0)
@@ -279,7 +279,7 @@ class Oracle:
         return np.where(self.shown, out, np.inf)
 
     def pixels(self, lon: float, lat: float, inner: float, outer: float) -> tuple[Array, Array]:
-        """Which pixels lie in a ring, and which of them is certain."""
+        """Which pixels lie in a ring, and for which pixels this is certain."""
         distance = self.distance(lon, lat, *([inner] if inner else []), outer)
         inside = (distance <= outer) & ((distance > inner) | (inner == 0))
         certain = np.abs(distance - outer) > self.reach
@@ -304,14 +304,14 @@ BOUNDS = {"disc": (0.0, 1.0), "ring": (0.4, 1.0)}
 
 
 def numbers(masked: Any) -> Array:
-    """The pixels that a masked array of `Map.numbered` shows, each once."""
+    """The numbers of the unmasked pixels of an array from `Map.numbered`, each once."""
     found = np.sort(np.ma.MaskedArray(masked).compressed())
-    assert (np.diff(found) > 0).all(), "a pixel counts twice"
+    assert (np.diff(found) > 0).all(), "a pixel occurs twice"
     return found
 
 
 def check_centres(name: str, n: int, seed: int) -> int:
-    """Compare masks and counts with geodesic distances; returns the number of pixels compared."""
+    """Compare masks and counts with geodesic distances; return the number of pixels compared."""
     on, judge = MAPS[name], oracle(name)
     craters = telling_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.numbered()
@@ -346,7 +346,7 @@ def test_pixels_within_geodesic_distance(name: str) -> None:
 def check_consistency(
     name: str, n: int, seed: int, coverages: tuple[str, ...] = ("all_touched", "center", "exact")
 ) -> None:
-    """Arrays and statistics tell of the same pixels, and the three rules of one another."""
+    """Arrays and statistics use the same pixels, and the three coverage rules agree with each other."""
     on = MAPS[name]
     craters = telling_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.numbered()
@@ -370,7 +370,7 @@ def check_consistency(
     for k, pixels in enumerate(held["exact"]):
         where = (name, regions[k // n], craters.iloc[k % n].to_dict())
         assert pixels <= held["all_touched"][k], where
-        # What is touched and not covered at all is touched by less than rounding
+        # A pixel that is touched but not covered at all is touched by less than rounding.
         assert len(held["all_touched"][k] - pixels) <= 2, where
         assert held["center"][k] <= held["all_touched"][k], where
 
@@ -384,7 +384,7 @@ def test_arrays_and_statistics_agree(name: str) -> None:
 
 
 def ring_area(on: Map, lon: float, lat: float, inner: float, outer: float) -> float:
-    """True area between two geodesic circles around a point of planetocentric latitude, m²."""
+    """True area between two geodesic circles around a point in planetocentric latitude, m²."""
 
     def disc(radius: float) -> float:
         if on.axes[0] == on.axes[1]:
@@ -396,13 +396,13 @@ def ring_area(on: Map, lon: float, lat: float, inner: float, outer: float) -> fl
             x, y, _ = on.geod.fwd(np.full(n, lon), np.full(n, phi), turn, np.full(n, radius))
             return abs(on.geod.polygon_area_perimeter(x, y)[0])
 
-        return (4 * polygon(1024) - polygon(512)) / 3  # the error falls with the square
+        return (4 * polygon(1024) - polygon(512)) / 3  # the error is quadratic in the step
 
     return disc(outer) - (disc(inner) if inner else 0.0)
 
 
 def zoomed(on: Map, lon: float, lat: float, radius: float, pixels: int) -> Map:
-    """The same projection, with so many pixels over some radius (metres) around a point."""
+    """The same projection with the given number of pixels across a circle around a point; the radius is in metres."""
     lat = float(on.geodetic(lat))
     if on.proj:
         projection = pyproj.Proj(f"{on.proj} +a={on.axes[0]} +b={on.axes[1]} +units=m +no_defs")
@@ -442,16 +442,16 @@ def area_errors(on: Map, places: Any, pixels: int = 160) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", every(MAPS))
-def test_areas_are_those_of_caps(name: str) -> None:
+def test_areas_agree_with_those_of_caps(name: str) -> None:
     on = MAPS[name]
     lon, lat = on.centre
     at = lat - math.copysign(2.5, lat or 1)
     errors = area_errors(on, [(lon + 3.0, at, 1.0)])
-    assert max(map(abs, errors)) < 2e-8, errors  # PROJ tells latitudes of equal-area maps of ellipsoids to that
+    assert max(map(abs, errors)) < 2e-8, errors  # the accuracy of PROJ's latitudes on equal-area maps of ellipsoids
 
 
 def finer(on: Map, by: int) -> Map:
-    """The same map, cut off at the poles, of more pixels."""
+    """The same map, cut off at the poles, with more pixels."""
     t, (rows, cols) = on.transform, (on.shape[0] * by, on.shape[1] * by)
     t = Affine(t.a / by, 0, t.c, 0, t.e / by, t.f)
     if not on.proj:
@@ -460,7 +460,7 @@ def finer(on: Map, by: int) -> Map:
 
 
 def shown_whole(on: Map, cdb: CraterDatabase, frame: Frame, placed: Craters) -> Array:
-    """Which craters' discs lie within the projection's domain and the raster, of those less than half a body large."""
+    """Which craters smaller than half the body have discs within the domain of the projection and the raster."""
     u0, u1, v0, v1 = ring_outlines(frame, placed, 0, 1).bounds()
     reach = np.degrees(cdb.rad / on.axes[0]) * 1.006 + 0.01
     (low, high), (rows, cols) = frame.limits, on.shape
@@ -482,7 +482,7 @@ def shown_whole(on: Map, cdb: CraterDatabase, frame: Frame, placed: Craters) -> 
 
 
 def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
-    """Compare areas with those of caps; how many were compared, and the greatest relative error."""
+    """Compare areas with those of caps; return how many were compared and the largest relative error."""
     on = finer(MAPS[name], by)
     craters = telling_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.data(np.ones(on.shape, "u1"))
@@ -503,19 +503,20 @@ def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", every(MAPS))
 def test_areas_anywhere_on_a_map(name: str) -> None:
-    """On poles, on seams and close to rims, of discs from a pixel on."""
-    # Of a dozen craters none lies wholly on the raster named "part".
+    """The discs are on poles, on seams and close to rims, and as small as a pixel."""
+    # Among a dozen craters, none lies wholly on the raster named "part".
     compared, _ = check_areas(name, 40 if name == "part" else 12, len(name), 4)
     assert compared > 0
 
 
 def lens_area(distance: float, radius: float) -> float:
-    """Area on the unit sphere of a cap within a quarter turn of a point at some distance, radians."""
+    """Area, on the unit sphere, of a cap's part within 90° of a point; distance and radius in radians."""
     rim = math.pi / 2 - distance
     if radius <= rim:
         return 4 * math.pi * math.sin(radius / 2) ** 2
     nodes, weights = np.polynomial.legendre.leggauss(200)
-    # By the circles around the cap's centre: how much of each is on the near side. Smooth in the root of r - rim.
+    # Integrate over circles around the cap's centre the part of each on the near side, which is smooth in the root of r
+    # - rim.
     end = math.sqrt(radius - abs(rim))
     root = end * (nodes + 1) / 2
     r = abs(rim) + root**2
@@ -527,7 +528,7 @@ def lens_area(distance: float, radius: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("beyond", [-2.0, -0.5, -0.05, -1e-4, 1.5, 6.0])
 def test_areas_at_the_rim_of_an_orthographic_map(beyond: float) -> None:
-    """Of the part of a disc on the near side; places there are seen edge-on. ``beyond`` is how far it goes, degrees."""
+    """Only the near side counts, which is seen edge-on here; the disc reaches ``beyond`` degrees past the rim."""
     on = finer(MAPS["orthographic, sphere"], 4)
     geod, radius = pyproj.Geod(a=1, b=1), 4.0
     distance = 90 - radius + beyond
@@ -540,11 +541,11 @@ def test_areas_at_the_rim_of_an_orthographic_map(beyond: float) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
-# Polygons of one's own
+# User-supplied polygons
 
 
 def ocentric_places(on: Map) -> tuple[Array, Array]:
-    """East longitude and planetocentric latitude of the pixels' centres."""
+    """East longitude and planetocentric latitude of the pixel centres."""
     x, y = on.places()
     inside = np.degrees(
         np.arctan((on.axes[1] / on.axes[0]) ** 2 * np.tan(np.radians(np.clip(y, -89.99999999, 89.99999999))))
@@ -553,7 +554,7 @@ def ocentric_places(on: Map) -> tuple[Array, Array]:
 
 
 def random_polygons(n: int, seed: int) -> list[Any]:
-    """Stars, some with a hole, some in two parts, some across the antimeridian, some None; longitudes may pass 180."""
+    """Random stars, some with a hole, in two parts or across the antimeridian, and one None; longitudes may pass 180."""
     rng = np.random.default_rng(seed)
 
     def star(lon: float, lat: float, size: float) -> Any:
@@ -618,19 +619,19 @@ def check_polygons(name: str, n: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", every(MAPS))
-def test_polygons_hold_the_pixels_whose_centre_they_contain(name: str) -> None:
+def test_polygons_contain_the_pixels_whose_centre_is_inside(name: str) -> None:
     check_polygons(name, 5, 3)
 
 
 def lonlat_area(shape: Any, radius: float) -> float:
-    """Area on a sphere of a polygon with edges straight in longitude and latitude: the sum of R² ∫ sin(lat) dlon."""
+    """Area on a sphere of a polygon with straight edges in longitude and latitude: the sum of R² ∫ sin(lat) dlon."""
     total = []
     for part in shapely.get_parts(shape):
         part = shapely.geometry.polygon.orient(part)
         for ring in (part.exterior, *part.interiors):
             x, y = np.radians(np.asarray(ring.coords)).T
             dx, dy = np.diff(x), np.diff(y)
-            # The mean of the sine between two latitudes, without their difference below
+            # The mean sine between two latitudes, without dividing by their difference.
             total += (-dx * np.sin((y[1:] + y[:-1]) / 2) * np.sinc(dy / 2 / np.pi)).tolist()
     return radius**2 * math.fsum(total)
 
@@ -685,7 +686,7 @@ def test_polygons_across_the_antimeridian(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", every(SPHERES))
-def test_a_polygon_is_what_a_ring_of_as_many_vertices_is(name: str) -> None:
+def test_a_polygon_equals_a_ring_with_the_same_vertices(name: str) -> None:
     on = MAPS[name]
     craters = telling_craters(on, 24, 5)
     degrees = np.degrees(craters["radius"] / on.axes[0])
@@ -700,7 +701,7 @@ def test_a_polygon_is_what_a_ring_of_as_many_vertices_is(name: str) -> None:
         stats = da.craters.get_stats(cdb, ["rim", "same"], "count mean min max area", coverage=coverage)
         for stat in ("count", "mean", "area"):
             rim, same = stats[stat].to_numpy()
-            # Where edges are curved on the map, cutting or a hole places the vertices on them elsewhere
+            # Where edges are curved on the map, cutting or a hole puts the vertices along them at other places.
             rtol = 1e-4 if on.proj and "eqc" not in on.proj else 1e-9
             np.testing.assert_allclose(same, rim, rtol=rtol, atol=rtol, err_msg=f"{name} {stat} {coverage}")
 
@@ -731,7 +732,7 @@ def test_a_table_in_any_system_of_its_body_gives_the_same_numbers() -> None:
 
 
 def test_one_raster_in_several_frames_of_its_body() -> None:
-    """West-positive, planetographic and planetocentric labels of grids that show the same field."""
+    """The grids have west-positive, planetographic or planetocentric labels and show the same field."""
     table = pd.DataFrame({"lat": [10.0, -50.0, 71.0], "lon": [30.0, 100.0, -100.0], "r": [6e5, 7e5, 5e5]})
     cdb = CraterDatabase(table, "mars", "planetocentric")
     cdb.add_circles("disc", nvert=None)
@@ -758,7 +759,7 @@ def test_other_bodies_are_refused(name: str) -> None:
         on.numbered().craters.get_arrays(mars, "disc")
 
 
-def test_an_earth_label_or_none_is_refused() -> None:
+def test_a_raster_labelled_as_the_earth_or_not_at_all_is_refused() -> None:
     on = MAPS["±180"]
     cdb = table_of(on, telling_craters(on, 3, 1))
     for crs in ("EPSG:4326", "EPSG:3857"):
@@ -771,7 +772,7 @@ def test_an_earth_label_or_none_is_refused() -> None:
 @pytest.mark.parametrize("name", ["±180", "past 360", "sinusoidal, oblate", "north polar, sphere", "orthographic, oblate",  # noqa: E501
                                   "IAU 49901", "Mercator, oblate"])  # fmt: skip
 @pytest.mark.parametrize("coverage", ["center", "exact", "all_touched"])
-def test_lazy_in_any_chunks(name: str, coverage: str) -> None:
+def test_lazy_results_equal_eager_ones_for_any_chunks(name: str, coverage: str) -> None:
     on = MAPS[name]
     shapes = random_polygons(8, 4)
     cdb = with_polygons(on, shapes)
@@ -796,7 +797,7 @@ def test_lazy_in_any_chunks(name: str, coverage: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["gridline", "gridline, oblate", "no whole number of columns a turn"])
-def test_rows_across_a_pole_count_by_what_is_on_the_body(name: str) -> None:
+def test_rows_across_a_pole_count_only_the_part_on_the_body(name: str) -> None:
     on = MAPS[name]
     table = pd.DataFrame({"lat": [90.0, -90.0], "lon": [0.0, 20.0], "radius": np.radians([6, 6]) * on.axes[0]})
     cdb = table_of(on, table)
@@ -811,7 +812,9 @@ def test_rows_across_a_pole_count_by_what_is_on_the_body(name: str) -> None:
 @pytest.mark.parametrize("name", ["gridline", "gridline, oblate"])
 @pytest.mark.parametrize("north_up", [True, False])
 @pytest.mark.parametrize("lat", [84.0, -84.0])
-def test_a_row_centred_on_a_pole_is_in_what_holds_the_pole(name: str, north_up: bool, lat: float) -> None:
+def test_a_row_centred_on_a_pole_belongs_to_regions_that_contain_the_pole(
+    name: str, north_up: bool, lat: float
+) -> None:
     on = MAPS[name]
     da = on.numbered()
     da = da if north_up else da.isel(y=slice(None, None, -1))
@@ -842,7 +845,7 @@ def test_a_ring_around_a_pole_touches_nothing_in_its_hole() -> None:
                 np.testing.assert_array_equal(numbers(one), numbers(other))
 
 
-def test_an_array_of_all_longitudes_has_them_all_however_they_are_rounded() -> None:
+def test_an_array_of_all_longitudes_contains_them_all_however_they_are_rounded() -> None:
     on = MAPS["IAU 49916"]
     table = pd.DataFrame({"lat": [-82.45070339525657], "lon": [40.53417428518233], "radius": [7049873.866900689]})
     cdb = table_of(on, table)

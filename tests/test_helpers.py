@@ -1,3 +1,5 @@
+"""`raise_if_dask_computes` counts computes and fails on those that are not allowed."""
+
 from __future__ import annotations
 
 import dask.array as da

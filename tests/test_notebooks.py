@@ -10,7 +10,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
 def text(cell) -> str:
-    """What a cell prints, without the bars that slow machines show."""
+    """What a cell prints, without the progress bars that appear on slow machines."""
     printed = "\n".join(
         output["data"].get("text/plain", "") if "data" in output else output.get("text", "")
         for output in cell.get("outputs", [])
@@ -21,7 +21,7 @@ def text(cell) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebook_runs_and_prints_what_it_shows(path, monkeypatch):
+def test_notebook_runs_and_prints_the_saved_output(path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")  # as in a notebook
     notebook = nbformat.read(path, as_version=4)
     shown = [text(cell) for cell in notebook.cells if cell.cell_type == "code"]

@@ -1,3 +1,5 @@
+"""Optional dependencies are imported on use, and a missing one names the extra to install."""
+
 from __future__ import annotations
 
 import json.decoder
@@ -21,7 +23,7 @@ def test_a_missing_module_names_the_extra(module):
 
 
 @pytest.mark.parametrize("statement", ["import no_such_module", "raise ImportError('broken')", "import broke"])
-def test_an_error_inside_an_installed_module_passes_unchanged(statement, tmp_path, monkeypatch):
+def test_an_error_inside_an_installed_module_is_not_hidden(statement, tmp_path, monkeypatch):
     (tmp_path / "broken_module.py").write_text(statement)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ImportError) as caught:

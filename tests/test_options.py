@@ -1,3 +1,5 @@
+"""Options are validated, apply to all threads, and are restored at the end of a block."""
+
 from __future__ import annotations
 
 import threading
@@ -9,12 +11,12 @@ from xcrater.errors import XcraterError
 from xcrater.options import OPTION, get_coverage, get_nvert, get_option, set_options
 
 
-def test_defaults_are_craterpys():
+def test_defaults_are_those_of_craterpy():
     assert get_option("nvert") == 32
     assert get_option("coverage") == "all_touched"
 
 
-def test_a_call_sets_for_good():
+def test_a_call_sets_options_permanently():
     set_options(nvert=64, coverage="center")
     assert (get_option("nvert"), get_option("coverage")) == (64, "center")
     set_options(nvert=None)
@@ -43,7 +45,7 @@ def test_nvert_becomes_a_plain_integer(nvert):
 
 
 @pytest.mark.parametrize("nvert", [3, 33, -1, 0, True, 32.0, "32"])
-def test_bad_nvert(nvert):
+def test_bad_nvert_is_refused(nvert):
     with pytest.raises(XcraterError, match="expected an even number from 4 on, or None"):
         set_options(nvert=nvert)
 
@@ -68,12 +70,12 @@ def test_memory_becomes_a_number_of_bytes(memory, number):
 
 
 @pytest.mark.parametrize("memory", [0, -1, True, None, 1.5, "", "GiB", "-1 GB", "1 GiBit", "1 2", "0.1 B", "nan"])
-def test_bad_memory(memory):
+def test_bad_memory_is_refused(memory):
     with pytest.raises(XcraterError, match="expected a number of bytes, or a text such as '512 MiB'"):
         set_options(memory=memory)
 
 
-def test_nothing_is_set_when_one_value_is_bad():
+def test_no_option_is_set_if_one_value_is_bad():
     with pytest.raises(XcraterError):
         set_options(nvert=8, coverage="precise")
     assert get_option("nvert") == 32
@@ -89,7 +91,7 @@ def test_unknown_option(name, hint):
         get_option(name)
 
 
-def test_all_threads_see_the_same():
+def test_all_threads_see_the_same_options():
     seen = []
     with set_options(nvert=12):
         thread = threading.Thread(target=lambda: seen.append(get_option("nvert")))
@@ -103,7 +105,7 @@ def test_the_default_memory_is_the_documented_one():
     assert get_option("memory") == 2**30
 
 
-def test_arguments_not_given_are_the_options():
+def test_arguments_that_are_not_given_are_taken_from_the_options():
     with set_options(nvert=12, coverage="center"):
         assert (get_nvert(OPTION), get_coverage(None)) == (12, "center")
         assert (get_nvert(None), get_nvert(8), get_coverage("exact")) == (None, 8, "exact")

@@ -1,6 +1,6 @@
-"""What other packages get wrong, each as a test named after the fault.
+"""Faults of other packages, each covered by a test named after the fault.
 
-Some of these are looked at more closely beside the code concerned, such as in test_craterpy.
+Some are tested in more detail next to the code concerned, for example in test_craterpy.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def named(sample: Sample, nvert: int | None) -> CraterDatabase:
 
 
 def one(cdb: CraterDatabase, row: int) -> CraterDatabase:
-    """The table of one row, with the regions."""
+    """A table of one crater with both regions."""
     cut = cdb.copy()
     cut.data = cdb.data.iloc[[row]]
     return cut
@@ -86,10 +86,10 @@ def test_annulus_across_the_antimeridian_keeps_its_hole(
 
 
 def test_polar_annulus_is_area_weighted(sample: Sample) -> None:
-    """Peary, 88.63° N, from 1 to 1.5 radii on the lunar mosaic, nodata 0.
+    """Peary, 88.63° N, from 1 to 1.5 radii on the lunar mosaic with nodata 0.
 
-    craterpy loses the hole, takes every touched pixel and counts each the same: 69.4. The pixels' own mean is 86.2,
-    and that of the ground 28.4: pixels next to the pole are many, and small.
+    craterpy loses the hole, takes every touched pixel and weights all alike: 69.4. The mean of the right pixels is
+    86.2, and that of the ground 28.4, since pixels next to the pole are many and small.
     """
     transform, values = pixels_of(sample)
     everywhere = named(sample, None)
@@ -116,7 +116,7 @@ def test_polar_annulus_is_area_weighted(sample: Sample) -> None:
         assert weighted[name].item() == pytest.approx(truth[name], rel=1e-9), name
 
 
-def test_polar_annulus_in_fractions_of_pixels(sample: Sample) -> None:
+def test_polar_annulus_with_exact_coverage(sample: Sample) -> None:
     transform, values = pixels_of(sample)
     everywhere = named(sample, None)
     peary = one(everywhere, int(np.flatnonzero(np.isclose(everywhere.lat, 88.63))[0]))
@@ -135,7 +135,7 @@ def test_polar_annulus_in_fractions_of_pixels(sample: Sample) -> None:
         assert found[name].item() == pytest.approx(wanted[name], rel=1e-8), name
 
 
-def test_touched_pixels_of_named_craters_are_too_many_and_fractions_are_right(sample: Sample) -> None:
+def test_touched_pixels_of_named_craters_are_too_many_and_exact_coverage_is_right(sample: Sample) -> None:
     transform, values = pixels_of(sample)
     da, cdb = open_mosaic(sample("moon.tif")), named(sample, None)
     names = ["mean", "count", "nodata"]
@@ -194,8 +194,8 @@ PROJECTIONS = {
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 @pytest.mark.parametrize("chunks", [None, {"y": 37, "x": 50}])
-def test_a_raster_in_any_projection_has_the_pixels_within_the_distance(projection: str, chunks: Any) -> None:
-    """Pixels know their distance from the crater; those near a circle are left undecided."""
+def test_a_raster_in_any_projection_has_the_pixels_within_the_radius(projection: str, chunks: Any) -> None:
+    """Pixels know their distance from the crater; pixels near a circle are not judged."""
     definition, (lon, lat, radius) = PROJECTIONS[projection]
     crs = pyproj.CRS(definition + " +no_defs")
     to_map = pyproj.Transformer.from_crs(crs.geodetic_crs, crs, always_xy=True)
@@ -282,12 +282,12 @@ def test_scale_and_offset_are_applied(tmp_path: Path) -> None:
         assert found[f"{name}_rim"].item() == pytest.approx(getattr(np, name)(wanted), rel=1e-13), name
 
 
-# xarray-spatial, and packages that burn labels into rasters
+# xarray-spatial, and packages that rasterise labels
 
 
 @pytest.mark.parametrize("coverage", ["all_touched", "center", "exact"])
-def test_std_of_small_integers_in_chunks_is_that_of_the_pixels(coverage: str) -> None:
-    """A sum of squares in uint8 wraps around, and one less the other is negative."""
+def test_std_of_small_integers_in_chunks_equals_that_of_the_pixels(coverage: str) -> None:
+    """In uint8 a sum of squares wraps around, and the difference of two sums of squares may be negative."""
     values = np.random.default_rng(2).integers(200, 256, DEGREES.shape).astype("u1")
     cdb = crater(-60.0, 12.0, 35.0)
     da = strategies.data_array(values, DEGREES, chunks={"y": 11, "x": 13})
@@ -319,7 +319,7 @@ def test_overlapping_regions_do_not_steal_pixels(coverage: str) -> None:
         alone = stats(table.iloc[[i]])
         for name in names:
             np.testing.assert_allclose(together[name].values[:, i], alone[name].values[:, 0], rtol=1e-13, err_msg=name)
-    # To the bit, as integers without fractions; the order of additions may differ with them.
+    # Integers without fractions agree to the bit; with fractions, the order of additions may differ.
     np.testing.assert_array_equal(together["count"].values[:, 1], together["count"].values[:, 2])
 
 
@@ -327,14 +327,14 @@ def test_overlapping_regions_do_not_steal_pixels(coverage: str) -> None:
 
 
 @pytest.mark.parametrize(("body", "crs"), [("moon", 30100), ("mars", 49900), ("ceres", 200000100), ("mercury", 19900)])
-def test_areas_use_the_bodys_own_radius(body: str, crs: int) -> None:
+def test_areas_use_the_radius_of_the_body(body: str, crs: int) -> None:
     cdb = crater(0.0, 90.0, 60.0, body=body)
     da = strategies.data_array(np.ones(DEGREES.shape, "u1"), DEGREES, f"IAU_2015:{crs}", chunks={"y": 40})
     areas = {
         coverage: get_stats(da, cdb, "floor", "area", coverage=coverage)["area"].item()
         for coverage in ("center", "exact")
     }
-    # The circle runs along an edge of the grid's rows.
+    # The circle runs along an edge between rows of the grid.
     cap = 2 * math.pi * cdb.body_radius**2 * (1 - math.cos(math.radians(60)))
     assert areas["exact"] == pytest.approx(cap, rel=1e-9)
     assert areas["center"] == pytest.approx(cap, rel=1e-9)
@@ -343,7 +343,7 @@ def test_areas_use_the_bodys_own_radius(body: str, crs: int) -> None:
 
 
 @pytest.mark.parametrize("coverage", ["all_touched", "exact"])
-def test_polygons_that_are_smaller_than_a_pixel_do_not_vanish(coverage: str) -> None:
+def test_polygons_smaller_than_a_pixel_do_not_vanish(coverage: str) -> None:
     values = np.arange(90 * 180, dtype="i4").reshape(DEGREES.shape)
     cdb = crater(5.0, 5.0, 1.0)
     small = shapely.box(4.1, 4.2, 4.3, 4.6)

@@ -1,4 +1,4 @@
-"""Every public name has an example, which the suite runs as a doctest, and its place on the site."""
+"""Every public name has an example, which the suite runs as a doctest, and a place on the site."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from xcrater.table.text_files import read_text
 
 PAGES = sorted((Path(__file__).parents[1] / "notebooks" / "site" / "api").glob("*.rst"))
 
-# What calls return, and what docstrings send readers to.
+# Names that calls return, and names to which docstrings refer readers.
 RESULTS = (CraterArrays, RegionArrays, Ragged, Blocks, CraterPlan, Outlook, DatasetCratersAccessor, PowerLaw)
 HELPERS = (read_text, decimal_degrees, to_geodetic, make_polygon_table, Ellipses)
-# Members that have no underscore and are still for the package only.
+# Members without an underscore that only the package uses.
 INTERNAL = {
     "OrderStatistics": {"distinct", "columns", "quantile_column", "frequency_column", "share_column"},
     "OrderTable": {"block", "declared_by"},
@@ -48,7 +48,7 @@ INTERNAL = {
 
 
 def members(cls: type) -> Iterator[tuple[str, str]]:
-    """Names of the methods and properties that a class offers, and their docstrings; not those of other packages."""
+    """Methods and properties that a class offers, with their docstrings, except those inherited from other packages."""
     for name, member in inspect.getmembers_static(cls):
         function: Any = member
         if isinstance(member, property):
@@ -65,7 +65,7 @@ def members(cls: type) -> Iterator[tuple[str, str]]:
 
 
 def documented(thing: Any, name: str) -> Iterator[tuple[str, str]]:
-    """A public name with its docstring, and those of its members."""
+    """A public name with its docstring, and its members with theirs."""
     if isinstance(thing, ModuleType):
         for inner, function in vars(thing).items():
             if inspect.isfunction(function) and function.__module__ == thing.__name__ and not inner.startswith("_"):
@@ -77,7 +77,7 @@ def documented(thing: Any, name: str) -> Iterator[tuple[str, str]]:
 
 
 def public() -> dict[str, str]:
-    """All public names and their docstrings."""
+    """All public names with their docstrings."""
     things = {name: getattr(xcrater, name) for name in xcrater.__all__}
     things["all_bodies"] = body_names  # a list, which has no docstring of its own
     things |= {name: getattr(aggregations, name) for name in aggregations.__all__}
@@ -96,13 +96,13 @@ def test_public_names_are_found():
 
 
 def test_every_public_name_has_an_example():
-    """Doctests of the suite run them; `pytest` collects them from the package."""
+    """The suite runs the examples as doctests, which pytest collects from the package."""
     pattern = re.compile(r"^Examples\n-{8}\n(?:.*\n)*?>>> ", re.MULTILINE)
     assert [name for name, doc in sorted(PUBLIC.items()) if not pattern.search(doc)] == []
 
 
 def unknown(doc: str) -> set[str]:
-    """Names that an example uses and neither imports nor defines."""
+    """Names that an example uses without importing or defining them."""
     used, known = set(), set(dir(builtins))
     for example in doctest.DocTestParser().get_examples(doc):
         for node in ast.walk(ast.parse(example.source)):
@@ -120,7 +120,7 @@ def unknown(doc: str) -> set[str]:
 
 
 def test_examples_can_be_pasted_into_a_prompt():
-    """They import what they use, whatever their module has imported, but for the function or class itself."""
+    """Examples import all they use, except the function or class they belong to, whatever their module imports."""
     own = {name: {name.partition(".")[0]} for name in PUBLIC}
     missing = {name: unknown(doc) - own[name] for name, doc in PUBLIC.items()}
     assert {name: names for name, names in missing.items() if names} == {}
@@ -133,7 +133,7 @@ def test_every_public_name_is_on_the_site():
         last = name.rpartition(".")[2]
         if kind != "module":
             shown.add(name)
-        if listed is not None and not listed.strip():  # all of a class or a module
+        if listed is not None and not listed.strip():  # all members of a class or module
             within = tuple(f"{inner}." for inner in (vars(import_module(name)) if kind == "module" else {last}))
             shown |= {known for known in PUBLIC if f"{known}.".startswith(within)}
         elif listed is not None:

@@ -1,3 +1,5 @@
+"""The README's examples print what it shows, its commands are those of CI, and its links work."""
+
 from __future__ import annotations
 
 import doctest
@@ -9,7 +11,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_examples_print_what_the_readme_shows():
-    # A fence after the expected output would be taken for a part of it.
+    # A fence directly after the expected output would be taken for part of it.
     text = re.sub(r"^```\w*$", "", README, flags=re.MULTILINE)
     examples = doctest.DocTestParser().get_doctest(text, {}, "README", "README.md", 0)
     assert len(examples.examples) > 15
@@ -20,7 +22,7 @@ def test_examples_print_what_the_readme_shows():
 
 
 def test_ci_runs_the_commands_of_the_readme():
-    """The README's test command, with the environment elsewhere."""
+    """The README's test command, apart from the environment."""
     commands = re.findall(r"^python3 -m venv .*$", README, flags=re.MULTILINE)
     assert len(commands) == 2
     ci = (ROOT / ".ci" / "run").read_text()

@@ -1,4 +1,4 @@
-"""The oracles agree with each other and with outside referees."""
+"""The oracles agree with each other and with independent packages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MOON = [  # lon, lat, radius: plain, seam, poles, both poles, tiny, huge
 GLOBAL = (Affine(2, 0, -180, 0, -2, 90), (90, 180))
 
 
-def test_distance_equals_geodesic_on_a_sphere() -> None:
+def test_distance_agrees_with_geodesics_on_a_sphere() -> None:
     pyproj = pytest.importorskip("pyproj")
     rng = np.random.default_rng(1)
     lon1, lon2 = rng.uniform(-180, 360, (2, 500))
@@ -47,7 +47,7 @@ def test_distance_equals_geodesic_on_a_sphere() -> None:
     np.testing.assert_allclose(ref.great_circle_distance(lon1, lat1, lon2, lat2), expected, atol=1e-12)
 
 
-def test_distance_at_its_ends() -> None:
+def test_distance_at_0_and_180_degrees() -> None:
     assert ref.great_circle_distance(5, 90, 77, 90) < 1e-14
     assert ref.great_circle_distance(5, 30, 185, -30) == pytest.approx(180, abs=1e-13)
     assert ref.great_circle_distance(0, 0, 1e-9, 0) == pytest.approx(1e-9, rel=1e-6)
@@ -73,7 +73,7 @@ def test_ring_lies_on_the_circle_at_even_azimuths(lon: float, lat: float, radius
     assert np.abs(np.diff(x)).max() < 180
 
 
-def test_ring_equals_craterpys() -> None:
+def test_ring_agrees_with_craterpy() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         helper = pytest.importorskip("craterpy.helper")
@@ -109,7 +109,7 @@ def test_polygon_shapes() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
-def test_polygon_mask_equals_gdals(coverage: ref.Coverage) -> None:
+def test_polygon_mask_agrees_with_gdal(coverage: ref.Coverage) -> None:
     features = pytest.importorskip("rasterio.features")
     rng = np.random.default_rng(3)
     transform, shape = Affine(1, 0, -180, 0, -1, 90), (180, 360)
@@ -123,7 +123,7 @@ def test_polygon_mask_equals_gdals(coverage: ref.Coverage) -> None:
 
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize(("lon", "lat", "radius"), MOON)
-def test_polygon_of_many_vertices_equals_the_circle(
+def test_polygon_of_many_vertices_agrees_with_the_circle(
     lon: float, lat: float, radius: float, coverage: ref.Coverage
 ) -> None:
     mask, margin = {
@@ -155,7 +155,7 @@ def test_polygon_mask_depends_neither_on_origin_nor_on_row_order(
     assert not ((flipped[::-1] != mask) & clear).any()
 
 
-def test_seam_and_pole_are_no_boundary() -> None:
+def test_seam_and_pole_are_not_boundaries() -> None:
     transform, shape = Affine(10, 0, -185, 0, -10, 95), (19, 36)
     for radius in (25.0, 100.0):
         geometry = ref.polygon_region(0, 80, 0, radius, 32)
@@ -166,7 +166,7 @@ def test_seam_and_pole_are_no_boundary() -> None:
         np.testing.assert_array_equal(ref.circle_mask_center(transform, shape, 0, 80, 0, radius)[0], True)
 
 
-def test_pixels_beyond_the_poles_are_never_in() -> None:
+def test_pixels_beyond_the_poles_are_never_inside() -> None:
     transform, shape = Affine(10, 0, 0, 0, -10, 120), (24, 36)
     beyond = np.r_[0:3, 21:24]
     for lat, radius in ((90, 5), (-90, 5), (85, 100), (0, 170)):
@@ -178,7 +178,7 @@ def test_pixels_beyond_the_poles_are_never_in() -> None:
 
 
 def zoom(function: Callable[..., NDArray[np.float64]], west: float, south: float, east: float, north: float) -> float:
-    """The minimum over a rectangle by sampling, zooming in on the best sample again and again."""
+    """The minimum over a rectangle by sampling, zooming in repeatedly on the best sample."""
     best, x_range, y_range = math.inf, (west, east), (south, north)
     for _ in range(40):
         x, y = (samples.ravel() for samples in np.meshgrid(np.linspace(*x_range, 25), np.linspace(*y_range, 25)))
@@ -191,7 +191,7 @@ def zoom(function: Callable[..., NDArray[np.float64]], west: float, south: float
     return best
 
 
-def test_distance_range_equals_a_search_over_the_square() -> None:
+def test_distance_range_agrees_with_a_search_over_the_square() -> None:
     rng = np.random.default_rng(5)
     for transform, shape in ((Affine(40, 0, -180, 0, -30, 90), (6, 9)), (Affine(1.3, 0, 171, 0, 1.1, -90), (4, 4))):
         west, south, east, north = ref.pixel_edges(transform, shape)
@@ -207,7 +207,7 @@ def test_distance_range_equals_a_search_over_the_square() -> None:
 
 
 @pytest.mark.parametrize(("lon", "lat", "radius"), [cap for cap in MOON if cap[2] > 1])
-def test_masks_enclose_the_caps_area(lon: float, lat: float, radius: float) -> None:
+def test_masks_enclose_the_area_of_the_cap(lon: float, lat: float, radius: float) -> None:
     transform, shape = Affine(0.5, 0, 0, 0, 0.5, -90), (360, 720)
     areas = ref.pixel_areas(transform, shape)
     assert areas.sum() == pytest.approx(4 * math.pi, rel=1e-12)
@@ -223,7 +223,7 @@ def test_masks_enclose_the_caps_area(lon: float, lat: float, radius: float) -> N
     assert (center | ~within).all()
 
 
-def test_window_equals_rasterstats() -> None:
+def test_window_agrees_with_rasterstats() -> None:
     io = pytest.importorskip("rasterstats.io")
     rng = np.random.default_rng(7)
     transform = Affine(0.35, 0, -180, 0, -0.35, 90)
@@ -239,7 +239,7 @@ STATS = (*ref.RASTERSTATS, "percentile_0", "percentile_17.5", "percentile_50", "
 
 @pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # rasterstats multiplies affines
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "f8"])
-def test_statistics_equal_rasterstats(dtype: str) -> None:
+def test_statistics_agree_with_rasterstats(dtype: str) -> None:
     rasterstats = pytest.importorskip("rasterstats")
     rng = np.random.default_rng(11)
     transform = Affine(1, 0, 0, 0, -1, 20)
@@ -269,7 +269,7 @@ def test_statistics_are_exact() -> None:
     assert ref.statistics(np.array([1.0, math.inf]), None, ["sum", "max"]) == {"sum": math.inf, "max": math.inf}
 
 
-def test_statistics_of_nothing_valid() -> None:
+def test_statistics_without_valid_pixels() -> None:
     empty = ref.statistics(np.array([np.nan, -1.0, -1.0]), -1, STATS)
     counts = {"count": 0, "unique": 0, "nodata": 2, "nan": 1}
     assert {name: empty.pop(name) for name in counts} == counts

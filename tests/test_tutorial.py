@@ -1,3 +1,5 @@
+"""Synthetic craters and mosaics have a known truth, whatever the chunks and the resolution."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,7 +12,7 @@ from xcrater import tutorial
 from xcrater.database import CraterDatabase
 
 BARE = CraterDatabase(pd.DataFrame({"lat": [0.1], "lon": [0.1], "radius": [0.01]}), "moon")
-"""One crater too small for any pixel."""
+"""The last crater is too small for any pixel."""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +47,11 @@ def test_terrain_has_no_seam():
     da = tutorial.synthetic_mosaic("moon", ppd=4, craters=BARE).values
     inside = np.abs(np.diff(da, axis=1)).max()
     assert np.abs(da[:, 0] - da[:, -1]).max() <= inside
-    assert np.ptp(da[0]) < 0.05 * np.ptp(da)  # one row around a pole is one place
+    assert np.ptp(da[0]) < 0.05 * np.ptp(da)  # one row around a pole is a single point
     assert np.ptp(da[-1]) < 0.05 * np.ptp(da)
 
 
-def test_terrain_has_the_roughness_asked_for():
+def test_terrain_has_the_requested_roughness():
     da = tutorial.synthetic_mosaic("moon", ppd=2, craters=BARE, roughness=20.0, dtype="float64")
     twice = tutorial.synthetic_mosaic("moon", ppd=2, craters=BARE, roughness=40.0, dtype="float64")
     np.testing.assert_allclose(twice.values, 2 * da.values, atol=1e-9)
@@ -64,7 +66,7 @@ def test_integers_are_rounded(craters):
 
 
 def test_crater_shape_is_bowl_rim_and_ejecta(craters):
-    """Compare with the shape computed pixel by pixel."""
+    """The oracle computes the shape pixel by pixel."""
     da = tutorial.synthetic_mosaic("moon", ppd=2, craters=craters, roughness=0.0, dtype="float64")
     lon, lat = np.meshgrid(da.x, da.y)
     expected = np.zeros(da.shape)
@@ -78,8 +80,8 @@ def test_crater_shape_is_bowl_rim_and_ejecta(craters):
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(0, 0.8), (0, 1), (1, 1.5), (0.5, 3), (4, 6)])
-def test_true_mean_is_what_fine_pixels_give(inner, outer):
-    """Area-weighted mean over a fine grid of the shape."""
+def test_true_mean_agrees_with_fine_pixels(inner, outer):
+    """The mean of the shape over a fine grid, weighted by area."""
     radius = 100e3
     edges = np.linspace(inner, outer, 200_001)
     r = (edges[1:] + edges[:-1]) / 2
@@ -90,11 +92,11 @@ def test_true_mean_is_what_fine_pixels_give(inner, outer):
 
 
 def test_ring_means_approach_the_truth_with_resolution(craters):
-    """The demo's claim: statistics of the synthetic craters are those of their known shape."""
+    """The demo claims that statistics of the synthetic craters approach those of their known shape."""
     table = tutorial.synthetic_craters("moon", 60, diameters=(100e3, 300e3), seed=4)
     table.add_annuli("ring", 0.2, 1.4, nvert=None)
     truth = np.array([tutorial.crater_mean(0.2, 1.4, r) for r in table.rad])
-    low = np.abs(table.lat.to_numpy()) < 40  # unweighted pixel means lean towards the pole
+    low = np.abs(table.lat.to_numpy()) < 40  # unweighted means favour pixels towards the pole
     error = {}
     for ppd in (2, 16):
         da = tutorial.synthetic_mosaic("moon", ppd=ppd, craters=table, roughness=0.0)
@@ -113,7 +115,7 @@ def test_craters_keep_apart():
         assert (np.asarray(d) >= np.asarray(limit)).all()
 
 
-def test_craters_may_overlap_where_asked():
+def test_craters_may_overlap_on_request():
     table = tutorial.synthetic_craters("moon", 1000, apart=0, diameters=(1e3, 100e3))
     assert len(table) == 1000
     above = [(2 * table.rad > d).sum() for d in (1e3, 4e3)]

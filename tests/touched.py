@@ -1,9 +1,10 @@
-"""Whether the quick run touches every module of the package: a plugin of pytest.
+"""A pytest plugin that checks whether the quick run touches every module of the package.
 
-``python -m pytest -p tests.touched`` runs the tests of the quick run first, notes in which modules a function ran while
-they did, and fails if there is a module that none of them entered. It is meant for the whole suite and for the quick
-run itself, ``-m "not slow"``; a smaller choice of tests touches fewer modules. A statement at the start of each
-function takes the note, so tests take as long as without it. Kernels are noted if they were called from Python.
+``python -m pytest -p tests.touched`` runs the tests of the quick run first, records in which modules a function ran
+during these, and fails if there is a module that none of them entered. It is meant for the whole suite and for the
+quick run itself, ``-m "not slow"``; a smaller choice of tests touches fewer modules. The record is made by a statement
+at the start of each function, so tests take no longer than without it. Kernels are recorded if they were called from
+Python.
 """
 
 from __future__ import annotations
@@ -23,26 +24,26 @@ KERNELS = "xcrater.kernels"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 entered: set[str] = set()
-"""Modules of which a function has run in this process."""
+"""Modules in which a function has run in this process."""
 of_quick_tests: set[str] | None = None
-"""The same when the first slow test began in this process; None before that."""
+"""The same when the first slow test began in this process, or None before that."""
 found: set[str] = set()
 """Modules that the quick tests of all processes have touched."""
 
 
 def outer_functions(node: ast.AST) -> Iterator[Function]:
-    """Functions and methods, but none within another: dask may send those to a process without this plugin."""
+    """Functions and methods, but none nested in another: dask may send those to a process without this plugin."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, Function):
             last = child.body[-1]
-            if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant)):  # or it does nothing
+            if not (isinstance(last, ast.Expr) and isinstance(last.value, ast.Constant)):  # otherwise it does nothing
                 yield child
         elif not isinstance(child, ast.Lambda):
             yield from outer_functions(child)
 
 
 class NotingLoader(SourceFileLoader):
-    """Loads a module whose functions say that they run."""
+    """Loads a module whose functions record that they run."""
 
     def source_to_code(self, data: Any, path: Any, **options: Any) -> Any:  # type: ignore[override]
         tree = ast.parse(data)
@@ -60,7 +61,7 @@ class NotingLoader(SourceFileLoader):
 
 
 class NotingFinder:
-    """Finds the package's modules for `NotingLoader`, but for the kernels, whose bytecode numba reads."""
+    """Finds the package's modules for `NotingLoader`, except kernels, whose bytecode numba reads."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -73,18 +74,18 @@ class NotingFinder:
 
 
 in_time = not any(name.partition(".")[0] == "xcrater" for name in sys.modules)
-"""Whether this is loaded before the package, as a plugin is; later on pytest looks for doctests in it."""
+"""Whether this runs before the package is imported, as a plugin does; later, pytest collects doctests from it."""
 if in_time:
     builtins._note_module = entered.add  # type: ignore[attr-defined]
     sys.meta_path.insert(0, NotingFinder)
 
 
 def pytest_configure() -> None:
-    assert in_time, "the package is loaded before this plugin"
+    assert in_time, "this plugin must be loaded before the package"
 
 
 def kernels_called() -> set[str]:
-    """Modules of the kernels that were called from Python, and of the parts that are linked into these."""
+    """Modules of kernels called from Python, and of the functions compiled into these."""
     called = set()
     for name, module in sys.modules.items():
         if name.startswith(f"{KERNELS}."):
@@ -102,11 +103,11 @@ def kernels_called() -> set[str]:
 
 
 def expected() -> set[str]:
-    """Modules that hold a function."""
+    """Modules that contain a function."""
     names = set()
     for path in (ROOT / "xcrater").rglob("*.py"):
         if path == ROOT / "xcrater" / "kernels" / "__init__.py":
-            continue  # a door, which the kernels beyond it show to be used
+            continue  # only forwards names; whether it is used shows in the kernels
         if next(outer_functions(ast.parse(path.read_text())), None) is not None:
             parts = path.relative_to(ROOT).with_suffix("").parts
             names.add(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
