@@ -554,7 +554,7 @@ def ocentric_places(on: Map) -> tuple[Array, Array]:
 
 
 def random_polygons(n: int, seed: int) -> list[Any]:
-    """Random stars, some with a hole, in two parts or across the antimeridian, and one None; longitudes may pass 180."""
+    """Random stars, some with a hole, in two parts or across the antimeridian, one None; longitudes may pass 180."""
     rng = np.random.default_rng(seed)
 
     def star(lon: float, lat: float, size: float) -> Any:
