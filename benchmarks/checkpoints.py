@@ -1,10 +1,11 @@
-"""What checkpoints cost: the statistics of the headline with and without a directory for them, in turns.
+"""Cost of checkpoints: the statistics of the headline with and without a checkpoint directory, in turn.
 
     python benchmarks/checkpoints.py           the mosaic and the craters of benchmarks/headline.py
     python benchmarks/checkpoints.py --small   a few seconds, for continuous integration
 
-From opening the file to a finished DataFrame, each measurement in a process of its own. A run with checkpoints begins
-in an empty directory and is started once more when it is finished: the second time it reads no pixel.
+Each measurement runs in its own process, and lasts from opening the file to a finished DataFrame. A run with
+checkpoints begins in an empty directory and is started once more when it has finished; the second time it reads no
+pixel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PLAIN, KEPT, AGAIN = "without checkpoints", "with checkpoints", "started again w
 
 
 def measure(raster: str, craters: str, work: str) -> None:
-    """Compute the statistics, with checkpoints if a directory is named, and print what that took."""
+    """Compute the statistics, with checkpoints if a directory is given, and print time and sizes."""
     import xcrater
     from xcrater.batch.run import Run, keeping
 
@@ -52,7 +53,7 @@ def measure(raster: str, craters: str, work: str) -> None:
 
 
 def in_process(*arguments: object) -> dict:
-    """The same in a process of its own."""
+    """Run `measure` in its own process and return its numbers."""
     command = [sys.executable, __file__, "--child", *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
@@ -79,7 +80,7 @@ def main() -> None:
         make_mosaic(raster, ppd)
 
     found: dict[str, list[dict]] = {PLAIN: [], KEPT: [], AGAIN: []}
-    in_process(raster, craters, "")  # kernels are compiled, and the file is in memory
+    in_process(raster, craters, "")  # compiles the kernels and brings the file into memory
     for n in range(rounds):
         work = Path(tempfile.mkdtemp(dir=options.data))
         turns = [(PLAIN, ""), (KEPT, work), (AGAIN, work)]

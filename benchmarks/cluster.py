@@ -1,13 +1,13 @@
-"""Where a cluster's time goes: the headline's statistics and their medians on threads and on a LocalCluster.
+"""How a cluster spends its time: the headline's statistics and their medians on threads and on a LocalCluster.
 
     python benchmarks/cluster.py               128 pixels per degree, 1.3 million craters
     python benchmarks/cluster.py --craters 200000
     python benchmarks/cluster.py --small       a few seconds, for continuous integration
 
-Threads and the cluster, one process of one thread for each core, take turns, so that a drift of the machine's speed
-touches both alike; medians of the rounds are printed. "Cold" is the first run of workers that have just come, with
-compiled kernels on disk. CPU seconds are those of all processes. Below stand the times that the scheduler was told of
-each task, added up by stage, and what travels.
+Threads and the cluster, which has one single-threaded process per core, take turns, so that a drift of the machine's
+speed affects both alike; medians of the rounds are printed. "Cold" is the first run on workers that have just started,
+with compiled kernels on disk. CPU seconds are those of all processes. A second table lists the times of tasks as
+reported to the scheduler, added up by stage, and the amounts of data sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def spent() -> float:
 
 
 def start_up(_: int) -> float:
-    """In a worker that has just come: seconds until the first tile, reading aside."""
+    """Seconds until a worker that has just started finishes its first tile, without reading."""
     start = time.perf_counter()
     from xcrater import tutorial
 
@@ -50,14 +50,14 @@ def start_up(_: int) -> float:
 
 
 class Bench:
-    """One raster and one table, and what is measured on them.
+    """Measurements on one raster and one table.
 
     Parameters
     ----------
     raster, craters : Path
-        Their files.
+        Paths of the files.
     count : int
-        Craters that are taken of the table; 0 for all.
+        Number of craters taken from the table; 0 for all.
     """
 
     def __init__(self, raster: Path, craters: Path, count: int) -> None:
@@ -65,18 +65,18 @@ class Bench:
         self.cdb = headline.table_of(str(craters), count=count)
 
     def build(self, stats: tuple[str, ...]) -> Any:
-        """The lazy statistics."""
+        """The statistics, not yet computed."""
         return self.da.craters.get_stats(self.cdb, list(headline.REGIONS), stats, coverage="center")
 
     def on_threads(self, stats: tuple[str, ...]) -> tuple[float, float, Any]:
-        """Seconds, CPU seconds and the result."""
+        """Compute on threads; return seconds, CPU seconds and the result."""
         start, before = time.perf_counter(), spent()
         with dask.config.set(scheduler="threads"):
             result = self.build(stats).compute()
         return time.perf_counter() - start, spent() - before, result
 
     def on_cluster(self, client: Client, stats: tuple[str, ...]) -> tuple[float, float, Any]:
-        """Seconds, CPU seconds of client, scheduler and workers, and the result."""
+        """Compute on the cluster; return seconds, CPU seconds of all processes and the result."""
         before = spent() + sum(client.run(spent).values())
         start = time.perf_counter()
         result = self.build(stats).compute()
@@ -84,7 +84,7 @@ class Bench:
         return seconds, spent() + sum(client.run(spent).values()) - before, result
 
     def stages(self, client: Client, stats: tuple[str, ...]) -> list[tuple[str, int, float, float, float]]:
-        """Stage, number of tasks, seconds at work and seconds of transfers in all workers, bytes of the results."""
+        """Stages with their number of tasks, seconds of computing and of transfers in all workers, and bytes of results."""
         start = time.perf_counter()
         lazy = self.build(stats)
         built = time.perf_counter() - start
@@ -106,7 +106,7 @@ class Bench:
         return [("building the graph", 1, built, 0.0, 0.0), *rows, ("waiting, per worker", 0, whole - busy, 0.0, 0.0)]
 
     def travelling(self, stats: tuple[str, ...]) -> list[tuple[str, str]]:
-        """What is sent, and how much of it."""
+        """What is sent between processes, and its size."""
         graph = dict(self.build(stats)[stats[0]].data.dask)
         tiles = {key: task for key, task in graph.items() if isinstance(key, tuple) and "-tile-" in key[0]}
         sizes = sorted(len(cloudpickle.dumps(task)) for task in tiles.values())
@@ -141,7 +141,7 @@ def main() -> None:
         headline.make_mosaic(raster, options.ppd)
     bench = Bench(raster, craters, options.craters)
     for stats in WORKS.values():
-        bench.on_threads(stats)  # compiles what is not compiled yet
+        bench.on_threads(stats)  # compiles any kernels not compiled yet
     print(f"{len(bench.cdb):,} craters, {bench.da.size / 1e6:,.0f} megapixels in {bench.da.data.npartitions} chunks")
     cores = os.cpu_count() or 1
     print(f"\n{'seconds (CPU seconds)':28}{'threads':>16}{'cold cluster':>16}{'warm cluster':>16}{'warm/threads':>14}")

@@ -1,10 +1,10 @@
-"""Opening and planning a map of many files in the layout of the Mars CTX mosaic: 3,960 tiles of 47,420 x 47,420 pixels.
+"""Opening and planning a mosaic in the layout of the Mars CTX mosaic: 3,960 tiles of 47,420 x 47,420 pixels.
 
     python benchmarks/ctx_layout.py                                          # fails if that takes more than 10 s
     python benchmarks/ctx_layout.py --rows 3 --columns 5 --side 6000 --craters 2000
 
-The tiles are GDAL's virtual rasters of one value each, 4° wide, and a few of them do not exist. Beside the times, the
-statistics of craters that lie within one tile are compared with its value.
+The tiles are virtual rasters of GDAL, 4° wide and of one value each, and a few of them do not exist. Besides timing,
+the benchmark compares the statistics of craters within one tile with the tile's value.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xcrater.engine.request import make_request
 DEGREES = 4.0
 CRS = "IAU_2015:49900"
 ABSENT = 500
-"""One of so many tiles does not exist."""
+"""One tile in this many does not exist."""
 
 VIRTUAL = """<VRTDataset rasterXSize="{side}" rasterYSize="{side}"><SRS>{crs}</SRS>
 <GeoTransform>{west!r}, {step!r}, 0, {north!r}, 0, -{step!r}</GeoTransform>
@@ -37,13 +37,13 @@ VIRTUAL = """<VRTDataset rasterXSize="{side}" rasterYSize="{side}"><SRS>{crs}</S
 
 
 def value_of(row: np.ndarray, column: np.ndarray, columns: int) -> np.ndarray:
-    """Value of a tile's pixels; 0, which is nodata, where there is no tile."""
+    """Value of the pixels of a tile, or 0, which is nodata, where there is no tile."""
     number = row * columns + column
     return np.where(number % ABSENT == 3, 0, number % 250 + 1)
 
 
 def write_tiles(folder: Path, rows: int, columns: int, side: int) -> list[Path]:
-    """Write virtual tiles: their paths."""
+    """Write virtual tiles and return their paths."""
     profile = {"driver": "GTiff", "width": 256, "height": 1, "count": 1, "dtype": "uint8", "crs": CRS}
     with rasterio.open(folder / "values.tif", "w", transform=rasterio.Affine(1, 0, 0, 0, -2, 0), **profile) as file:
         file.write(np.arange(256, dtype=np.uint8).reshape(1, 1, 256))
@@ -71,7 +71,7 @@ def table(rows: int, columns: int, count: int) -> pd.DataFrame:
 
 
 def differing(da: object, cdb: xcrater.CraterDatabase, rows: int, columns: int, compared: int) -> tuple[int, int]:
-    """Craters within one tile whose statistics are compared with its value, and how many of them differ."""
+    """Compare craters within one tile with the tile's value; return how many were compared and how many differ."""
     data = cdb.data
     lat, lon = cdb.lat.to_numpy(), cdb.lon.to_numpy()
     reach = np.degrees(2 * cdb.rad.to_numpy() / cdb.body_radius) + 0.01
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=47_420)
     parser.add_argument("--craters", type=int, default=100_000)
     parser.add_argument("--compare", type=int, default=20)
-    parser.add_argument("--limit", type=float, default=10.0, help="Seconds to open and plan in.")
+    parser.add_argument("--limit", type=float, default=10.0, help="fail if opening and planning take more seconds")
     options = parser.parse_args()
     cdb = xcrater.CraterDatabase(table(options.rows, options.columns, options.craters), "mars", units="km")
     cdb.add_annuli("rim", 1, 1.5, nvert=None)

@@ -1,15 +1,15 @@
-"""The table in the README: a Robbins-sized table over a global mosaic, against the time to read it once.
+"""The table in the README: statistics of a Robbins-sized table on a global mosaic, against reading the mosaic once.
 
     python benchmarks/headline.py              128 pixels per degree, 1.06 gigapixels, 1.3 million craters
     python benchmarks/headline.py --ppd 256    4.2 gigapixels
     python benchmarks/headline.py --small      a few seconds, for continuous integration
 
-The mosaic (int16 elevations, tiled 512, deflate with predictor) and the craters (sizes as N(>D) ~ D**-1.75 from
-1 to 2500 km, uniform on the sphere) are made once, from fixed seeds, under --data. Each measurement runs in a process
-of its own, the measurements of a round one after another, so that a drift of the machine's speed touches all alike;
-medians of the rounds are printed. exactextract, rasterstats, craterpy and, where it is at hand, GDAL's zonal statistics
-run on a sample of the same craters. The mosaic as other kinds of files, and one of twice the resolution, are made once
-as well; ``--no-variants`` leaves them out.
+The mosaic (int16 elevations, 512-pixel tiles, deflate with predictor) and the craters (sizes as N(>D) ~ D**-1.75 from 1
+to 2500 km, uniform on the sphere) are made once from fixed seeds, under --data. Each measurement runs in its own
+process. The measurements of a round follow each other, so that a drift of the machine's speed affects all alike;
+medians of the rounds are printed. exactextract, rasterstats, craterpy and, where available, GDAL's zonal statistics run
+on a sample of the same craters. The mosaic in other file formats, and a second one of twice the resolution, are made
+once as well; ``--no-variants`` leaves them out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOON = 1737.4
 
 
 def make_craters(path: Path, count: int) -> None:
-    """Robbins-like: CRATER_ID, LAT_CIRC_IMG, LON_CIRC_IMG, DIAM_CIRC_IMG (km)."""
+    """Write a table like Robbins' with CRATER_ID, LAT_CIRC_IMG, LON_CIRC_IMG and DIAM_CIRC_IMG (km)."""
     rng = np.random.default_rng(2018)
     diameter = rng.uniform(2500.0**-1.75, 1.0, count) ** (-1 / 1.75)
     table = {
@@ -52,7 +52,7 @@ def make_craters(path: Path, count: int) -> None:
 
 
 def make_mosaic(path: Path, ppd: int) -> None:
-    """Rough terrain, craters, and noise of a few metres as a laser altimeter's."""
+    """Write a mosaic of rough terrain, craters, and noise of a few metres, as in laser altimetry."""
     import rasterio
 
     from xcrater import tutorial
@@ -79,7 +79,7 @@ def make_mosaic(path: Path, ppd: int) -> None:
 
 
 def make_variant(source: str, path: Path, kind: str) -> None:
-    """The mosaic as another kind of file: with a scale and an offset, as float32, or in strips of one row."""
+    """Write the mosaic in another form: with scale and offset, as float32, or in strips of one row."""
     import rasterio
     from rasterio.windows import Window
 
@@ -102,7 +102,7 @@ def make_variant(source: str, path: Path, kind: str) -> None:
 
 
 def read_only(raster: str, side: int | str) -> dict:
-    """dask threads read every chunk and drop it."""
+    """Read every chunk on dask's threads and drop it."""
     import dask
 
     import xcrater
@@ -116,7 +116,7 @@ def read_only(raster: str, side: int | str) -> dict:
 def run_xcrater(
     raster: str, craters: str, nvert: int, coverage: str, stats: list[str] | tuple[str, ...] = STATS
 ) -> dict:
-    """From opening the file to a finished DataFrame: the table, and a column for each region and statistic."""
+    """Time from opening the file to a finished DataFrame with a column for each region and statistic."""
     import xcrater
 
     start = time.perf_counter()
@@ -131,7 +131,7 @@ def run_xcrater(
 
 
 def run_plan(raster: str, craters: str) -> dict:
-    """From the call to the graph, and the graph's size."""
+    """Time from the call to the graph, and the size of the graph."""
     import cloudpickle
 
     import xcrater
@@ -149,7 +149,7 @@ def run_plan(raster: str, craters: str) -> dict:
 
 
 def table_of(craters: str, smallest_km: float = 0.0, count: int = 0, largest_km: float = np.inf):
-    """The table, or its craters of some diameters, or a sample of them."""
+    """The table with its regions, restricted to a range of diameters and to a sample if requested."""
     import xcrater
 
     table = pd.read_parquet(craters)
@@ -161,7 +161,7 @@ def table_of(craters: str, smallest_km: float = 0.0, count: int = 0, largest_km:
 
 
 def run_container(raster: str, craters: str) -> dict:
-    """Lazy arrays of all craters and regions, made and then looked up one by one."""
+    """Time to make lazy arrays of all craters and regions, and to look one up."""
     import xcrater
 
     cdb, da = table_of(craters), xcrater.open_mosaic(raster)
@@ -179,7 +179,7 @@ def run_container(raster: str, craters: str) -> dict:
 
 
 def run_blocks(raster: str, craters: str, regions: list[str], largest_km: float) -> dict:
-    """Every masked array of the smaller craters, batch by batch."""
+    """Time to compute every masked array of the smaller craters, batch by batch."""
     import xcrater
 
     cdb, da = table_of(craters, largest_km=largest_km), xcrater.open_mosaic(raster)
@@ -190,13 +190,13 @@ def run_blocks(raster: str, craters: str, regions: list[str], largest_km: float)
 
 
 def run_operation(raster: str, craters: str, operation: str, smallest_km: float, count: int) -> dict:
-    """One of the other operations, computed whole."""
+    """Time to compute one of the other operations."""
     import xcrater
     from xcrater.options import get_option
 
     cdb, da = table_of(craters, smallest_km, count), xcrater.open_mosaic(raster)
     on, rim = da.craters, "rim"
-    if operation == "map":  # a function's crater takes four times its pixels, and a few basins are larger than that
+    if operation == "map":  # needs four times the bytes of a crater's pixels, which does not fit for a few basins
         fitting = 4 * on.plan(cdb, rim, coverage="center").sizes <= get_option("memory")
         cdb = cdb[fitting.to_numpy()]
     run = {
@@ -217,7 +217,7 @@ def run_operation(raster: str, craters: str, operation: str, smallest_km: float,
 
 
 def run_parts(raster: str, craters: str, nvert: int, coverage: str) -> dict:
-    """Where the time of one thread goes: the parts of `run_xcrater` under a stopwatch."""
+    """Time that a single thread spends in each part of `run_xcrater`."""
     import dask
 
     from xcrater import kernels
@@ -269,7 +269,7 @@ def polygons(craters: str, count: int):
 
 
 def run_exactextract(raster: str, craters: str, count: int, strategy: str) -> dict:
-    """Five statistics of a sample; the polygons are made beforehand and not counted."""
+    """Time of five statistics of a sample, without making the polygons."""
     import geopandas
     from exactextract import exact_extract
 
@@ -284,7 +284,7 @@ def run_exactextract(raster: str, craters: str, count: int, strategy: str) -> di
 
 
 def run_rasterstats(raster: str, craters: str, count: int) -> dict:
-    """Five statistics of a sample; the polygons are made beforehand and not counted."""
+    """Time of five statistics of a sample, without making the polygons."""
     from rasterstats import zonal_stats
 
     shapes = polygons(craters, count)
@@ -295,9 +295,9 @@ def run_rasterstats(raster: str, craters: str, count: int) -> dict:
 
 
 def gdal_commands():
-    """A function that runs a command of GDAL 3.12 or newer, given as its words; None where there is no such GDAL.
+    """A function that runs a command of GDAL 3.12 or newer, given as a list of words, or None without such a GDAL.
 
-    It is the program ``gdal``, or the library that the wheels of rasterio or pyogrio bring along.
+    It uses the program ``gdal``, or the library contained in the wheels of rasterio or pyogrio.
     """
     program = shutil.which("gdal")
     found = re.search(r"GDAL (\d+)\.(\d+)", run_quietly([program, "--version"])) if program else None
@@ -307,7 +307,7 @@ def gdal_commands():
         package = importlib.util.find_spec(name)
         beside = Path(package.origin).parents[1] / f"{name}.libs" if package and package.origin else Path()
         for path in beside.glob("libgdal*"):
-            importlib.import_module(name)  # tells the library where its data are
+            importlib.import_module(name)  # sets the library's data directory
             library = ctypes.CDLL(str(path))
             library.GDALVersionInfo.restype = ctypes.c_char_p
             if int(library.GDALVersionInfo(b"VERSION_NUM")) >= 3_120_000:
@@ -320,7 +320,7 @@ def run_quietly(command: list[str]) -> str:
 
 
 def run_algorithm(library, words: list[str]) -> None:
-    """Run a command of GDAL by the C interface to its algorithms: its group, its name and its arguments."""
+    """Run a command of GDAL, given as group, name and arguments, through the C interface to its algorithms."""
     handle, text = ctypes.c_void_p, ctypes.c_char_p
     for name, result, arguments in (
         ("GDALGetGlobalAlgorithmRegistry", handle, ()),
@@ -347,7 +347,7 @@ def run_algorithm(library, words: list[str]) -> None:
 
 
 def run_gdal(raster: str, craters: str, count: int, pixels: str, regions: list[str]) -> dict:
-    """Five statistics of a sample; the polygons are made and written beforehand and not counted."""
+    """Time of five statistics of a sample, without making and writing the polygons."""
     import geopandas
 
     command = gdal_commands()
@@ -365,7 +365,7 @@ def run_gdal(raster: str, craters: str, count: int, pixels: str, regions: list[s
 
 
 def run_sample(raster: str, craters: str, count: int, coverage: str, regions: list[str]) -> dict:
-    """Five statistics of a sample by xcrater, of the same polygons."""
+    """Time of five statistics of the same sample by xcrater, with the same polygons."""
     import xcrater
 
     cdb = xcrater.CraterDatabase(sample_of(craters, count), "moon", units="km")
@@ -377,7 +377,7 @@ def run_sample(raster: str, craters: str, count: int, coverage: str, regions: li
 
 
 def run_craterpy(raster: str, craters: str, count: int) -> dict:
-    """Regions and statistics of a sample, on one core."""
+    """Time of regions and statistics of a sample by craterpy, on one core."""
     import craterpy
 
     table = sample_of(craters, count)
@@ -402,7 +402,7 @@ def child(task: list) -> None:
 
 
 def measure(task: list) -> dict:
-    """Run one measurement in a process of its own."""
+    """Run one measurement in its own process."""
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(task)],
@@ -418,7 +418,7 @@ def measure(task: list) -> dict:
 
 
 def import_ratio(times: int) -> float:
-    """Time to import xcrater against that of xarray, rioxarray and dask.array together, in turn."""
+    """Time to import xcrater relative to importing xarray, rioxarray and dask.array, measured in turn."""
     seconds: dict[str, list[float]] = {"xarray, rioxarray, dask.array": [], "xcrater": []}
     for _ in range(times):
         for modules, spent in seconds.items():
@@ -524,7 +524,7 @@ def main() -> None:
     rims = {"xcrater": ["run_sample", raster, craters, some, "all_touched", ["rim"]]}
     if "run_gdal" in {task[0] for task in peers.values()}:
         rims["gdal raster zonal-stats"] = ["run_gdal", raster, craters, some, "all-touched", ["rim"]]
-    measure(ours["xcrater, true circles, center"])  # compiles what is not cached yet
+    measure(ours["xcrater, true circles, center"])  # compiles any kernels not cached yet
     results: dict[str, list[dict]] = {}
     for _ in range(options.rounds):
         for name, task in (reads | ours | others | peers | pixels).items():

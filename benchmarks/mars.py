@@ -1,9 +1,9 @@
-"""Planning the Mars CTX mosaic: 4.27 x 2.13 million pixels in 8192-pixel chunks, 384,000 craters, three regions.
+"""Planning on a Mars CTX mosaic: 4.27 x 2.13 million pixels in 8192-pixel chunks, 384,000 craters, three regions.
 
     python benchmarks/mars.py            # plan, graph, and 20 of its tiles against a mask of great-circle distances
 
-The raster is virtual: a chunk is made up when a task asks for it. Prints the time and the memory from the call to the
-graph, and fails where a tile's statistics differ from those of the pixels under the mask.
+The raster is virtual: a chunk is generated when a task asks for it. The benchmark prints the time and the memory from
+the call to the graph, and fails if a tile's statistics differ from those of the pixels under a mask.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ SIDE = 8192
 
 
 def pixels(tile: Tile) -> np.ndarray:
-    """A made-up image: every pixel is a function of its row and column."""
+    """The pixels of a tile, each a function of its row and column."""
     top, bottom, left, right = tile.window
     row, column = np.arange(top, bottom, dtype=np.uint32), np.arange(left, right, dtype=np.uint32)
     return ((row[:, None] * np.uint32(2654435761) ^ column * np.uint32(40503)) >> np.uint32(20)).astype(np.uint8)
 
 
 def mosaic(height: int) -> xr.DataArray:
-    """The virtual raster, on the sphere of the IAU's mean radius."""
+    """The virtual raster, on the IAU sphere of Mars."""
     width, step = 2 * height, 180.0 / height
     row_edges, col_edges = ((*range(0, n, SIDE), n) for n in (height, width))
     grid = Grid((height, width), -180.0, step, 90.0, -step, row_edges, col_edges)
@@ -64,7 +64,7 @@ def table(count: int) -> pd.DataFrame:
 
 
 def oracle(block: np.ndarray, tile: Tile, height: int, crater: int) -> list[tuple[int, int, int]]:
-    """Count, sum and sum of squares in each region of one of the tile's craters, and pixels too near to an edge."""
+    """Count, sum and sum of squares in each region of one of the tile's craters, by distances of all pixels."""
     step = math.pi / height
     top, bottom, left, right = tile.window
     craters = tile.craters
@@ -72,7 +72,7 @@ def oracle(block: np.ndarray, tile: Tile, height: int, crater: int) -> list[tupl
     lat = math.pi / 2 - step * (np.arange(top, bottom) + 0.5)
     lon = step * (np.arange(left, right) + 0.5)
     found = []
-    near = np.abs(lat - lat0) <= 3 * radius + step  # rows that matter
+    near = np.abs(lat - lat0) <= 3 * radius + step  # rows that the crater may reach
     up = np.sin((lat[near] - lat0) / 2) ** 2
     both = np.cos(lat[near]) * math.cos(lat0)
     angle = up[:, None] + both[:, None] * np.sin((lon - lon0) / 2) ** 2

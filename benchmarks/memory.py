@@ -1,13 +1,13 @@
-"""The table of memory in the README: what every operation holds at most on a Robbins-sized table and a global mosaic.
+"""The README's table of memory: peak memory of each operation for a Robbins-sized table and a global mosaic.
 
     python benchmarks/memory.py                        128 pixels per degree, 1.3 million craters, all regions
     python benchmarks/memory.py --memory "512 MiB"     with another value of the option memory
     python benchmarks/memory.py --small                a few seconds, for continuous integration
 
-Each operation runs in a process of its own on two threads, with the option ``memory`` at its default of 1 GiB. Its peak
-is that of the whole process: Python, libraries, table, plan and result included. Operations that cannot hold a basin's
-pixels at once are first asked for all craters, which they must refuse before they read anything, and then run
-with those craters left out as the error advises. The mosaic and the craters are those of headline.py.
+Each operation runs in its own process on two threads, with the option ``memory`` at its default of 1 GiB. Its peak is
+that of the whole process, including Python, libraries, table, plan and result. Operations that must hold all pixels of
+a crater are first requested for all craters, which they must refuse before reading anything, and then run without the
+largest basins, as the error advises. The mosaic and the craters are those of headline.py.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def peak() -> int:
 
 
 def child(raster: str, craters: str, operation: str, memory: str, share: float) -> dict:
-    """Run one operation: seconds, bytes at most, bytes of its result, and craters that it refused."""
+    """Run one operation; return its seconds, peak and result in bytes, and the number of refused craters."""
     import dask
     import pandas as pd
 
@@ -99,7 +99,7 @@ def child(raster: str, craters: str, operation: str, memory: str, share: float) 
         try:
             lazy = on.map(cdb, regions, np.ptp, errors="nan", **center)
         except MemoryBudgetError:
-            # Of 3 bytes for each pixel, a function's crater takes 12 at work, with what the function receives.
+            # A pixel takes 3 bytes, but 12 while a function works on its crater, including the function's input.
             kept = 4 * on.plan(cdb, regions, **center).sizes <= get_option("memory")
             refused = int((~kept).sum())
             cdb = prepared(table[kept.to_numpy()])
@@ -146,7 +146,7 @@ def child(raster: str, craters: str, operation: str, memory: str, share: float) 
 
 
 def measure(*arguments: object) -> dict:
-    """Run one operation in a process of its own."""
+    """Run one operation in its own process."""
     command = [sys.executable, "-W", "ignore", __file__, "--child", json.dumps(arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -158,8 +158,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ppd", type=int, default=128, help="pixels per degree")
     parser.add_argument("--craters", type=int, default=1_300_000)
-    parser.add_argument("--data", type=Path, default=CACHE, help="where mosaic and craters are kept")
-    parser.add_argument("--memory", default="1 GiB", help="the option memory")
+    parser.add_argument("--data", type=Path, default=CACHE, help="directory for mosaic and craters")
+    parser.add_argument("--memory", default="1 GiB", help="value of the option memory")
     parser.add_argument("--only", nargs="*", choices=OPERATIONS, default=list(OPERATIONS))
     parser.add_argument("--small", action="store_true", help="8 pixels per degree and 4000 craters, in 4 MB")
     parser.add_argument("--child", help=argparse.SUPPRESS)

@@ -2,8 +2,9 @@
 
     python benchmarks/merging.py
 
-The second catalogue measures the craters of the first anew, with errors of position and size, misses some of them, and
-has others of its own. Prints time and memory, and how many pairs are one crater; fails where they are too few.
+The second catalogue measures the craters of the first again, with errors of position and size, misses some of them, and
+has others of its own. The benchmark prints time and memory, and how many pairs are the same crater; it fails if they
+are too few.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import xcrater
 
 
 def catalogues(count: int, common: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two tables of `count` craters above 1 km, the fraction `common` of which is in both, under the same ``name``."""
+    """Two tables of `count` craters above 1 km, of which the fraction `common` is in both under the same ``name``."""
     rng = np.random.default_rng(19)
     both = round(common * count)
     total = 2 * count - both

@@ -1,11 +1,11 @@
-"""Exact quantiles of one region of a thousand million pixels: time, peak memory, and what sorting them all gives.
+"""Exact quantiles of one region of a thousand million pixels: time and peak memory, compared with sorting them all.
 
     python benchmarks/quantiles.py                 46,080 x 23,040 pixels, float32
     python benchmarks/quantiles.py --dtype int16
     python benchmarks/quantiles.py --ppd 16        smaller
 
-The raster is nowhere: each chunk is made from its position when it is asked for. The region is the whole body. numpy
-sorts the same values in a process of its own, with all of them in memory; --no-numpy leaves it out.
+The raster exists nowhere: each chunk is generated from its position when it is needed. The region is the whole body.
+numpy sorts the same values in its own process, with all of them in memory; --no-numpy leaves this out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FRACTIONS = (0.5, 0.1, 0.9, 0.001)
 
 
 def chunk_values(rows: int, columns: int, top: int, left: int, dtype: str) -> np.ndarray:
-    """Heights of one chunk: a gentle slope and noise, from its position."""
+    """Elevations of one chunk, generated from its position: a gentle slope and noise."""
     rng = np.random.default_rng((top, left))
     noise = rng.standard_normal((rows, columns), dtype="f4")
     noise *= 1500.0
@@ -34,7 +34,7 @@ def chunk_values(rows: int, columns: int, top: int, left: int, dtype: str) -> np
 
 
 def mosaic(ppd: int, dtype: str):
-    """The raster, lazy."""
+    """The lazy raster."""
     import dask.array
     import xarray as xr
 
@@ -90,7 +90,7 @@ def run_numpy(ppd: int, dtype: str) -> dict:
 
 
 def measure(name: str, *args: object) -> dict:
-    """Run one of the above in a process of its own."""
+    """Run one of the functions above in its own process."""
     done = subprocess.run(
         [sys.executable, __file__, "--child", json.dumps([name, *args])], capture_output=True, text=True, check=False
     )
@@ -119,9 +119,9 @@ def main() -> None:
     if not options.no_numpy:
         wanted = measure("run_numpy", options.ppd, options.dtype)
         if (found["count"], found["answers"]) != (wanted["count"], wanted["answers"]):
-            raise SystemExit(f"numpy has others: {wanted['answers']}")
+            raise SystemExit(f"numpy gives other quantiles: {wanted['answers']}")
         spent = f"{wanted['seconds']:.1f} s to sort, {wanted['peak'] / 1e9:.2f} GB"
-        print(f"numpy, with all of them in memory, finds the same: {spent}")
+        print(f"numpy, with all of them in memory, gives the same: {spent}")
 
 
 if __name__ == "__main__":

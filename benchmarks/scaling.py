@@ -1,9 +1,9 @@
-"""Time against the number of pixels and against the number of craters, over two decades each, and its plot.
+"""Time against the number of pixels and against the number of craters, over two decades each, with a plot.
 
     python benchmarks/scaling.py            # writes benchmarks/scaling.csv and benchmarks/scaling.png
 
-The raster of benchmarks/headline.py, thinned to fewer pixels, and the first rows of its table. Medians of rounds in one
-process, after a first run that loads the kernels; the fit is a constant and a slope.
+The raster is that of benchmarks/headline.py, decimated to fewer pixels, with the first rows of its table. Times are
+medians of several rounds in one process, after a first run that loads the kernels; the fit is a constant plus a slope.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KINDS = {"true circles, center": (None, "center"), "32-vertex polygons, all_touc
 
 
 def thinned(raster: Path, step: int) -> Path:
-    """Every so many-th pixel, in the same format."""
+    """The raster decimated to every `step`-th row and column, in the same format."""
     path = raster if step == 1 else raster.with_name(f"{raster.stem}_thinned_{step}.tif")
     if not path.exists():
         with rasterio.open(raster) as source:

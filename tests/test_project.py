@@ -1,4 +1,4 @@
-"""What holds the project's own files together: metadata, imports, layers."""
+"""The project's own files are consistent: metadata, imports, layers, sizes, and the contributors' guide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONDA_NAMES = {"dask[array]": "dask-core"}
 LATE = {"click", "craterpy", "distributed", "exactextract", "geopandas", "matplotlib"}
 LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "rich", "zarr"}
 
-# The house, from the front door down. A module may import its own layer and those below it, never those above,
+# The layers of the package, from the user's side down. A module may import its own layer and those below it, never those above,
 # whatever the kind of import: at the top, for type checkers, or inside a function.
 LAYERS = (
     ("xcrater.cli", "xcrater.__main__"),
@@ -49,14 +49,14 @@ LAYERS = (
     ("xcrater.errors", "xcrater.options", "xcrater.formatting", "xcrater._optional", "xcrater._deprecation"),
 )
 
-# What no module of a package may import, not even inside a function.
+# Libraries that no module of a package may import, not even inside a function.
 NEVER = {
     "xcrater.table": {"xarray", "rioxarray"},
     "xcrater.geometry": {"xarray", "rioxarray"},
     "xcrater.kernels": {"xarray", "rioxarray", "pyproj", "shapely"},
     "xcrater.engine.plan": {"dask"},
 }
-# What a module may not import when it is itself imported; these are the modules allowed to.
+# Libraries that modules may import only inside functions, except these modules.
 AT_IMPORT_ONLY_IN = {
     "click": {"xcrater.cli"},
     "dask": {"xcrater.engine.graph", "xcrater.batch", "xcrater.cli"},
@@ -78,7 +78,7 @@ def test_environment_lists_the_core_dependencies():
 
 
 def test_nothing_that_users_install_holds_a_dependency_back():
-    """But for what `sample` has to pin, which is in no other extra."""
+    """Only `sample` pins a version, and no other extra includes it."""
     extras = project()["optional-dependencies"]
     assert "sample" not in extras["all"][0]
     for requirement in sum((extras[name] for name in extras.keys() - {"sample"}), project()["dependencies"]):
@@ -101,7 +101,7 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_import_is_light():
     loaded = loaded_after("import xcrater")
-    # What the core dependencies load is theirs to answer for: pandas loads pyarrow wherever that is installed.
+    # Modules that core dependencies load do not count; pandas, for one, loads pyarrow if it is installed.
     core = loaded & {dependency.partition(">=")[0].partition("[")[0] for dependency in project()["dependencies"]}
     not_ours = loaded_after(f"import {', '.join(core - LATE)}") if core - LATE else set()
     assert (loaded - not_ours) & LATE == set()
@@ -117,12 +117,12 @@ def is_or_is_in(name: str, package: str) -> bool:
 
 
 def imports(node: ast.AST, *, at_import: bool) -> Iterator[str]:
-    """Names that a piece of code imports, or only those that it imports at once; never those for type checkers."""
+    """Names that code imports at all, or only at import time; imports for type checkers are left out."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "relative imports are not used here"
+            assert child.level == 0, "use absolute imports"
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
         elif isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
             for other in child.orelse:
@@ -135,14 +135,14 @@ def imports(node: ast.AST, *, at_import: bool) -> Iterator[str]:
 
 
 def all_imports(path: Path) -> set[str]:
-    """Modules of the package that a module imports, whatever the kind of import."""
+    """Modules of the package that a module imports, by any kind of import."""
     names = {module_name(other) for other in MODULES}
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "relative imports are not used here"
+            assert node.level == 0, "use absolute imports"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if inner in names else str(node.module))
@@ -153,7 +153,7 @@ IMPORTS = {module_name(path): all_imports(path) for path in MODULES}
 
 
 def layer(module: str) -> int:
-    """Position of a module's layer, counted from the front door; the most particular entry counts."""
+    """Index of a module's layer, counted from the user's side; its most specific entry counts."""
     places = {entry: n for n, entries in enumerate(LAYERS) for entry in entries}
     return places[max((entry for entry in places if is_or_is_in(module, entry)), key=len)]
 
@@ -168,7 +168,7 @@ def test_imports_go_down(name):
 
 
 def circles(graph: dict[str, set[str]]) -> list[set[str]]:
-    """Sets of modules each of which imports all of the others, directly or by way of others."""
+    """Sets of modules that all import each other, directly or indirectly."""
 
     def reach(start: str) -> set[str]:
         seen: set[str] = set()
@@ -184,7 +184,7 @@ def circles(graph: dict[str, set[str]]) -> list[set[str]]:
 
 
 def test_no_imports_in_a_circle():
-    # A package's __init__ is loaded before any of its modules: what counts is what modules ask for by name.
+    # Loading a module also loads its package's __init__, but only modules imported by name count.
     assert circles(IMPORTS) == []
 
 
@@ -224,21 +224,21 @@ def test_imports_are_found(code, anywhere, at_import):
     assert set(imports(ast.parse(code), at_import=True)) == at_import
 
 
-# How large a piece may become before it is cut along its ideas.
+# Limits beyond which a piece should be split by its ideas.
 MODULE_LINES, CLASS_LINES, METHODS, PARAMETERS = 600, 300, 25, 12
 
-# What is larger, and why that is better than cutting it. Names are ``module`` or ``module:qualified name``.
+# Larger pieces, and why splitting them would be worse. Names are ``module`` or ``module:qualified name``.
 LARGER: dict[str, str] = {
     "xcrater.accessor.elevations:ElevationMethods.depths": "the options of one measurement, all but one by keyword",
     "xcrater.display.plot_table:PlotTable.plot": "the arguments of craterpy's call, and how a map looks, by keyword",
     "xcrater.display.plot_table:PlotTable.plot_rois": "the arguments of craterpy's call; how panels look, by keyword",
 }
-# What is larger and still to be cut; never add to it.
+# Larger pieces that are still to be split; never add to these.
 DEBTS: set[str] = set()
 
 
 def larger_than_wanted(path: Path) -> Iterator[str]:
-    """Names of a module's pieces beyond the limits, and its own."""
+    """Names of the pieces of a module that exceed the limits, including the module itself."""
     text, name = path.read_text(), module_name(path)
     if len(text.splitlines()) > MODULE_LINES:
         yield name
@@ -266,7 +266,7 @@ def larger_than_wanted(path: Path) -> Iterator[str]:
 def test_no_piece_is_larger_than_wanted():
     found = {name for path in MODULES for name in larger_than_wanted(path)}
     assert found - set(LARGER) - DEBTS == set()
-    assert (set(LARGER) | DEBTS) - found == set(), "these are within the limits now: take them off the list"
+    assert (set(LARGER) | DEBTS) - found == set(), "these are within the limits now; remove them from the list"
     assert all(len(reason.split()) > 3 for reason in LARGER.values())
 
 
@@ -274,17 +274,17 @@ GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text()
 
 
 def fenced(language: str) -> list[str]:
-    """Code blocks of the contributors' guide in a language."""
+    """Code blocks in one language from the contributors' guide."""
     return re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
 
 
 def in_checkout(name: str) -> Path:
-    """A path that the guide gives, from the package or from the top of the checkout."""
+    """A path named in the guide, relative to the package or to the checkout."""
     return PACKAGE / name if (PACKAGE / name).exists() else ROOT / name
 
 
 def defined_in(path: Path) -> set[str]:
-    """Names that a module defines, those of its classes' members among them."""
+    """Names that a module defines, including members of its classes."""
 
     def visit(body: list[ast.stmt], prefix: str) -> Iterator[str]:
         for node in body:
@@ -338,7 +338,7 @@ def test_examples_of_changes_in_the_guide_apply():
 def test_the_region_type_in_the_guide_works():
     (example,) = fenced("python")
     defined: dict = {"__name__": "guide"}
-    sys.modules.setdefault("guide", type(sys)("guide"))  # where dataclasses look their module up
+    sys.modules.setdefault("guide", type(sys)("guide"))  # dataclasses look up their module here
     exec(example, defined)
     craters = pd.DataFrame({"lat": [10.0, -88.0, 40.0], "lon": [20.0, 50.0, 179.9], "radius": [50e3, 80e3, 20e3]})
     cdb, alike = CraterDatabase(craters, "moon"), CraterDatabase(craters.assign(radius=70e3), "moon")

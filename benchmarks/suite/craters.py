@@ -1,4 +1,4 @@
-"""Time, peak memory and graph of the main operations, on a synthetic Moon held in memory.
+"""Time, peak memory and graph size of the main operations, on a synthetic Moon held in memory.
 
 asv run --config benchmarks/asv.conf.json
 """
@@ -18,7 +18,7 @@ SHAPES = ("true circles", "polygons")
 
 
 def lunar_craters(count: int, smallest_km: float = 5.0) -> xcrater.CraterDatabase:
-    """Sizes as N(>D) ~ D**-1.75 up to 500 km, uniform on the sphere."""
+    """Craters with sizes as N(>D) ~ D**-1.75 up to 500 km, uniform on the sphere."""
     rng = np.random.default_rng(1)
     diameter = rng.uniform(500.0**-1.75, smallest_km**-1.75, count) ** (-1 / 1.75)
     lat = np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
@@ -64,7 +64,7 @@ class Stats:
 
 
 class Rings:
-    """Twenty rings of equal width against the disc that they make up, for one large crater and for many small ones."""
+    """Twenty rings of equal width, compared with the disc they make up, for one large crater and many small ones."""
 
     params = (("one crater of 600 km", "20,000 craters"), (1, 20))
     param_names = ("table", "rings")
@@ -87,7 +87,7 @@ class Rings:
 
 
 class Plan:
-    """From the call to the graph, for a million craters over a gigapixel that is never read."""
+    """Building the graph for a million craters on a raster of a gigapixel, which is never read."""
 
     params = (10_000, 1_000_000)
     param_names = ("craters",)
@@ -118,7 +118,7 @@ class Plan:
 
 
 class Arrays:
-    """Pixels of 5,000 craters."""
+    """Arrays of the pixels of 5,000 craters."""
 
     params = (SHAPES,)
     param_names = ("shape",)
@@ -144,7 +144,7 @@ class Arrays:
 
 
 class Pixels:
-    """What is done with the pixels of 5,000 craters, besides statistics."""
+    """Operations other than statistics on the pixels of 5,000 craters."""
 
     params = (("mask", "map", "exclude", "profile", "sectors", "chips", "depths", "ragged"),)
     param_names = ("operation",)
