@@ -153,7 +153,7 @@ class TestNamesThatRunTogether:
         image = open_mosaic(MOON)
         named = {name: image + n for n, name in enumerate(rasters)}
         apart = {(name, region): cdb.get_stats(da, region, "mean") for region in regions for name, da in named.items()}
-        with pytest.warns(ColumnNamesWarning, match="run together; those of the former end in ") as caught:
+        with pytest.warns(ColumnNamesWarning, match="would be equal; those of the former end in ") as caught:
             frame = cdb.get_stats(named, regions, "mean count")
         assert caught[0].filename == __file__
         assert columns(frame) == [f"{stat}{end}" for end in ends for stat in ("mean", "count")]

@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`all_bodies`, which takes PROJ's database a moment to tell, when it is first asked for."""
+    """Make `all_bodies` when it is first asked for, since PROJ's database takes a moment to list them."""
     if name == "all_bodies":
         return body_names()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

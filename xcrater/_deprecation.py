@@ -1,4 +1,4 @@
-"""Calls that the documentation showed once and that keep working, with a DeprecationWarning."""
+"""Support for calls that the documentation once showed: they keep working, with a DeprecationWarning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def deprecated_arguments(
     Parameters
     ----------
     renamed : mapping of str to str, optional
-        The new name of each argument that had another.
+        The new name of each renamed argument, by its old name.
     positional : str, optional
         The keyword-only argument that could be passed by position, after the function's positional ones.
 

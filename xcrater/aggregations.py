@@ -1,4 +1,4 @@
-"""User-supplied statistics: an `Aggregation` declares what tiles collect and how that becomes a number.
+"""User-supplied statistics. An `Aggregation` declares what tiles collect and how that becomes a number.
 
 It is passed to ``da.craters.get_stats(cdb, regions, add_stats={name: aggregation})``. Quantiles and the frequencies of
 values are declared by `OrderStatistics` and read from ``state["order"]``, an `OrderTable`.

@@ -68,13 +68,13 @@ class CraterDatabase(PlotTable):
     take precedence over circle fits (``CIRC``, ``IMG``), these over other qualified names, and these over ellipse fits
     (``ELLI``, ``MAJOR``). Standard deviations, shapes, bounds and the like are never used.
 
-    Headers also tell conventions. Longitudes under ``Lon_W`` or ``West Longitude`` count westward, and under ``Lon_E``
-    eastward, whatever is usual on the body; latitudes under ``Lat_S`` southward, and under ``Co-Latitude`` from the
-    north pole; ``(radians)`` are converted. Latitudes are planetocentric unless the header says ``planetographic`` or
-    `input_crs` does: those are converted with the flattening of the body's IAU ellipsoid, and remain as they are where
-    that is a sphere. Cells such as ``12.5 W`` and ``45.0S`` are read likewise. What remains open is an error that says
-    what to type. Angles in degrees, minutes and seconds are refused; `xcrater.table.cells.decimal_degrees` converts
-    them.
+    Headers also state conventions. Longitudes under ``Lon_W`` or ``West Longitude`` count westward, and under ``Lon_E``
+    eastward, whatever is usual on the body; latitudes under ``Lat_S`` count southward, and under ``Co-Latitude`` from
+    the north pole; ``(radians)`` are converted. Latitudes are planetocentric unless the header or `input_crs` says
+    ``planetographic``: those are converted with the flattening of the body's IAU ellipsoid, and remain as they are
+    where that is a sphere. Cells such as ``12.5 W`` and ``45.0S`` are read likewise. What remains ambiguous is an error
+    that says what to type. Angles in degrees, minutes and seconds are refused;
+    `xcrater.table.cells.decimal_degrees` converts them.
 
     Each region is also an attribute: ``cdb.rim`` is a pandas.Series of shapely polygons in longitude and latitude,
     cut at the antimeridian and closed over the poles. It is computed on each access, so keep it in a variable.
@@ -112,8 +112,9 @@ class CraterDatabase(PlotTable):
         Parameters
         ----------
         rasters : path, rasterio dataset, xarray.DataArray, or dict or list of these
-            Raster or rasters to summarise. The names of several appear in the columns: keys of a dict; of a list, names
-            of files where paths are strings, and ``raster0``, ``raster1`` and so on for all else.
+            Raster or rasters to summarise. Where there are several, the columns contain their names: the keys of a
+            dict; for a list, the file names of paths given as strings, and ``raster0``, ``raster1`` and so on for
+            everything else.
         regions : str or sequence of str
             Names of regions.
         stats : str, callable or sequence of these, default ("mean", "std", "count")
@@ -142,9 +143,9 @@ class CraterDatabase(PlotTable):
         Returns
         -------
         pandas.DataFrame
-            The table's own columns, then one per statistic, raster and region, such as ``mean_rim``. Those that are
-            results of an earlier run and have the same name are replaced: ``attrs["xcrater_results"]`` of the table
-            lists them, which pandas and Parquet files hand on, and CSV files do not.
+            The table's own columns, then one per statistic, raster and region, such as ``mean_rim``. A result of an
+            earlier run is replaced by one of the same name. The table's ``attrs["xcrater_results"]`` lists such
+            columns; pandas and Parquet files preserve it, CSV files do not.
 
         Raises
         ------
@@ -160,7 +161,7 @@ class CraterDatabase(PlotTable):
         Warns
         -----
         ColumnNamesWarning
-            Names of rasters and regions run together, and some columns are told apart by more underscores.
+            Names of rasters and regions would make equal column names, which more underscores keep distinct.
 
         Examples
         --------

@@ -32,7 +32,7 @@ class TableError(XcraterError):
 
 
 class ColumnExistsError(TableError):
-    """Results would have the names of columns that the crater table has already.
+    """Results would have the names of columns that the crater table already has.
 
     Parameters
     ----------
@@ -127,17 +127,17 @@ class GridError(XcraterError):
 
 
 class ReadError(XcraterError):
-    """Pixels of a raster file cannot be read, or are no longer those that were there when it was opened.
+    """Pixels of a raster file cannot be read, or have changed since the file was opened.
 
     Attributes
     ----------
     path : str
         The file.
     window : tuple of int
-        First row and the row past the last, first column and the column past the last, of the pixels asked for; of the
-        whole mosaic, where the file is one of many.
+        First row and the row past the last, first column and the column past the last, of the requested pixels; counted
+        on the whole mosaic where the file is one of many.
     raster : str
-        The file, or what the mosaic that it is part of is called.
+        The file, or the name of the mosaic that it is part of.
 
     Examples
     --------
@@ -160,7 +160,7 @@ class ReadError(XcraterError):
 
     @classmethod
     def at(cls, path: str, window: tuple[int, int, int, int], text: str, *, raster: str | None = None) -> ReadError:
-        """The error of some pixels of a file; attributes travel with it between processes.
+        """Make the error for some pixels of a file, with attributes that survive the way between processes.
 
         Examples
         --------
@@ -174,15 +174,15 @@ class ReadError(XcraterError):
 
 
 class LostTilesError(XcraterError):
-    """A cluster ended a run because its workers died or its scheduler did; there is no result, not even of a part.
+    """A cluster ended a run because its workers or its scheduler died; there is no result, not even a partial one.
 
     Parameters
     ----------
     text : str
         What happened.
     windows : list of tuple of int
-        First row and the row past the last, first column and the column past the last, of each tile that is lost: of
-        the one that the workers died of, or of all.
+        First row and the row past the last, first column and the column past the last, of each lost tile: the one that
+        killed the workers, or all of them.
 
     Examples
     --------
@@ -270,7 +270,7 @@ class FunctionError(XcraterError):
 
 
 class MemoryBudgetError(XcraterError):
-    """Pixels or a result would take more memory than the option ``memory`` allows or than there is.
+    """Pixels or a result would take more memory than the option ``memory`` allows or the machine has.
 
     Examples
     --------
@@ -321,7 +321,7 @@ class CheckpointError(XcraterError):
 
 
 class CheckpointWriteError(CheckpointError):
-    """What is finished cannot be kept: the disk is full, for example. What was kept before stays.
+    """Finished results cannot be kept, for example because the disk is full. Those kept before remain.
 
     Examples
     --------
@@ -377,7 +377,7 @@ class NoOverlapWarning(UserWarning):
 
 
 class ColumnNamesWarning(UserWarning):
-    """Names of rasters and regions run together in the names of columns, some of which differ from the usual ones.
+    """Names of rasters and regions would make equal column names, so some columns have other names than usual.
 
     Examples
     --------
@@ -415,7 +415,7 @@ class DroppedRowsWarning(UserWarning):
 class BlocksWarning(UserWarning):
     """Chunks straddle the blocks of a file, or chips the chunks of a raster, which are therefore read repeatedly.
 
-    Or the blocks of a file are so large that each of them takes long to read, and much memory.
+    The warning also appears where the blocks of a file are so large that each takes long to read and much memory.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""HTML representations of objects in notebooks."""
+"""Numbers for people to read, and HTML representations of objects in notebooks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def size(count: int) -> str:
     >>> size(999), size(12_345_678), size(2**30)
     ('0.98 kiB', '11.77 MiB', '1.00 GiB')
     """
-    # Imported late, as the modules beneath the engine do without dask
+    # Imported late, because modules below the engine do not load dask
     from dask.utils import format_bytes
 
     return format_bytes(count)
@@ -115,7 +115,7 @@ def ring(inner: float, outer: float, azimuths: tuple[float, float] | None = None
     True
     """
     start, stop = azimuths if azimuths is not None and azimuths[1] - azimuths[0] < 360 else (0.0, 360.0)
-    # Two arcs, since one cannot be a whole circle
+    # Two arcs, since SVG cannot draw a full circle as one
     angles = [math.radians(start + (stop - start) * part) for part in (0, 0.5, 1)]
 
     def points(radius: float) -> list[str]:

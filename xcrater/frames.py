@@ -30,7 +30,7 @@ Nodata: TypeAlias = float | int | None
 
 
 _RESULTS = "xcrater_results"
-"""Key of a table's `attrs` that lists its columns of results; pandas and Parquet files hand it on, CSV files cannot."""
+"""Key of a table's `attrs` that lists its columns of results; pandas and Parquet files keep it, CSV files cannot."""
 
 
 class _Image(NamedTuple):
@@ -53,7 +53,7 @@ class _Group(NamedTuple):
         return f"{raster}{f' at {self.image}' if self.image else ''} and region {self.region!r}"
 
     def spellings(self) -> Iterator[str]:
-        """Ends of the columns' names: craterpy's, and others with ever more underscores between the parts."""
+        """Candidate endings of the columns' names: craterpy's first, then with ever more underscores between parts."""
         parts = [part for part in (self.raster, self.image, self.region) if part]
         yield "_" + "_".join(parts).strip("_")
         yield "_" + "_".join(parts)
@@ -61,7 +61,7 @@ class _Group(NamedTuple):
             yield "_" * (n if len(parts) == 1 else 1) + ("_" * n).join(parts)
 
     def names(self, end: str) -> set[str]:
-        """Names of the columns, but for those of categories, which are not known before they are counted."""
+        """Names of the columns, except those of categories, which are unknown until the values have been counted."""
         return {f"{stat}{end}" if stat else end.removeprefix("_") for stat in self.stats if stat != CATEGORICAL.name}
 
 
@@ -97,7 +97,7 @@ def stats_frame(
         )
         for name, da in named.items()
     ]
-    # Names are settled before anything is computed
+    # A clash of names must be found before anything is computed
     images = [_images(result) for result in lazy]
     groups = [
         _Group(tuple(map(str, result.data_vars)), name, image.label, region)
@@ -159,8 +159,8 @@ def measures_frame(cdb: CraterTable, lazy: xr.Dataset) -> pd.DataFrame:
     cdb : CraterTable
         The craters.
     lazy : xarray.Dataset
-        The measurements, dimensions (extra dimensions of the raster, crater); computed once the columns are known to be
-        free.
+        The measurements, dimensions (extra dimensions of the raster, crater); computed only when the names of their
+        columns are known to be free.
 
     Raises
     ------
@@ -180,7 +180,7 @@ def measures_frame(cdb: CraterTable, lazy: xr.Dataset) -> pd.DataFrame:
 
 
 def _table_beside(cdb: CraterTable, groups: Sequence[_Group], endings: Sequence[str]) -> pd.DataFrame:
-    """The table's own columns, without results of an earlier run that new ones replace.
+    """The table's own columns, without those results of an earlier run that new ones replace.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def _table_beside(cdb: CraterTable, groups: Sequence[_Group], endings: Sequence[
 
 
 def _beside(table: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """A table beside new columns, which are not copied and are marked as results."""
+    """Append columns to a table without copying them, and mark them as results."""
     if table.columns.is_unique:
         result = pd.DataFrame({**table, **columns}, index=table.index, copy=False)
     else:
@@ -264,7 +264,7 @@ def _images(result: xr.Dataset) -> list[_Image]:
 
 
 def _readable(values: np.ndarray) -> list[str]:
-    """Short texts of the coordinates along a dimension, each different from the others."""
+    """Short texts for the coordinates along a dimension, all different."""
     if values.dtype.kind == "M":
         texts = [str(np.datetime_as_string(value, unit="auto")) for value in values]
     elif values.dtype.kind == "m":
@@ -277,10 +277,10 @@ def _readable(values: np.ndarray) -> list[str]:
 
 
 def _endings(groups: Sequence[_Group]) -> list[str]:
-    """Ends of the names of each group's columns after their statistics, such that no two columns have one name.
+    """The part of each group's column names that follows the statistic, chosen so that no two columns share a name.
 
-    They are craterpy's, ``_raster_region``. Where two would run together, the later one has two underscores between its
-    parts, and a warning says so.
+    It is craterpy's ``_raster_region``. Where two groups would share a name, the later one has two underscores between
+    its parts, and a warning says so.
     """
     endings: list[str] = []
     taken: dict[str, _Group] = {}
@@ -291,8 +291,8 @@ def _endings(groups: Sequence[_Group]) -> list[str]:
             same = groups[endings.index(usual)] if usual in endings else None
             other = same or next(taken[name] for name in group.names(usual) if name in taken)
             warnings.warn(
-                f"column names of {group} and {other} run together; those of the former end in {end!r}. Give the "
-                "rasters or regions other names to tell them apart at sight",
+                f"column names of {group} and {other} would be equal; those of the former end in {end!r} instead. Give "
+                "the rasters or regions other names to tell them apart at sight",
                 ColumnNamesWarning,
                 stacklevel=users_level(),
             )

@@ -1,4 +1,4 @@
-"""Process-wide defaults: `set_options`, and how functions resolve an argument that was not given."""
+"""Process-wide defaults: `set_options`, and the rule by which functions fill in an argument that was not given."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def check_coverage(value: object) -> str:
 
 
 def _checked_memory(value: object) -> int:
-    # Imported late, as the modules beneath the engine do without dask
+    # Imported late, because modules below the engine do not load dask
     from dask.utils import parse_bytes
 
     count = 0
     if isinstance(value, str):
-        # Stricter than dask, which reads "1 2" as 12 and "GiB" as one
+        # Stricter than dask, which reads "1 2" as 12 and "GiB" as 1 GiB
         if re.fullmatch(r"\s*\d+(\.\d*)?\s*[a-z]*\s*", value.lower()):
             with contextlib.suppress(ValueError):
                 count = parse_bytes(value)
@@ -199,20 +199,20 @@ class set_options:
         memory : int or str, default "1 GiB"
             Bytes of pixels and accumulators that statistics, arrays and functions of pixels may hold in one process, in
             addition to their result and to the raster's blocks. What does not fit is read in more rounds over the tiles
-            that it needs, with the same result: of pixels (arrays and functions of them), a quarter of the memory is
-            for craters that wait for further tiles, and a sixth for what all threads cut from the tiles that they are
-            at; of statistics, half is for accumulators; of order statistics (median, percentiles, majority, ...), half
-            for values in transit between tiles and half for the tiles being processed. What cannot fit at all, such as
-            a basin's pixels as one array, is refused before anything is read, with a `MemoryBudgetError` that says how
-            much it takes.
+            that it needs, with the same result. For pixels (arrays and functions of them), a quarter of the memory is
+            reserved for craters that wait for further tiles, and a sixth for what all threads cut from their current
+            tiles. For statistics, half is reserved for accumulators. For order statistics (median, percentiles,
+            majority, ...), half is reserved for values in transit between tiles and half for the tiles being processed.
+            What cannot fit at all, such as a basin's pixels as one array, is refused before anything is read, with a
+            `MemoryBudgetError` that says how much it takes.
         progress : bool, default True
-            Whether calls that compute at once, such as `CraterDatabase.get_stats`, show dask's bar in a terminal or a
-            notebook if they take longer than 3 seconds.
+            Whether calls that compute immediately, such as `CraterDatabase.get_stats`, show dask's progress bar in a
+            terminal or a notebook if they take longer than 3 seconds.
 
     Raises
     ------
     XcraterError
-        An option is unknown or a value is not accepted; then none of the options is set.
+        An option is unknown or a value is not accepted. None of the options is set then.
 
     Examples
     --------

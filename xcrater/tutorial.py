@@ -1,4 +1,4 @@
-"""Synthetic data to experiment with: seamless terrain with craters of known shape, of any size, without a file."""
+"""Synthetic data to experiment with: seamless terrain of any size with craters of known shape, made without a file."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def synthetic_craters(
     diameters : tuple of float
         Smallest and largest diameter, metres. Sizes follow N(>D) ~ D**-1.75 between them.
     apart : float
-        Smallest distance between two craters' centres, in radii of the larger, so that rings up to one radius less
-        contain one crater only. 0 lets craters overlap and is fast for millions of them.
+        Smallest distance between the centres of two craters, in radii of the larger one. Rings that reach out to one
+        radius less than this contain no other crater. 0 lets craters overlap, and is fast for millions of them.
     seed : int
         Seed of the random numbers.
 

@@ -1,6 +1,6 @@
-"""The ``.craters`` accessors of DataArrays and Datasets; their methods stand in modules by what they give.
+"""The ``.craters`` accessors of DataArrays and Datasets. One module here holds the methods for each kind of result.
 
-Each method is one expression that delegates, and holds the documentation that ``help(da.craters.get_stats)`` shows.
+Each method holds the documentation that ``help(da.craters.get_stats)`` shows, and delegates the work in one expression.
 """
 
 from __future__ import annotations

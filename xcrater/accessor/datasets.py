@@ -1,4 +1,4 @@
-"""The ``.craters`` accessor of Datasets: each operation on every variable that is a raster."""
+"""The ``.craters`` accessor of Datasets, which applies each operation to every variable that is a raster."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from xcrater.statistics.aggregations import Asked
 class DatasetCratersAccessor(ResultMethods):
     """Crater science on all rasters of a Dataset: ``ds.craters``.
 
-    Each variable with rows and columns of pixels is taken as its own DataArray is, ``ds["dem"].craters``, whose methods
-    say what there is; other variables play no part. Results of all of them are in one Dataset, under names such as
-    ``mean_dem``, as in the columns of `CraterDatabase.get_stats`. Methods that plot are for results.
+    Each variable with rows and columns of pixels is treated as ``ds["dem"].craters`` treats it; the methods of that
+    accessor document the arguments. Other variables are ignored. The results share one Dataset, with names such as
+    ``mean_dem``, like the columns of `CraterDatabase.get_stats`. The plotting methods draw such results, not rasters.
 
     Examples
     --------
@@ -52,19 +52,19 @@ class DatasetCratersAccessor(ResultMethods):
         regions : str or iterable of str
             Names of regions.
         stats : str, callable or iterable of these
-            Statistics.
+            Names of statistics, or functions of a crater's pixels.
         **options
             More arguments of `da.craters.get_stats`.
 
         Returns
         -------
         xarray.Dataset
-            Lazy where the rasters are.
+            Variables ``<statistic>_<raster>``, each lazy where its raster is.
 
         Raises
         ------
         GridError
-            No variable is a raster, or results of two would have one name.
+            No variable is a raster, or the results of two rasters would have the same name.
 
         Examples
         --------
@@ -158,7 +158,7 @@ class DatasetCratersAccessor(ResultMethods):
         return self._joined(lambda da: da.craters.chips(cdb, *args, **options))
 
     def get_arrays(self, cdb: CraterDatabase, regions: str | Iterable[str], **options: Any) -> dict[str, CraterArrays]:
-        """Cut out each raster's pixels: a dict of lazy arrays by the raster's name.
+        """Cut out the pixels of each raster, as a dict of lazy arrays keyed by the raster's name.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class DatasetCratersAccessor(ResultMethods):
         Returns
         -------
         dict of str to CraterArrays
-            What `da.craters.get_arrays` gives of each.
+            The result of `da.craters.get_arrays` for each raster.
 
         Examples
         --------
@@ -188,7 +188,7 @@ class DatasetCratersAccessor(ResultMethods):
         return {name: da.craters.get_arrays(cdb, names, **options) for name, da in self._rasters().items()}
 
     def mask(self, cdb: CraterDatabase, region: str, *args: Any, **options: Any) -> xr.DataArray:
-        """Tell which pixels lie in any crater's region; arguments of `da.craters.mask`. All rasters have one grid.
+        """Mark the pixels in any crater's region, on the grid of all rasters; arguments of `da.craters.mask`.
 
         Examples
         --------
@@ -205,7 +205,7 @@ class DatasetCratersAccessor(ResultMethods):
         return found
 
     def _rasters(self) -> dict[str, xr.DataArray]:
-        """The variables that are rasters, by name, each with the CRS that the Dataset holds for it."""
+        """The variables that are rasters, by name, each with the CRS that the Dataset declares for it."""
         ds, found = self._ds, {}
         mappings = {v.encoding.get("grid_mapping", v.attrs.get("grid_mapping")) for v in ds.data_vars.values()}
         ds = ds.set_coords([name for name in ds.data_vars if name in mappings or name == "spatial_ref"])
@@ -225,7 +225,7 @@ class DatasetCratersAccessor(ResultMethods):
         return found
 
     def _joined(self, operation: Callable[[xr.DataArray], xr.DataArray | xr.Dataset]) -> xr.Dataset:
-        """Results of all rasters in one Dataset."""
+        """Apply an operation to each raster and put the results into one Dataset."""
         variables: dict[str, xr.Variable] = {}
         coords: dict[Any, Any] = {}
         attrs: Mapping[Any, Any] = {}

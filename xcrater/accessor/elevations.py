@@ -41,10 +41,11 @@ class ElevationMethods:
         rim, floor, wall : tuple of float
             Inner and outer limit of each zone, in crater radii from the centre.
         background : tuple of float, optional
-            Limits of the surroundings above which the rim's height is measured, such as (5, 5.5). None leaves the
-            height out, and with it most of the pixels that would be read.
+            Limits of the surroundings above which the rim's height is measured, such as (5, 5.5). None omits the
+            height, and spares reading most of the pixels.
         method : {"mean", "percentile"}
-            Whether rim and floor elevation are the means or percentiles of their pixels. All else is based on means.
+            Whether the elevations of rim and floor are means or percentiles of their pixels. Everything else is based
+            on means.
         percentiles : tuple of float
             Percentile of the rim's pixels and of the floor's, from 0 to 100.
         detrend : {None, "plane"}
@@ -54,8 +55,8 @@ class ElevationMethods:
         nvert : int, optional
             Number of vertices of the polygons that stand for circles; None for true circles.
         coverage : {"exact", "center", "all_touched"}
-            Which pixels belong to a zone, as in `get_stats`. Many a rim is narrower than a pixel: only the fractions
-            covered weigh its pixels rightly, and only ``"exact"`` always finds some.
+            Which pixels belong to a zone, as in `get_stats`. Many rims are narrower than a pixel: only the fractions
+            covered weight their pixels correctly, and only ``"exact"`` is sure to find any.
         weights : {"area"}, optional
             Weigh pixels by their true area on the body as well, which matters for large craters and near a pole.
         nodata, exclude
@@ -79,10 +80,10 @@ class ElevationMethods:
         Notes
         -----
         Elevations are in the raster's ``units``, m or km, or in metres where it names none; scale and offset are
-        applied. The limits differ from author to author: a rim of 0.99 to 1.01 radii is often compared with a floor
+        applied. The limits differ from author to author. A rim of 0.99 to 1.01 radii is often compared with a floor
         of 0.4 to 0.6, which a central peak does not raise; Breton et al. (2019) subtract the 3rd percentile of the
-        whole interior from the 60th of the rim, ``method="percentile", floor=(0, 1)``; planes are fitted to 2 to 3
-        radii; rim heights refer to a background of 5 to 5.5. For fresh lunar craters, Pike (1977) found depths of
+        whole interior from the 60th of the rim, ``method="percentile", floor=(0, 1)``. Planes are fitted to 2 to 3
+        radii, and rim heights refer to a background of 5 to 5.5. For fresh lunar craters, Pike (1977) found depths of
         0.196 D^1.010 km (simple craters) and 1.044 D^0.301 km (complex craters, D in km).
 
         The wall's slope is measured between its inner and its outer half: the arctangent of the difference of their
@@ -91,15 +92,15 @@ class ElevationMethods:
 
         The plane is fitted by (weighted) least squares in the crater's azimuthal equidistant projection, x = d sin
         azimuth and y = d cos azimuth of each pixel's centre, where d is its distance. Percentiles of detrended
-        elevations hold all pixels of rim and floor in memory at once, 32 bytes each and as much again for sorting;
-        percentiles without detrending keep to the option ``memory``.
+        elevations hold all pixels of rim and floor in memory at once, 32 bytes each and as much again for sorting.
+        Percentiles without detrending respect the option ``memory``.
 
-        Standard errors treat pixels as independent, which neighbouring pixels seldom are: they are lower bounds. That
-        of a mean is the standard deviation over the square root of the count. That of the percentile p is
-        sqrt(p (1 - p) / count) / f, where f is the density of elevations estimated from the percentiles 5 points (less
-        near 0 and 100) to either side (Siddiqui 1960); it is NaN at 0 and 100. With a count of 1 or less all are NaN,
-        as one pixel says nothing about the scatter of elevations. Errors of differences add in quadrature. They
-        include neither the error of the plane nor that of the table's diameters.
+        Standard errors treat pixels as independent, which neighbouring pixels seldom are, so they are lower bounds.
+        The error of a mean is the standard deviation over the square root of the count. The error of the percentile p
+        is sqrt(p (1 - p) / count) / f, where f is the density of elevations, estimated from the percentiles 5 points
+        (less near 0 and 100) to either side (Siddiqui 1960); it is NaN at 0 and 100. With a count of 1 or less all
+        errors are NaN, as one pixel says nothing about the scatter of elevations. Errors of differences add in
+        quadrature. They include neither the error of the plane nor that of the table's diameters.
 
         References
         ----------

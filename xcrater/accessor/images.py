@@ -1,4 +1,4 @@
-"""Images made of a raster and its craters, as methods of the accessor."""
+"""Images made from a raster and its craters, as methods of the accessor."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class ImageMethods:
             to ``"nearest"``.
         order : {"table", "tiles"}
             Order of the craters: that of the table; or grouped by chunk of the raster, so that each chunk of the
-            result holds neighbours and needs only a few chunks of the raster. Chips that reach into another chunk of
-            the raster have chunks of their own, so that others need not wait in memory for them. Choose the latter for
-            large tables on large rasters, where the table's order brings a warning; ``chips.sel(crater=label)`` finds a
-            crater, ``chips.sortby("crater")`` sorts by label.
+            result holds neighbours and needs only a few chunks of the raster. In the latter, chips that reach into
+            another chunk of the raster get chunks of their own, so that others need not wait in memory for them.
+            Choose it for large tables on large rasters, where the table's order raises a warning;
+            ``chips.sel(crater=label)`` finds a crater, and ``chips.sortby("crater")`` sorts by label.
         group : int, optional
-            Largest number of craters in a chunk of the result; as many as make two million pixels by default.
+            Largest number of craters in a chunk of the result; by default as many as make two million pixels.
         nodata : number, optional
             As in `get_stats`.
 
@@ -88,9 +88,9 @@ class ImageMethods:
         continues beyond it on the opposite meridian. More than half-way round the body there are no values.
 
         With `antialias` a chip's pixel is the mean of n x n samples evenly spread over it, where n is the square root,
-        rounded up, of the number of the raster's pixels that it covers (pixels of a longitude and latitude grid are
-        narrow near the poles). n is at most 32, which bounds the time that a large crater takes; memory is bounded
-        anyway, as each chunk of the raster adds its part to a chip and is then released.
+        rounded up, of the number of raster pixels that it covers (pixels of a longitude and latitude grid are narrow
+        near the poles). The limit n <= 32 bounds the time that a large crater takes. Memory is bounded anyway, as each
+        chunk of the raster adds its part to a chip and is then released.
 
         References
         ----------
@@ -110,7 +110,7 @@ class ImageMethods:
         >>> bool(chips.sel(x=0, y=0, method="nearest") < chips.sel(x=1, y=0, method="nearest"))
         True
 
-        Batches for learning, read and resampled as they are asked for:
+        Batches for machine learning, read and resampled on demand:
 
         >>> batches = (chips.isel(crater=slice(i, i + 256)).to_numpy() for i in range(0, chips.sizes["crater"], 256))
         >>> next(batches).shape
@@ -148,9 +148,9 @@ class ImageMethods:
         region : str
             Name of a region.
         kind : {"any", "count", "crater"}
-            What is stored per pixel: whether it lies in any crater's region; in how many regions it lies; or the
-            position in the table of the crater with the smallest radius among those whose region it lies in (the
-            first of equals), -1 where there is none.
+            What is stored per pixel: whether it lies in any crater's region; in how many craters' regions it lies; or
+            the table position of the smallest crater whose region contains it (the first of equal radii), -1 where no
+            region does.
         coverage, exclude
             As in `get_stats`; with ``coverage="exact"`` every pixel of which any part lies inside belongs to a region.
 

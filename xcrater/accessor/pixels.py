@@ -28,7 +28,7 @@ class PixelMethods:
         nodata: float | int | None = None,
         exclude: Exclude | float | None = None,
     ) -> CraterArrays:
-        """Cut out the pixels themselves: a lazy masked array for every crater and region.
+        """Cut out the pixels as lazy masked arrays, one for every crater and region.
 
         Parameters
         ----------
@@ -113,9 +113,9 @@ class PixelMethods:
             As in `get_stats`; with ``coverage="exact"`` every pixel of which any part lies inside belongs to a region.
         weights : {"area"} or xarray.DataArray, optional
             Weight of each pixel: its true area on the body in m², or an array on the raster's own grid. The function
-            receives them as they are, under the name ``weights``, which `wants` must hold.
+            receives them unscaled under the name ``weights``, which `wants` must list.
         errors : {"raise", "nan"}
-            Whether an exception that the function raises is an error, or gives NaN.
+            Whether an exception raised by the function stops the computation or makes that crater's result NaN.
 
         Returns
         -------
@@ -129,14 +129,14 @@ class PixelMethods:
             An argument does not fit; or, when computed, the function raises an exception or returns something other
             than `returns` and `dtype` say. The message names the crater by its label.
         MemoryBudgetError
-            The pixels of some crater, and what the function is handed of them, take more than the option ``memory``.
+            The pixels of one crater and the arrays passed to the function take more than the option ``memory``.
         GridError, BodyError, RegionError
             The raster, the table or a region does not fit.
 
         Notes
         -----
-        A crater whose regions lie on one tile is finished in the task that reads the tile, which hands on results
-        only. The pixels of other craters are put together in the task of the last of their tiles.
+        The task that reads a tile finishes the craters that lie on it entirely and passes on only their results. The
+        pixels of other craters are assembled in the task of the last of their tiles.
 
         Examples
         --------

@@ -19,7 +19,7 @@ class ResultMethods:
     def plot_depths(
         self, ax: Any = None, *, lines: Sequence[PowerLaw] | None = None, ratio: bool = False, **kwargs: Any
     ) -> Any:
-        """Draw depths against diameters, of a result of `da.craters.depths`, with published relations.
+        """Draw the depths in a result of `da.craters.depths` against diameters, with published relations.
 
         Parameters
         ----------
@@ -46,9 +46,9 @@ class ResultMethods:
 
         Notes
         -----
-        The relations are those of fresh craters: of the Moon d = 0.196 D^1.010 up to 15 km and 1.044 D^0.301 beyond
-        (Pike 1977), of Mars d = 0.14 D^0.90 up to 8 km and 0.25 D^0.49 beyond (Garvin and Frawley 1998), in km. Any
-        other is a `xcrater.display.diagrams.PowerLaw`.
+        The relations hold for fresh craters, in km: on the Moon d = 0.196 D^1.010 up to 15 km and 1.044 D^0.301 beyond
+        (Pike 1977), on Mars d = 0.14 D^0.90 up to 8 km and 0.25 D^0.49 beyond (Garvin and Frawley 1998). Declare any
+        other relation as a `xcrater.display.diagrams.PowerLaw`.
 
         References
         ----------
@@ -72,10 +72,10 @@ class ResultMethods:
     def plot_profile(
         self, variable: str | None = None, ax: Any = None, *, relative: bool = False, **kwargs: Any
     ) -> Any:
-        """Draw radial profiles and their spread, of a result of `da.craters.radial_profile`.
+        """Draw the radial profiles in a result of `da.craters.radial_profile`, and their spread.
 
-        Of several craters it shows the median of their profiles with the band from the 16th to the 84th percentile, and
-        each of them where there are at most 30; of a stack its profile and the band of the standard error.
+        For several craters this is the median of their profiles with a band from the 16th to the 84th percentile, and
+        each profile if there are at most 30. For a stack it is the stacked profile with a band of one standard error.
 
         Parameters
         ----------
@@ -92,12 +92,12 @@ class ResultMethods:
         Returns
         -------
         matplotlib.axes.Axes
-            The diagram. Sectors of azimuth have a colour each.
+            The diagram. Each sector of azimuth has its own colour.
 
         Raises
         ------
         PlotError
-            The Dataset has no profiles, not this one, or more dimensions.
+            The Dataset has no profiles, or not the one requested, or has further dimensions.
         ImportError
             matplotlib is not installed.
 

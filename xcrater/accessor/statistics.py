@@ -67,9 +67,9 @@ class StatisticsMethods:
             Add the variable ``categorical``: for each crater a dict of value to pixel count.
         add_stats : mapping of str to callable or Aggregation, optional
             User-supplied statistics by name: functions of a crater's pixels, the 2-D masked array that `get_arrays`
-            gives; or `xcrater.aggregations.Aggregation`, which declares what tiles collect and how a number is made
-            of it, so that the pixels are never held in memory. The variables of functions hold objects, whatever each
-            returned; ``.astype(float)`` makes numbers of them.
+            gives; or `xcrater.aggregations.Aggregation`, which declares what tiles collect and how this becomes a
+            number, so that the pixels are never held in memory. Results of functions are variables of dtype object,
+            since a function may return anything; ``.astype(float)`` converts them to numbers.
 
         Returns
         -------
@@ -87,29 +87,31 @@ class StatisticsMethods:
         Notes
         -----
         With c the fraction covered (1 unless ``coverage="exact"``) and w the weight (1 by default), the definitions
-        are those of exactextract, except where this note says otherwise: count is the sum of c, sum that of c w x, mean
-        the latter over the sum of c w; var, skew and kurtosis are moments with the weights c w; majority and minority
-        are the values with most and least c w. Fractions are exact to 1e-9 of a pixel, so sums of c w that differ by
-        no more than 1e-9 of themselves and of a pixel count as equal, and the smallest of their values is taken
-        (exactextract takes whichever rounding makes larger). Pixels of weight 0 take part in count, coverage and area
-        only; exactextract's min, max, majority, minority and variety look at fractions alone, and include them.
+        are those of exactextract, except where this note says otherwise: count is the sum of c, sum is the sum of
+        c w x, and mean is the latter over the sum of c w; var, skew and kurtosis are moments with the weights c w;
+        majority and minority are the values with the most and the least c w. Fractions are exact to 1e-9 of a pixel, so
+        sums of c w that differ by no more than 1e-9 of themselves and of a pixel count as equal, and the smallest of
+        their values is taken (exactextract takes whichever rounding makes larger). Pixels of weight 0 take part in
+        count, coverage and area only; exactextract's min, max, majority, minority and variety look at fractions alone,
+        and so include them.
 
         Without weights, and with pixels counted whole, quantiles are numpy's, linear between ranks. With the weights
-        v = c w they are Akinshin's weighted quantiles of type 7 [1]_: where V is the sum of all v, and D the sum of all
-        v² over V, what one pixel weighs, the quantile of q is the mean of the sorted pixels whose cumulated weights lie
-        between q (V - D) and q (V - D) + D. V / D is Kish's effective number of pixels. Multiplying all weights by a
-        number changes nothing, and equal weights give numpy's quantiles, whatever values occur how often. In
-        exactextract's formula each *distinct* value counts once, so that its median of 80 pixels of 10 and one of 250
-        is 130; here it is 10. With unequal weights the quantile of 0 is the mean of the lowest D, and may lie above
-        the minimum. Between an infinity and a number numpy gives NaN where it meets inf - inf, and so do these.
+        v = c w they are Akinshin's weighted quantiles of type 7 [1]_. Let V be the sum of all v, and D the sum of all
+        v² over V, the typical weight of one pixel. The quantile of q is then the mean of the sorted pixels whose
+        cumulated weights lie between q (V - D) and q (V - D) + D. V / D is Kish's effective number of pixels.
+        Multiplying all weights by a number changes nothing, and equal weights give numpy's quantiles, however often a
+        value occurs. In exactextract's formula each *distinct* value counts once, so that its median of 80 pixels of 10
+        and one of 250 is 130; here it is 10. With unequal weights the quantile of 0 is the mean over the lowest D of
+        weight, and may lie above the minimum. Like numpy's, these quantiles are NaN where interpolation between an
+        infinity and a number meets inf - inf.
 
         Integers of up to 2**63 are exact in counts, extremes, range, majority, minority and numbers of distinct values,
-        in a median or percentile that is one pixel's value, and in sums that fit 64 bits. What is not exact raises an
-        error that names the statistic alone: spreads of integers of 2**31 or more, and results beyond 2**53 that
-        float64 does not hold.
+        in a median or percentile that is one pixel's value, and in sums that fit 64 bits. Where a statistic would not
+        be exact, an error names it: spreads of integers of 2**31 or more, and results beyond 2**53 that float64 cannot
+        represent.
 
-        Order statistics are exact for regions of any size, in the memory that the option ``memory`` sets: where a
-        region is too large for it, tiles are read again (float32 and 32-bit integers once more, float64 three times).
+        Order statistics are exact for regions of any size within the option ``memory``: where a region is too large
+        for it, tiles are read again (float32 and 32-bit integers once more, float64 three times).
 
         References
         ----------
@@ -171,15 +173,15 @@ class StatisticsMethods:
         sectors : int or array_like of float, optional
             A number of equal sectors of azimuth, the first of which begins at north; or their bounds, increasing
             degrees clockwise from north between 0 and 360, not necessarily all the way round. A pixel belongs to the
-            sector in which the azimuth of its centre lies, measured at the crater's centre along the great circle (on
+            sector that contains the azimuth of its centre, measured at the crater's centre along the great circle (on
             an ellipsoid the geodesic). The crater's centre itself has azimuth 0.
         stack : bool or {"craters", "pixels"}
-            One profile of all craters instead of one per crater. ``"craters"`` (or True): the mean of the craters'
-            statistics, in which every crater with a value counts the same, with variables ``<stat>_stderr``, its
-            standard error, and ``<stat>_craters``, the number of craters with a value. ``"pixels"``: the statistic of
-            all craters' pixels together, so that each crater counts by its pixels (times `weights`), and a pixel
-            counts once for every crater in whose ring it lies; only count, sum, mean, std, var, min, max, area,
-            nodata and nan.
+            Whether to give one profile of all craters instead of one per crater. ``"craters"`` (or True) is the mean of
+            the craters' statistics, in which every crater with a value counts the same; ``<stat>_stderr`` is its
+            standard error and ``<stat>_craters`` the number of craters with a value. ``"pixels"`` is the statistic of
+            all craters' pixels together: each crater counts by its pixels (times `weights`), and a pixel counts once
+            for every crater in whose ring it lies. It exists for count, sum, mean, std, var, min, max, area, nodata
+            and nan.
         nvert : int or None
             Number of vertices of the polygons that stand for the rings' bounds; None, the default, for true circles.
         coverage : {"center", "exact", "all_touched"}, optional
@@ -249,9 +251,7 @@ class StatisticsMethods:
         nodata: float | int | None = None,
         exclude: Exclude | float | None = None,
     ) -> CraterPlan:
-        """Tell what statistics and arrays of these regions would read, give, and hold in memory.
-
-        Nothing is read.
+        """Estimate what statistics and arrays of these regions would read, return and hold in memory, reading nothing.
 
         Parameters
         ----------
@@ -260,16 +260,16 @@ class StatisticsMethods:
         regions : str or iterable of str
             Names of regions.
         stats : str or iterable of str
-            Names of statistics, whose results are counted.
+            Names of the statistics whose results are counted.
         coverage, nodata, exclude
             As in `get_stats`.
 
         Returns
         -------
         CraterPlan
-            The tiles with the number of craters on each, the bytes to read, and for statistics and arrays the bytes of
-            the result, the rounds over the raster that the option ``memory`` makes necessary, and about how much memory
-            a process needs; a table in notebooks.
+            The tiles with the number of craters on each and the bytes to read; and for statistics and arrays each, the
+            bytes of the result, the rounds over the raster that the option ``memory`` makes necessary, and the
+            approximate memory that a process needs. Notebooks show it as a table.
 
         Raises
         ------
