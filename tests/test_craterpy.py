@@ -316,7 +316,7 @@ class TestFaultsOfCraterpy:
         assert cdb.get_stats(inside, "disc", "max")["max_disc"].item() == 200
         assert cdb.get_stats(inside, "rim", "max")["max_rim"].item() == 0
 
-    def test_raster_in_0_to_360_gives_the_numbers_of_one_in_180(self, moon):
+    def test_raster_in_0_to_360_gives_the_same_as_one_in_180(self, moon):
         in_180 = open_mosaic(sample_data["moon.tif"])
         in_360 = in_180.roll(x=in_180.sizes["x"] // 2)
         in_360 = in_360.assign_coords(x=in_180["x"] + 180)
@@ -332,7 +332,7 @@ class TestFaultsOfCraterpy:
             assert row["count_disc"] > 10
 
     @pytest.mark.parametrize("crs", ["+proj=eqc +R=1737400 +units=m +no_defs", "IAU_2015:30110"])
-    def test_raster_in_metres_gives_the_numbers_of_one_in_degrees(self, moon, tmp_path, crs):
+    def test_raster_in_metres_gives_the_same_as_one_in_degrees(self, moon, tmp_path, crs):
         metres = np.radians(1) * MOON_RADIUS
         with rasterio.open(sample_data["moon.tif"]) as source:
             profile = source.profile | {"crs": crs, "transform": Affine.scale(metres) * source.transform}

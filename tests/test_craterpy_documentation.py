@@ -66,10 +66,12 @@ def test_signatures_begin_like_those_of_craterpy(craterpy):
     for name in ("plot", "plot_rois", "to_geojson", "to_crs", "merge", "read_shapefile", "get_stats", "get_arrays"):
         parameters = inspect.signature(getattr(craterpy.CraterDatabase, name)).parameters
         ours = inspect.signature(getattr(CraterDatabase, name)).parameters
-        named = [of for of, how in parameters.items() if how.kind is not inspect.Parameter.VAR_KEYWORD]
+        named = [parameter for parameter, how in parameters.items() if how.kind is not inspect.Parameter.VAR_KEYWORD]
         assert list(ours)[: len(named)] == named
         if name not in ("get_stats", "get_arrays"):  # n_jobs is left to dask
-            assert [ours[of].default for of in named] == [parameters[of].default for of in named]
+            assert [ours[parameter].default for parameter in named] == [
+                parameters[parameter].default for parameter in named
+            ]
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ def every(names: Iterable[str]) -> list[Any]:
     return [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in names]
 
 
-def telling_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
+def varied_craters(on: Map, n: int, seed: int) -> pd.DataFrame:
     """Craters anywhere, near poles, near the seam and near the rim of the map, some as large as the body."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
@@ -313,7 +313,7 @@ def numbers(masked: Any) -> Array:
 def check_centres(name: str, n: int, seed: int) -> int:
     """Compare masks and counts with geodesic distances; return the number of pixels compared."""
     on, judge = MAPS[name], oracle(name)
-    craters = telling_craters(on, n, seed)
+    craters = varied_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.numbered()
     arrays = da.craters.get_arrays(cdb, list(BOUNDS), coverage="center").compute()
     stats = da.craters.get_stats(cdb, list(BOUNDS), "count sum min max", coverage="center")
@@ -348,7 +348,7 @@ def check_consistency(
 ) -> None:
     """Arrays and statistics use the same pixels, and the three coverage rules agree with each other."""
     on = MAPS[name]
-    craters = telling_craters(on, n, seed)
+    craters = varied_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.numbered()
     cdb.add_annuli("polygon", 0.5, 1, nvert=12)
     regions = ["disc", "ring", "polygon"]
@@ -484,7 +484,7 @@ def shown_whole(on: Map, cdb: CraterDatabase, frame: Frame, placed: Craters) -> 
 def check_areas(name: str, n: int, seed: int, by: int) -> tuple[int, float]:
     """Compare areas with those of caps; return how many were compared and the largest relative error."""
     on = finer(MAPS[name], by)
-    craters = telling_craters(on, n, seed)
+    craters = varied_craters(on, n, seed)
     cdb, da = table_of(on, craters), on.data(np.ones(on.shape, "u1"))
     request = make_request(da, cdb, ["disc"], coverage="exact", nodata=None)
     assert request.shapes.frame is not None
@@ -688,7 +688,7 @@ def test_polygons_across_the_antimeridian(name: str) -> None:
 @pytest.mark.parametrize("name", every(SPHERES))
 def test_a_polygon_equals_a_ring_with_the_same_vertices(name: str) -> None:
     on = MAPS[name]
-    craters = telling_craters(on, 24, 5)
+    craters = varied_craters(on, 24, 5)
     degrees = np.degrees(craters["radius"] / on.axes[0])
     keep = (craters["lat"].abs() + degrees < 89) & (degrees < 60) & (degrees > 0.5)
     craters, degrees = craters[keep].reset_index(drop=True), degrees[keep]
@@ -711,7 +711,7 @@ def test_a_polygon_equals_a_ring_with_the_same_vertices(name: str) -> None:
 
 def test_a_table_in_any_system_of_its_body_gives_the_same_numbers() -> None:
     on = MAPS["IAU 49921"]
-    craters = telling_craters(on, 20, 8).query("abs(lat) < 80")
+    craters = varied_craters(on, 20, 8).query("abs(lat) < 80")
     lon, lat, radius = (craters[c].to_numpy() for c in ("lon", "lat", "radius"))
     systems = {
         "planetocentric": (lon, lat),
@@ -761,7 +761,7 @@ def test_other_bodies_are_refused(name: str) -> None:
 
 def test_a_raster_labelled_as_the_earth_or_not_at_all_is_refused() -> None:
     on = MAPS["±180"]
-    cdb = table_of(on, telling_craters(on, 3, 1))
+    cdb = table_of(on, varied_craters(on, 3, 1))
     for crs in ("EPSG:4326", "EPSG:3857"):
         with pytest.raises(BodyError, match=r"da = da.rio.write_crs\("):
             on.numbered().rio.write_crs(crs).craters.get_stats(cdb, "disc")

@@ -77,7 +77,7 @@ def test_environment_lists_the_core_dependencies():
     assert len(listed) == len(expected)
 
 
-def test_nothing_that_users_install_holds_a_dependency_back():
+def test_dependencies_that_users_install_have_no_upper_bounds():
     """Only `sample` pins a version, and no other extra includes it."""
     extras = project()["optional-dependencies"]
     assert "sample" not in extras["all"][0]
@@ -183,7 +183,7 @@ def circles(graph: dict[str, set[str]]) -> list[set[str]]:
     return [{name} | {o for o in reached[name] if name in reached[o]} for name in graph if name in reached[name]]
 
 
-def test_no_imports_in_a_circle():
+def test_there_are_no_circular_imports():
     # Loading a module also loads its package's __init__, but only modules imported by name count.
     assert circles(IMPORTS) == []
 
@@ -263,7 +263,7 @@ def larger_than_wanted(path: Path) -> Iterator[str]:
     yield from visit(ast.parse(text), f"{name}:")
 
 
-def test_no_piece_is_larger_than_wanted():
+def test_no_piece_exceeds_the_limits_of_size():
     found = {name for path in MODULES for name in larger_than_wanted(path)}
     assert found - set(LARGER) - DEBTS == set()
     assert (set(LARGER) | DEBTS) - found == set(), "these are within the limits now; remove them from the list"

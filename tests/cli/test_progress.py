@@ -27,7 +27,7 @@ def often(monkeypatch):
     monkeypatch.setattr(progress, "REFRESH", 0.02)
 
 
-def said(monkeypatch, stream, *, quiet=False):
+def output_of_run(monkeypatch, stream, *, quiet=False):
     """The output for a run that is one third done for a while, and then finished."""
     monkeypatch.setattr(sys, "stderr", stream)
     steps = iter([Done(0, 0), *[Done(1000, 3000)] * 3])
@@ -37,7 +37,7 @@ def said(monkeypatch, stream, *, quiet=False):
 
 
 def test_a_log_gets_regular_lines(monkeypatch):
-    lines = said(monkeypatch, io.StringIO()).splitlines()
+    lines = output_of_run(monkeypatch, io.StringIO()).splitlines()
     assert 4 < len(lines) < 20
     assert lines[0] == "xcrater stats: 0 s"
     assert lines[1] == "xcrater stats: 1,000 of 3,000 tasks, 0 s, about 0 s to go"
@@ -46,14 +46,14 @@ def test_a_log_gets_regular_lines(monkeypatch):
 
 def test_a_terminal_gets_a_bar(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
-    text = said(monkeypatch, Terminal())
+    text = output_of_run(monkeypatch, Terminal())
     assert "3000/3000" in text
     assert "stats" in text
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_quiet_prints_nothing(monkeypatch, stream):
-    assert said(monkeypatch, stream(), quiet=True) == ""
+    assert output_of_run(monkeypatch, stream(), quiet=True) == ""
 
 
 def test_tasks_are_counted_as_they_finish():

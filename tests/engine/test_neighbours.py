@@ -22,7 +22,7 @@ from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.statistics.test_zonal import CRATERS, GLOBAL, database, raster, table, with_regions
 from tests.strategies import MOON_RADIUS_M
-from tests.test_everywhere import MAPS, oracle, telling_craters
+from tests.test_everywhere import MAPS, oracle, varied_craters
 from xcrater import CraterDatabase, Exclude
 from xcrater.engine import exclusion, neighbours, region_set
 from xcrater.engine.request import make_request
@@ -171,7 +171,7 @@ def test_random_craters_and_chunks(
 def test_neighbours_by_geodesic_distance_on_every_grid(name: str) -> None:
     on, judge = MAPS[name], oracle(name)
     coverage = COVERAGES[len(name) % 3]
-    craters = telling_craters(on, 4, len(name))
+    craters = varied_craters(on, 4, len(name))
     size = np.radians(min(8.0, on.rim / 3)) * on.axes[0]
     craters.loc[4] = {"lat": 0.98 * on.centre[1], "lon": on.centre[0], "radius": size}
     craters["radius"] = np.minimum(craters["radius"], np.radians(25) * on.axes[0])

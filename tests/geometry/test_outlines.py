@@ -81,7 +81,7 @@ def craters_of(lon: object, lat: object, radius: object) -> Craters:
     return Craters(np.arange(lon.size, dtype=np.int32), np.mod(lon, 360), np.radians(lat), np.radians(radius))
 
 
-def telling_craters(frame: Frame, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def varied_craters(frame: Frame, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Craters anywhere, near poles, near the seam and near the rim of the domain, in degrees."""
     rng = np.random.default_rng(seed)
     lon, lat = rng.uniform(-180, 180, n), np.degrees(np.arcsin(rng.uniform(-1, 1, n)))
@@ -149,7 +149,7 @@ def test_circles_contain_the_pixels_within_geodesic_distance(name: str, body: st
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
-    lon, lat, radius = telling_craters(frame, CRATERS, seed=len(name))
+    lon, lat, radius = varied_craters(frame, CRATERS, seed=len(name))
     inner, outer = 0.4, 1.0
     outlines = ring_outlines(frame, craters_of(lon, lat, radius), inner, outer)
     assert np.isfinite(outlines.u).all()
@@ -157,8 +157,8 @@ def test_circles_contain_the_pixels_within_geodesic_distance(name: str, body: st
     metres = np.radians(radius) * frame.radius
     for i, phi in enumerate(frame.geodetic(lat)):
         got = ref.winding_mask(rings_of(outlines, i), frame.shape, frame.period)
-        of = (lon[i], phi, inner * metres[i], outer * metres[i])
-        wrong = pixels.wrong(got, lambda at, of=of: ref.geodesic_mask(geod, at, *of))
+        ring = (lon[i], phi, inner * metres[i], outer * metres[i])
+        wrong = pixels.wrong(got, lambda at, ring=ring: ref.geodesic_mask(geod, at, *ring))
         assert wrong == 0, f"{wrong} pixels of crater {lon[i]}, {lat[i]}, {radius[i]}"
 
 
@@ -177,7 +177,7 @@ def table_of(shapes: list[shapely.Geometry]) -> PolygonTable:
 def polygonal(frame: Frame, n: int, seed: int, nvert: int) -> tuple[Craters, list[shapely.Geometry]]:
     """Craters whose polygon does not touch a pole, and these polygons minus those of 0.4 radii."""
     table = []
-    for lon, lat, radius in zip(*telling_craters(frame, n, seed)):
+    for lon, lat, radius in zip(*varied_craters(frame, n, seed)):
         at_pole = any(ref.tangent_to_pole(lat, k * radius) for k in (1.0, 0.4)) or abs(lat) > 89.99
         if not at_pole:
             table.append((lon, lat, radius))
@@ -311,7 +311,7 @@ def test_shells_have_positive_area_whichever_way_rows_run(name: str, south_up: b
 @pytest.mark.parametrize("name", ["sinusoidal", "orthographic", "Mercator"])
 def test_a_crater_alone_has_the_same_vertices_as_among_others(name: str, nvert: int) -> None:
     frame = frame_of(name, OBLATE, 400)
-    craters = craters_of(*telling_craters(frame, 24, 3))
+    craters = craters_of(*varied_craters(frame, 24, 3))
     together = ring_outlines(frame, craters, 0.5, 1.5, nvert)
     for i in range(24):
         alone = ring_outlines(frame, craters.take(np.array([i])), 0.5, 1.5, nvert)
@@ -422,7 +422,7 @@ def test_frames_can_be_pickled_hashed_and_tokenized() -> None:
 
 def test_outlines_from_several_threads_are_the_same() -> None:
     frame = frame_of("sinusoidal", OBLATE)
-    craters = craters_of(*telling_craters(frame, 12, 5))
+    craters = craters_of(*varied_craters(frame, 12, 5))
     alone = ring_outlines(frame, craters, 0, 1)
     with ThreadPoolExecutor(4) as pool:
         for other in pool.map(lambda _: ring_outlines(frame, craters, 0, 1), range(8)):
@@ -507,7 +507,7 @@ def test_ellipses_contain_the_pixels_within_their_polar_form(name: str, body: st
     frame = frame_of(name, body)
     pixels = Pixels(name, body, frame)
     geod = pyproj.Geod(a=frame.axes[0], b=frame.axes[1])
-    lon, lat, radius = telling_craters(frame, CRATERS, seed=len(name))
+    lon, lat, radius = varied_craters(frame, CRATERS, seed=len(name))
     radius = np.minimum(radius, 80.0)
     rng = np.random.default_rng(len(name))
     ratio, axis = rng.uniform(0.3, 1.0, lon.size), rng.uniform(0, 180, lon.size)
@@ -540,7 +540,7 @@ def test_ellipses_contain_the_pixels_within_their_polar_form(name: str, body: st
 @pytest.mark.parametrize("name", ["sinusoidal", "orthographic", "Mercator"])
 def test_ellipses_with_equal_axes_are_circles(name: str) -> None:
     frame = frame_of(name, OBLATE, 400)
-    lon, lat, radius = telling_craters(frame, 24, 3)
+    lon, lat, radius = varied_craters(frame, 24, 3)
     angle = np.radians(radius)
     ellipses = Ellipses(angle, angle, np.linspace(0, 170, 24))
     circles, others = (

@@ -354,7 +354,7 @@ def test_sums_over_many_shapes() -> None:
 
 
 @pytest.mark.nojit
-def test_known_answers() -> None:
+def test_fractions_of_simple_shapes_by_hand() -> None:
     window = (0, 4, 0, 5)
     box = np.array([(0.75, 0.5), (3.25, 0.5), (3.25, 2.0), (0.75, 2.0)])
     np.testing.assert_array_equal(

@@ -260,7 +260,7 @@ def test_neighbours_share_chunks_when_chips_are_ordered_by_tiles() -> None:
 
 
 @pytest.mark.parametrize("method", ["bilinear", "nearest", "cubic"])
-def test_an_interior_chip_is_that_of_gdal(method: str) -> None:
+def test_an_interior_chip_agrees_with_gdal(method: str) -> None:
     """GDAL warps to the same grid: rows and columns of an azimuthal equidistant map centred on the crater."""
     values = np.random.default_rng(0).random((180, 360)).astype("f4")
     case = strategies.GridCase(rasterio.Affine(1, 0, -180, 0, -1, 90), (180, 360))

@@ -490,18 +490,18 @@ def test_selections_are_containers_too() -> None:
             "tail of the table": (arrays.tail(3)["rim"], [1, 2, 3]),
         }
     computed = arrays.compute()["rim"]
-    for some, wanted in chosen.values():
-        assert names(some) == [keys[i] for i in wanted]
-        assert list(some.index) == [arrays.index[i] for i in wanted]
-        assert len(some) == len(wanted)
-        assert some.dtype == np.int32
-        found = some.compute()
+    for selection, wanted in chosen.values():
+        assert names(selection) == [keys[i] for i in wanted]
+        assert list(selection.index) == [arrays.index[i] for i in wanted]
+        assert len(selection) == len(wanted)
+        assert selection.dtype == np.int32
+        found = selection.compute()
         assert found.name == "rim"
-        assert list(found.index) == list(some.index)
-        for i, at in enumerate(wanted):
-            assert_same(found.iloc[i], computed.iloc[at])
-        assert some.map(np.ma.sum).values.tolist() == [computed.iloc[at].sum() for at in wanted]
-        np.testing.assert_array_equal(some.map(np.ma.sum)["radius"], cdb.rad.iloc[wanted])
+        assert list(found.index) == list(selection.index)
+        for i, row in enumerate(wanted):
+            assert_same(found.iloc[i], computed.iloc[row])
+        assert selection.map(np.ma.sum).values.tolist() == [computed.iloc[row].sum() for row in wanted]
+        np.testing.assert_array_equal(selection.map(np.ma.sum)["radius"], cdb.rad.iloc[wanted])
 
 
 def test_selecting_regions_and_craters_of_a_container() -> None:

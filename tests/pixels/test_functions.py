@@ -34,7 +34,7 @@ from tests.pixels.test_container import (
     with_regions,
 )
 from tests.strategies import MOON_RADIUS_M
-from tests.test_everywhere import MAPS, table_of, telling_craters
+from tests.test_everywhere import MAPS, table_of, varied_craters
 from xcrater import CraterDatabase
 from xcrater.errors import FunctionError, NoOverlapWarning
 from xcrater.pixels.calls import WANTS
@@ -89,12 +89,12 @@ def test_a_function_receives_the_pixels_of_the_oracle(
 @pytest.mark.parametrize("coverage", ["center", "exact"])
 def test_coordinates_on_any_grid_agree_with_proj(name: str, coverage: str) -> None:
     on = MAPS[name]
-    cdb = table_of(on, telling_craters(on, 12, 3))
+    cdb = table_of(on, varied_craters(on, 12, 3))
     found = got(on.numbered(chunks={"y": 23, "x": 31}), cdb, "disc", coverage=coverage)
     lon, lat = (at.ravel() for at in on.places())
     weights = on.numbered().craters.get_stats(cdb, "disc", "count", coverage=coverage)["count"].values
     radius = cdb.rad.to_numpy() * on.geod.a / cdb.body_radius
-    some = 0
+    compared = 0
     for i in range(len(cdb)):
         cells = {key: found[key].values[i] for key in WANTS}
         at = cells["values"]
@@ -110,8 +110,8 @@ def test_coordinates_on_any_grid_agree_with_proj(name: str, coverage: str) -> No
             shown & (cells["distance"] > 1e-9) & (cells["distance"] < 2)
         ]
         assert off.size == 0 or off.max() < 1e-4
-        some += shown.sum()
-    assert some > 100
+        compared += shown.sum()
+    assert compared > 100
 
 
 @given(data=st.data(), case=strategies.grids(max_pixels=1200))
@@ -182,7 +182,7 @@ def test_craters_on_several_tiles_are_finished_with_the_last_tile() -> None:
 
 
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 25}])
-def test_what_a_function_may_return(chunks: Any) -> None:
+def test_functions_may_return_numbers_sequences_and_dicts(chunks: Any) -> None:
     cdb = database(*CRATERS)
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks=chunks)
     sums = [float(v.sum()) for v in got(da, cdb, wants=["values"])["values"].values]
@@ -396,7 +396,7 @@ def spread(values: Array, distance: Array) -> list[float]:
     return [float(values.sum()), float(distance.max(initial=0.0))]
 
 
-def test_functions_run_on_processes() -> None:
+def test_functions_run_in_other_processes() -> None:
     da = strategies.data_array(numbered(GLOBAL), GLOBAL, chunks={"y": 18})
     lazy = da.craters.map(database(*CRATERS), "floor", spread, wants=("values", "distance"), returns=2)
     np.testing.assert_array_equal(

@@ -21,7 +21,7 @@ from tests import reference as ref
 from tests import strategies
 from tests.helpers import raise_if_dask_computes
 from tests.strategies import MOON_RADIUS_M, GridCase
-from tests.test_everywhere import MAPS, Oracle, telling_craters
+from tests.test_everywhere import MAPS, Oracle, varied_craters
 from xcrater import CraterDatabase
 from xcrater.engine.region_set import region_mask
 from xcrater.engine.request import make_request
@@ -112,7 +112,7 @@ def test_chunks_change_nothing(
                                   "no whole number of columns a turn", "IAU 49901, 0 to 360, past 360"])  # fmt: skip
 def test_masks_on_maps_of_every_kind(name: str) -> None:
     on = MAPS[name]
-    frame = telling_craters(on, 18, 5)
+    frame = varied_craters(on, 18, 5)
     cdb = CraterDatabase(frame, on.body)
     cdb.add_annuli("rim", 0.8, 1.4, nvert=None)
     da = on.data(np.zeros(on.shape, "u1"), chunks={"y": 20, "x": 37})

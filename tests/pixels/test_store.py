@@ -420,7 +420,7 @@ def error_in(path: Path) -> str | None:
     return None
 
 
-def hurt(path: Path, how: str) -> None:
+def damage_file(path: Path, how: str) -> None:
     """Damage a file in one of the ways in which copies and disks fail."""
     whole = path.read_bytes()
     if how == "missing":
@@ -443,7 +443,7 @@ def test_no_file_of_a_store_can_be_lost_or_damaged_unnoticed(tmp_path, how):
     firsts = [file for file in chunks if set(file.parts[file.parts.index("c") + 1 :]) == {"0"}]
     for chunk in [*chunks[::15], *firsts]:
         whole = chunk.read_bytes()
-        hurt(chunk, how)
+        damage_file(chunk, how)
         error = error_in(path)
         if error is None:
             assert how == "one bit", chunk  # a bit that the codec does not use
@@ -524,7 +524,7 @@ def test_going_on_after_a_killed_job_left_half_a_chunk_is_refused_and_the_advice
         patch.setattr(store, "_append", fail)
         with pytest.raises(OSError, match="killed"):
             arrays.to_zarr(path, batch=5)
-    hurt(path / "region-0" / "values" / "c" / "0", how)
+    damage_file(path / "region-0" / "values" / "c" / "0", how)
 
     def go_on() -> None:
         arrays.to_zarr(path, batch=5)

@@ -587,7 +587,7 @@ class TestChunksThatStraddleBlocks:
         return tmp_path
 
     @staticmethod
-    def said(da):
+    def block_warnings(da):
         cdb = CraterDatabase(pd.DataFrame({"lat": [80.0], "lon": [5.0], "radius": [50e3]}), "moon")
         cdb.add_circles("disc")
         with warnings.catch_warnings(record=True) as caught:
@@ -602,8 +602,8 @@ class TestChunksThatStraddleBlocks:
 
     def test_chunks_that_straddle_tiles_are_reported(self, place):
         self.put(place, tiled=True, blockxsize=16, blockysize=16)
-        assert not self.said(open_mosaic("part-*.tif"))
-        (warning,) = self.said(open_mosaic("part-*.tif", {"y": 10, "x": 50}))
+        assert not self.block_warnings(open_mosaic("part-*.tif"))
+        (warning,) = self.block_warnings(open_mosaic("part-*.tif", {"y": 10, "x": 50}))
         # Rows 0-10, …, 40-50 read 16, 32, 16, 32 and 18 rows.
         assert f"decoded {114 / 50:.1f} times" in str(warning.message)
         assert "blocks of up to 16 x 16" in str(warning.message)
@@ -611,10 +611,10 @@ class TestChunksThatStraddleBlocks:
 
     def test_chunks_that_straddle_strips_are_reported_and_the_advice_helps(self, place):
         self.put(place, blockysize=50)
-        (warning,) = self.said(open_mosaic("part-*.tif", {"y": 50, "x": 25}))
+        (warning,) = self.block_warnings(open_mosaic("part-*.tif", {"y": 50, "x": 25}))
         assert "decoded 2.0 times" in str(warning.message)
         advice = re.search(r"xcrater convert (.*)", str(warning.message))
         done = click.testing.CliRunner().invoke(cli, ["convert", *shlex.split(advice[1]), "--quiet", "--chunk", "32"])
         assert done.exit_code == 0, done.output
         np.testing.assert_array_equal(open_mosaic("tiled.zarr"), open_mosaic("part-*.tif"))
-        assert not self.said(open_mosaic("tiled.zarr"))
+        assert not self.block_warnings(open_mosaic("tiled.zarr"))

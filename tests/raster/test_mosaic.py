@@ -223,7 +223,7 @@ def test_neither_a_path_nor_a_dataset(given):
         open_mosaic(given)
 
 
-def test_path_string_and_open_dataset_are_the_same(tiled):
+def test_paths_strings_and_open_datasets_give_the_same(tiled):
     from_path = open_mosaic(tiled)
     assert from_path.identical(open_mosaic(str(tiled)))
     assert from_path.identical(open_mosaic(os.fspath(tiled)))
@@ -268,7 +268,7 @@ class TestChunksThatStraddleBlocks:
         monkeypatch.setattr(module, "SMALL", 0)
 
     @staticmethod
-    def decoded(path, chunks):
+    def block_warnings(path, chunks):
         """The warning that requesting statistics gives."""
         cdb = CraterDatabase(pd.DataFrame({"lat": [70.0], "lon": [-100.0], "diam": [60.0]}), "moon", units="km")
         cdb.add_annuli("rim", 1, 1.5)
@@ -279,7 +279,7 @@ class TestChunksThatStraddleBlocks:
         return [w for w in caught if w.category is BlocksWarning]
 
     def test_the_warning_says_how_often_a_pixel_is_decoded_and_what_to_type(self, tiled):
-        (warning,) = self.decoded(tiled, {"y": 500, "x": 700})
+        (warning,) = self.block_warnings(tiled, {"y": 500, "x": 700})
         # Rows 0-500, 500-1000 and 1000-1300 read 512, 1024 and 788 rows; the columns read 1024, 1024 and 1076.
         times = (512 + 1024 + 788) / 1300 * (1024 + 1024 + 1076) / 2100
         assert f"decoded {times:.1f} times" in str(warning.message)
@@ -290,15 +290,15 @@ class TestChunksThatStraddleBlocks:
 
     @pytest.mark.parametrize("chunks", [{"y": 512, "x": 1024}, {"y": -1, "x": -1}, {"y": 1024, "x": 2048}])
     def test_chunks_of_whole_blocks_do_not_warn(self, tiled, chunks):
-        assert not self.decoded(tiled, chunks)
+        assert not self.block_warnings(tiled, chunks)
 
     def test_columns_cut_from_strips_warn(self, strips):
-        (warning,) = self.decoded(strips, {"y": 800, "x": 525})
+        (warning,) = self.block_warnings(strips, {"y": 800, "x": 525})
         assert "decoded 4.0 times" in str(warning.message)
 
     def test_a_small_file_does_not_warn(self, tiled, monkeypatch):
         monkeypatch.setattr(module, "SMALL", 1300 * 2100)
-        assert not self.decoded(tiled, {"y": 500, "x": 700})
+        assert not self.block_warnings(tiled, {"y": 500, "x": 700})
 
     def test_a_crop_or_a_raster_in_memory_does_not_warn(self, tiled):
         da = rioxarray.open_rasterio(tiled, chunks={"y": 500, "x": 700})

@@ -301,7 +301,7 @@ def test_byte_order_changes_nothing(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
-def test_masked_pixels_are_nodata_whatever_lies_under_the_mask(dtype: str) -> None:
+def test_masked_pixels_are_counted_as_nodata_whatever_their_values(dtype: str) -> None:
     rng = np.random.default_rng(6)
     values = np.ma.MaskedArray(rng.integers(0, 9, SHAPE).astype(dtype), mask=rng.random(SHAPE) < 0.4)
     if dtype != "i2":

@@ -153,7 +153,7 @@ def compare(found: xr.Dataset, wanted: dict[str, float], rtol: float = 1e-9) -> 
 @pytest.mark.parametrize("chunks", CHUNKS)
 @pytest.mark.parametrize("detrend", [None, "plane"])
 @pytest.mark.parametrize("method", ["mean", "percentile"])
-def test_depths_are_those_of_the_pixels(chunks: Any, detrend: str | None, method: str) -> None:
+def test_depths_agree_with_the_oracle_pixel_by_pixel(chunks: Any, detrend: str | None, method: str) -> None:
     values = terrain()
     da = strategies.data_array(values, GLOBAL, chunks=chunks, nodata=-99)
     found = da.craters.depths(
@@ -392,7 +392,7 @@ def test_a_single_pixel_has_no_standard_error() -> None:
     assert np.isnan(found["floor_error"])
 
 
-def test_standard_errors_are_those_of_samples() -> None:
+def test_standard_errors_predict_the_scatter_of_random_samples() -> None:
     """The scatter of rim and floor over many random draws is what their standard errors predict."""
     rng = np.random.default_rng(0)
     da = strategies.data_array(rng.normal(0, 100, (300, *GLOBAL.shape)).astype("f4"), GLOBAL)

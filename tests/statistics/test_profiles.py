@@ -108,7 +108,7 @@ PROJECTED = {
 
 @pytest.mark.parametrize("name", PROJECTED)
 @pytest.mark.parametrize("coverage", ["center", "all_touched"])
-def test_sectors_on_any_projection_are_those_of_geodesic_azimuths(name: str, coverage: str) -> None:
+def test_sectors_on_any_projection_follow_geodesic_azimuths(name: str, coverage: str) -> None:
     code, body, (step, west), (lon, lat) = PROJECTED[name]
     crs = pyproj.CRS(code)
     if west is not None:

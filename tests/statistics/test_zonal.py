@@ -86,7 +86,7 @@ def assert_identical(actual: xr.Dataset, wanted: xr.Dataset) -> None:
 @pytest.mark.parametrize("coverage", ["all_touched", "center"])
 @pytest.mark.parametrize("nvert", [None, 32])
 @pytest.mark.parametrize("chunks", [None, {"y": 10, "x": 20}])
-def test_statistics_equal_those_of_the_pixels_under_brute_force_masks(
+def test_statistics_agree_with_the_pixels_under_brute_force_masks(
     coverage: ref.Coverage, nvert: int | None, chunks: Any
 ) -> None:
     values, cdb = raster(), database(*CRATERS, nvert=nvert)
@@ -505,7 +505,7 @@ def test_options_are_read_when_the_request_is_made() -> None:
     assert not lazy["count"].equals(da.craters.get_stats(cdb, "rim")["count"])
 
 
-def test_requests_that_do_not_fit_say_so() -> None:
+def test_unsuitable_arguments_are_refused() -> None:
     da, cdb = strategies.data_array(raster(), GLOBAL), database(*CRATERS)
     get_stats = da.craters.get_stats
     with pytest.raises(RegionError, match="did you mean 'rim'"):

@@ -20,15 +20,15 @@ LAT, LON, DIAM = [10.5, -45.0, 0.0], [20.0, -170.25, 130.0], [30.0, 25.0, 4.0]
 """East longitudes, planetocentric latitudes and diameters in km of three craters."""
 
 
-def told(**columns):
+def crater_table(**columns):
     """The three craters with columns added or replaced; None removes a column."""
     every = {"lat": LAT, "lon": LON, "diam_km": DIAM} | columns
     return pd.DataFrame({name: values for name, values in every.items() if values is not None})
 
 
-def under(header, values, instead_of):
+def with_header(header, values, instead_of):
     """The three craters with `values` under `header`, in place of one of their columns."""
-    return told(**{instead_of: None, header: values})
+    return crater_table(**{instead_of: None, header: values})
 
 
 def assert_right(cdb, lat=LAT, lon=LON, diam=DIAM):
@@ -47,7 +47,7 @@ def refuse(message, frame, *args, **options):
     return str(caught.value)
 
 
-def typed(error, frame, which=0):
+def after_typing(error, frame, which=0):
     """The table after executing the assignment that an error message names."""
     line = re.findall(r"(?:from [\w.]+ import \w+; )?table\[.*?\] = .*?(?= if | for | or |, or|, and|; |$)", error)[
         which
@@ -70,40 +70,40 @@ class TestDirections:
         ],
     )  # fmt: skip
     def test_longitudes_counted_westward_become_east_longitudes(self, header):
-        assert_right(read(under(header, WEST, "lon")))
+        assert_right(read(with_header(header, WEST, "lon")))
 
     @pytest.mark.parametrize("header", ["Lon_E", "East Longitude", "Longitude (° E)", "lon_positive_east"])
     @pytest.mark.parametrize("body", ["moon", "mercury", "ganymede"])
     def test_longitudes_counted_eastward_stay_even_where_the_default_is_west(self, body, header):
-        assert_right(read(under(header, LON, "lon"), body))
+        assert_right(read(with_header(header, LON, "lon"), body))
 
     def test_west_longitudes_are_converted_once_where_the_default_is_west_too(self):
-        assert_right(read(under("Lon_W", WEST, "lon"), "mercury"))
-        assert_right(read(under("lon", WEST, "lon"), "mercury"))
+        assert_right(read(with_header("Lon_W", WEST, "lon"), "mercury"))
+        assert_right(read(with_header("lon", WEST, "lon"), "mercury"))
 
     def test_west_longitudes_from_minus_180(self):
-        assert_right(read(under("Lon_W", [-20.0, 170.25, -130.0], "lon")))
+        assert_right(read(with_header("Lon_W", [-20.0, 170.25, -130.0], "lon")))
 
     @pytest.mark.parametrize("header", ["Lat_S", "LatS", "South Latitude", "Latitude (°S)", "lat_south"])
     def test_latitudes_counted_southward(self, header):
-        assert_right(read(under(header, [-10.5, 45.0, 0.0], "lat")))
+        assert_right(read(with_header(header, [-10.5, 45.0, 0.0], "lat")))
 
     def test_a_column_named_by_the_user_keeps_the_convention_of_its_header(self):
-        assert_right(read(under("Lon_W", WEST, "lon"), lon_col="Lon_W"))
-        assert_right(read(under("pos_west", WEST, "lon"), lon_col="pos_west"))
-        assert_right(read(under("x_w", LON, "lon"), lon_col="x_w"))  # a single letter may stand for anything
+        assert_right(read(with_header("Lon_W", WEST, "lon"), lon_col="Lon_W"))
+        assert_right(read(with_header("pos_west", WEST, "lon"), lon_col="pos_west"))
+        assert_right(read(with_header("x_w", LON, "lon"), lon_col="x_w"))  # a single letter may stand for anything
 
     def test_east_and_west_longitudes_may_both_be_given_if_they_agree(self):
-        frame = told(**{"lon": None, "West Longitude": WEST, "East Longitude": np.mod(LON, 360)})
+        frame = crater_table(**{"lon": None, "West Longitude": WEST, "East Longitude": np.mod(LON, 360)})
         assert_right(read(frame))
-        assert_right(read(told(lon=None, lon_180=LON, lon_360=np.mod(LON, 360))))
+        assert_right(read(crater_table(lon=None, lon_180=LON, lon_360=np.mod(LON, 360))))
 
     def test_edges_of_a_bounding_box_are_not_longitudes_of_centres(self):
         edges = {"West Longitude": np.mod(LON, 360) - 0.5, "East Longitude": np.mod(LON, 360) + 0.5}
-        refuse("several longitude columns, 'West Longitude', 'East Longitude'", told(lon=None, **edges))
+        refuse("several longitude columns, 'West Longitude', 'East Longitude'", crater_table(lon=None, **edges))
 
     def test_letters_for_start_and_end_are_not_directions(self):
-        frame = told(lat=None, lon=None, lat_s=LAT, lat_e=LAT, lon_s=LON, lon_e=LON)
+        frame = crater_table(lat=None, lon=None, lat_s=LAT, lat_e=LAT, lon_s=LON, lon_e=LON)
         refuse("several latitude columns, 'lat_s', 'lat_e'; say which with lat_col='...'", frame)
         frame = frame.rename(columns={"lat_s": "lat"}).drop(columns="lat_e")
         refuse("several longitude columns, 'lon_e', 'lon_s'; say which with lon_col='...'", frame)
@@ -113,31 +113,31 @@ class TestDirections:
     )
     def test_negative_numbers_under_a_negative_direction_are_refused(self, header, new, instead_of):
         """A minus sign under a header "W" is ambiguous: is -20 meant as 20 W or 20 E?"""
-        frame = under(header, [-20.0, -30.0, -5.0], instead_of)
+        frame = with_header(header, [-20.0, -30.0, -5.0], instead_of)
         error = refuse("all of its numbers are negative", frame)
         keyword = {f"{instead_of}_col": new}
-        assert getattr(read(typed(error, frame, 0), **keyword), instead_of).tolist() == [-20.0, -30.0, -5.0]
-        assert getattr(read(typed(error, frame, 1), **keyword), instead_of).tolist() == [20.0, 30.0, 5.0]
+        assert getattr(read(after_typing(error, frame, 0), **keyword), instead_of).tolist() == [-20.0, -30.0, -5.0]
+        assert getattr(read(after_typing(error, frame, 1), **keyword), instead_of).tolist() == [20.0, 30.0, 5.0]
 
     def test_a_header_that_contradicts_input_crs(self):
         for crs in ("planetocentric", "IAU_2015:30100", "+proj=longlat +R=1737400"):
             error = refuse(
                 "'Lon_W' counts westward, but longitudes of input_crs count eastward",
-                frame := under("Lon_W", WEST, "lon"),
+                frame := with_header("Lon_W", WEST, "lon"),
                 input_crs=crs,
             )
-            assert_right(read(typed(error, frame), input_crs=crs))
+            assert_right(read(after_typing(error, frame), input_crs=crs))
         error = refuse(
             "'Lon_E' counts eastward, but longitudes of input_crs count westward",
-            frame := under("Lon_E", LON, "lon"),
+            frame := with_header("Lon_E", LON, "lon"),
             "mars",
             input_crs="planetographic",
         )
-        assert_right(read(typed(error, frame), "mars", input_crs="planetographic"), lat=CENTRIC)
-        assert_right(read(under("Lon_W", WEST, "lon"), "mars", input_crs="planetographic"), lat=CENTRIC)
+        assert_right(read(after_typing(error, frame), "mars", input_crs="planetographic"), lat=CENTRIC)
+        assert_right(read(with_header("Lon_W", WEST, "lon"), "mars", input_crs="planetographic"), lat=CENTRIC)
 
     def test_conventions_of_angles_are_refused_with_a_projection(self):
-        refuse("input_crs is projected", under("Lon_W", WEST, "lon"), input_crs="+proj=eqc +R=1737400")
+        refuse("input_crs is projected", with_header("Lon_W", WEST, "lon"), input_crs="+proj=eqc +R=1737400")
 
 
 CENTRIC = np.degrees(np.arctan((3376200 / 3396190) ** 2 * np.tan(np.radians(LAT))))
@@ -149,32 +149,32 @@ class TestLatitudes:
         "header", ["Planetographic Latitude", "lat_planetographic", "AREOGRAPHIC_LATITUDE", "Latitude (ographic)"]
     )
     def test_planetographic_latitudes_become_planetocentric(self, header):
-        frame = under(header, LAT, "lat").rename(columns={"lon": "East Longitude"})
+        frame = with_header(header, LAT, "lat").rename(columns={"lon": "East Longitude"})
         assert_right(read(frame, "mars"), lat=CENTRIC)
         assert read(pd.DataFrame({header: [45.0], "lon_east": 0.0, "r": 1e3}), "mars", "m").lat[0] == pytest.approx(
             44.6618, abs=1e-4
         )
 
     def test_planetocentric_latitudes_stay_and_take_precedence(self):
-        assert_right(read(under("Planetocentric Latitude", LAT, "lat"), "mars"))
-        both = told(**{"lat": None, "Planetographic Latitude": [1.0, 2.0, 3.0], "Planetocentric Latitude": LAT})
+        assert_right(read(with_header("Planetocentric Latitude", LAT, "lat"), "mars"))
+        both = crater_table(**{"lat": None, "Planetographic Latitude": [1.0, 2.0, 3.0], "Planetocentric Latitude": LAT})
         assert_right(read(both, "mars"))
 
     def test_on_a_sphere_both_are_the_same(self):
-        assert_right(read(under("Planetographic Latitude", LAT, "lat")))
+        assert_right(read(with_header("Planetographic Latitude", LAT, "lat")))
 
     def test_with_planetographic_latitudes_on_mars_the_header_must_say_how_longitudes_count(self):
-        frame = under("Planetographic Latitude", LAT, "lat")
+        frame = with_header("Planetographic Latitude", LAT, "lat")
         refuse("'lon' does not say whether its do; pass input_crs='planetographic'", frame, "mars")
         assert_right(read(frame.assign(lon=WEST), "mars", input_crs="planetographic"), lat=CENTRIC)
         assert_right(read(frame.rename(columns={"lon": "lon_east"}), "mars"), lat=CENTRIC)
         lettered = frame.assign(lon=["20 E", "170.25 W", "130 E"])  # hemispheres in the cells settle it
         assert_right(read(lettered, "mars"), lat=CENTRIC)
         assert_right(read(lettered, "mars", input_crs="planetographic"), lat=CENTRIC)
-        refuse("'lat' does not say which latitude it is", told(lon=None, planetographic_lon=WEST), "mars")
+        refuse("'lat' does not say which latitude it is", crater_table(lon=None, planetographic_lon=WEST), "mars")
 
     def test_a_latitude_that_contradicts_input_crs(self):
-        frame = under("Planetographic Latitude", LAT, "lat").rename(columns={"lon": "lon_east"})
+        frame = with_header("Planetographic Latitude", LAT, "lat").rename(columns={"lon": "lon_east"})
         refuse(
             "says planetographic, but latitudes of input_crs are planetocentric; leave input_crs away",
             frame,
@@ -185,22 +185,25 @@ class TestLatitudes:
 
     @pytest.mark.parametrize("header", ["Co-Latitude", "colatitude", "CoLat", "colat_deg", "COLATITUDE (DEG)"])
     def test_colatitudes_count_from_the_north_pole(self, header):
-        assert_right(read(under(header, 90 - np.array(LAT), "lat")))
-        assert_right(read(told(**{header: 90 - np.array(LAT)})))
-        refuse("is no co-latitude from 0 to 180°: 1 row (1)", under(header, [10.0, -5.0, 20.0], "lat"))
+        assert_right(read(with_header(header, 90 - np.array(LAT), "lat")))
+        assert_right(read(crater_table(**{header: 90 - np.array(LAT)})))
+        refuse("is no co-latitude from 0 to 180°: 1 row (1)", with_header(header, [10.0, -5.0, 20.0], "lat"))
 
 
 def test_swapped_coordinates_are_suspected():
-    refuse("'lat' is beyond ±90° (are longitudes and latitudes interchanged?): 2 rows (1, 2)", told(lat=LON, lon=LAT))
+    refuse(
+        "'lat' is beyond ±90° (are longitudes and latitudes interchanged?): 2 rows (1, 2)",
+        crater_table(lat=LON, lon=LAT),
+    )
 
 
 class TestUnits:
     def test_radians_become_degrees(self):
         assert_right(
-            read(told(lat=None, lon=None, lat_rad=np.radians(LAT), **{"Longitude (radians)": np.radians(LON)}))
+            read(crater_table(lat=None, lon=None, lat_rad=np.radians(LAT), **{"Longitude (radians)": np.radians(LON)}))
         )
-        assert_right(read(told(lat_rad=[9.0] * 3, lon_rad=[9.0] * 3)))
-        refuse("'lat_rad' is beyond ±90°", under("lat_rad", [0.1, 0.2, 1.6], "lat"))
+        assert_right(read(crater_table(lat_rad=[9.0] * 3, lon_rad=[9.0] * 3)))
+        refuse("'lat_rad' is beyond ±90°", with_header("lat_rad", [0.1, 0.2, 1.6], "lat"))
 
     @pytest.mark.parametrize(
         ("header", "per_km"),
@@ -213,7 +216,7 @@ class TestUnits:
         ],
     )
     def test_units_that_the_argument_cannot_name_are_converted(self, header, per_km):
-        frame = under(header, np.array(DIAM) * per_km, "diam_km")
+        frame = with_header(header, np.array(DIAM) * per_km, "diam_km")
         assert_right(read(frame, units="m"))
         unit = read_wording(header).unit
         refuse(f"says {unit}, but units='km'; leave units away, and {unit} are converted", frame)
@@ -223,32 +226,34 @@ class TestUnits:
         ["Diameter (px)", "diam_pixels", "Diam_miles", "Diameter (10^3 km)", "diam_deg", "radius_rad", "R_deg"],
     )
     def test_an_unknown_unit_of_length_is_refused_by_name(self, header):
-        error = refuse(f"column {header!r} says ", frame := under(header, DIAM, "diam_km"))
+        error = refuse(f"column {header!r} says ", frame := with_header(header, DIAM, "diam_km"))
         keyword, name = re.search(r"pass (\w+)='(\w+)'", error).groups()
         size = np.array(DIAM) / (1 if keyword == "diam_col" else 2)
         assert_right(read(frame.assign(**{name: size}), **{keyword: name}))
-        assert_right(read(told(**{header: 7.0})))
+        assert_right(read(crater_table(**{header: 7.0})))
 
     @pytest.mark.parametrize("header", ["lat (gon)", "lat_grad", "lat (hours)", "lat_arcmin"])
     def test_angles_in_other_units_than_degrees_and_radians_are_refused_by_name(self, header):
         unit = "gons|hours|arcminutes"
         with pytest.raises(TableError, match=f"says ({unit}); expected a latitude in degrees or radians"):
-            read(under(header, LAT, "lat"))
+            read(with_header(header, LAT, "lat"))
 
     def test_coordinates_in_metres_need_their_crs(self):
         refuse(
             "'lat_m' says m; expected a latitude in degrees or radians. If it is right, pass the input_crs",
-            under("lat_m", LAT, "lat"),
+            with_header("lat_m", LAT, "lat"),
         )
 
     def test_a_diameter_in_the_requested_unit_beats_a_radius_in_another(self):
-        frame = told(radius_m=np.array(DIAM) * 500)
+        frame = crater_table(radius_m=np.array(DIAM) * 500)
         assert_right(read(frame))
         assert_right(read(frame, units="m"))
-        assert_right(read(told(diam_km=None, radius_km=np.array(DIAM) / 2, diam_m=np.array(DIAM) * 1000), units="m"))
+        assert_right(
+            read(crater_table(diam_km=None, radius_km=np.array(DIAM) / 2, diam_m=np.array(DIAM) * 1000), units="m")
+        )
 
     def test_a_letter_next_to_a_size_is_not_a_direction(self):
-        frame = told(diam_km=None, Diameter_h=DIAM, Diameter_w=DIAM)
+        frame = crater_table(diam_km=None, Diameter_h=DIAM, Diameter_w=DIAM)
         refuse("several diameter columns, 'Diameter_h', 'Diameter_w'", frame)
 
 
@@ -265,7 +270,7 @@ class TestCells:
     )
     @pytest.mark.parametrize("body", ["moon", "mercury"])
     def test_letters_of_hemispheres(self, lon, body):
-        frame = told(lat=["10.5N", "45.0S", "0"], lon=lon)
+        frame = crater_table(lat=["10.5N", "45.0S", "0"], lon=lon)
         assert_right(read(frame, body))
         assert_right(read(frame.rename(columns={"lon": "Lon_W"}), body))  # the letter in a cell overrides the header
 
@@ -280,7 +285,7 @@ class TestCells:
         ],
     )
     def test_ambiguous_letters_are_refused(self, lat, fault):
-        refuse(fault, told(lat=lat))
+        refuse(fault, crater_table(lat=lat))
 
     @pytest.mark.parametrize(
         "lat",
@@ -296,8 +301,8 @@ class TestCells:
         ],
     )
     def test_degree_signs_and_minutes_are_refused_by_name_with_the_line_to_type(self, lat):
-        error = refuse("column 'lat' holds deg", frame := told(lat=lat))
-        assert_right(read(typed(error, frame)))
+        error = refuse("column 'lat' holds deg", frame := crater_table(lat=lat))
+        assert_right(read(after_typing(error, frame)))
 
     def test_decimal_degrees_keep_signs_and_missing_cells(self):
         column = pd.Series(["-0:30:00", None, "0°30'W", 7.25, "12,5°"])
@@ -320,25 +325,25 @@ class TestCells:
         ],
     )
     def test_thousands_and_decimal_commas(self, diam):
-        assert_right(read(told(diam_km=diam)), diam=[1234.5, 2500, 25])
+        assert_right(read(crater_table(diam_km=diam)), diam=[1234.5, 2500, 25])
 
     def test_an_ambiguous_comma_is_settled_by_the_table_or_refused(self):
-        frame = told(diam_km=["1,234", "2,500", "25"])
+        frame = crater_table(diam_km=["1,234", "2,500", "25"])
         error = refuse("column 'diam_km' holds '1,234', whose comma may stand before decimals or between", frame)
-        assert_right(read(typed(error, frame, 0)), diam=[1.234, 2.5, 25])
-        assert_right(read(typed(error, frame, 1)), diam=[1234, 2500, 25])
+        assert_right(read(after_typing(error, frame, 0)), diam=[1.234, 2.5, 25])
+        assert_right(read(after_typing(error, frame, 1)), diam=[1234, 2500, 25])
         assert_right(read(frame.assign(lat=["10,5", "-45", "0"])), diam=[1.234, 2.5, 25])
         assert_right(
             read(frame.assign(lat=["10.5", "-45", "0"], diam_km=["1,234", "2,500.0", "25"])), diam=[1234, 2500, 25]
         )
-        assert_right(read(told(lat=["10,500", "-45,000", "0"])))  # no latitude is in the thousands
-        refuse("mixes decimal commas and points", told(diam_km=["1,5", "2.25", "3"]))
+        assert_right(read(crater_table(lat=["10,500", "-45,000", "0"])))  # no latitude is in the thousands
+        refuse("mixes decimal commas and points", crater_table(diam_km=["1,5", "2.25", "3"]))
 
     def test_booleans_dates_complex_numbers_and_lists_are_not_numbers(self):
         for lat in ([True, False, True], pd.to_datetime(["2020"] * 3), [1j, 2j, 3j], [[1], [2], [3]]):
-            refuse("'lat' is not a number: 3 rows", told(lat=lat))
-        assert_right(read(told(lat=pd.Categorical(["10.5", "-45", "0"]))))
-        assert_right(read(told(lat=["10.5", "\N{MINUS SIGN}45", " 0 "])))
+            refuse("'lat' is not a number: 3 rows", crater_table(lat=lat))
+        assert_right(read(crater_table(lat=pd.Categorical(["10.5", "-45", "0"]))))
+        assert_right(read(crater_table(lat=["10.5", "\N{MINUS SIGN}45", " 0 "])))
 
 
 class TestSeveralColumns:
@@ -353,35 +358,37 @@ class TestSeveralColumns:
     def test_degrees_minutes_and_seconds(self, headers, minutes, seconds):
         """Without minutes, positions are up to a degree off, 30 km on the Moon; "LatS" means seconds here."""
         degrees, of_minutes, of_seconds = headers
-        frame = told(lat=None, **{degrees: [10, -45, 0], of_minutes: minutes})
+        frame = crater_table(lat=None, **{degrees: [10, -45, 0], of_minutes: minutes})
         frame = frame if of_seconds is None else frame.assign(**{of_seconds: seconds})
         error = refuse(f"columns {degrees!r}, {of_minutes!r}", frame)
-        found = read(typed(error, frame))
+        found = read(after_typing(error, frame))
         np.testing.assert_allclose(found.lat, LAT, atol=1e-9)
 
     def test_minus_zero_degrees_keep_their_sign(self):
         """Supernova catalogues lost the sign of declinations of -00 (astrocatalogs/astrocats#43)."""
         frame = pd.DataFrame({"lat_deg": ["-0", "0"], "lat_min": ["30", "15"], "lon": [1.0, 2.0], "diam_km": 3.0})
         error = refuse("read with dtype=str so that -0 keeps its sign", frame)
-        assert read(typed(error, frame)).lat.tolist() == [-0.5, 0.25]
+        assert read(after_typing(error, frame)).lat.tolist() == [-0.5, 0.25]
 
     @pytest.mark.parametrize("bounds", [{"lat_min": [1, 2, 3], "lat_max": [4, 5, 6]}, {"lat_min": [-70, 1, 2]}])
     def test_bounds_are_not_minutes(self, bounds):
-        assert_right(read(told(**bounds)))
+        assert_right(read(crater_table(**bounds)))
 
     @pytest.mark.parametrize(
         ("ns", "ew", "south", "west"),
         [("N/S", "E/W", "S", "W"), ("lat_dir", "lon_dir", "South", "West"), ("NS", "EW", "s", "w")],
     )
     def test_hemispheres_in_separate_columns(self, ns, ew, south, west):
-        frame = told(lat=np.abs(LAT), lon=np.abs(LON), **{ns: ["N", south, "N"], ew: ["E", west, "E"]})
+        frame = crater_table(lat=np.abs(LAT), lon=np.abs(LON), **{ns: ["N", south, "N"], ew: ["E", west, "E"]})
         error = refuse(f"column 'lon' has no signs, and column {ew!r} names hemispheres", frame)
-        frame = typed(error, frame)
+        frame = after_typing(error, frame)
         error = refuse(f"column 'lat' has no signs, and column {ns!r} names hemispheres", frame)
         for body in ("moon", "mercury"):
-            assert_right(read(typed(error, frame), body))
+            assert_right(read(after_typing(error, frame), body))
 
     def test_columns_of_letters_that_mean_something_else(self):
         positive = {"lat": [10.5, 45.0, 0.0], "lon": [20.0, 170.0, 130.0]}
-        assert_right(read(told(**positive, morphology="S", lat_source="W")), lat=positive["lat"], lon=positive["lon"])
-        assert_right(read(told(hemisphere=["N", "S", "N"])))  # the signs agree with the letters
+        assert_right(
+            read(crater_table(**positive, morphology="S", lat_source="W")), lat=positive["lat"], lon=positive["lon"]
+        )
+        assert_right(read(crater_table(hemisphere=["N", "S", "N"])))  # the signs agree with the letters

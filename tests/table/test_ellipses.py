@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests import reference as ref
 from tests.helpers import raise_if_dask_computes
-from tests.test_everywhere import MAPS, SPHERES, Map, every, numbers, oracle, telling_craters, zoomed
+from tests.test_everywhere import MAPS, SPHERES, Map, every, numbers, oracle, varied_craters, zoomed
 from xcrater import CraterDatabase
 from xcrater.errors import RegionError, TableError
 
@@ -24,7 +24,7 @@ RULES = ("center", "all_touched", "exact")
 def elliptical(on: Map, n: int, seed: int) -> pd.DataFrame:
     """Craters near critical places, with ellipses of any orientation and elongation, none wider than a hemisphere."""
     rng = np.random.default_rng(seed)
-    craters = telling_craters(on, n, seed)
+    craters = varied_craters(on, n, seed)
     craters["radius"] = np.minimum(craters["radius"], math.radians(60) * on.axes[0])
     craters["semi_major"] = craters["radius"] * rng.uniform(1.0, 1.4, n)
     craters["semi_minor"] = craters["semi_major"] * rng.uniform(0.2, 1.0, n)

@@ -334,7 +334,7 @@ def test_a_crs_of_another_body_is_refused(geometries):
         table_of(*geometries, crs="EPSG:4326")
 
 
-def test_no_region():
+def test_missing_and_empty_polygons_are_no_region():
     table = table_of(None, Polygon(), MultiPolygon(), float("nan"))
     assert len(table) == 4
     assert table.shape.tolist() == [0] * 5

@@ -57,7 +57,7 @@ class TestGeometries:
         assert shown.rim.is_valid.all()
         assert cdb.center.crs == cdb.crs
 
-    def test_latitudes_become_those_of_the_ellipsoid(self):
+    def test_latitudes_are_converted_to_those_of_the_ellipsoid(self):
         mars = CraterDatabase(pd.DataFrame({"lat": [44.6618], "lon": [270.0], "radius": [1e4]}), "mars")
         assert mars.to_crs("IAU_2015:49901").center[0].coords[0] == pytest.approx((90.0, 45.0), abs=1e-4)
         assert mars.to_crs("IAU_2015:49902").center[0].coords[0] == pytest.approx((-90.0, 44.6618), abs=1e-4)
@@ -281,7 +281,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("suffix", [".gpkg", ".shp", ".parquet", ".geojson"])
     @pytest.mark.parametrize("region", [None, "rim"])
-    def test_gdal_finds_the_body_and_the_table_comes_back(self, cdb, tmp_path, suffix, region):
+    def test_gdal_finds_the_body_and_the_table_can_be_read_back(self, cdb, tmp_path, suffix, region):
         path = tmp_path / f"craters{suffix}"
         for _ in range(2):  # the second write replaces the first
             cdb.to_file(path, region)

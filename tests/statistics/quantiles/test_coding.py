@@ -14,7 +14,7 @@ STORED = {"i1": "i2", "u4": "i8", "f2": "f4"}
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.nojit
-def test_keys_keep_the_order(dtype):
+def test_keys_sort_like_their_values(dtype):
     rng = np.random.default_rng(0)
     values = np.concatenate([patterned(rng, dtype, pattern, 20) for pattern in PATTERNS])
     coding = Coding(values.dtype.str)

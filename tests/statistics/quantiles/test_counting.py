@@ -121,7 +121,7 @@ def test_whole_squares_are_counted_once(dtype, has_nodata, spread):
 @pytest.mark.parametrize("dtype", ["u1", "i2", "u2"])
 @pytest.mark.parametrize("has_nodata", [False, True])
 @pytest.mark.parametrize("spread", [5, 200, 5000])
-def test_counts_of_whole_squares_are_numpys(dtype, has_nodata, spread):
+def test_counts_of_whole_squares_agree_with_numpy(dtype, has_nodata, spread):
     """Pixels beyond the last whole square are left out, and so are squares whose range of keys is too wide to count."""
     rng = np.random.default_rng(spread + has_nodata)
     info = np.iinfo(dtype)

@@ -203,7 +203,7 @@ LARGE = GridCase(Affine(7.2, 0, -180, 0, -4.5, 90), (40, 50))
 
 @pytest.mark.parametrize("chunk", [40, 10])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_what_does_not_fit_tells_how_much_it_needs(chunk, weighted):
+def test_too_little_memory_says_how_much_is_needed(chunk, weighted):
     """Each error names more memory than the one before, until the memory it names suffices."""
     values = np.random.default_rng(0).normal(size=LARGE.shape)
     da = strategies.data_array(values, LARGE).chunk({"y": chunk, "x": min(50, chunk + 10 if chunk == 40 else chunk)})

@@ -15,7 +15,7 @@ MEDIAN = OrderStatistics((0.5,))
 
 
 @pytest.mark.nojit
-def test_the_largest_craters_take_digit_passes_until_the_pairs_of_the_rest_fit():
+def test_the_largest_craters_take_digit_passes_until_the_pairs_of_the_others_fit():
     # Tile 0 lists the craters 0, 1 and 2, tile 1 lists 0, 1 and 3, and tile 2 lists 0 and 4.
     spread = Spread(np.array([3, 2, 1, 1, 1], np.int32), np.array([0, 0, 0, 1, 2]), np.array([2, 1, 0, 1, 2]))
     pixels = np.array([1000, 100, 10**6, 5, 10**6])

@@ -53,7 +53,7 @@ def test_weights_that_add_up_to_the_same_but_for_rounding_are_a_tie(unit, chunks
 
 
 @pytest.mark.parametrize(("factor", "smaller"), [(1 - 1e-6, True), (1 - 1e-12, False)])
-def test_what_is_more_than_rounding_still_decides(factor, smaller):
+def test_differences_above_rounding_still_decide(factor, smaller):
     grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
     da = strategies.data_array(np.array([[1, 2], [1, 2]], "u1"), grid)
     weights = strategies.data_array(np.array([[factor, 1], [factor, 1]]), grid)

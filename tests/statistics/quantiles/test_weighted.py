@@ -257,7 +257,7 @@ def test_weighted_quantiles_of_regions_too_large_for_the_memory_are_the_same(dty
 
 @pytest.mark.parametrize("memory", [1, 2**29])
 @pytest.mark.parametrize("scale", [1.0, -1.0])
-def test_infinities_among_whole_pixels_give_numpys_quantiles_in_any_memory(memory, scale):
+def test_infinities_among_whole_pixels_give_the_quantiles_of_numpy_in_any_memory(memory, scale):
     """With four pixels the quantiles 0.175, 0.25 and 0.9 lie between two values, and 0.5 is halfway."""
     grid = GridCase(Affine(1, 0, 0, 0, -1, 2), (2, 2))
     inside = np.array(QUANTILES[1:-1])
