@@ -1,3 +1,5 @@
+"""Options and fixtures of the whole suite: the quick run, sample files, and default options for each test."""
+
 from __future__ import annotations
 
 import os

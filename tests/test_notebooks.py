@@ -1,3 +1,5 @@
+"""The example notebooks run and print the output saved in them."""
+
 from __future__ import annotations
 
 from pathlib import Path
