@@ -223,7 +223,7 @@ def test_only_one_process_computes_a_shard(raster, tmp_path):
     with work.locked(Shard(2, 2)):
         assert work.shards() == {Shard(1, 2): False, Shard(2, 2): True}
         case.compute(Shard(1, 2))
-        with pytest.raises(CheckpointError, match="another process computes shard 2/2"):
+        with pytest.raises(CheckpointError, match="another process is computing shard 2/2"):
             case.compute(Shard(2, 2))
     assert work.shards() == {Shard(1, 2): False, Shard(2, 2): False}
 

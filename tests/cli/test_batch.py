@@ -106,7 +106,7 @@ def test_shards_are_merged(place, tmp_path, small_chunks):
     with WorkDir(work).locked(Shard(2, 3)):
         assert "is being computed" in run("status", work).stdout
         assert_refused(run("merge", work), "shard 2/3", "is being computed")
-        assert_refused(run(*shard, "2/3", cwd=place), "another process computes shard 2/3")
+        assert_refused(run(*shard, "2/3", cwd=place), "another process is computing shard 2/3")
 
     for n in (2, 3):
         assert run(*shard, f"{n}/3", cwd=place).returncode == 0

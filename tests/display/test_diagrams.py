@@ -66,7 +66,7 @@ class TestDepths:
     def test_results_without_depths_are_refused(self):
         with pytest.raises(PlotError, match="without one depth per crater"):
             xr.Dataset({"mean": ("crater", [1.0])}).craters.plot_depths()
-        with pytest.raises(PlotError, match="none of which is above 0"):
+        with pytest.raises(PlotError, match="no depth above 0"):
             depths([5], [-1]).craters.plot_depths()
         several = depths([5], [1]).expand_dims(band=2)
         with pytest.raises(PlotError, match=r".isel\(band=0\)"):

@@ -58,7 +58,7 @@ class ElevationMethods:
             Which pixels belong to a zone, as in `get_stats`. Many rims are narrower than a pixel: only the fractions
             covered weight their pixels correctly, and only ``"exact"`` is sure to find any.
         weights : {"area"}, optional
-            Weigh pixels by their true area on the body as well, which matters for large craters and near a pole.
+            Weight pixels by their true area on the body as well, which matters for large craters and near a pole.
         nodata, exclude
             As in `get_stats`.
 

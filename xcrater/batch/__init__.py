@@ -1,1 +1,1 @@
-"""Runs that lose nothing: what groups of tiles have found is kept in a directory, and taken up again."""
+"""Resumable runs: results of groups of tiles are kept in a directory, and an interrupted run continues from them."""

@@ -1,7 +1,7 @@
-"""Partial results as bytes: a skeleton in JSON, which says what they are made of, and the bytes of their arrays.
+"""Partial results as bytes: a skeleton in JSON, which describes their structure, and the bytes of their arrays.
 
-A pickle can run any code when it is read, and what can be read depends on the classes of the day. Here a file can only
-name the records listed in `RECORDS`, and everything else is plain: numbers, texts, lists and arrays.
+A pickle can run any code when it is read, and depends on the classes of the version that wrote it. Here a file can only
+name the records listed in `RECORDS`; everything else is plain numbers, texts, lists and arrays.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ RECORDS: dict[str, Any] = {
     record.__name__: record
     for record in (Answers, Blocks, Moments, OrderPartial, Pairs, Partial, Pixels, Sums, Targets, WeightedTargets)
 }
-"""The dataclasses that partial results consist of, by name: no other is read."""
+"""The dataclasses that partial results consist of, by name; no others are read."""
 
 
 def encode(value: Any) -> tuple[Any, list[Array]]:
-    """Take a partial result apart.
+    """Split a partial result into a skeleton and its arrays.
 
     Parameters
     ----------
     value : object
-        Records, lists, tuples, dicts, numbers, texts, None and arrays within one another.
+        Records, lists, tuples, dicts, numbers, texts, None and arrays, nested in any way.
 
     Returns
     -------
     skeleton : object
-        What JSON can express, in which arrays are numbers.
+        The structure in terms of JSON, in which each array is represented by its number.
     arrays : list of ndarray
-        The arrays, contiguous in the order of C or of Fortran.
+        The arrays, contiguous in C or Fortran order.
 
     Raises
     ------
     CheckpointError
-        Something is of another type.
+        The result contains an object of another type.
     """
     arrays: list[Array] = []
     return _skeleton(value, arrays), arrays
@@ -83,17 +83,17 @@ def _skeleton(value: Any, arrays: list[Array]) -> Any:
 
 
 def decode(skeleton: Any, arrays: Sequence[Array]) -> Any:
-    """Put a partial result together again.
+    """Restore a partial result.
 
     Parameters
     ----------
     skeleton, arrays : object
-        What `encode` made of it.
+        The results of `encode`.
 
     Raises
     ------
     KeyError, IndexError, TypeError, ValueError
-        They are not what it made.
+        The arguments were not made by `encode`.
     """
     if not isinstance(skeleton, dict):
         return skeleton

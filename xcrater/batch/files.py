@@ -1,7 +1,7 @@
-"""One file for each group of tiles: written whole or not at all, and read only if it is as it was written.
+"""One file for each group of tiles: written completely or not at all, and read only if it is as it was written.
 
-A file begins with `MAGIC` and the length of its header; the header, JSON, names the run and the group and says what
-the arrays after it are. The last bytes are the CRC-32 of all others.
+A file begins with `MAGIC` and the length of its header. The header, in JSON, names the run and the group and describes
+the arrays that follow. The last bytes are the CRC-32 of all others.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from xcrater.errors import CheckpointError, CheckpointWriteError, DamagedCheckpo
 
 MAGIC = b"XCRATER\n"
 FORMAT = 1
-"""Number of the layout of files and of the manifest; a directory of another is refused."""
+"""Version of the layout of files and of the manifest; a directory with another version is refused."""
 
 LENGTH, CHECKSUM, BUFFER = 8, 4, 2**22
-"""Bytes of the header's length and of the checksum, and bytes that are read at a time."""
+"""Bytes of the header's length, bytes of the checksum, and bytes read at a time."""
 
 
 class _Checksum:
-    """CRC-32 of parts one after another: at several gigabytes a second, it costs little beside a disk."""
+    """CRC-32 of successive parts; at several gigabytes a second it costs little compared with a disk."""
 
     def __init__(self) -> None:
         self._number = 0
 
     def add(self, part: bytes | memoryview) -> None:
-        """Go on with more bytes."""
+        """Include more bytes in the checksum."""
         self._number = zlib.crc32(part, self._number)
 
     def bytes(self) -> bytes:
-        """The checksum of all bytes so far, as files end with it."""
+        """The checksum of all bytes so far, in the form in which files end with it."""
         return self._number.to_bytes(CHECKSUM, "little")
 
 
 class Group(NamedTuple):
-    """Where a group's results are kept.
+    """The place where a group's results are kept.
 
     Parameters
     ----------
     directory : str
         The directory of the run.
     run : str
-        What the run is known by.
+        Id of the run.
     name : str
         Name of the group.
     """
@@ -65,18 +65,18 @@ class Group(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the group's file."""
         return Path(self.directory, "groups", f"{self.name}.part")
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes its name once it is complete and on the disk; on errors nothing is left.
+    """Yield a file to write, which gets its name only when it is complete and on the disk; errors leave nothing behind.
 
     Raises
     ------
     CheckpointWriteError
-        The disk is full, or the directory cannot be written.
+        The disk is full, or the directory cannot be written to.
     """
     try:
         unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -95,7 +95,7 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def _sync_directory(path: Path) -> None:
-    """Put the names of a directory on the disk, where the system can."""
+    """Flush the entries of a directory to the disk, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -105,7 +105,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def why_unwritable(path: Path, err: OSError) -> str:
-    """What is said where a file of a run cannot be written."""
+    """The message that a file of a run cannot be written, with the remedy."""
     full = err.errno in (errno.ENOSPC, errno.EDQUOT)
     advice = "make room there" if full else "name a --work-dir that can be written"
     kept = ", and start the command again: what is finished is kept" if full else ""
@@ -118,9 +118,9 @@ def write(group: Group, values: Sequence[Any]) -> None:
     Parameters
     ----------
     group : Group
-        Where.
+        Place of the file.
     values : sequence
-        The results, which `xcrater.batch.encoding.encode` takes.
+        The results, of types that `xcrater.batch.encoding.encode` takes.
     """
     skeleton, arrays = encode(list(values))
     header = json.dumps(
@@ -142,20 +142,20 @@ def write(group: Group, values: Sequence[Any]) -> None:
 
 
 def _bytes(array: NDArray[Any]) -> memoryview:
-    """The bytes of a contiguous array, which are not copied."""
+    """View the bytes of a contiguous array without copying them."""
     ordered = array if array.flags.c_contiguous else array.T
     return memoryview(cast(Any, ordered.reshape(-1).view(np.uint8)))
 
 
 def _write_all(file: BinaryIO, part: bytes | memoryview) -> None:
-    """Write all bytes; the system takes no more than it likes at once."""
+    """Write all bytes, since a single call may write only some of them."""
     view = memoryview(part)
     while view:
         view = view[file.write(view) :]
 
 
 def read(group: Group) -> list[Any]:
-    """The results of a group.
+    """Read the results of a group.
 
     Raises
     ------
@@ -178,19 +178,19 @@ def read(group: Group) -> list[Any]:
 
 
 def check(group: Group, *, thorough: bool = True) -> None:
-    """Make sure that a group's file is as it was written, and this group's.
+    """Check that a group's file is as it was written, and belongs to this group.
 
     Parameters
     ----------
     group : Group
-        Where.
+        Place of the file.
     thorough : bool
-        Whether to read it all, rather than to look at its size.
+        Whether to read the whole file instead of checking only its size.
 
     Raises
     ------
     DamagedCheckpointError
-        It is not.
+        The file is damaged or belongs to another group.
     """
     with _opened(group.path) as (file, header, checksum):
         _check_origin(group, header)
@@ -209,7 +209,10 @@ def check(group: Group, *, thorough: bool = True) -> None:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, dict[str, Any], _Checksum]]:
-    """A file after its header, the header, and the checksum up to there; whatever is wrong with them is damage."""
+    """Open a file and read its header; yields the file, the header and the checksum so far.
+
+    Whatever is wrong with the header counts as damage.
+    """
     try:
         with open(path, "rb") as file:
             start = file.read(len(MAGIC) + LENGTH)
@@ -238,12 +241,12 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, dict[str, Any], _Checksum]]:
 def _check_origin(group: Group, header: dict[str, Any]) -> None:
     if (header["run"], header["group"]) != (group.run, group.name):
         raise _damaged(
-            group.path, f"it is of group {header['group']!r} of run {header['run']!r}, and not of {group.run!r}"
+            group.path, f"it belongs to group {header['group']!r} of run {header['run']!r}, not to run {group.run!r}"
         )
 
 
 def _read_into(file: BinaryIO, part: memoryview) -> int:
-    """Fill memory from a file as far as that goes: the number of bytes."""
+    """Fill memory from a file as far as the file goes, and return the number of bytes read."""
     done = 0
     while done < len(part):
         count = file.readinto(part[done:])  # type: ignore[attr-defined]

@@ -1,12 +1,12 @@
-"""Groups of tiles in a graph of tasks, and the graph that keeps what each group has found.
+"""Groups of tiles in a graph of tasks, and the graph that keeps each group's results.
 
-A tile task reads a block; partial results of tiles merge in a fixed tree. A *group* is some consecutive tiles. What
-follows from its tiles alone is inside of it, and those results inside that others need are its *frontier*: they are
-all that has to be kept to do without the group. So a graph of any operation can be interrupted between any two of its
-groups, and what is taken up again runs through the same tasks in the same tree, to the same bits.
+A tile task reads a block, and the partial results of tiles merge in a fixed tree. A *group* consists of consecutive
+tiles. Tasks that depend on its tiles alone are inside the group. Those results inside that tasks outside need are its
+*frontier*: once they are kept, the group need not be computed again. So the graph of any operation can be interrupted
+between any two of its groups, and a resumed run goes through the same tasks in the same tree, to the same bits.
 
-Tiles that are read again with what the tiles before have found (a search in several passes) are a later *stage*. One
-that merely waits for others, for want of memory, is not.
+Tiles that are read again using what earlier tiles have found (a search in several passes) belong to a later *stage*. A
+tile that merely waits for others, because memory is short, does not.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from xcrater.engine.plan import Tile
 Tasks = Mapping[Any, Any]
 
 INSIDE = ("craters-merge-", "craters-own-", "craters-handed-", "craters-complete-")
-"""How the names of tasks begin that make partial results of others."""
+"""Prefixes of the names of tasks that combine partial results."""
 
 MOST = 8192
-"""Groups of a stage, at most: so many files at most take as little as a minute to be written, and are easily listed."""
+"""Largest number of groups in a stage. Even this many files take only about a minute to write, and are easy to list."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Some tiles whose results are kept together.
+    """Consecutive tiles whose results are kept together.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Group:
     inside : list
         Keys of all tasks that depend on these tiles and on no other of the stage, the tiles among them.
     frontier : list
-        Those of them that others need.
+        Those of the tasks inside whose results other tasks need.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Group:
 
 
 def find_groups(tasks: Tasks, outputs: Iterable[Any], *, most: int = MOST) -> list[Group]:
-    """The groups of a graph, which follow from its tasks alone.
+    """Find the groups of a graph, which depend on its tasks alone.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def find_groups(tasks: Tasks, outputs: Iterable[Any], *, most: int = MOST) -> li
     outputs : iterable
         Keys of the results.
     most : int
-        Groups of a stage, about.
+        Approximate largest number of groups in a stage.
     """
     needs = {key: _needs(tasks, key) for key in tasks}
     in_order = toposort(tasks, dependencies=needs)
-    # How many tiles one after another a task depends on, itself among them.
+    # The length of the longest chain of tiles that a task depends on, counting itself.
     depth: dict[Any, int] = {}
     of_stage: dict[int, list[Any]] = {}
     for key in in_order:
@@ -95,7 +95,7 @@ def find_groups(tasks: Tasks, outputs: Iterable[Any], *, most: int = MOST) -> li
             inside[one].append(key)
 
     outside = set(outputs)
-    for key in tasks:  # a gate needs nothing, but has to wait for something that there is
+    for key in tasks:  # a gate needs no result, but the task that it waits for must exist
         outside |= {need for need in get_dependencies(tasks, key) if owner.get(need) != owner.get(key)}
     return [
         Group(f"{group[0]}-{group[1]:05d}", *group, tiles[group], keys, [key for key in keys if key in outside])
@@ -110,12 +110,12 @@ def _is_tile(key: Any, task: Any) -> bool:
 
 
 def _needs(tasks: Tasks, key: Any) -> set[Any]:
-    """What a task takes of others; a gate takes nothing, but waits."""
+    """Keys of the tasks whose results a task uses; a gate only waits, and uses none."""
     return set() if graph.only_waits(tasks[key]) else set(get_dependencies(tasks, key))
 
 
 def _cut(keys: Sequence[Any], most: int) -> Iterable[list[Any]]:
-    """Consecutive tiles of one raster, image and block of craters, a power of two of them together."""
+    """Cut tiles into runs of a power of two, each within one raster, image and block of craters."""
     size = 1
     while len(keys) > size * most:
         size *= 2
@@ -137,7 +137,7 @@ def keeping(
     load: Callable[[Group], tuple[Any, ...]],
     finished: Collection[str],
 ) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """A graph with the same results, in which each group's are kept before others see them, or taken from what is kept.
+    """Make a graph with the same results that keeps each group's results before others use them, or loads kept ones.
 
     Parameters
     ----------
@@ -146,26 +146,26 @@ def keeping(
     groups : sequence of Group
         Its groups, from `find_groups`.
     token : str
-        What tells the new tasks from those of other graphs.
+        Distinguishes the new tasks from those of other graphs.
     keep : callable
-        Group -> the beginning of a task that takes the list of the group's results besides, and gives it.
+        Group -> the beginning of a task that is completed by the list of the group's results, and returns that list.
     load : callable
-        Group -> a task that gives the list that was kept.
+        Group -> a task that returns the list that was kept.
     finished : collection of str
-        Names of the groups that are kept already.
+        Names of the groups that have been kept already.
 
     Returns
     -------
     tasks : dict
         The new graph.
     kept : dict of str
-        Key of the task that gives each group's results, by the group's name.
+        Key of the task that returns each group's results, by the group's name.
     """
     new, owner = dict(tasks), {key: group.name for group in groups for key in group.inside}
     names: dict[Any, Any] = {}
     kept = {}
     for group in groups:
-        # A word of their own, so that schedulers learn how long these tasks take.
+        # Schedulers learn the durations of tasks by the first word of their keys.
         done = group.name in finished
         key = (f"craters-{'load' if done else 'keep'}-{token}", group.stage, group.number)
         kept[group.name] = key
@@ -186,11 +186,11 @@ def keeping(
 
 
 def _renamed(task: Any, names: Mapping[Any, Any]) -> Any:
-    """A task that takes some of its arguments under other names."""
+    """A copy of a task in which some of the keys it refers to are replaced."""
     if isinstance(task, list):
         return [_renamed(part, names) for part in task]
     if type(task) is tuple:
-        with contextlib.suppress(TypeError):  # what holds lists is no key
+        with contextlib.suppress(TypeError):  # unhashable arguments, such as lists, are not keys
             if task in names:
                 return names[task]
         return tuple(_renamed(part, names) for part in task)

@@ -1,8 +1,8 @@
-"""Runs that are computed part by part, such as the pixels of some craters at a time, and keep each part.
+"""Runs that are computed and kept part by part, such as the pixels of a batch of craters at a time.
 
-Tiles have sums of all their craters, which others complete; what this is for has no sums to be kept. Its parts need
-nothing of one another, and each is computed from the raster to what belongs into the output. A part is a group of the
-run: one file, and some of them a shard.
+Statistics keep the sums of tiles, which other tiles complete. The operations here have no such sums. Their parts are
+independent, and each is computed from the raster to its piece of the output. A part is a group of the run and is kept
+in one file; a shard consists of several parts.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from xcrater.options import get_option
 
 @dataclass(frozen=True)
 class Parts:
-    """Parts of what is computed, which need nothing of one another.
+    """The independent parts of a computation.
 
     Parameters
     ----------
     count : int
-        How many there are.
+        Number of parts.
     compute : callable
-        Number of a part, from 0 on -> what it is: a list that `xcrater.batch.encoding.encode` takes.
+        Number of a part, counted from 0 -> its results, a list that `xcrater.batch.encoding.encode` takes.
     token : str
-        What tells the parts from those of other runs.
+        Distinguishes the parts from those of other runs.
     tell : callable
-        Takes how many parts are there, and how many there are to be.
+        Called with the number of parts that are finished, and the total number.
     """
 
     count: int
@@ -44,19 +44,19 @@ class Parts:
     tell: Callable[[int, int], None]
 
     def results(self) -> Iterator[list[Any]]:
-        """What all parts are, one after another."""
+        """Yield the results of all parts in turn."""
         return self._each(range(self.count), self.compute)
 
     @contextlib.contextmanager
     def kept(self, run: Run) -> Iterator[Iterator[list[Any]]]:
-        """What all parts are, one after another; each is kept before it is given, or taken from what is kept.
+        """Yield the results of all parts in turn, each kept before it is yielded, or loaded if it was kept earlier.
 
         Raises
         ------
         CheckpointError, ShardFinished
-            See `Run.begun` and `Run.finish`; of a shard no results are given, and the block is not entered.
+            See `Run.begun` and `Run.finish`; for a shard no results are yielded, and the block is not entered.
         ReadError
-            After the last part, if a file of a raster is no longer what it was.
+            After the last part, if a file of a raster has changed meanwhile.
         """
         mine = [n for n in range(self.count) if run.mine(n)]
         with run.begun({"memory": get_option("memory"), "groups": [self.count], "hash": self.token}):
@@ -83,17 +83,17 @@ class Parts:
         return found
 
     def _each(self, numbers: Sequence[int], find: Callable[[int], list[Any]]) -> Iterator[list[Any]]:
-        """What some parts are; the next one is found while the caller uses the one before."""
+        """Yield the results of some parts; a thread finds the next one while the caller uses the last."""
         thread = ThreadPoolExecutor(1)
         try:
             coming: Future[list[Any]] | None = None
             for done, n in enumerate([*numbers, None]):
-                # The thread sees the options that are set here and now.
+                # A thread does not inherit context variables, so hand it the options that are set here.
                 following = None if n is None else thread.submit(contextvars.copy_context().run, find, n)
                 if coming is not None:
                     result = coming.result()
                     self.tell(done, len(numbers))
-                    coming = None  # so that no part is held once it has been used
+                    coming = None  # release the part as soon as it has been used
                     yield result
                     del result
                 coming = following

@@ -1,4 +1,4 @@
-"""Runs whose finished groups of tiles are kept, whatever is computed and wherever its tasks run."""
+"""Runs that keep their finished groups of tiles, whatever they compute and wherever their tasks run."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from xcrater.raster.identity import FileIdentity, check_unchanged, identity
 
 
 class ShardFinished(Exception):
-    """A shard is finished, and there is no result before all are; it ends what called for one."""
+    """A shard is finished. It stops the caller, since there is no result before all shards are finished."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is computed, where it is kept, and which part of it this process computes.
+    """A computation, the directory that keeps it, and the part of it that this process computes.
 
     Parameters
     ----------
     directory : Path
-        Where results are kept, from the first time on; all processes that tasks run in have to see it.
+        Directory that keeps the results; every process in which tasks run must see it.
     about : mapping
-        What the run is of, as `xcrater.engine.provenance.describe_run` says it.
+        Description of the run, as `xcrater.engine.provenance.describe_run` makes it.
     rasters : mapping of str to xarray.DataArray
         The rasters, as `xcrater.open_mosaic` opened them.
     command : sequence of str
-        Arguments of the command line that the run is started with.
+        Arguments of the command line that started the run.
     report, say : callable
-        Take a line about damage, and one about what is kept.
+        Called with a line about damage, and with one about what is kept.
     shard : Shard, optional
-        Some groups alone are to be computed.
+        The part of the groups to compute; all by default.
     """
 
     directory: Path
@@ -67,12 +67,12 @@ class Run:
 
     @cached_property
     def known(self) -> dict[str, list[FileIdentity]]:
-        """The files of each raster, as they were when this was first asked."""
+        """The files of each raster, as they were on the first access."""
         return {name: identity(da) for name, da in self.rasters.items()}
 
     @cached_property
     def described(self) -> dict[str, Any]:
-        """Everything that tells the run from others."""
+        """Everything that distinguishes the run from others."""
         return {
             "files": {name: {str(file[0]): file[1:] for file in of_one} for name, of_one in self.known.items()},
             **self.about,
@@ -80,26 +80,26 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """What the run is known by."""
+        """Hash by which the run is known."""
         return run_id(self.described)
 
     def mine(self, group: int) -> bool:
-        """Whether this process is to compute the group of a number, of those that need nothing of one another."""
+        """Whether this process computes the independent group with a number."""
         return self.shard is None or self.shard.has(group)
 
     @contextlib.contextmanager
     def begun(self, tasks: Mapping[str, Any]) -> Iterator[None]:
-        """Begin the run, or take it up again, for the time of a block that computes it.
+        """Begin or resume the run for the duration of a block that computes it.
 
         Parameters
         ----------
         tasks : mapping
-            What tells its tasks from others, as `WorkDir.begin` takes it.
+            What distinguishes its tasks from others, as `WorkDir.begin` takes it.
 
         Raises
         ------
         CheckpointError
-            The directory is of another run, or cannot be written.
+            The directory belongs to another run, or cannot be written to.
         """
         shard = self.shard or WHOLE
         self.work.begin(self.id, self.described, self.command, tasks)
@@ -108,28 +108,28 @@ class Run:
             yield
 
     def finish(self) -> None:
-        """Make sure, once all is computed, that it may be used.
+        """Check, once everything is computed, that the results may be used.
 
         Raises
         ------
         ReadError
-            A file of a raster is no longer what it was.
+            A file of a raster has changed since the run began.
         ShardFinished
-            There was a shard to be computed, and there is no result before all are.
+            Only a shard was to be computed, and there is no result before all shards are.
         """
         check_unchanged(self.rasters.values(), self.known.values())
         if self.shard is not None:
             raise ShardFinished
 
     def tell_kept(self, finished: int, groups: int) -> None:
-        """Say how many groups need not be computed."""
+        """Report how many groups need not be computed."""
         if finished:
             self.say(f"{finished:,} of {groups:,} groups are in {str(self.work.path)!r} already")
 
 
 @contextlib.contextmanager
 def keeping(run: Run) -> Iterator[str]:
-    """Within the block, keep what groups of tiles have found, and use what is kept already.
+    """Within the block, keep the results of groups of tiles, and use those kept already.
 
     Yields
     ------
@@ -154,16 +154,16 @@ def keeping(run: Run) -> Iterator[str]:
 
 
 class _Steps(NamedTuple):
-    """What is to be computed, as tasks and their groups.
+    """The computation as tasks and their groups.
 
     Parameters
     ----------
     collections : sequence
-        Lazy xarray or dask objects, and others, which are their own results.
+        Lazy xarray or dask objects, and others, which are returned unchanged.
     tasks : dict
         All tasks by key.
     groups : list of Group
-        Groups of their tiles.
+        Groups of the tile tasks.
     """
 
     collections: Sequence[Any]
@@ -172,7 +172,7 @@ class _Steps(NamedTuple):
 
     @classmethod
     def of(cls, collections: Sequence[Any]) -> _Steps:
-        """The steps to lazy things."""
+        """The steps that compute lazy collections."""
         tasks: dict[Any, Any] = {}
         for each in filter(is_dask_collection, collections):
             tasks |= ensure_dict(each.__dask_graph__())
@@ -181,13 +181,13 @@ class _Steps(NamedTuple):
         return cls(collections, tasks, groups.find_groups(tasks, outputs))
 
     def tells_apart(self) -> dict[str, Any]:
-        """What tells the tasks from those of other runs."""
+        """What distinguishes the tasks from those of other runs."""
         stages = Counter(group.stage for group in self.groups)
         hashed = hashlib.blake2b(repr([group.tiles for group in self.groups]).encode(), digest_size=16).hexdigest()
         return {"memory": get_option("memory"), "groups": [stages[n] for n in range(len(stages))], "hash": hashed}
 
     def compute(self, run: Run, settings: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Compute what is not kept yet: the results, or nothing of a shard."""
+        """Compute what is not kept yet, and return the results; a shard has none."""
         shard = run.shard
         mine = [group for group in self.groups if shard is None or (group.stage == 0 and shard.has(group.number))]
         state = run.work.look(run.id, [group.name for group in mine])
@@ -206,7 +206,7 @@ class _Steps(NamedTuple):
         get = get_scheduler(scheduler=settings.get("scheduler"), collections=self.collections) or dask.threaded.get
         more = {name: value for name, value in settings.items() if name != "scheduler"}
         if shard is not None:
-            # What waits for want of memory need not: results of a shard are on the disk.
+            # Gates that limit memory are needless, since results of a shard go to the disk.
             tasks |= {key: None for key, task in tasks.items() if graph.only_waits(task)}
             over = {
                 (f"craters-over-{run.id}", group.number): (_over, kept[group.name])
@@ -222,13 +222,13 @@ class _Steps(NamedTuple):
 
 
 def _whole(collection: Any, parts: Any) -> Any:
-    """What a lazy thing becomes of its computed parts."""
+    """Assemble a lazy collection's result from its computed parts."""
     function, arguments = collection.__dask_postcompute__()
     return function(parts, *arguments)
 
 
 def _keep(directory: str, run: str, name: str, values: list[Any]) -> list[Any]:
-    """Keep the results of a group, and pass them on."""
+    """Keep the results of a group, and return them."""
     if not WorkDir(Path(directory)).is_of(run):
         raise CheckpointError(
             f"{socket.gethostname()!r}, where tasks run, does not see the run in {directory!r}; expected a --work-dir "
@@ -239,9 +239,9 @@ def _keep(directory: str, run: str, name: str, values: list[Any]) -> list[Any]:
 
 
 def _load(directory: str, run: str, name: str) -> list[Any]:
-    """The results of a group."""
+    """Load the results of a group."""
     return files.read(files.Group(directory, run, name))
 
 
 def _over(_: Any) -> None:
-    """Result of a group of a shard, which is on the disk."""
+    """Drop the results of a shard's group, which are on the disk."""

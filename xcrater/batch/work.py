@@ -1,4 +1,4 @@
-"""The directory of a run: a manifest that says what it is of, one file for each group of tiles, and locks."""
+"""The directory of a run: a manifest that describes the run, one file for each group of tiles, and locks."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from xcrater.errors import CheckpointError, DamagedCheckpointError, OtherRunErro
 MANIFEST = "run.json"
 
 DIFFERENCES = 3
-"""Differences between two runs that an error names."""
+"""Largest number of differences between two runs that an error names."""
 
 
 class Shard(NamedTuple):
-    """One of several parts of a run's first stage, which need nothing of one another.
+    """One of several independent parts of a run's first stage.
 
     Parameters
     ----------
     number, parts : int
-        Which part, counted from 1, and how many there are.
+        Number of the part, counted from 1, and how many parts there are.
     """
 
     number: int
     parts: int
 
     def has(self, group: int) -> bool:
-        """Whether the group of a number belongs to this part."""
+        """Whether the group with a number belongs to this part."""
         return group % self.parts == self.number - 1
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ class WorkDir:
     path: Path
 
     def manifest(self) -> dict[str, Any] | None:
-        """What the manifest says; None where there is none.
+        """Read the manifest; None if there is none.
 
         Raises
         ------
@@ -95,12 +95,12 @@ class WorkDir:
             ) from err
 
     def existing(self) -> dict[str, Any]:
-        """What the manifest says.
+        """Read the manifest of a run that must exist.
 
         Raises
         ------
         CheckpointError
-            There is none.
+            There is no manifest, or it cannot be read.
         """
         found = self.manifest() if self.path.exists() else None
         if found is None:
@@ -108,23 +108,23 @@ class WorkDir:
         return found
 
     def begin(self, run: str, about: Mapping[str, Any], command: Sequence[str], tasks: Mapping[str, Any]) -> None:
-        """Begin a run here, or take it up again.
+        """Begin or resume a run in this directory.
 
         Parameters
         ----------
         run : str
             The run's id.
         about : mapping
-            What it is of, as JSON has it.
+            Description of the run, of types that JSON has.
         command : sequence of str
             The arguments of the command line.
         tasks : mapping
-            What tells its tasks from others: "hash", "memory", and "groups", their number in each stage.
+            What distinguishes its tasks from others: "hash", "memory", and "groups", their number in each stage.
 
         Raises
         ------
         OtherRunError
-            Another run is kept here.
+            The directory keeps another run.
         CheckpointError
             The directory cannot be used.
         """
@@ -170,21 +170,21 @@ class WorkDir:
 
     @contextlib.contextmanager
     def locked(self, shard: Shard) -> Iterator[None]:
-        """Keep other processes from computing the same shard, where the file system knows locks.
+        """Keep other processes from computing the same shard, where the file system supports locks.
 
         Raises
         ------
         CheckpointError
-            One is computing it.
+            Another process is computing it.
         """
         lock = FileLock(self._lock(shard))
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise CheckpointError(
-                f"another process computes shard {shard} of {str(self.path)!r}; wait for it, or end it first"
+                f"another process is computing shard {shard} of {str(self.path)!r}; wait for it, or end it first"
             ) from None
-        except NotImplementedError:  # what is written twice is the same, and takes its name at once
+        except NotImplementedError:  # without locks work may be done twice, but files are identical and appear complete
             yield
             return
         except OSError as err:
@@ -213,7 +213,7 @@ class WorkDir:
         return dict(sorted(found.items(), key=lambda item: item[0][::-1]))
 
     def is_of(self, run: str) -> bool:
-        """Whether this is the directory of a run, as far as can be seen from here."""
+        """Whether this directory belongs to a run, as far as this process can see."""
         return self._mark(run).exists()
 
     def _mark(self, run: str) -> Path:
@@ -223,7 +223,7 @@ class WorkDir:
         return self.path / "locks" / f"{shard.number}-of-{shard.parts}.lock"
 
     def group(self, run: str, name: str) -> files.Group:
-        """Where a group is kept."""
+        """The place where a group is kept."""
         return files.Group(str(self.path), run, name)
 
     def names(self) -> dict[str, tuple[int, int]]:
@@ -232,7 +232,7 @@ class WorkDir:
         return {name_of(stage, n): (stage, n) for stage, count in enumerate(counts) for n in range(count)}
 
     def look(self, run: str, names: Sequence[str], *, thorough: bool = True) -> State:
-        """Look at the groups that there are: which are finished, and what is wrong with those that are damaged.
+        """Examine the kept groups: which are finished, and what is wrong with damaged ones.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class WorkDir:
         names : sequence of str
             Names of the groups.
         thorough : bool
-            Whether to read the files, rather than to look at their sizes.
+            Whether to read the files instead of checking only their sizes.
         """
         finished, damaged = set(), {}
         there = {path.stem for path in (self.path / "groups").glob("*.part")}
@@ -255,7 +255,7 @@ class WorkDir:
         return State(finished, damaged)
 
     def clear(self, shard: Shard) -> None:
-        """Remove what a process that was killed left unfinished of a shard."""
+        """Remove the unfinished files that a killed process left for a shard."""
         for path in (self.path / "groups").glob(".*.tmp"):
             match = re.match(r"\.\d+-(\d+)\.part", path.name)
             if match is not None and shard.has(int(match[1])):
@@ -263,14 +263,14 @@ class WorkDir:
 
 
 class State(NamedTuple):
-    """What is kept of a run.
+    """The state of a run's kept groups.
 
     Parameters
     ----------
     finished : set of str
         Names of the groups whose results are as they were written.
     damaged : dict of str
-        What is wrong with others, by name.
+        What is wrong with the other kept groups, by name.
     """
 
     finished: set[str]
@@ -278,17 +278,17 @@ class State(NamedTuple):
 
 
 def name_of(stage: int, number: int) -> str:
-    """Name of a group."""
+    """Make the name of a group."""
     return f"{stage}-{number:05d}"
 
 
 def run_id(about: Mapping[str, Any]) -> str:
-    """A hash of what a run is of."""
+    """Hash the description of a run."""
     return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
-    """Say where a run differs from another, in words of the user's."""
+    """Describe how a run differs from another, in the user's terms."""
     files_differ = mine["files"] != theirs["files"]
     if files_differ:
         for name, of_one in mine["files"].items():
@@ -300,14 +300,14 @@ def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator
         if name == "files" or (name == "rasters" and files_differ):
             continue
         yield from _differing(mine.get(name), theirs.get(name), (name,))
-    yield "other rasters"  # if nothing else was found, the other run has more of them
+    yield "other rasters"  # if no other difference was found, the other run has more rasters
 
 
 def _differing(mine: Any, theirs: Any, where: tuple[str, ...]) -> Iterator[str]:
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         names = [name for name in dict.fromkeys([*mine, *theirs]) if mine.get(name) != theirs.get(name)]
         for name in names:
-            if name != "hash" or names == ["hash"]:  # which tells nothing more, and less, than others
+            if name != "hash" or names == ["hash"]:  # a hash says less than any other difference
                 yield from _differing(mine.get(name), theirs.get(name), (*where, str(name)))
     elif mine != theirs:
         yield f"{' '.join(where)} {_short(mine)} instead of {_short(theirs)}"
@@ -319,4 +319,4 @@ def _short(value: Any) -> str:
 
 
 Report = Callable[[str], None]
-"""Takes a line that the user should see."""
+"""Called with a line that the user should see."""

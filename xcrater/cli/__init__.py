@@ -1,9 +1,9 @@
 """The command line, one module per command.
 
-Exit codes: 0 where the command did what was asked; 1 where it failed on the way, as on a file that turned out damaged,
-lost workers, or a full disk; 2 where its input was refused before anything was computed; 75 where a signal of a batch
-system ended a run that keeps what it has finished, and goes on when it is started again; 130 where it was interrupted
-from the keyboard. Everything but a fault of the program is answered with one line on standard error.
+Exit codes: 0 if the command succeeded; 1 if it failed on the way, for example because of a damaged file, lost workers
+or a full disk; 2 if its input was refused before anything was computed; 75 if a signal of a batch system stopped a run
+that keeps what it has finished and resumes when it is started again; 130 if it was interrupted from the keyboard. Every
+failure except a bug in the program is reported as one line on standard error.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ for module in (stats, profile, depths, arrays, chips, plan, convert, merge, stat
 
 
 def main() -> None:
-    """Run the command line; what goes wrong is answered with one line on standard error and an exit code."""
+    """Run the command line; failures are reported by one line on standard error and an exit code."""
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         sys.exit(_run())
@@ -72,7 +72,7 @@ def _run() -> int:
     except Stopped as stop:
         _say(str(stop), STOPPED)
         sys.stderr.flush()
-        os._exit(STOPPED)  # without waiting for tiles that threads are at: the batch system does not
+        os._exit(STOPPED)  # without waiting for the threads' current tiles, since the batch system will not wait either
     except click.exceptions.Abort:
         return _say("interrupted", 130)
     except click.ClickException as err:
@@ -99,5 +99,5 @@ def _say(message: str, code: int) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Show a warning as commands show what they say: without the line of the program that it came from."""
+    """Show a warning like the commands' own messages, without the source line that raised it."""
     click.echo(f"xcrater: warning: {one_line(str(message))}", err=True)

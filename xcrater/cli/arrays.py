@@ -65,9 +65,9 @@ def command(
 ) -> None:
     """Pixels of RASTER in regions around CRATERS, as a Zarr store that xcrater.open_arrays opens.
 
-    The store grows under a hidden name beside --out and has its own once it is whole. After an interruption the same
-    command goes on with it. With --work-dir, pixels are kept there and the store is made of them: it takes the room
-    twice, but its bytes do not depend on interruptions, and shards can be computed side by side.
+    The store grows under a hidden name beside --out and is renamed once it is complete. After an interruption the same
+    command continues it. With --work-dir, pixels are kept there and the store is made from them: this takes twice the
+    space, but its bytes do not depend on interruptions, and shards can be computed in parallel.
     """
     output.check((".zarr",))
     shapes.check()
@@ -103,7 +103,7 @@ def command(
 
 
 def _go_on(arrays: CraterArrays, partial: Path, batch: int, output: OutputOptions) -> None:
-    """Write a store, or go on with one that an interrupted command left."""
+    """Write a store, or continue one that an interrupted command left."""
     try:
         arrays.to_zarr(partial, batch=batch)
     except StoreError as err:
@@ -119,12 +119,12 @@ def _go_on(arrays: CraterArrays, partial: Path, batch: int, output: OutputOption
 
 
 def _describe(made: Path, about: dict[str, Any]) -> None:
-    """Put the description of its run into a store."""
+    """Store the description of the run in the store's metadata."""
     require("zarr", extra="zarr").open_group(str(made), mode="r+").update_attributes({RUN: about})
 
 
 def _written(partial: Path, craters: int) -> Done:
-    """How many craters are in a store that grows."""
+    """How many craters a growing store contains so far."""
     try:
         found = read_about(str(partial))
     except StoreError:

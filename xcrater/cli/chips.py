@@ -39,7 +39,7 @@ CHUNK = 2**21
 """Pixels of a chunk of the store."""
 
 TOGETHER = 5_000
-"""Chips that are made together, at most: an interruption loses no more."""
+"""Largest number of chips made together, which is also what an interruption can lose."""
 
 
 @click.command("chips", epilog=EXAMPLE, short_help="Images of craters, each in its own frame, as a Zarr store.")
@@ -55,7 +55,7 @@ TOGETHER = 5_000
     type=click.Choice(["bilinear", "cubic", "nearest"]),
     default="bilinear",
     show_default=True,
-    help="How values between pixels are found.",
+    help="How values between pixels are interpolated.",
 )
 @click.option(
     "--order",
@@ -84,7 +84,7 @@ def command(
     """Images of CRATERS resampled from RASTER, all of one size, each in the crater's azimuthal equidistant frame.
 
     The store holds the variable chips (crater, y, x); xarray.open_zarr opens it, and chips.sel(crater=label) finds one.
-    It grows under a hidden name beside --out. With --work-dir, chips are kept there and the store is made of them.
+    It grows under a hidden name beside --out. With --work-dir, chips are kept there and the store is made from them.
     """
     output.check((".zarr",))
     run.check()
@@ -111,12 +111,12 @@ def command(
 
 
 def _computed(chips: xr.DataArray, bounds: list[tuple[int, int]]) -> Callable[[int], list[Any]]:
-    """What computes the chips of a group."""
+    """Make the function that computes the chips of a group."""
     return lambda number: list(graph.compute(chips.data[..., slice(*bounds[number]), :, :]))
 
 
 def _begin(chips: xr.DataArray, made: Path, about: dict[str, Any]) -> Any:
-    """A store of chips without their pixels: the array that takes them."""
+    """Create the store of chips without their pixels, and return the Zarr array that takes them."""
     *lead, count, rows, columns = chips.shape
     each = max(1, min(count, CHUNK // (math.prod(lead) * rows * columns)))
     empty = dask.array.zeros(chips.shape, chips.dtype, chunks=(*lead, each, rows, columns))

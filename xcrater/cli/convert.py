@@ -36,9 +36,9 @@ def command(raster: str, out: Path, overwrite: bool, chunk: int, run: RunOptions
     """Copy RASTER to OUT: a cloud-optimised GeoTIFF (.tif) with overviews, or a Zarr store (.zarr).
 
     RASTER is a file that GDAL reads, or a pattern (in quotes) or an index of many files of one map. Stored numbers,
-    nodata, scale and offset stay what they are. The copy grows in a hidden directory beside OUT and has its name once
-    it is whole. After an interruption the same command goes on: with the next row of chunks; but the last step of a
-    GeoTIFF, which makes overviews and joins the parts, is done anew.
+    nodata, scale and offset are preserved. The copy grows in a hidden directory beside OUT and is renamed once it is
+    complete. After an interruption the same command continues with the next row of chunks; only the last step of a
+    GeoTIFF, which makes overviews and joins the parts, is repeated in full.
     """
     OutputOptions(out, overwrite).check(ENDINGS, "OUT")
     run.check()

@@ -38,7 +38,7 @@ Example:
 
 
 def _bounds(option: str) -> Callable[[str], tuple[float, float]]:
-    """What reads the limits of a zone from INNER:OUTER."""
+    """Make the parser of a zone's limits, INNER:OUTER."""
 
     def read(text: str) -> tuple[float, float]:
         match = re.fullmatch(r"([-+0-9.eE]+):([-+0-9.eE]+)", text)
@@ -80,7 +80,7 @@ def _zone(option: str, default: str | None, help: str) -> Callable[[Callable[...
 @output_options("A .parquet, .csv, .geoparquet or .gpkg file.")
 @replace_option
 @pixel_options("exact")
-@click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
+@click.option("--weights", type=click.Choice(["area"]), help="Weight pixels by their true area.")
 @raster_options
 @run_options
 @work_options
@@ -101,7 +101,7 @@ def command(
 ) -> None:
     """Depth, rim height, depth over diameter and wall slope of CRATERS on the elevation model RASTER.
 
-    Each has its standard error, and each zone the number of its pixels. Circles are true ones.
+    Each result has its standard error, and each zone its number of pixels. Zones are bounded by true circles.
     """
     output.check(TABLES)
     run.check()

@@ -56,7 +56,7 @@ def _lonlat_extent(grid: Grid) -> dict[str, str]:
 
 
 def _plane_extent(raster: Raster) -> dict[str, str]:
-    """Extent and resolution in the CRS of any other grid, or of one on an oblate body."""
+    """Extent and resolution in the raster's CRS, for any other grid or one on an oblate body."""
     a, _, c, _, e, f = raster.surface[1]
     rows, columns = raster.grid.shape
     (left, right), (low, high) = sorted((c, c + a * columns)), sorted((f, f + e * rows))

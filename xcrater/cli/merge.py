@@ -1,4 +1,4 @@
-"""``xcrater merge``: the output of a run whose shards have been computed."""
+"""``xcrater merge``: write the output of a run whose shards have been computed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Example:
 @click.command(
     "merge",
     epilog=EXAMPLE,
-    short_help="Output of a run from its shards.",
+    short_help="Write the output of a run from its shards.",
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("directory", type=click.Path(path_type=Path))
@@ -29,8 +29,9 @@ Example:
 def command(context: click.Context, directory: Path, options: tuple[str, ...]) -> None:
     """Write the output of the run whose shards are in DIRECTORY.
 
-    The command that began the run is repeated where it was given, without --shard; OPTIONS of it, such as --threads or
-    --overwrite, are added. What is missing or damaged is computed; a shard that is being computed is refused.
+    The command that began the run is repeated in the directory where it was started, without --shard; further OPTIONS
+    of it, such as --threads or --overwrite, are added. Missing or damaged groups are computed. While a shard is still
+    being computed, merging is refused.
     """
     work = WorkDir(directory.absolute())
     manifest = work.existing()

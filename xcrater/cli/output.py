@@ -1,4 +1,4 @@
-"""Outputs of commands: refused before anything is computed if they cannot be written, and there only when whole."""
+"""Outputs of commands: checked before anything is computed, and put in place only when complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODULES = {".parquet": ("pyarrow",), ".geoparquet": ("geopandas", "pyarrow"), ".
 MODULES[".zarr"] = ("zarr",)
 
 RUN = "xcrater_run"
-"""Key of an output's metadata under which `xcrater.engine.provenance.describe_run` stands, as JSON."""
+"""Metadata key of an output that holds what `xcrater.engine.provenance.describe_run` returns, as JSON."""
 
 
 class OutputOptions(NamedTuple):
@@ -37,7 +37,7 @@ class OutputOptions(NamedTuple):
     overwrite: bool
 
     def check(self, endings: Sequence[str], option: str = "--out") -> None:
-        """Refuse, before anything is computed, an output that could not be written or that something stands at."""
+        """Refuse, before anything is computed, an output that cannot be written or whose place is taken."""
         out, ending = self.out, self.out.suffix
         if ending not in endings:
             raise click.UsageError(f"received {option} {str(out)!r}; expected a name ending in {' or '.join(endings)}")
@@ -58,7 +58,7 @@ class OutputOptions(NamedTuple):
 
 
 def output_options(help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of its result, and pass them to it as one `OutputOptions` named ``output``."""
+    """Add the options of the result to a command, which receives them as one `OutputOptions` named ``output``."""
     options = (
         click.option("--out", required=True, type=click.Path(path_type=Path), help=help),
         click.option("--overwrite", is_flag=True, help="Replace --out if it exists."),
@@ -82,15 +82,15 @@ def check_directory(path: Path, option: str) -> None:
 def with_free_columns(
     cdb: CraterDatabase, craters: str, compute: Callable[[], pd.DataFrame], *, replace: bool
 ) -> pd.DataFrame:
-    """The table that a computation makes; columns that it would hide are replaced, or refused before it computes."""
+    """Compute a table of results; columns of CRATERS that it would hide are replaced, or refused before computing."""
     try:
         return compute()
     except ColumnExistsError as err:
         if not replace:
             columns = ", ".join(map(repr, err.columns))
             raise click.UsageError(
-                f"{craters!r} has columns already that results have the names of: {columns}. Add --replace to replace "
-                "them, or give the regions other names"
+                f"{craters!r} already has columns with the names of results: {columns}. Add --replace to replace them, "
+                "or give the regions other names"
             ) from err
         cdb.data = cdb.data.drop(columns=err.columns)
         return compute()
@@ -98,14 +98,14 @@ def with_free_columns(
 
 @contextlib.contextmanager
 def whole(path: Path, *, alone: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside another, which takes its place once the ``with`` block is over, or is removed.
+    """Yield a temporary path beside the output, which is moved there when the ``with`` block ends, or else removed.
 
     Parameters
     ----------
     path : Path
         The output.
     alone : bool
-        Whether no other process makes the same output meanwhile, so that what one that was killed left can be removed.
+        Whether no other process can be making the same output, so that the leftovers of a killed one may be removed.
     """
     mark = "" if alone else f".{os.getpid()}"
     partial = path.with_name(f".{path.stem}{mark}.tmp{path.suffix}")  # drivers look at the ending
@@ -115,13 +115,13 @@ def whole(path: Path, *, alone: bool = False) -> Iterator[Path]:
         yield partial
         put_in_place(partial, path)
     finally:
-        with contextlib.suppress(OSError):  # a thread that was writing to a store when a signal came may still do so
+        with contextlib.suppress(OSError):  # a thread that was writing to the store when a signal came may still write
             _remove(partial)
 
 
 def put_in_place(made: Path, path: Path) -> None:
-    """Move a complete file or directory to where it is wanted, in place of what may stand there."""
-    if path.is_dir():  # a directory cannot be replaced in one step: the earlier result goes once the new one is whole
+    """Move a complete file or directory to its final path, replacing what may be there."""
+    if path.is_dir():  # a directory cannot be replaced in one step: the old one goes only once the new one is complete
         earlier = path.with_name(f".{path.name}.{os.getpid()}.old")
         path.replace(earlier)
         made.replace(path)
@@ -147,8 +147,8 @@ def write_table(frame: pd.DataFrame, out: Path, run: dict[str, Any], cdb: Crater
     out : Path
         The file.
     run : dict
-        What `describe_run` says: metadata of Parquet files and of layers of GeoPackages, and beside a CSV file a file
-        of its own, ``NAME.csv.json``.
+        What `describe_run` returns. It goes into the metadata of Parquet files and GeoPackage layers; for a CSV file it
+        is written to a separate file beside it, ``NAME.csv.json``.
     cdb : CraterDatabase or None
         The craters of the rows, whose centres are the points of vector files.
     """

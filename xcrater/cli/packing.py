@@ -1,4 +1,4 @@
-"""Options that a command receives together, as one record."""
+"""Groups of options that a command receives as one record."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Command = Callable[..., None]
 
 
 def packed(command: Command, name: str, record: Any, options: Sequence[Callable[[Command], Command]]) -> Command:
-    """A command with more options, whose values it receives as one record under a name.
+    """Add options to a command, which receives their values as one record under a name.
 
     Parameters
     ----------
     command : callable
         The command.
     name : str
-        Name of its argument that the record is passed as.
+        Name of the argument by which the command receives the record.
     record : NamedTuple class
-        Its fields are named as the options are.
+        Class of the record, whose fields have the names of the options.
     options : sequence of callable
         The options, as click declares them.
     """

@@ -35,10 +35,10 @@ Example:
 """
 
 SAMPLES = 3
-"""Tiles on which the calibration measures."""
+"""Number of tiles that the calibration measures."""
 
 
-@click.command("plan", epilog=EXAMPLE, short_help="What a run would read, hold and take, told beforehand.")
+@click.command("plan", epilog=EXAMPLE, short_help="Estimate what a run would read, hold in memory and take.")
 @click.argument("raster")
 @click.argument("craters", type=click.Path())
 @table_options
@@ -47,7 +47,7 @@ SAMPLES = 3
 @pixel_options(get_option("coverage"))
 @raster_options
 @run_options
-@click.option("--calibrate/--no-calibrate", default=True, help="Measure on a few tiles how long statistics take.")
+@click.option("--calibrate/--no-calibrate", default=True, help="Time the statistics on a few tiles.")
 def command(
     raster: str,
     craters: str,
@@ -59,9 +59,9 @@ def command(
     run: RunOptions,
     calibrate: bool,
 ) -> None:
-    """What statistics and pixels of RASTER in regions around CRATERS would read, give and hold in memory.
+    """Estimate what statistics and pixels of RASTER in regions around CRATERS would read, return and hold in memory.
 
-    Nothing is written, and nothing is read but a few tiles on which the time of the statistics is measured.
+    Nothing is written, and nothing is read except a few tiles on which the statistics are timed.
     """
     shapes.check()
     run.check()
@@ -78,7 +78,7 @@ def command(
         request = make_request(da, cdb, regions, coverage=pixels.coverage, nodata=nodata)
         chosen = set(_spread(plan))
         tiles = [tile for n, tile in enumerate(request.plan()) if n in chosen]
-        # A tile's own craters have neighbours that lie on no part of it.
+        # Neighbours of a tile's craters may lie outside the tile, so they come from the whole table.
         near = None if exclude is None else replace(exclude, of=cdb if exclude.of is None else exclude.of)
         asked = {"coverage": pixels.coverage, "nodata": nodata, "exclude": near}
         measured = [_measure(request.da, cdb, tile, regions, names, asked) for tile in [tiles[0], *tiles]][
@@ -93,7 +93,7 @@ def command(
 
 
 class Measured(NamedTuple):
-    """What one tile took: bytes and craters, and seconds to read it and to sum its pixels."""
+    """One timed tile: its bytes and craters, and the seconds spent reading it and summing its pixels."""
 
     bytes: int
     craters: int
@@ -130,7 +130,7 @@ def _measure(
 
 
 def _estimate(plan: CraterPlan, measured: Sequence[Measured]) -> float:
-    """Seconds on one thread: reading goes by bytes, summing by craters and bytes as on the tiles that were measured."""
+    """Estimate seconds on one thread, scaling reading by bytes and summing by craters and bytes of the timed tiles."""
     total_bytes, total_craters = plan.bytes_read, int(plan.tiles["craters"].sum())
     reading = sum(m.reading for m in measured) / max(1, sum(m.bytes for m in measured)) * total_bytes
     summing = sum(m.summing for m in measured) / max(1, sum(m.craters for m in measured)) * total_craters
@@ -138,7 +138,7 @@ def _estimate(plan: CraterPlan, measured: Sequence[Measured]) -> float:
 
 
 def _duration(seconds: float) -> str:
-    """A duration as people say it."""
+    """A duration in words."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -33,7 +33,7 @@ Bounds = int | list[float]
 
 
 def _bounds(option: str, example: str) -> Callable[[str], Bounds]:
-    """What reads a number of equal parts, or their bounds separated by commas."""
+    """Make the parser of a number of equal parts, or of their bounds separated by commas."""
 
     def read(text: str) -> Bounds:
         try:
@@ -58,7 +58,9 @@ def _bounds(option: str, example: str) -> Callable[[str], Bounds]:
     show_default=True,
     help="Number of equally wide rings, or their bounds in crater radii, such as 0,0.5,1,2.",
 )
-@click.option("--outer", type=float, help="Outer bound of the last of so many rings, in crater radii; 2.5 if unset.")
+@click.option(
+    "--outer", type=float, help="Outer bound of the last ring if --edges is a number, in crater radii; 2.5 if unset."
+)
 @click.option(
     "--sectors",
     type=_bounds("--sectors", "0,90,180,270,360"),
@@ -73,7 +75,7 @@ def _bounds(option: str, example: str) -> Callable[[str], Bounds]:
 @click.option("--nvert", type=int, default=0, show_default=True, help="Vertices of each circle; 0 for true circles.")
 @output_options("A .parquet or .csv file, with one row per crater and ring; or a .zarr store.")
 @pixel_options(None)
-@click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
+@click.option("--weights", type=click.Choice(["area"]), help="Weight pixels by their true area.")
 @raster_options
 @run_options
 @work_options

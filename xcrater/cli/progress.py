@@ -1,4 +1,4 @@
-"""How far a run is: a bar where standard error is a terminal, and a line every few seconds elsewhere."""
+"""Progress of a run: a bar if standard error is a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from xcrater import kernels
 
 REFRESH = 0.2
-"""Seconds between two looks at a run that a bar shows."""
+"""Seconds between two updates of the bar."""
 
 LOG = 5.0
-"""Seconds between two lines where there is no terminal."""
+"""Seconds between two lines if there is no terminal."""
 
 
 class Done(NamedTuple):
-    """How much of a run is done, of how much."""
+    """How many units of a run are done, and how many there are in total."""
 
     done: int
     total: int
@@ -34,34 +34,34 @@ Measure = Callable[[], Done]
 
 
 class Told:
-    """How much of a run is done, as what does it tells."""
+    """Progress as reported by the code that does the work, for runs that dask's counters do not see."""
 
     def __init__(self) -> None:
         self._done = Done(0, 0)
 
     def tell(self, done: int, total: int) -> None:
-        """Take how much is done, of how much."""
+        """Record how many units are done, and how many there are in total."""
         self._done = Done(done, total)
 
     def measure(self) -> Done:
-        """How much is done, as it was told last."""
+        """The progress reported last."""
         return self._done
 
 
 @contextlib.contextmanager
 def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator[None]:
-    """Say on standard error how far a run is while a ``with`` block lasts.
+    """Report the progress of a run on standard error during a ``with`` block.
 
     Parameters
     ----------
     what : str
-        What is being done, such as "stats".
+        Name of the command that runs, such as "stats".
     unit : str
         What is counted, such as "tasks".
     measure : callable
-        Tells how much is done; called from a thread of its own, again and again.
+        Returns the progress; called repeatedly from a separate thread.
     quiet : bool
-        Whether to say nothing.
+        Whether to report nothing.
     """
     if quiet:
         yield
@@ -78,7 +78,7 @@ def watching(what: str, unit: str, measure: Measure, *, quiet: bool) -> Iterator
 
 
 def tell_of_compiling() -> None:
-    """Say that this process compiles kernels before anything is done, where none are kept on the disk."""
+    """Announce that this process compiles kernels first, if none are cached on disk."""
     directory = kernels.cache_directory()
     if directory is not None and next(directory.rglob("*.nbi"), None) is None:
         click.echo("xcrater: compiling kernels first, once on a machine; this takes 10 to 30 seconds", err=True)
@@ -116,7 +116,7 @@ def _show_lines(what: str, unit: str, measure: Measure, over: threading.Event) -
 
 
 class CountTasks(Callback):
-    """Counts the tasks that dask runs in this process while it is entered."""
+    """Counts the tasks that dask runs in this process within a ``with`` block."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -129,12 +129,12 @@ class CountTasks(Callback):
         self._done += 1
 
     def measure(self) -> Done:
-        """How many tasks have been run, of those that dask was given so far."""
+        """Tasks that have run, out of those submitted to dask so far."""
         return Done(self._done, self._total)
 
 
 class CountOnCluster:
-    """Counts the tasks that a cluster has been given since this was made.
+    """Counts the tasks that a cluster has received since this object was made.
 
     Parameters
     ----------
@@ -147,8 +147,8 @@ class CountOnCluster:
         self._most = Done(0, 0)
 
     def measure(self) -> Done:
-        """How many tasks are over; what the scheduler has forgotten by now was over before."""
-        with contextlib.suppress(Exception):  # a scheduler that is gone is found by what waits for results
+        """Tasks that are finished; those that the scheduler has forgotten were finished too."""
+        with contextlib.suppress(Exception):  # whatever waits for the results reports a scheduler that is gone
             states = self._client.run_on_scheduler(_states)
             total = sum(states.values())
             waiting = sum(states.get(state, 0) for state in ("waiting", "processing", "queued", "no-worker"))
@@ -157,7 +157,7 @@ class CountOnCluster:
 
 
 def _states(dask_scheduler: Any) -> dict[str, int]:
-    """How many tasks of a scheduler are in each state."""
+    """Number of a scheduler's tasks in each state."""
     found: dict[str, int] = {}
     for group in dask_scheduler.task_groups.values():
         for state, count in group.states.items():

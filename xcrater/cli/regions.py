@@ -35,7 +35,7 @@ class PolygonFile(NamedTuple):
 
 
 def _ring(option: str) -> Callable[[str], Ring]:
-    """What reads a region from NAME=OUTER or NAME=INNER:OUTER."""
+    """Make the parser of a region, NAME=OUTER or NAME=INNER:OUTER."""
     number = r"([-+0-9.eE]+)"
 
     def read(text: str) -> Ring:
@@ -53,7 +53,7 @@ def _ring(option: str) -> Callable[[str], Ring]:
 
 
 def _polygon_file(text: str) -> PolygonFile:
-    """The region of polygons that FILE or NAME=FILE declares; by itself a file gives it its own name."""
+    """The region of polygons that FILE or NAME=FILE declares; without NAME it is named after the file."""
     name, equals, path = text.partition("=")
     if not equals or Path(text).exists():
         name, path = Path(text).stem, text
@@ -78,7 +78,7 @@ class RegionOptions(NamedTuple):
             )
 
     def declare(self, cdb: CraterDatabase) -> list[str]:
-        """Declare the regions around the craters of a table: their names, in the order of the options."""
+        """Declare the regions around the craters of a table, and return their names in the order of the options."""
         for ring in self.regions:
             cdb.add_annuli(ring.name, ring.inner, ring.outer, nvert=self.nvert or None)
         for ring in self.ellipses:
@@ -93,7 +93,7 @@ def _add_polygons(cdb: CraterDatabase, name: str, path: str) -> None:
     """Declare the polygons of a vector file, whose rows are those of the crater table."""
     frame = read_file(path)
     shapes = frame.geometry.to_numpy()
-    # GeoJSON without a CRS is read as Earth's, which is the only one that the format knows.
+    # GeoJSON knows no CRS but the Earth's, so files of other bodies claim EPSG:4326, which must not be believed.
     crs = None if frame.crs is None or frame.crs.to_epsg() == 4326 else frame.crs
     cdb.add_polygons(name, shapes, crs=crs)
 
@@ -108,7 +108,7 @@ nvert_option = click.option(
 
 
 def region_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of regions, and pass them to it as one `RegionOptions` named ``shapes``."""
+    """Add the options of regions to a command, which receives them as one `RegionOptions` named ``shapes``."""
     options = (
         click.option(
             "--region",
@@ -124,7 +124,7 @@ def region_options(command: Callable[..., None]) -> Callable[..., None]:
             type=_ring("--ellipse"),
             metavar=RING,
             multiple=True,
-            help="The same in units of the ellipse that the table fits to each rim; always true curves; repeatable.",
+            help="Likewise, in units of the ellipse that the table fits to each rim; always true curves; repeatable.",
         ),
         click.option(
             "--polygons",
@@ -139,7 +139,10 @@ def region_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 class Near(NamedTuple):
-    """How near to other craters pixels are left out, in their radii: to those of a table, or of CRATERS."""
+    """Distance from other craters, in their radii, within which pixels are left out; and the file of these craters.
+
+    Without a file they are the other craters of CRATERS.
+    """
 
     radii: float
     path: str | None
@@ -167,7 +170,7 @@ class PixelOptions(NamedTuple):
     exclude_ratio: tuple[float, float] | None
 
     def excluded(self, table: TableOptions) -> Exclude | None:
-        """The neighbours that regions are to be without; another table of them is read as CRATERS is."""
+        """The craters near which pixels are left out; another table of them is read with the options of CRATERS."""
         if self.exclude is None:
             if self.exclude_ratio is not None:
                 raise click.UsageError("received --exclude-ratio without --exclude; expected both, such as --exclude 1")
@@ -183,33 +186,37 @@ def _ratio(text: str) -> tuple[float, float]:
         return float(least), float(most) if colon and most else float("inf")
     except ValueError as err:
         raise click.BadParameter(
-            f"received --exclude-ratio {text!r}; expected MIN or MIN:MAX, radii of neighbours by the crater's own, "
+            f"received --exclude-ratio {text!r}; expected MIN or MIN:MAX, radii of neighbours in radii of the crater, "
             "such as 0.25 or 0.25:4"
         ) from err
 
 
 def pixel_options(default: str | None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the options of pixels as one `PixelOptions` named ``pixels``, with its own default of coverage."""
+    """Add the options of pixels to a command, which receives them as one `PixelOptions` named ``pixels``.
+
+    Commands differ in their default of coverage.
+    """
     options = (
         click.option(
             "--coverage",
             type=click.Choice(COVERAGES),
             default=default,
             show_default=default is not None,
-            help="Which pixels belong to a region: touched, by their centres, or by the fraction inside.",
+            help="Which pixels belong to a region: all that it touches, those whose centres lie inside, or all by the "
+            "fraction inside.",
         ),
         click.option(
             "--exclude",
             type=_near,
             metavar="[FILE:]RADII",
-            help="Leave out pixels within so many radii of other craters of the table, or of those of another table, "
+            help="Leave out pixels within this many radii of other craters of the table, or of those of another table, "
             "which is read with the same options as CRATERS.",
         ),
         click.option(
             "--exclude-ratio",
             type=_ratio,
             metavar="MIN[:MAX]",
-            help="Count only neighbours of so many times the crater's own radius for --exclude, such as 0.25.",
+            help="For --exclude, count only neighbours of this many times the crater's own radius, such as 0.25.",
         ),
     )
     return lambda command: packed(command, "pixels", PixelOptions, options)

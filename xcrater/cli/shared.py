@@ -1,4 +1,4 @@
-"""What several commands need: options of a crater table, of rasters, and of where tasks run."""
+"""Options that several commands share: those of a crater table, of rasters, and of where tasks run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from xcrater.raster.mosaic import open_mosaic
 
 
 def one_line(message: str) -> str:
-    """A message on one line, as standard error shows it."""
+    """Put a message on one line, for standard error."""
     return " ".join(message.split())
 
 
@@ -32,7 +32,7 @@ def command_line() -> str:
 
 
 class TableOptions(NamedTuple):
-    """How a crater table is to be read: the arguments of `CraterDatabase` that the command line offers."""
+    """How to read a crater table: the arguments of `CraterDatabase` that the command line offers."""
 
     body: str
     units: str
@@ -59,7 +59,7 @@ class TableOptions(NamedTuple):
 
 
 def table_options(command: Command) -> Command:
-    """Give a command the options of a crater table, and pass them to it as one `TableOptions` named ``table``."""
+    """Add the options of a crater table to a command, which receives them as one `TableOptions` named ``table``."""
     options = (
         click.option("--body", required=True, help="Planetary body, such as moon."),
         click.option(
@@ -97,17 +97,17 @@ def _nodata(text: str) -> NamedNumber:
 
 
 class RasterOptions(NamedTuple):
-    """What the command line says of rasters that their files do not."""
+    """What the command line states about rasters where their files do not."""
 
     nodata: tuple[NamedNumber, ...]
     trust_body: bool
 
     def open(self, paths: Mapping[str, str], body: str) -> dict[str, xr.DataArray]:
-        """Open rasters lazily, by their names."""
+        """Open rasters lazily, keyed by their names."""
         return {name: open_mosaic(path, body=body if self.trust_body else None) for name, path in paths.items()}
 
     def missing(self, names: Sequence[str]) -> dict[str, float]:
-        """The stored number that stands for no value in each raster that one was given for."""
+        """The stored number that stands for a missing value, for each raster that --nodata names."""
         for each in self.nodata:
             if each.name and each.name not in names:
                 raise click.UsageError(f"received --nodata for {each.name!r}; the rasters are {', '.join(names)}")
@@ -116,32 +116,32 @@ class RasterOptions(NamedTuple):
 
 
 def raster_options(command: Command) -> Command:
-    """Give a command options of its rasters, and pass them to it as one `RasterOptions` named ``known``."""
+    """Add the options of rasters to a command, which receives them as one `RasterOptions` named ``known``."""
     options = (
         click.option(
             "--nodata",
             type=_nodata,
             metavar="[NAME=]NUMBER",
             multiple=True,
-            help="Stored number that stands for no value, instead of the file's own.",
+            help="Stored number that stands for a missing value, instead of the file's own.",
         ),
         click.option(
             "--trust-body",
             is_flag=True,
-            help="Take the raster to show the table's body on a sphere of its own, where its CRS has another.",
+            help="Treat the raster as a map of the table's body even if the sphere of its CRS is another.",
         ),
     )
     return packed(command, "known", RasterOptions, options)
 
 
 def named_rasters(texts: Sequence[str]) -> dict[str, str]:
-    """Paths of rasters by the names that columns have of them.
+    """Paths of rasters by the names that columns will contain.
 
     Parameters
     ----------
     texts : sequence of str
-        PATH or NAME=PATH each. A single path has no name, and of several those without one have that of their file, as
-        in `CraterDatabase.get_stats`.
+        Each is PATH or NAME=PATH. A single path has no name. Of several paths, those without a name take that of their
+        file, as in `CraterDatabase.get_stats`.
     """
     named: dict[str, str] = {}
     for text in texts:
@@ -156,7 +156,7 @@ def named_rasters(texts: Sequence[str]) -> dict[str, str]:
 
 
 class RunOptions(NamedTuple):
-    """Where tasks run, how much memory they may take, and whether anything is said meanwhile."""
+    """Where tasks run, how much memory they may take, and whether progress is reported."""
 
     threads: int | None
     scheduler: str | None
@@ -165,7 +165,7 @@ class RunOptions(NamedTuple):
     quiet: bool
 
     def check(self) -> None:
-        """Refuse options that contradict each other or that nothing can be done with."""
+        """Refuse options that contradict each other or name a missing file."""
         if self.scheduler is not None and self.scheduler_file is not None:
             raise click.UsageError("received both --scheduler and --scheduler-file; expected one of them")
         if self.scheduler_file is not None and not self.scheduler_file.is_file():
@@ -178,18 +178,18 @@ class RunOptions(NamedTuple):
     def running(
         self, what: str, measure: progress.Measure | None = None, unit: str = "tasks", *, compiles: bool = True
     ) -> Iterator[None]:
-        """Run what is described and computed in a ``with`` block as asked, and say how far it is.
+        """Run what is computed in a ``with`` block where these options say, and report its progress.
 
         Parameters
         ----------
         what : str
             Name of the command.
         measure : callable, optional
-            Tells how much is done; by default tasks of dask are counted.
+            Returns the progress; by default tasks of dask are counted.
         unit : str
             What is counted.
         compiles : bool
-            Whether it takes kernels, which this process then compiles unless a cluster does.
+            Whether the block needs kernels, which this process compiles unless a cluster does.
 
         Notes
         -----
@@ -210,7 +210,7 @@ class RunOptions(NamedTuple):
             yield
 
     def _client(self) -> Any:
-        """A client of the cluster that is named."""
+        """A client of the cluster that the options name."""
         distributed = require("distributed", extra="distributed")
         named = {"address": self.scheduler} if self.scheduler else {"scheduler_file": str(self.scheduler_file)}
         try:
@@ -220,22 +220,22 @@ class RunOptions(NamedTuple):
             raise click.UsageError(f"no scheduler of dask can be reached by {text!r}: {err}") from err
 
     def say(self, text: str) -> None:
-        """Say something on standard error, unless nothing is to be said."""
+        """Print a line on standard error, unless the run is quiet."""
         if not self.quiet:
             click.echo(text, err=True)
 
 
 def run_options(command: Command) -> Command:
-    """Give a command the options of where its tasks run, and pass them to it as one `RunOptions` named ``run``."""
+    """Add the options of where tasks run to a command, which receives them as one `RunOptions` named ``run``."""
     options = (
         click.option("--threads", type=click.IntRange(min=1), help="Number of threads; the default is one per core."),
         click.option("--scheduler", metavar="ADDRESS", help="Address of a dask.distributed scheduler to run on."),
         click.option(
             "--scheduler-file",
             type=click.Path(path_type=Path),
-            help="The same by the file that `dask scheduler --scheduler-file FILE` writes.",
+            help="The scheduler's file, which `dask scheduler --scheduler-file FILE` writes, instead of its address.",
         ),
-        click.option("--memory", help="What pixels and sums may take beyond the result, such as 4GiB; 1GiB if unset."),
+        click.option("--memory", help="Memory for pixels and sums besides the result, such as 4GiB; 1GiB if unset."),
         click.option("--quiet", is_flag=True, help="Say nothing but errors."),
     )
     return packed(command, "run", RunOptions, options)

@@ -46,7 +46,7 @@ Example:
 @output_options("A .parquet, .csv, .geoparquet or .gpkg file.")
 @replace_option
 @pixel_options(get_option("coverage"))
-@click.option("--weights", type=click.Choice(["area"]), help="Weigh pixels by their true area.")
+@click.option("--weights", type=click.Choice(["area"]), help="Weight pixels by their true area.")
 @raster_options
 @run_options
 @work_options
@@ -67,7 +67,7 @@ def command(
     """Statistics of rasters in regions around CRATERS, written as a table.
 
     Each RASTER is a file that GDAL reads, or a pattern (in quotes) or an index of many files of one map. The table is
-    written beside --out and renamed when it is whole, so that an interrupted run leaves no half file.
+    written beside --out and renamed when it is complete, so that an interrupted run leaves no partial file.
     """
     output.check(TABLES)
     shapes.check()

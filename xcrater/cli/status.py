@@ -1,4 +1,4 @@
-"""``xcrater status``: how far a run is."""
+"""``xcrater status``: the progress of a run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Example:
 """
 
 
-@click.command("status", epilog=EXAMPLE, short_help="How far a run with --work-dir is.")
+@click.command("status", epilog=EXAMPLE, short_help="Show the progress of a run with --work-dir.")
 @click.argument("directory", type=click.Path(path_type=Path))
 def command(directory: Path) -> None:
-    """Tell what run DIRECTORY keeps, and which of its groups are finished.
+    """Show which run DIRECTORY belongs to, and which of its groups are finished.
 
-    Files are looked at as far as their sizes tell; `xcrater verify` reads them.
+    Only the sizes of files are checked; `xcrater verify` reads them.
     """
     work = WorkDir(directory)
     manifest, names = work.existing(), work.names()

@@ -1,4 +1,4 @@
-"""``xcrater verify``: whether all that a run keeps is as it was written."""
+"""``xcrater verify``: check that everything a run keeps is as it was written."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Example:
 """
 
 
-@click.command("verify", epilog=EXAMPLE, short_help="Read all that a run with --work-dir keeps.")
+@click.command("verify", epilog=EXAMPLE, short_help="Check everything that a run with --work-dir keeps.")
 @click.argument("directory", type=click.Path(path_type=Path))
 def command(directory: Path) -> int:
-    """Read all that DIRECTORY keeps, and name what is not as it was written; then the exit code is 1.
+    """Read everything that DIRECTORY keeps, and name what is damaged; the exit code is 1 if anything is.
 
-    Damaged groups are computed again when the run is taken up.
+    Damaged groups are computed again when the run is resumed.
     """
     work = WorkDir(directory)
     run = work.existing()["run"]

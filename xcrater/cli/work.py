@@ -1,4 +1,4 @@
-"""Options of runs that can be interrupted, and what signals of a batch system do to them."""
+"""Options of runs that can be interrupted, and how they respond to the signals of a batch system."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from xcrater.batch.work import Report, Shard
 from xcrater.cli.packing import Command, packed
 
 STOPPED = 75
-"""Exit code of a run that a signal ended, and that can be taken up again: EX_TEMPFAIL of sysexits.h."""
+"""Exit code of a run that a signal stopped and that can be resumed: EX_TEMPFAIL of sysexits.h."""
 
 SIGNALS = ("SIGTERM", "SIGUSR1")
-"""What batch systems send before a job's time is over."""
+"""Signals that batch systems send before a job's time is over."""
 
 
 class Stopped(BaseException):
-    """A signal of a batch system has ended a run. No handler of errors is to take it for one."""
+    """A signal of a batch system has stopped a run. Not an `Exception`, so that no error handler catches it."""
 
 
 def _shard(text: str) -> Shard:
@@ -48,7 +48,7 @@ class WorkOptions(NamedTuple):
     shard: Shard | None
 
     def check(self) -> None:
-        """Refuse a shard that nothing would be left of."""
+        """Refuse a shard whose results would not be kept."""
         if self.shard is not None and self.work_dir is None:
             raise click.UsageError("received --shard without --work-dir; expected the directory that all shards share")
 
@@ -56,18 +56,18 @@ class WorkOptions(NamedTuple):
     def keeping(
         self, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray], *, say: Report
     ) -> Iterator[None]:
-        """Keep what is finished of what a ``with`` block computes, if there is a directory for it.
+        """Keep the finished groups of what a ``with`` block computes, if there is a directory for them.
 
         Parameters
         ----------
         operation : str
             Name of the command.
         about : dict
-            What `xcrater.engine.provenance.describe_run` says of the run; "run_id" is added to it.
+            What `xcrater.engine.provenance.describe_run` returns; "run_id" is added to it.
         rasters : mapping of str to xarray.DataArray
             The rasters as they were opened.
         say : callable
-            Takes a line about how far the run is.
+            Takes a line about the progress of the run.
         """
         if self.work_dir is None:
             yield
@@ -86,7 +86,7 @@ class WorkOptions(NamedTuple):
         *,
         say: Report,
     ) -> Iterator[Iterator[list[Any]]]:
-        """What all parts of a run are, one after another; kept as they are computed, if there is a directory for it.
+        """Yield the results of all parts of a run in turn, and keep each as it is computed if there is a directory.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class WorkOptions(NamedTuple):
     def _run(
         self, directory: Path, operation: str, about: dict[str, Any], rasters: Mapping[str, xr.DataArray], say: Report
     ) -> Run:
-        """The run that a command is of, whose id is added to what is said of it."""
+        """The run that this command belongs to; its id is added to `about`."""
         described = {"operation": operation} | {name: value for name, value in about.items() if name != "command"}
         run = Run(directory, described, rasters, _without_shard(sys.argv[1:]), _report, say, self.shard)
         about["run_id"] = run.id
@@ -121,18 +121,18 @@ class WorkOptions(NamedTuple):
 
 
 def work_options(command: Command) -> Command:
-    """Give a command the options of interrupted runs, and pass them to it as one `WorkOptions` named ``work``."""
+    """Add the options of interruptible runs to a command, which receives them as one `WorkOptions` named ``work``."""
     options = (
         click.option(
             "--work-dir",
             type=click.Path(path_type=Path),
-            help="Keep what is finished in this directory, group by group, and go on from there when started again.",
+            help="Keep finished groups in this directory, and resume from them when the command is started again.",
         ),
         click.option(
             "--shard",
             type=_shard,
             metavar="I/N",
-            help="Compute one of N parts, counted from 1, into --work-dir; `xcrater merge` puts them together.",
+            help="Compute part I of N, counted from 1, into --work-dir; `xcrater merge` combines the parts.",
         ),
     )
     return packed(command, "work", WorkOptions, options)
@@ -143,7 +143,7 @@ def _report(text: str) -> None:
 
 
 def _without_shard(arguments: list[str]) -> list[str]:
-    """The arguments of the run that a shard is part of."""
+    """The arguments of the whole run: those of a shard's command without --shard."""
     kept = [text for text in arguments if not text.startswith("--shard=")]
     while "--shard" in kept:
         at = kept.index("--shard")
@@ -153,12 +153,12 @@ def _without_shard(arguments: list[str]) -> list[str]:
 
 @contextlib.contextmanager
 def stoppable(directory: Path | None = None) -> Iterator[None]:
-    """Within the block, the signals of a batch system raise Stopped; outside of the main thread there are none.
+    """Within the block, signals of a batch system raise `Stopped`; threads other than the main one receive none.
 
     Parameters
     ----------
     directory : Path, optional
-        What keeps what is finished, if anything does.
+        The directory that keeps finished groups, if there is one, which the message names.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

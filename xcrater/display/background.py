@@ -1,4 +1,4 @@
-"""A raster behind a figure: as many of its pixels as the figure has, whatever its size and projection."""
+"""The raster behind a figure, read at the figure's resolution whatever the raster's size and projection."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from xcrater.raster.reading import read_raster
 Floats = NDArray[np.float64]
 
 MOST = 2**25
-"""Pixels that are read at most; rasters are decimated further beyond."""
+"""Largest number of pixels read for a figure; larger rasters are decimated further."""
 
 
 def open_image(raster: Any, band: int) -> xr.DataArray:
-    """One image of a raster.
+    """Open one image of a raster.
 
     Parameters
     ----------
@@ -56,25 +56,25 @@ def open_image(raster: Any, band: int) -> xr.DataArray:
 def image_on(
     plane: Plane, da: xr.DataArray, file: Any = None, *, smooth: bool = False
 ) -> tuple[np.ma.MaskedArray[Any, Any], NDArray[np.bool_]]:
-    """The raster's values at the pixels of a plane, by the nearest pixel that was read.
+    """Sample a raster at the pixels of a plane, by the nearest pixel that was read.
 
     Parameters
     ----------
     plane : Plane
-        Where.
+        The plane of the figure.
     da : xarray.DataArray
         Two-dimensional raster.
     file : path, optional
-        The file that it was opened from, whose overviews are read where they suffice.
+        The file that the raster was opened from, whose overviews are read where they suffice.
     smooth : bool
-        Whether values are interpolated between the pixels that were read, so that slopes can be made of them.
+        Whether to interpolate between the pixels that were read, so that slopes can be computed.
 
     Returns
     -------
     image : numpy.ma.MaskedArray, shape of the plane
         Masked where there is no value.
     within : ndarray of bool, shape of the plane
-        Where the plane shows a place that lies on the raster.
+        Whether the place that a pixel of the plane shows lies on the raster.
     """
     lon, lat = plane.places()
     u, v = _pixels(da, plane, lon, lat)
@@ -88,7 +88,7 @@ def image_on(
 
 
 def _overview(file: Any, density: float) -> tuple[int, int] | None:
-    """Number and factor of the coarsest overview of a file that has all the pixels wanted."""
+    """Index and decimation factor of the coarsest overview of a file that still has enough pixels."""
     if not isinstance(file, (str, os.PathLike)):
         return None
     with rasterio.open(os.fspath(file)) as source:
@@ -105,7 +105,7 @@ def _pixels(da: xr.DataArray, plane: Plane, lon: Floats, lat: Floats) -> tuple[F
 
 
 def _density(at: Floats, da: xr.DataArray, plane: Plane, *, turning: bool) -> float:
-    """How many of the raster's pixels lie between neighbouring pixels of the plane, at the finest quarter."""
+    """Raster pixels between neighbouring pixels of the plane, as the lower quartile over the plane."""
     period = read_raster(da).grid.period if turning else np.inf
     steps = np.zeros(at.shape)
     for axis in (0, 1):
@@ -128,7 +128,7 @@ def _sampled(
     whole = round(period) if raster.grid.wraps else 0
     on = np.isfinite(u) & (v >= 0) & (v < rows)
     if np.isfinite(period):
-        # Columns run on to both sides of the middle of the figure, so that a view of the seam is one piece
+        # Count columns continuously from the figure's middle to both sides, so that a view of the seam is one piece
         middle = _middle(u[on], period)
         u = u - period * np.round((u - middle) / period)
         if not whole:
@@ -141,7 +141,7 @@ def _sampled(
     top, bottom = int(np.floor(v[on].min())), int(np.floor(v[on].max())) + 1
     while ((right - left) // sx + 1) * ((bottom - top) // sy + 1) > MOST:
         sx, sy = 2 * sx, 2 * sy
-    # The middle of each step stands for it
+    # The pixel in the middle of each step represents it
     columns = np.minimum(np.arange(left, right, sx) + sx // 2, max(right - 1, left))
     lines = np.minimum(np.arange(top, bottom, sy) + sy // 2, bottom - 1)
     wrapped = np.mod(columns, whole) if whole else columns
@@ -153,7 +153,7 @@ def _sampled(
         pieces.append(np.ma.filled(np.ma.asarray(values).astype(float), np.nan))
     values = np.concatenate(pieces, axis=1)
     if smooth:
-        # The samples of a step are in its middle
+        # Each sample is the value in the middle of its step
         middles = top + min(sy // 2, bottom - 1 - top) + 0.5, left + min(sx // 2, right - 1 - left) + 0.5
         if sx > 1 or sy > 1:
             values = _means_of_neighbours(values)
@@ -166,9 +166,9 @@ def _sampled(
 
 
 def _between(values: Floats, row: Floats, col: Floats) -> Floats:
-    """Values at fractional rows and columns, linear between the four around them; NaN where the nearest is.
+    """Values at fractional rows and columns, interpolated linearly; NaN where the nearest value is missing.
 
-    Missing ones do not count, and at the edges of the array the outermost do.
+    Other missing neighbours are left out, and beyond the edges of the array the outermost values continue.
     """
     rows, cols = values.shape
     row, col = np.clip(row, 0, rows - 1), np.clip(col, 0, cols - 1)
@@ -186,7 +186,7 @@ def _between(values: Floats, row: Floats, col: Floats) -> Floats:
 
 
 def _means_of_neighbours(values: Floats) -> Floats:
-    """Values with a share of their neighbours': single pixels of a fine raster stand badly for their surroundings."""
+    """Average values with their neighbours, because single pixels represent a decimated raster badly."""
     padded = np.pad(values, 1, mode="edge")
     known = ~np.isnan(padded)
     filled = np.where(known, padded, 0.0)
@@ -202,13 +202,13 @@ def _means_of_neighbours(values: Floats) -> Floats:
 
 
 def _slice(positions: NDArray[np.integer]) -> slice:
-    """Evenly spaced positions as a slice; the last may be out of step, and is left out then."""
+    """Evenly spaced positions as a slice; a last position that is out of step is left out."""
     step = int(positions[1] - positions[0]) if positions.size > 1 else 1
     return slice(int(positions[0]), int(positions[-1]) + 1, max(step, 1))
 
 
 def _middle(u: Floats, period: float) -> float:
-    """The column in the middle of some columns of a circle."""
+    """The circular mean of columns that wrap around the body."""
     if not u.size:
         return 0.0
     angle = 2 * np.pi * u / period

@@ -1,4 +1,4 @@
-"""Outlines of regions as lines of a figure, and the shading that stands for those too small and too many to be seen."""
+"""Outlines of regions as lines of a figure, and the shading that replaces those too small and too many to be seen."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SMALL = 3.0
-"""Pixels of a figure across which a region has to be, to be drawn where there are many."""
+"""Size in pixels of the figure below which a region is shaded instead of drawn, where there are many."""
 
 MANY = 20_000
-"""Regions in a figure above which the small ones are shaded."""
+"""Number of regions in a figure above which the small ones are shaded."""
 
-_BESIDE = 1e-3  # degrees from the rim of a map within which a vertex is on it
+_BESIDE = 1e-3  # degrees from the rim of a map within which a vertex counts as on it
 _BATCH = 20_000  # craters outlined at once
 
 
 class Drawing(NamedTuple):
-    """What is seen of a region of all craters on a plane."""
+    """The visible part of one region of all craters on a plane."""
 
     lines: list[Floats]
     """Polylines in units of the plane's CRS, each of shape (n, 2)."""
     ink: Floats | None
-    """Pixels of line that too small outlines have in each pixel of the plane; None where all are drawn."""
+    """Length of the outlines too small to draw in each pixel of the plane, pixels; None where all are drawn."""
     shown: Ints
     """Positions in the table of the craters whose regions meet the plane."""
 
@@ -49,15 +49,15 @@ def outlines(
     Parameters
     ----------
     plane : Plane
-        Where.
+        The plane of the figure.
     cdb : CraterTable
         The craters.
     region : str or dict of str to Region
-        Name of a region; or ``{"rim": region}``, one that the table need not have.
+        Name of a region; or ``{"rim": region}`` for one that the table need not have.
     shade : bool, optional
-        Whether outlines of less than `finest` pixels become ink; by default where more than `MANY` are seen.
+        Whether regions smaller than `finest` become ink; by default where more than `MANY` are visible.
     finest : float
-        Pixels.
+        Size of a region, pixels of the plane.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def outlines(
 
 
 def _bounding_curves(region: Region) -> dict[str, Region]:
-    """What a region is bounded by, the outermost first, as regions without holes.
+    """The bounding curves of a region, outermost first, each as a region without holes.
 
     On some maps the outline of a ring around a pole is one line, which runs from its outer bound to its inner one.
     """
@@ -126,7 +126,7 @@ def _rings(plane: Plane, found: Outlines) -> list[Floats]:
     for start, stop in zip(found.ring, found.ring[1:], strict=False):
         u, v = np.append(found.u[start:stop], found.u[start]), np.append(found.v[start:stop], found.v[start])
         for shift in _shifts(u, found.period, cols):
-            # Rings over a pole are closed beyond it, others along the rim: that is no part of the outline
+            # Rings over a pole are closed beyond it, others along the rim; these closing lines are not outlines
             for piece in _within(plane, u + shift, v):
                 x, y = plane.from_pixels(piece[0], piece[1])
                 if piece[1].max() >= 0 and piece[1].min() <= rows:
@@ -135,7 +135,7 @@ def _rings(plane: Plane, found: Outlines) -> list[Floats]:
 
 
 def _shifts(u: Floats, period: float, cols: int) -> list[float]:
-    """By how many columns copies of a ring are shifted that meet the plane."""
+    """Shifts, in columns, of those periodic copies of a ring that meet the plane."""
     if not np.isfinite(period):
         return [0.0]
     first, last = int(np.ceil(-u.max() / period)), int(np.floor((cols - u.min()) / period))
@@ -152,7 +152,7 @@ def _pole_rows(plane: Plane) -> tuple[float, float]:
 
 
 def _within(plane: Plane, u: Floats, v: Floats) -> list[tuple[Floats, Floats]]:
-    """Pieces of a closed line that are no edge of the map itself."""
+    """Pieces of a closed line that do not run along the edge of the map itself."""
     low, high = _pole_rows(plane)
     beyond = (v <= low + 1e-6) | (v >= high - 1e-6)
     rim = _on_rim(plane, u, v)

@@ -18,8 +18,8 @@ from xcrater.table.crater_table import CraterTable
 
 Floats = NDArray[np.float64]
 
-_FEW = 400  # craters up to which each has its error bar
-_SINGLE = 30  # craters up to which each has its own thin line in a profile
+_FEW = 400  # most craters that each get an error bar
+_SINGLE = 30  # most craters that each get a thin line of their own in a profile
 _SIZE = (5.6, 4.2)  # inches
 _DARK = "#1b3a5c"
 _LINE_STYLES = ("-", "--", ":", "-.")
@@ -44,9 +44,9 @@ class PowerLaw(NamedTuple):
     coefficient: float
     exponent: float
     smallest: float
-    """Diameter from which on it holds, km."""
+    """Smallest diameter for which the relation holds, km."""
     largest: float
-    """Diameter up to which it holds, km."""
+    """Largest diameter for which the relation holds, km."""
 
 
 PUBLISHED = {
@@ -59,7 +59,7 @@ PUBLISHED = {
         PowerLaw("Garvin and Frawley (1998), complex", 0.25, 0.49, 8.0, math.inf),
     ),
 }
-"""Relations of fresh craters by body."""
+"""Relations for fresh craters, by body."""
 
 
 def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ratio: bool, options: Any) -> Any:
@@ -74,9 +74,7 @@ def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ra
     depth, error = (1e-3 * ds[name].to_numpy() for name in ("depth", "depth_error"))
     shown = np.isfinite(depth) & (depth > 0)
     if not shown.any():
-        raise PlotError(
-            "received depths none of which is above 0; there is nothing to be seen in a logarithmic diagram"
-        )
+        raise PlotError("received no depth above 0; there is nothing to be seen in a logarithmic diagram")
     scale = diameter if ratio else np.ones_like(diameter)
     ax = _axes(ax)
     x, y, bars = diameter[shown], (depth / scale)[shown], (error / scale)[shown]
@@ -84,7 +82,7 @@ def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ra
     opacity = float(np.clip(15.0 / math.sqrt(x.size), 0.04, 0.6))
     style = {"color": _DARK, "alpha": opacity, "ms": 2.4 if many else 3.5, "mew": 0} | options
     if not many and np.isfinite(bars).any():
-        # Bars that reach 0 would reach to the bottom of the diagram
+        # On a logarithmic axis, bars that reach 0 would extend to the bottom of the diagram
         lower = np.minimum(np.nan_to_num(bars), 0.95 * y)
         ax.errorbar(x, y, [lower, np.nan_to_num(bars)], fmt="none", ecolor=style["color"], elinewidth=0.6, alpha=0.35)
     left_out = int(np.isfinite(depth).sum()) - x.size
@@ -102,7 +100,7 @@ def depth_diameter(ds: xr.Dataset, ax: Any, lines: Sequence[PowerLaw] | None, ra
     _logarithmic(ax)
     _labels(ax, "diameter (km)", "depth / diameter" if ratio else "depth, rim to floor (km)")
     legend = ax.legend(fontsize=8, frameon=False)
-    legend.legend_handles[0].set_alpha(max(opacity, 0.6))  # a single point of a cloud is hardly seen
+    legend.legend_handles[0].set_alpha(max(opacity, 0.6))  # a lone point as faint as those of a cloud is hardly visible
     return ax
 
 
@@ -189,12 +187,12 @@ def sizes(cdb: CraterTable, body: Body, area: Any, kind: str, ax: Any, options: 
         text = "relative frequency R"
     y, bar = number * scale, np.sqrt(number) * scale
     limits = 0.4 * y.min(), 2.5 * (y + bar).max()
-    lower = np.minimum(bar, 0.95 * y)  # of a single crater the bar would reach to 0
+    lower = np.minimum(bar, 0.95 * y)  # the bar of a single crater would reach to 0
     where = f"the whole {body.name.title()}" if whole else f"{found.size:,.4g} km²"
     style = {"fmt": "o", "ms": 3.5, "color": _DARK, "ecolor": "0.55", "elinewidth": 0.8} | options
     ax.errorbar(x, y, [lower, bar], label=f"{found.rows.size:,} craters, {where}", **style)
     ax.set_yscale("log")
-    # A bar that reaches to 0 would leave little room to the numbers; other tables on the axes keep theirs
+    # Bars that reach to 0 would leave little room for the points; limits set by earlier tables are kept
     ax.set_ylim(min(limits[0], earlier[0]), max(limits[1], earlier[1]))
     _logarithmic(ax)
     _labels(ax, "diameter (km)", text)
@@ -210,7 +208,7 @@ def _axes(ax: Any) -> Any:
 
 
 def _logarithmic(ax: Any) -> None:
-    """Logarithmic axes whose numbers are written out where they are short."""
+    """Make both axes logarithmic, with tick labels written out where they are short."""
     ticker = require("matplotlib.ticker", extra="plot")
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -218,7 +216,7 @@ def _logarithmic(ax: Any) -> None:
         if limits[0] > 5e-4 and limits[1] < 2e4:
             axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
             decades = math.log10(limits[1] / limits[0])
-            # Within two decades, numbers of the decades alone would be too few
+            # Over less than two decades, labels at powers of ten alone would be too few
             subs = (2, 5) if decades < 2 else ()
             axis.set_minor_locator(ticker.LogLocator(subs=tuple(range(2, 10))))
             axis.set_minor_formatter(
@@ -228,7 +226,7 @@ def _logarithmic(ax: Any) -> None:
                     )
                 )
             )
-    ax.tick_params(which="minor", pad=5.0)  # numbers beside short and long ticks in one line
+    ax.tick_params(which="minor", pad=5.0)  # aligns labels at short ticks with those at long ones
     ax.grid(which="major", color="0.88", lw=0.6)
     ax.set_axisbelow(True)
 

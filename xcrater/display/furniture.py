@@ -1,4 +1,4 @@
-"""What surrounds a map: graticule, degrees, scale bar."""
+"""The furniture of a map: graticule, labels in degrees, scale bar."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import xarray as xr
 from xcrater._optional import require
 from xcrater.display.plane import Plane
 
-_NAME = (0.7, 0.3)  # inches that the name of a meridian takes along its axis, and that of a parallel
+_NAME = (0.7, 0.3)  # inches along the axis that the label of a meridian takes, and that of a parallel
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 45, 60, 90)
 
 
 def nice_length(most: float) -> float:
-    """The greatest of 1, 2 and 5 times a power of ten that is not above a length."""
+    """The largest 1, 2 or 5 times a power of ten that does not exceed a length."""
     power = 10.0 ** math.floor(math.log10(most))
     return max(factor * power for factor in (1, 2, 5) if factor * power <= most * (1 + 1e-12))
 
 
 def longitude_text(lon: float, digits: int = 6) -> str:
-    """A longitude as people write it: 30°W."""
+    """Format a longitude such as 30°W."""
     lon = (lon + 180.0) % 360.0 - 180.0
     if abs(lon) < 1e-9 or abs(abs(lon) - 180) < 1e-9:
         return f"{abs(lon):g}°"
@@ -30,12 +30,12 @@ def longitude_text(lon: float, digits: int = 6) -> str:
 
 
 def latitude_text(lat: float, digits: int = 6) -> str:
-    """A latitude as people write it: 30°S."""
+    """Format a latitude such as 30°S."""
     return "0°" if abs(lat) < 1e-9 else f"{abs(round(lat, digits)):g}°{'N' if lat > 0 else 'S'}"
 
 
 def value_label(da: xr.DataArray) -> str:
-    """What the values of a raster are called, with their units."""
+    """Label for the values of a raster, with their units."""
     name = str(da.attrs.get("long_name") or ("" if da.name is None else da.name))
     units = str(da.attrs.get("units") or "")
     return f"{name} ({units})" if name and units else name or units
@@ -49,11 +49,11 @@ def scale_bar(axes: Any, metres: float, *, color: str = "black", size: float = 8
     axes : matplotlib.axes.Axes
         The map; its limits are set.
     metres : float
-        Metres per unit of its x.
+        Metres per unit of the x axis.
     color : str
-        Colour of the bar; its rim is white or black.
+        Colour of the bar; its outline is white or black.
     size : float
-        Size of its text, points.
+        Size of the label, points.
     """
     effects = require("matplotlib.patheffects", extra="plot")
     left, right = axes.get_xlim()
@@ -72,7 +72,7 @@ def scale_bar(axes: Any, metres: float, *, color: str = "black", size: float = 8
 
 
 def degrees_along_axes(axes: Any) -> None:
-    """Name longitudes and latitudes along the axes of a plane of longitude and latitude, with a light grid."""
+    """Label longitudes and latitudes along the axes of a plane of longitude and latitude, with a light grid."""
     ticker = require("matplotlib.ticker", extra="plot")
     room = axes.get_window_extent().size / axes.get_figure().dpi
     for axis, text, limits, names in (
@@ -88,12 +88,12 @@ def degrees_along_axes(axes: Any) -> None:
 
 
 def nice_step(least: float) -> float:
-    """The smallest usual step of a graticule that is not below some degrees."""
+    """The smallest customary step of a graticule that is at least a number of degrees."""
     return next((step for step in _STEPS if step >= least), _STEPS[-1])
 
 
 def graticule(axes: Any, plane: Plane, *, over_image: bool) -> None:
-    """Draw meridians and parallels on a projected map, and name them where they leave it, or within it."""
+    """Draw meridians and parallels on a projected map, and label them where they leave it, or within it."""
     lon, lat = plane.places()
     known = np.isfinite(lon) & np.isfinite(lat)
     if not known.any():
@@ -111,7 +111,7 @@ def graticule(axes: Any, plane: Plane, *, over_image: bool) -> None:
     if span >= 360.0:
         meridians = np.arange(0.0, 360.0, by_lon)
     fine_lon, fine_lat = np.linspace(first, first + span, 721), np.linspace(max(low, -90), min(high, 90), 361)
-    if high > 88 or low < -88:  # meridians end before they crowd at the pole
+    if high > 88 or low < -88:  # meridians end short of a pole, where they would crowd
         stop = 90.0 - by_lat / 2
         fine_lat = fine_lat[np.abs(fine_lat) <= stop]
     style = {"color": "white" if over_image else "0.5", "lw": 0.5, "alpha": 0.55, "zorder": 1.8}
@@ -128,7 +128,7 @@ def graticule(axes: Any, plane: Plane, *, over_image: bool) -> None:
 def _graticule_line(
     axes: Any, plane: Plane, lon: Any, lat: Any, text: str, style: dict[str, Any], at_edges: bool
 ) -> None:
-    """Draw one line; its name stands where it leaves the map, or else on it."""
+    """Draw one line, labelled where it leaves the map, or else on the line."""
     x, y = plane.project(lon, lat)
     west, east, south, north = plane.extent
     inside = (x >= west) & (x <= east) & (y >= south) & (y <= north)

@@ -27,17 +27,17 @@ from xcrater.table.regions import Circle, Region
 
 Floats = NDArray[np.float64]
 
-_MARGIN = 0.03  # of the width of the craters' bounds, around them
-_WHOLE = 0.6  # of the body's width or height on the map, from which on the whole of it is shown
+_MARGIN = 0.03  # margin around the craters' bounds, as a fraction of their width
+_WHOLE = 0.6  # fraction of the body's width or height on the map from which the whole body is shown
 _FINE = 1.5  # pixels of the raster's image per pixel of the figure
-_HEIGHTS = "pink"  # colours of shaded heights: light upwards, without the blue of outlines
+_HEIGHTS = "pink"  # colour map of shaded heights: brighter upwards, and without the blue of outlines
 _MISSING = "0.4"  # colour of places without a value
 _ROUNDNESS = 75.0  # degrees of latitude up to which craters are drawn round on a map of longitude and latitude
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a map is to look; see `CraterDatabase.plot`."""
+    """Appearance of a map; see `CraterDatabase.plot`."""
 
     size: float | Sequence[float] = 7.5
     dpi: float = 100
@@ -65,20 +65,20 @@ def plot(
     savefig_kwargs: Mapping[str, Any] | None,
     line: Mapping[str, Any],
 ) -> Any:
-    """Draw the outlines of a table's regions; see `CraterDatabase.plot`, which describes what is not described here.
+    """Draw the outlines of a table's regions; see `CraterDatabase.plot` for the arguments in full.
 
     Parameters
     ----------
     cdb : CraterTable
         The craters.
     raster : path, rasterio dataset, xarray.DataArray or None
-        What is shown behind.
+        The raster shown behind the outlines.
     region : str
         Name of a region; empty for the rims.
     ax : matplotlib.axes.Axes or None
-        Where to draw.
+        Axes to draw on; None for a new figure.
     look : Look
-        How.
+        Appearance of the map.
     savefig, savefig_kwargs
         As `CraterDatabase.plot` takes them.
     line : mapping
@@ -105,7 +105,7 @@ def plot(
             f"received hillshade={look.hillshade!r}; expected True, False, or a factor of the heights: hillshade=2"
         )
     da = None if raster is None else open_image(raster, look.band)
-    ax = getattr(ax, "axes", ax)  # of what imshow returns, the axes
+    ax = getattr(ax, "axes", ax)  # an artist, such as imshow returns, stands for its axes
     new = ax is None
     if new:
         plane = _new_plane(cdb, shown, da, look)
@@ -150,7 +150,7 @@ def _new_plane(cdb: CraterTable, region: str | dict[str, Region], da: xr.DataArr
 
 
 def _sizes(cdb: CraterTable, region: str | dict[str, Region], sphere: float) -> tuple[Floats, Floats, Floats]:
-    """Centres, degrees, and how far regions reach from them, degrees."""
+    """Centres of the regions and their reach from them, all in degrees."""
     declared = cdb.region(region) if isinstance(region, str) else next(iter(region.values()))
     reach = getattr(declared, "outer", 1.0)
     if not len(cdb):
@@ -160,7 +160,7 @@ def _sizes(cdb: CraterTable, region: str | dict[str, Region], sphere: float) -> 
 
 
 def _centre(lon: Floats, lat: Floats) -> tuple[float, float]:
-    """The direction of the mean of some places; the first meridian and the equator where they have none."""
+    """Longitude and latitude of the mean direction of some places; (0, 0) where their mean vector is short."""
     phi, lam = np.radians(lat), np.radians(lon)
     x, y, z = (np.cos(phi) * np.cos(lam)).mean(), (np.cos(phi) * np.sin(lam)).mean(), np.sin(phi).mean()
     if np.sqrt(x * x + y * y + z * z) < 0.2:
@@ -169,7 +169,7 @@ def _centre(lon: Floats, lat: Floats) -> tuple[float, float]:
 
 
 def _lonlat_extent(lon: Floats, lat: Floats, radius: Floats) -> Extent:
-    """Bounds of discs in longitude and latitude, with a margin; all longitudes where they take most of them."""
+    """Bounds of discs in longitude and latitude, with a margin; all longitudes if the discs cover most of them."""
     south, north = float((lat - radius).min()), float((lat + radius).max())
     over = (lat + radius >= 90.0) | (lat - radius <= -90.0)
     half = np.full(lon.size, 180.0)
@@ -195,7 +195,7 @@ def _lonlat_extent(lon: Floats, lat: Floats, radius: Floats) -> Extent:
 
 
 def _projected_extent(crs: pyproj.CRS, body: str, lon: Floats, lat: Floats, radius: Floats, projection: Any) -> Extent:
-    """Bounds of discs on a map, with a margin; the whole of a map that shows the body, where they take most of it."""
+    """Bounds of discs on a map, with a margin; the whole map of the body if they cover most of it."""
     scale = 0.1 * crs.ellipsoid.semi_major_metre if crs.ellipsoid else 1e5
     probe = Plane(crs, Extent(-scale, scale, -scale, scale), (64, 64), body)
     step = max(1, lon.size // 20_000)
@@ -229,7 +229,7 @@ def _projected_extent(crs: pyproj.CRS, body: str, lon: Floats, lat: Floats, radi
 
 
 def _checked_extent(extent: Sequence[float], crs: pyproj.CRS, body: str) -> Extent:
-    """The extent that a user gives in degrees, in units of the plane."""
+    """Convert a user's extent in degrees to units of the plane."""
     numbers = [float(n) for n in extent] if len(extent) == 4 else []
     if (
         not numbers
@@ -253,7 +253,7 @@ def _checked_extent(extent: Sequence[float], crs: pyproj.CRS, body: str) -> Exte
 
 
 def _stretch(extent: Extent) -> float:
-    """Height of a degree of latitude over the width of one of longitude, for round craters in the middle."""
+    """Height of a degree of latitude over the width of one of longitude that makes craters in the middle round."""
     middle = abs(extent.south + extent.north) / 2
     return float(1.0 / np.cos(np.radians(min(middle, _ROUNDNESS))))
 
@@ -265,7 +265,7 @@ def _figsize(plane: Plane, look: Look, bar: bool) -> tuple[float, float]:
     west, east, south, north = plane.extent
     ratio = (north - south) / (east - west) * (_stretch(plane.extent) if plane.geographic else 1.0)
     width = float(look.size)
-    beside = (0.7 if plane.geographic else 0.4) + (1.0 if bar else 0.0)  # inches that names and colour bar take
+    beside = (0.7 if plane.geographic else 0.4) + (1.0 if bar else 0.0)  # inches that labels and colour bar take
     return width, float(np.clip(max(width - beside, 0.6 * width) * ratio + 0.6, 0.3 * width, 1.6 * width))
 
 
@@ -280,7 +280,7 @@ def _with_pixels(crs: pyproj.CRS, extent: Extent, body: str, look: Look) -> Plan
 
 
 def _plane_of_axes(ax: Any, cdb: CraterTable, da: xr.DataArray | None, look: Look) -> Plane:
-    """The plane that existing axes show: that of a cartopy projection, else of longitude and latitude."""
+    """The plane that existing axes show: a cartopy projection, or else longitude and latitude."""
     body = get_body(cdb.body)
     crs = plane_crs(getattr(ax, "projection", None), body, body.radius, (0.0, 0.0))
     (west, east), (south, north) = sorted(ax.get_xlim()), sorted(ax.get_ylim())
@@ -299,7 +299,7 @@ def _prepare(ax: Any, plane: Plane) -> None:
 
 
 def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look) -> Any:
-    """Draw the raster; returns the scale of its colours."""
+    """Draw the raster, and return the mappable of its colours."""
     file = raster if isinstance(raster, (str, os.PathLike)) else None
     metres = relief.metres_of(da)
     shaded = metres is not None if look.hillshade is None else look.hillshade is not False
@@ -333,9 +333,9 @@ def _draw_image(ax: Any, plane: Plane, da: xr.DataArray, raster: Any, look: Look
 
 
 def _draw_bar(ax: Any, plane: Plane, values: Any, label: str, *, beside: bool) -> None:
-    """Draw a colour bar as high as the map beside a new map, or in a part of the room that given axes have."""
+    """Draw a colour bar: beside a new map and as high as it, or taking a part of the room of the user's axes."""
     if beside:
-        # Beside projected maps are the names of parallels
+        # Projected maps have the labels of parallels at their sides
         place = {"cax": ax.inset_axes((1.03 if plane.geographic else 1.1, 0.0, 0.035, 1.0))}
     else:
         place = {"ax": ax, "shrink": 0.75, "pad": 0.02}
@@ -366,7 +366,7 @@ def _draw(ax: Any, plane: Plane, drawing: Drawing, look: Look, line: dict[str, A
     options = {"colors": look.color, "alpha": look.alpha, "linewidths": line.pop("lw", width), "zorder": 2} | line
     try:
         ax.add_collection(collections.LineCollection(drawing.lines, **options), autolim=False)
-    except (AttributeError, TypeError, ValueError) as err:  # as matplotlib raises of properties that it does not know
+    except (AttributeError, TypeError, ValueError) as err:  # what matplotlib raises for unknown properties
         raise PlotError(
             f"the outlines cannot be drawn: {err}. Properties of lines are those of matplotlib's LineCollection, such "
             "as color='red', alpha=0.5, lw=1"
@@ -383,10 +383,10 @@ def _finish(ax: Any, plane: Plane, cdb: CraterTable, region: str, look: Look, *,
         ax.set_xticks([])
         ax.set_yticks([])
         if not np.isfinite(plane.places()[0][[0, 0, -1, -1], [0, -1, 0, -1]]).any():
-            ax.set_frame_on(False)  # a globe has a rim of its own
+            ax.set_frame_on(False)  # the rim of a globe takes the place of the frame
         if look.grid:
             furniture.graticule(ax, plane, over_image=over_image)
-            # Names beside a map whose shape is fixed are not all allowed for
+            # The layout engine does not allow for every label beside a map of fixed aspect
             ax.get_figure().get_layout_engine().set(w_pad=0.15)
     if look.scale_bar:
         furniture.scale_bar(ax, plane.metres())

@@ -1,4 +1,4 @@
-"""What notebooks show of a crater table: its numbers, a small map of the craters, and its first rows."""
+"""The HTML that notebooks show for a crater table: its numbers, a small map of the craters, and its first rows."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from xcrater.table.regions import Circle
 Floats = NDArray[np.float64]
 
 _DOTS = 2000
-"""Craters up to which the map has a dot for each; it shows the density of more."""
+"""Most craters that the map shows as dots; of more it shows the density."""
 
 _OUTLINED = 60  # largest craters whose outlines the map shows
-_LARGE = 2.0  # degrees of radius from which an outline can be told from a dot
+_LARGE = 2.0  # radius in degrees from which an outline differs visibly from a dot
 _CELL = 5  # degrees along a side of a cell of the map of densities
 _SHADES = (0.08, 0.18, 0.3, 0.45, 0.65)
 _ROWS, _COLUMNS = 5, 8  # of the table's head
 
 
 def html(cdb: CraterTable) -> str:
-    """Describe a crater table in HTML, without computing anything that grows with more than its rows.
+    """Describe a crater table in HTML, at a cost at most proportional to its rows.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def html(cdb: CraterTable) -> str:
     Returns
     -------
     str
-        Numbers, a map in SVG, and the first rows as a folded table; whatever stands in the table is escaped.
+        Numbers, a map in SVG, and the first rows as a folded table; all contents of the table are escaped.
     """
-    # Columns that no single label names, as a table may have twice, are chosen by position
+    # Chosen by position, because a table may have the same label twice
     own = np.flatnonzero(cdb.data.columns.isin(cdb.orig_cols))[:_COLUMNS]
     head = cdb.data.iloc[:_ROWS, own].to_html(border=0, escape=True, notebook=True)
     below = f"<details><summary>First rows</summary>{head}</details>" if len(cdb) else ""
@@ -43,7 +43,7 @@ def html(cdb: CraterTable) -> str:
 
 
 def _rows(cdb: CraterTable) -> dict[str, str]:
-    """Texts of the table, by their headings."""
+    """The lines that describe the table, by heading."""
     rows = {"Craters": f"{len(cdb):,}", "Body": f"{cdb.body.title()}, radius {cdb.body_radius / 1000:,.10g} km"}
     if len(cdb):
         diameters = 2.0 * np.asarray(cdb.rad, dtype=np.float64)
@@ -85,7 +85,7 @@ def _map(cdb: CraterTable) -> str:
 
 
 def _densities(lon: Floats, lat: Floats) -> list[str]:
-    """Cells in shades that tell the number of craters per area, each the darker the more."""
+    """Cells shaded by the number of craters per area, darker for more."""
     columns, rows = 360 // _CELL, 180 // _CELL
     column = np.floor((lon + 180.0) % 360.0 / _CELL).astype(np.int64).clip(0, columns - 1)
     row = np.floor((90.0 - lat) / _CELL).astype(np.int64).clip(0, rows - 1)
@@ -102,7 +102,7 @@ def _densities(lon: Floats, lat: Floats) -> list[str]:
 
 
 def _runs(cells: NDArray[np.bool_]) -> list[str]:
-    """Rectangles of cells that stand side by side."""
+    """Merge adjacent cells into rectangles."""
     found = []
     for row, run in enumerate(cells):
         edges = np.flatnonzero(np.diff(np.concatenate([[False], run, [False]]).astype(np.int8)))

@@ -1,4 +1,4 @@
-"""What an operation would read, give and hold in memory, told before it is run."""
+"""Estimates of what an operation will read, return and hold in memory, made before it runs."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from xcrater.table.crater_table import CraterTable
 
 RUNNING = 256 * 2**20
-"""Bytes of a process that has loaded the compiled kernels and the libraries that read files."""
+"""Bytes that a process takes once it has loaded the compiled kernels and the libraries that read files."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outlook:
-    """What one kind of operation does with a plan.
+    """What one kind of operation costs under a plan.
 
     Parameters
     ----------
@@ -63,15 +63,16 @@ class Outlook:
 
 @dataclass(frozen=True, eq=False)
 class CraterPlan:
-    """What a table and its regions ask of a raster; made by ``da.craters.plan``, which reads no pixel.
+    """What a table and its regions require of a raster; made by ``da.craters.plan``, which reads no pixel.
 
     Attributes
     ----------
     tiles : pandas.DataFrame
         One row for each chunk of the raster that any region may reach, in the order in which they are read: ``row`` and
-        ``column`` of the chunk, ``craters`` that it meets, and ``bytes`` to be read, all images together.
+        ``column`` of the chunk, number of ``craters`` whose regions meet it, and ``bytes`` to be read, all images
+        together.
     chunks : int
-        Number of chunks of the raster, those included that no region reaches.
+        Number of chunks of the raster, including those that no region reaches.
     craters : int
         Number of craters.
     regions : list of str
@@ -79,15 +80,14 @@ class CraterPlan:
     sizes : pandas.Series
         Bytes that the pixels of each crater take with their masks, by label.
     statistics : Outlook
-        For `get_stats` with the statistics that were named.
+        For `get_stats` with the requested statistics.
     arrays : Outlook
         For `get_arrays`: the result is that of ``compute()``, the peak that of ``iter_computed()``, which never holds
-        all of it.
+        the whole result.
 
     Notes
     -----
-    Peaks are estimates for a process with a thread per processor, of the memory that does not depend on what a file's
-    driver caches.
+    Peaks are estimates for a process with one thread per processor. They exclude what a file's driver caches.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class CraterPlan:
         return int(self.tiles["bytes"].sum())
 
     def _rows(self) -> dict[str, str]:
-        """What people are shown, by headings."""
+        """The lines of the text and HTML representations, by heading."""
         rows = {
             "Craters": f"{self.craters:,}",
             "Regions": ", ".join(self.regions),
@@ -158,7 +158,7 @@ def make_crater_plan(
     nodata: float | int | None = None,
     exclude: Exclude | float | None = None,
 ) -> CraterPlan:
-    """What a table and its regions ask of a raster; see `CratersAccessor.plan`."""
+    """Estimate what a table and its regions require of a raster; see `CratersAccessor.plan`."""
     wanted = parse(stats)
     request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     plan, raster = request.plan(), request.raster
@@ -170,7 +170,7 @@ def make_crater_plan(
     )
     source = from_raster(with_whole_images(request), plan)
     threads = os.cpu_count() or 1
-    # A block as it is read, and as a kernel takes it.
+    # Each thread holds a block twice: as it was read, and as the kernel takes it
     blocks = RUNNING + 2 * threads * int(tiles["bytes"].max() if len(tiles) else 0)
     needs = {need for a in wanted for need in a.needs}
     leaf = Leaf(request.shapes, raster.nodata, area="area" in needs, higher="moments" in needs)
@@ -192,7 +192,7 @@ def make_crater_plan(
 
 
 def _of_statistics(plan: Plan, each: int, numbers: int, blocks: int) -> Outlook:
-    """Outlook of statistics whose accumulators take so many bytes for each crater on a tile."""
+    """Outlook of statistics whose accumulators take `each` bytes per crater on a tile."""
     most = Room.within(get_option("memory")).accumulators
     parts = along_tiles(plan, each, most)
     rounds = [plan.only(craters) for craters in parts]
@@ -202,7 +202,7 @@ def _of_statistics(plan: Plan, each: int, numbers: int, blocks: int) -> Outlook:
 
 
 def _of_arrays(sizes: Any) -> int:
-    """Bytes of pixels held at once: what waits, what is cut and copied, and the batch; or the largest crater alone."""
+    """Bytes of pixels held at once: those waiting, those cut and copied, and the batch; or the largest crater alone."""
     room, total = Room.within(get_option("memory")), int(sizes.sum())
     largest = int(sizes.max(initial=0))
     return max(min(total, room.waiting) * 2 + min(total, room.threads) * 3, largest + min(total, room.threads))

@@ -1,4 +1,4 @@
-"""The plane of a figure: a projection of the body with pixels, on which anything is laid as on a raster."""
+"""The plane of a figure: a projection of the body with pixels, on which regions are placed as on a raster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMED = {
     "sinusoidal": "+proj=sinu +lon_0={lon:.6f}",
     "equidistant": "+proj=aeqd +lat_0={lat:.6f} +lon_0={lon:.6f}",
 }
-"""Projections by name; those with a centre are centred at the craters."""
+"""Projections by name; those with a centre are centred on the craters."""
 
 
 class Extent(NamedTuple):
@@ -46,12 +46,12 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True)
 class Plane:
-    """A rectangle of the plane of a CRS, with pixels.
+    """A rectangle in the plane of a CRS, divided into pixels.
 
     Parameters
     ----------
     crs : pyproj.CRS
-        Longitude and latitude in degrees, or projected.
+        A CRS of longitude and latitude in degrees, or a projected one.
     extent : Extent
         The rectangle.
     shape : tuple of int
@@ -67,7 +67,7 @@ class Plane:
 
     @property
     def geographic(self) -> bool:
-        """Whether the plane is that of longitude and latitude."""
+        """Whether the coordinates of the plane are longitude and latitude."""
         return bool(self.crs.is_geographic)
 
     @property
@@ -78,7 +78,7 @@ class Plane:
 
     @cached_property
     def sheet(self) -> xr.DataArray:
-        """A raster without values that lies where the plane does."""
+        """An empty raster with the grid of the plane."""
         dx, dy = self.steps
         pixels = np.broadcast_to(np.uint8(0), self.shape)
         sheet = xr.DataArray(pixels, dims=("y", "x"), attrs={"body": self.body})
@@ -88,25 +88,25 @@ class Plane:
 
     @cached_property
     def raster(self) -> Raster:
-        """How the pixels lie on the body."""
+        """The grid and CRS of the pixels, as they are read of a raster."""
         return read_raster(self.sheet, body=get_body(self.body))
 
     @property
     def frame(self) -> Frame:
-        """The way from pixels to the body and back."""
+        """The transformation between pixels and places on the body."""
         return self.raster.grid.to_frame()
 
     def request(self, cdb: CraterTable, region: str | dict[str, Region]) -> Request:
-        """Craters and a region of theirs on the plane's pixels."""
+        """Place craters and one of their regions on the plane's pixels."""
         return make_request(self.sheet, cdb, region, coverage="center", nodata=None)
 
     def from_pixels(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
-        """Coordinates in the CRS of pixel coordinates."""
+        """Convert pixel coordinates to coordinates in the CRS."""
         dx, dy = self.steps
         return self.extent.west + dx * u, self.extent.north - dy * v
 
     def project(self, lon: Any, lat: Any) -> tuple[Floats, Floats]:
-        """Coordinates in the CRS of places, degrees; NaN where the plane does not show them."""
+        """Convert longitude and latitude, degrees, to coordinates in the CRS; NaN where they are not on the map."""
         lon, lat = np.broadcast_arrays(np.asarray(lon, float), np.asarray(lat, float))
         u, v = self.frame.pixels(lon.ravel(), lat.ravel())
         good = np.isfinite(u) & np.isfinite(v)
@@ -119,7 +119,7 @@ class Plane:
         lon, lat = self.frame.lonlat(u.ravel(), v.ravel())
         lost = ~(np.isfinite(lon) & np.isfinite(lat))
         if self.raster.grid.frame is not None and not self.geographic:
-            # Beyond the rim of a map PROJ may answer with a place inside it
+            # Outside the rim of a map PROJ may return a place that lies inside it, so check by projecting back
             back_u, back_v = self.frame.pixels(lon, lat)
             with np.errstate(invalid="ignore"):
                 lost |= ~(np.hypot(back_u - u.ravel(), back_v - v.ravel()) < 0.5)
@@ -136,25 +136,25 @@ class Plane:
 
 
 def plane_crs(projection: Any, body: Body, sphere: float, centre: tuple[float, float]) -> pyproj.CRS:
-    """The CRS of a plane.
+    """Find the CRS of a plane.
 
     Parameters
     ----------
     projection : str or pyproj.CRS or None
-        A name of `NAMED`, or anything pyproj reads; None for longitude and latitude.
+        One of the names in `NAMED`, or anything pyproj reads; None for longitude and latitude.
     body : Body
         The body.
     sphere : float
-        Radius of the sphere that named projections are of, metres.
+        Radius of the sphere on which named projections are defined, metres.
     centre : tuple of float
-        Longitude and latitude that named projections are centred at, degrees.
+        Longitude and latitude of the centre of named projections, degrees.
 
     Raises
     ------
     PlotError
         The name is unknown.
     BodyError
-        The CRS is of another body.
+        The CRS belongs to another body.
     """
     if projection is None:
         projection = "lonlat"

@@ -1,4 +1,4 @@
-"""Crater tables that draw themselves: maps of outlines, and small multiples of regions."""
+"""Crater tables with methods that draw: maps of outlines, and small multiples of regions."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class PlotTable(SelectableTable):
         Parameters
         ----------
         fraster : path, rasterio dataset or xarray.DataArray, optional
-            Raster to show behind. As many of its pixels are read as the figure has: overviews of a file, or every n-th
-            pixel, whatever its size.
+            Raster to show behind the outlines. It is read at the resolution of the figure, from the overviews of a
+            file or by taking every n-th pixel, so its size does not matter.
         region : str, optional
             Name of a region; the rims by default.
         ax : matplotlib.axes.Axes, optional
@@ -71,9 +71,9 @@ class PlotTable(SelectableTable):
             More arguments of `matplotlib.figure.Figure.savefig`.
         projection : str or CRS, optional
             ``"lonlat"``, ``"north"`` or ``"south"`` (polar stereographic), ``"orthographic"``, ``"mollweide"``,
-            ``"sinusoidal"``, ``"equidistant"`` (the last four centred at the craters), or any CRS of the body that
-            pyproj reads, one of cartopy's too. By default that of a raster that is not in longitude and latitude, else
-            longitude and latitude.
+            ``"sinusoidal"``, ``"equidistant"`` (the last four centred on the craters), or any CRS of the body that
+            pyproj reads, including cartopy's. The default is the CRS of a projected raster, and longitude and latitude
+            otherwise.
         extent : (west, east, south, north), optional
             Bounds of the map, degrees; those of the craters by default. West may be beyond ±180.
         image : dict, optional
@@ -86,12 +86,12 @@ class PlotTable(SelectableTable):
         title : str, optional
             Title of a new figure.
         shade : bool, optional
-            Whether outlines of less than 3 pixels are shown together as a shade, which is the darker the more line they
-            have in a pixel; by default if more than 20 000 outlines are on the map.
+            Whether outlines smaller than 3 pixels are shown as shading, which is darker where they are denser; by
+            default if more than 20 000 outlines are on the map.
         hillshade : bool or float, optional
-            Whether the raster is shown as shaded relief, its values as heights with the light from the upper left; by
-            default where it has the units metres or kilometres. Heights are exaggerated so that relief is seen at the
-            scale of the map; a number is the factor by which they are, such as 1 for true slopes.
+            Whether the raster is shown as shaded relief, with its values taken as heights and the light from the upper
+            left; by default if its units are metres or kilometres. Heights are exaggerated so that relief is visible at
+            the scale of the map; a number sets the factor, such as 1 for true slopes.
         **kwargs
             More properties of `matplotlib.collections.LineCollection`.
 
@@ -113,9 +113,9 @@ class PlotTable(SelectableTable):
 
         Notes
         -----
-        Outlines are those by which statistics are computed, traced on the map: they go on across the antimeridian and
-        around the poles. On maps of longitude and latitude a degree of latitude is stretched, so that craters in the
-        middle are round up to 75° of latitude.
+        The map traces the same outlines by which statistics are computed, across the antimeridian and around the poles.
+        Maps of longitude and latitude stretch the degree of latitude so that craters in the middle are round, up to 75°
+        of latitude.
 
         Examples
         --------
@@ -137,7 +137,7 @@ class PlotTable(SelectableTable):
         ----------
         area : shapely Polygon or MultiPolygon, or float, optional
             The area that the craters were counted in, in longitude and latitude, or in km²; `count_area` by default,
-            or else the whole body. Craters count by the part of them that is inside.
+            or else the whole body. A crater counts by the fraction of it that lies inside.
         kind : {"cumulative", "relative"}, default "cumulative"
             The number of craters of at least each diameter per km², in the bins of craterstats; or the relative
             frequency R, the number in bins of a factor of √2 per km² and km of diameter times the cube of their
@@ -221,21 +221,21 @@ class PlotTable(SelectableTable):
         outside : float, default 0.35
             Opacity of the raster outside of the region, 0 to 1.
         share : bool, default False
-            Whether all panels have one scale of colours.
+            Whether all panels share one colour scale.
         hillshade : bool, optional
-            Whether the raster is shown as shaded relief, its values as heights in metres; by default where it has the
-            units metres or kilometres.
+            Whether the raster is shown as shaded relief, with its values taken as heights in metres; by default if its
+            units are metres or kilometres.
         title : str, optional
             Title of the figure.
         **kwargs
-            ``cmap``, ``vmin``, ``vmax`` and ``norm`` of the raster; more, such as ``color``, ``facecolor``, ``lw`` and
-            ``alpha``, of the outline.
+            ``cmap``, ``vmin``, ``vmax`` and ``norm`` for the raster; all others, such as ``color``, ``facecolor``,
+            ``lw`` and ``alpha``, for the outline.
 
         Returns
         -------
         numpy.ndarray of matplotlib.axes.Axes, shape (rows, 3)
-            The panels, in kilometres east and north of the centres; those that no crater has are no longer in the
-            figure.
+            The panels, with axes in kilometres east and north of each centre. Panels left over in the last row are
+            removed from the figure.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Figures."""
+"""Panels that compare the pixels of a few craters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def roi_panels(
     da: xr.DataArray, cdb: CraterTable, regions: Sequence[str], craters: Sequence[int], *, bins: int = 40
 ) -> Figure:
-    """Draw a few craters: the raster around each with the outlines of its regions, and below it histograms.
+    """Draw a few craters: the raster around each with the outlines of its regions, and below it their histograms.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def roi_panels(
     cdb : CraterDatabase
         The craters and their regions.
     regions : sequence of str
-        Names of regions; the widest sets the view.
+        Names of regions; the widest one sets the extent of the view.
     craters : sequence of int
         Positions of craters in the table.
     bins : int
@@ -40,7 +40,7 @@ def roi_panels(
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that belongs to no window, ready to be saved.
+        The figure, not attached to any window, ready to be saved.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def roi_panels(
             _outline(above, cdb, name, crater, sphere, (west + east) / 2, f"C{n}")
             below.hist(pixels, bins=edges, color=f"C{n}", alpha=0.55, label=f"{name} ({pixels.size} px)")
         if len(regions) > 1:
-            below.set_yscale("log")  # a floor has a hundredth of the pixels of the ejecta
+            below.set_yscale("log")  # a floor has about a hundredth of the pixels of the ejecta
         below.set_xlabel(named, fontsize=8)
         below.tick_params(labelsize=7)
         below.legend(fontsize=7)

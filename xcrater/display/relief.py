@@ -1,4 +1,4 @@
-"""Shaded relief of heights: light from the upper left of the figure, as maps have it."""
+"""Shaded relief of heights, lit from the upper left of the figure as is customary on maps."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 AZIMUTH, ALTITUDE = 315.0, 45.0
-"""Where the light comes from: degrees clockwise from the top of the figure, and above its plane."""
+"""Direction of the light: degrees clockwise from the top of the figure, and degrees above its plane."""
 
 _FLAT = float(np.sin(np.radians(ALTITUDE)))  # light on level ground
 _AMBIENT = 0.35  # brightness of shadows
-_BRIGHTEST = 1.15  # of slopes that face the light, in brightnesses of level ground
-_TYPICAL = 0.25  # slope that the steep ones of a map are given where they would be flatter
-_MOST = 50.0  # factor of heights beyond which noise would be seen on plains
+_BRIGHTEST = 1.15  # brightness of slopes that face the light, relative to level ground
+_TYPICAL = 0.25  # slope to which the steeper slopes of a map are exaggerated if they are flatter
+_MOST = 50.0  # largest exaggeration, beyond which noise would show on plains
 _METRES = {"m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "km": 1000.0, "kilometres": 1000.0}
 
 
@@ -27,17 +27,17 @@ def metres_of(da: xr.DataArray) -> float | None:
 
 
 def light(downward: Floats, rightward: Floats) -> Floats:
-    """How much light falls on slopes.
+    """Compute how much light falls on slopes.
 
     Parameters
     ----------
     downward, rightward : ndarray of float
-        Rises of the ground towards the bottom and towards the right of the figure, per length.
+        Slopes of the ground towards the bottom and towards the right of the figure, rise over run.
 
     Returns
     -------
     ndarray of float
-        From 0, in shadow, to 1, where the ground faces the light; NaN where a slope is.
+        From 0, in shadow, to 1, where the ground faces the light; NaN where a slope is NaN.
     """
     slope, downhill = np.arctan(np.hypot(downward, rightward)), np.arctan2(-rightward, downward)
     azimuth, height = np.radians((AZIMUTH, ALTITUDE))
@@ -46,14 +46,14 @@ def light(downward: Floats, rightward: Floats) -> Floats:
 
 
 def shaded(rgba: NDArray[Any], shone: Floats) -> NDArray[Any]:
-    """Colours with light on them; as they are where there is no light to be told.
+    """Shade colours by the light on them; they stay unchanged where the light is NaN.
 
     Parameters
     ----------
     rgba : ndarray of float, shape (rows, columns, 4)
         Colours, 0 to 1.
     shone : ndarray of float, shape (rows, columns)
-        What `light` gives.
+        The light on each pixel, from `light`.
     """
     brightness = (_AMBIENT + (1 - _AMBIENT) * np.where(np.isnan(shone), _FLAT, shone) / _FLAT).clip(0.0, _BRIGHTEST)
     out = rgba.copy()
@@ -62,29 +62,29 @@ def shaded(rgba: NDArray[Any], shone: Floats) -> NDArray[Any]:
 
 
 def light_on_map(heights: Floats, lon: Floats, lat: Floats, radius: float, exaggeration: float | None) -> Floats:
-    """Light on heights at the pixels of a map of any projection.
+    """Compute the light on heights at the pixels of a map in any projection.
 
     Parameters
     ----------
     heights : ndarray of float, shape (rows, columns)
-        Metres; NaN where there are none.
+        Heights in metres; NaN where they are missing.
     lon, lat : ndarray of float, shape (rows, columns)
         Longitude and planetocentric latitude of the pixels, degrees; NaN off the body.
     radius : float
         Radius of the body, metres.
     exaggeration : float or None
-        Factor of the heights. By default one from 1 to 50 that makes the steeper slopes of the map about 14°: the
-        larger the pixels, the flatter the ground between them.
+        Factor of the heights. By default it is chosen from 1 to 50 so that the steeper slopes of the map become about
+        14°, since slopes between large pixels are flat.
 
     Returns
     -------
     ndarray of float, shape (rows, columns)
-        As `light` gives it.
+        The light on each pixel, from `light`.
     """
     phi, lam = np.radians(lat), np.radians(lon)
     places = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
     down, right = (radius * np.linalg.norm(np.gradient(places, axis=axis), axis=0) for axis in (1, 2))
-    # Where meridians meet, neighbouring pixels of a row show nearly the same place
+    # Near a pole, neighbouring pixels of a row show nearly the same place, and slopes between them would explode
     down, right = np.maximum(down, right / 4), np.maximum(right, down / 4)
     with np.errstate(invalid="ignore", divide="ignore"):
         slopes = np.gradient(heights, axis=0) / down, np.gradient(heights, axis=1) / right

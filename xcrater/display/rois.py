@@ -1,4 +1,4 @@
-"""Small multiples of regions: each crater in its own azimuthal equidistant frame, with outline and masked pixels."""
+"""Small multiples of regions: each crater in its azimuthal equidistant frame, with outline and masked pixels."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Floats = NDArray[np.float64]
 
 COLUMNS = 3
 
-_ROOM = 1.12  # of the view's half-width, in reaches of the region
+_ROOM = 1.12  # half-width of the view over the reach of the region
 _LINE = {"color": "tab:green", "facecolor": "none", "lw": 1.5, "alpha": 0.9}
 
 
 @dataclass(frozen=True)
 class View:
-    """How regions are to look; see `CraterDatabase.plot_rois`."""
+    """Appearance of the panels; see `CraterDatabase.plot_rois`."""
 
     band: int = 1
     nodata: float | int | None = None
@@ -115,7 +115,7 @@ def plot_rois(
 
 
 def _positions(cdb: SelectableTable, index: Any) -> NDArray[np.int64]:
-    """Positions of craters: the first so many, those of labels of a pandas.Index, or those given."""
+    """Positions of craters, from a number of first craters, a pandas.Index of labels, or positions."""
     if isinstance(index, pd.Index):
         at = pd.Series(np.arange(len(cdb)), index=cdb.data.index)
         known = index.isin(cdb.data.index)
@@ -142,7 +142,7 @@ def _panel(cdb: SelectableTable, position: int, da: xr.DataArray, region: str, v
     one = cdb._taken(np.array([position]))
     raster = read_raster(da, body=get_body(cdb.body))
     frame = raster.grid.to_frame()
-    # A grid that has a closed form counts its axes in radii of the sphere
+    # On a grid with a closed form, the frame's axes are in units of the sphere's radius, not in metres
     a, b = frame.axes if raster.grid.frame is not None and not frame.sphere else (raster.sphere, raster.sphere)
     lon, lat, radius = (float(of.iloc[0]) for of in (one.lon, one.lat, one.rad))
     geodetic = float(frame.geodetic(np.array([lat]))[0])
@@ -153,7 +153,7 @@ def _panel(cdb: SelectableTable, position: int, da: xr.DataArray, region: str, v
     plane = Plane(crs, _square(half), (view.pixels, view.pixels), cdb.body)
     drawn = outlines(plane, one, region, shade=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoOverlapWarning)  # such craters are left out
+        warnings.simplefilter("ignore", NoOverlapWarning)  # craters off the raster are simply left out
         chip = chips(da, one, view.pixels, half / radius, nodata=view.nodata).isel(crater=0)
     image = np.ma.masked_invalid(np.asarray(chip.compute(), dtype=float))
     place = f"{furniture.latitude_text(lat, 2)}, {furniture.longitude_text(lon, 2)}"
@@ -165,7 +165,7 @@ def _square(half: float) -> Extent:
 
 
 def _reach(plane: Plane, one: SelectableTable, region: str, radius: float) -> float:
-    """How far the region of one crater goes from its centre, metres; a diameter where there is none."""
+    """Largest distance of one crater's region from its centre, metres; the diameter if there is no region."""
     outer = getattr(one.region(region), "outer", None)
     bounds = getattr(one.region(region), "bounds", None)
     if outer is not None and bounds is not None:
@@ -183,9 +183,9 @@ def _reach(plane: Plane, one: SelectableTable, region: str, radius: float) -> fl
 def _draw(
     ax: Any, panel: Panel, view: View, image: Mapping[str, Any], metres: float | None, line: Mapping[str, Any]
 ) -> Any:
-    """Draw one panel: pixels of the region in full, those around it faint, and the outline.
+    """Draw one panel: pixels of the region opaque, those around it faint, and the outline.
 
-    `metres` are those of a unit of the values where they are shaded as heights, else None.
+    `metres` is the number of metres per unit of the values if they are shaded as heights, otherwise None.
     """
     patches, paths = require("matplotlib.patches", extra="plot"), require("matplotlib.path", extra="plot")
     km = 1e-3
@@ -207,7 +207,7 @@ def _draw(
     clip = patches.PathPatch(
         path, transform=ax.transData, facecolor="none", edgecolor="0.7", hatch="////", lw=0, zorder=0
     )
-    ax.add_patch(clip)  # hatched where there is no value
+    ax.add_patch(clip)  # hatching that shows through where values are missing
     ax.imshow(faint, extent=extent, origin="upper", zorder=0.5)
     ax.imshow(rgba, extent=extent, origin="upper", zorder=1).set_clip_path(clip)
     if line.get("facecolor", "none") != "none":
@@ -215,7 +215,7 @@ def _draw(
     edge = {key: value for key, value in line.items() if key not in ("facecolor", "color")}
     try:
         ax.add_patch(patches.PathPatch(path, facecolor="none", edgecolor=line["color"], **edge))
-    except (AttributeError, TypeError, ValueError) as err:  # as matplotlib raises of properties that it does not know
+    except (AttributeError, TypeError, ValueError) as err:  # what matplotlib raises for unknown properties
         raise PlotError(
             f"the outline cannot be drawn: {err}. Properties of outlines are those of matplotlib's PathPatch, such as "
             "color='red', alpha=0.5, lw=1"
