@@ -1,7 +1,7 @@
-"""Numbers in cells of text, as people write them: with hemispheres, decimal commas and separators of thousands.
+"""Numbers in cells of text, as people write them: with hemispheres, decimal commas and thousands separators.
 
-What is certain becomes a number. What can be read in two ways, and angles with degree signs or in degrees, minutes and
-seconds, are refused by the column's name with the line that settles it.
+Only unambiguous text becomes a number. Text that can be read in two ways, and angles with degree signs or in degrees,
+minutes and seconds, raise an error that names the column and the line that settles the matter.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _MINUTES = re.compile(
     r"\d\s*(?:[°º˚:'′’]|deg(?:rees?)?)\s*\d|\d\s*['′’\"″]|^\D{0,2}\d{1,3}\s+\d{1,2}(?:[\s.]|\D?$)", re.IGNORECASE
 )
 _MARKS_OF_DEGREES = re.compile(r"[\d.,\s°º˚'′’\"″:]|deg(?:rees?)?", re.IGNORECASE)
-# Of a number with a comma: what its place tells
+# Numbers in which the position of the comma or point shows what it separates
 _COMMA_DECIMAL = re.compile(r"^[-+]?(?:\d*,\d{1,2}|\d*,\d{4,}|0*,\d+|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d*|0\d*,\d+)$")
 _COMMA_GROUPS = re.compile(r"^[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?$")
 _DOT_GROUPS = re.compile(r"^[-+]?[1-9]\d{0,2}(?:\.\d{3})+(?:,\d*)?$")
 
 
 class Cells(NamedTuple):
-    """The cells of a column as numbers."""
+    """The numbers in the cells of a column, and the hemispheres that they name."""
 
     numbers: Floats
-    """NaN for whatever is no number; the letter of a hemisphere is left out."""
+    """The number without the letter of a hemisphere; NaN for anything that is not a number."""
     hemisphere: NDArray[np.int8]
-    """1 where a cell says north or east, -1 where it says south or west, 0 where it says neither."""
+    """1 if a cell says north or east, -1 if it says south or west, 0 if it says neither."""
     letters: NDArray[np.str_]
     """The first letter of the hemisphere in upper case, or an empty string."""
 
@@ -62,9 +62,9 @@ def read_cells(column: pd.Series[Any], mark: Mark | None = None, *, angle: bool 
     column : pandas.Series
         Numbers, or text.
     mark : {".", ","}, optional
-        Decimal mark of the table's other text, for cells such as "1,234" that do not tell.
+        Decimal mark of the table's other text, for ambiguous cells such as "1,234".
     angle : bool, default False
-        Whether the column holds angles, which may name their hemisphere, and are too small for separated thousands.
+        Whether the column holds angles, which may name their hemisphere and are too small for thousands separators.
 
     Returns
     -------
@@ -116,12 +116,12 @@ def decimal_mark(name: Hashable, texts: Iterable[str]) -> Mark | None:
     name : hashable
         The column, for messages.
     texts : iterable of str
-        Its numbers.
+        The numbers of the column.
 
     Raises
     ------
     TableError
-        They prove both.
+        Some numbers prove a decimal comma, and others a decimal point.
     """
     proven: dict[Mark, str] = {}
     for text in texts:
@@ -155,7 +155,7 @@ def decimal_degrees(column: pd.Series[Any]) -> pd.Series[Any]:
     Raises
     ------
     TableError
-        A cell is no such angle.
+        A cell is not an angle of this kind.
 
     Examples
     --------
@@ -182,7 +182,7 @@ def _decimal(name: Hashable, cell: Any) -> Any:
 def _floats(column: pd.Series[Any]) -> Floats:
     if not (pd.api.types.is_numeric_dtype(column) or column.dtype == object or pd.api.types.is_string_dtype(column)):
         if not isinstance(column.dtype, pd.CategoricalDtype):
-            return np.full(len(column), np.nan)  # dates, and what else is no number
+            return np.full(len(column), np.nan)  # dates and other columns that hold no numbers
         column = column.astype(object)
     if pd.api.types.is_bool_dtype(column) or pd.api.types.is_complex_dtype(column):
         return np.full(len(column), np.nan)
@@ -191,7 +191,7 @@ def _floats(column: pd.Series[Any]) -> Floats:
 
 
 def _text_rows(column: pd.Series[Any]) -> NDArray[np.intp]:
-    """Positions of the cells of text that are not empty."""
+    """Positions of the cells that hold text other than blanks."""
     if pd.api.types.is_numeric_dtype(column):
         return np.zeros(0, np.intp)
     return np.flatnonzero([isinstance(cell, str) and bool(cell.strip()) for cell in column.to_numpy(dtype=object)])
@@ -204,7 +204,7 @@ def _plain(text: str) -> str:
 
 
 def _split_hemisphere(text: str) -> tuple[str, str]:
-    """The text without the word or letter of its hemisphere, and that in upper case, empty if there is none."""
+    """Split a text from its hemisphere; the latter in upper case, empty if the text names none."""
     found = _HEMISPHERE.fullmatch(text)
     if found is None or bool(found["before"]) == bool(found["after"]):
         return text, ""

@@ -1,8 +1,8 @@
-"""Crater counts as craterstats, CraterTools and OpenCraterTool keep them: craters, and the area they were counted in.
+"""Crater counts in the files of craterstats, CraterTools and OpenCraterTool: craters and the area they were counted in.
 
 Text files (.scc) hold both; shapefiles come in pairs, ``<name>_CRATER.shp`` and ``<name>_AREA.shp``. Binned counts
-(.stat) are written for craterstats, which fits ages to them. Sizes are diameters in kilometres, coordinates east
-longitude and planetocentric latitude.
+(.stat) are written for craterstats, which fits ages to them. Sizes are diameters in kilometres, and coordinates are
+east longitude and planetocentric latitude.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from xcrater.table.vector_output import SHAPEFILE, write_frame
 Floats = NDArray[np.float64]
 
 BOUNDS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0)
-"""Lower bounds of the pseudo-logarithmic bins of diameter, within each decade, that .stat files have."""
+"""Lower bounds, within each decade, of the pseudo-logarithmic diameter bins of .stat files."""
 
 CRATER, AREA = "_CRATER", "_AREA"
-"""Ends of the names of a pair of shapefiles."""
+"""Endings of the names of the two shapefiles of a pair."""
 
 
 class Count(NamedTuple):
-    """A crater count as it was read."""
+    """A crater count read from a file."""
 
     craters: pd.DataFrame
-    """Columns ``Diam_km``, ``lon`` and ``lat``, and what else the file has, such as ``fraction``."""
+    """Columns ``Diam_km``, ``lon`` and ``lat``, and any others of the file, such as ``fraction``."""
     area: Any
-    """Polygon of the area in longitude and latitude; None where there is none."""
+    """Polygon of the area in longitude and latitude; None if the file has none."""
     body: str
 
 
@@ -88,7 +88,7 @@ def _parse(path: Path) -> tuple[dict[str, str], dict[str, pd.DataFrame]]:
         if not text:
             continue
         if name and text == "}":
-            # Tools write columns that the header does not name, and name some that they do not write
+            # Some tools write columns that the header does not name, or name columns that they do not write
             short = min([len(columns), *map(len, rows)])
             kept = columns[:short]
             tables[name] = pd.DataFrame([row[:short] for row in rows], columns=kept)
@@ -117,7 +117,7 @@ def _number(path: Path, text: str) -> float:
 
 
 def _area_of(path: Path, vertices: pd.DataFrame | None) -> Any:
-    """The polygon of rings that are each outside ("ext") or a hole ("int")."""
+    """Assemble the polygon from rings tagged as exterior ("ext") or hole ("int")."""
     if vertices is None or not len(vertices):
         return None
     if not {"sub_area", "tag", "lon", "lat"} <= set(vertices.columns):
@@ -153,27 +153,27 @@ def _read_shapefiles(path: Path, body: str | None) -> Count:
         shapes = read_file(beside)
         area = shapely.union_all(shapes.geometry.to_numpy())
         if shapes.crs is not None and shapes.crs.is_projected:
-            # The latitudes that the columns of the craters have, whatever PROJ calls them
+            # Use the kind of latitude that the crater columns hold, whatever PROJ calls it
             inverse = pyproj.Transformer.from_crs(shapes.crs, shapes.crs.geodetic_crs, always_xy=True)
             area = shapely.transform(area, lambda points: np.column_stack(inverse.transform(*points.T)))
     return Count(craters, area, body)
 
 
 class Counted(NamedTuple):
-    """What is counted within an area."""
+    """The craters counted within an area."""
 
     rows: NDArray[np.intp]
-    """Positions of the craters that the area has a part of, from the smallest to the largest."""
+    """Positions of the craters that lie at least partly within the area, from the smallest to the largest."""
     diameter: Floats
     """Diameters, km."""
     fraction: Floats
-    """Share of each crater's area that lies within."""
+    """Fraction of each crater's area that lies within the area."""
     size: float
     """Area, km²."""
 
 
 def counted(cdb: CraterTable, body: Body, area: Any) -> Counted:
-    """Find the craters of a table within an area, and how much of each.
+    """Find the craters of a table within an area, and the fraction of each that lies inside.
 
     Parameters
     ----------
@@ -182,13 +182,13 @@ def counted(cdb: CraterTable, body: Body, area: Any) -> Counted:
     body : Body
         Their body.
     area : shapely Polygon or MultiPolygon, or a number
-        The area in longitude and latitude; or km², within which all craters lie as a whole.
+        The area in longitude and latitude; or its size in km², in which case all craters lie inside it entirely.
 
     Returns
     -------
     Counted
-        The craters. The share of those on the boundary is that of their discs' areas on the sphere, unless the table
-        says it in a column ``fraction``.
+        The craters. For craters on the boundary, the fraction is that of their discs' areas on the sphere, unless the
+        table has a column ``fraction``.
     """
     diameter = 2e-3 * np.asarray(cdb.rad, np.float64)
     if isinstance(area, int | float | np.number) and not isinstance(area, bool) and 0 < float(area) < math.inf:
@@ -284,7 +284,7 @@ def _scc(cdb: CraterTable, body: Body, area: Any, found: Counted) -> list[str]:
 
 
 def _stat(found: Counted) -> list[str]:
-    """Lines of a table of bins: of each its lower bound, its craters and those beyond it, and their densities."""
+    """Lines of a table of bins, with the lower bound, the incremental and cumulative counts, and their densities."""
     if not found.rows.size:
         raise TableError("no crater lies within the area; expected some to be counted")
     low, high = (math.floor(math.log10(d)) for d in (found.diameter[0], found.diameter[-1]))

@@ -1,4 +1,4 @@
-"""Crater tables as crater counts: craters and the area that they were counted in."""
+"""Crater tables that are crater counts: craters together with the area in which they were counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CountTable(MatchableTable):
     Attributes
     ----------
     count_area : shapely Polygon or MultiPolygon, or None
-        The area that the craters were counted in, in longitude and latitude, where a file told it.
+        The area in which the craters were counted, in longitude and latitude, if a file states it.
     """
 
     count_area: Any = None
@@ -27,23 +27,23 @@ class CountTable(MatchableTable):
         Parameters
         ----------
         filename : path
-            A file of craterstats, CraterTools or OpenCraterTool that ends in .scc; or ``<name>_CRATER.shp``, beside
-            which ``<name>_AREA.shp`` is looked for.
+            A file of craterstats, CraterTools or OpenCraterTool that ends in .scc; or ``<name>_CRATER.shp``, with
+            ``<name>_AREA.shp`` in the same directory.
         body : str, optional
-            Planetary body; by default the one of the file's radius or CRS.
+            Planetary body; by default the body to which the file's radius or CRS belongs.
         **kwargs
             More arguments of `CraterDatabase`.
 
         Returns
         -------
         CraterDatabase
-            The craters, with the columns ``Diam_km``, ``lon``, ``lat`` and, where the file has it, ``fraction``, the
-            part of each crater within the area. The area is `count_area`.
+            The craters, with the columns ``Diam_km``, ``lon``, ``lat`` and, if the file has it, ``fraction``, the part
+            of each crater that lies within the area. The area becomes `count_area`.
 
         Raises
         ------
         TableError
-            The file does not exist, or is no crater count.
+            The file does not exist, or is not a crater count.
         BodyError
             The body is unknown.
         ImportError
@@ -51,8 +51,7 @@ class CountTable(MatchableTable):
 
         Notes
         -----
-        Latitudes are taken as planetocentric, as these tools have them, also where a shapefile's CRS is on an
-        ellipsoid.
+        Latitudes are taken as planetocentric, which these tools use even where a shapefile's CRS is on an ellipsoid.
 
         Examples
         --------
@@ -73,7 +72,7 @@ class CountTable(MatchableTable):
         return cdb
 
     def to_count(self, filename: str | os.PathLike[str], area: Any = None) -> None:
-        """Write a crater count, of which craterstats makes ages.
+        """Write a crater count, from which craterstats derives ages.
 
         Parameters
         ----------
@@ -81,20 +80,20 @@ class CountTable(MatchableTable):
             Name of the file: .scc; ``<name>_CRATER.shp``, which is written with ``<name>_AREA.shp``; or .stat, the
             number of craters in craterstats' pseudo-logarithmic bins of diameter.
         area : shapely Polygon or MultiPolygon, or float, optional
-            The area that the craters were counted in, in longitude and latitude; `count_area` by default. For a .stat
-            file a number of square kilometres will do.
+            The area in which the craters were counted, in longitude and latitude; `count_area` by default. For a .stat
+            file its size in square kilometres is enough.
 
         Raises
         ------
         TableError
-            There is no area, no crater lies within it, or the file's suffix is another.
+            There is no area, no crater lies within it, or the suffix of the file is not supported.
         ImportError
-            A shapefile is wanted, and geopandas or pyogrio is not installed.
+            A shapefile is requested, and geopandas or pyogrio is not installed.
 
         Notes
         -----
-        Craters outside of the area are left out, and those on its boundary count by the part of their area that is
-        inside, or by the column ``fraction`` where the table has one. Areas are those on the body's sphere.
+        Craters outside the area are left out. Those on its boundary count by the fraction of their area inside it, or
+        by the column ``fraction`` if the table has one. Areas are measured on the body's sphere.
 
         Examples
         --------

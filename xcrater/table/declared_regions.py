@@ -1,4 +1,4 @@
-"""The regions that are declared around the craters of a table: one method for each kind, and their look-up by name."""
+"""Declaration of regions around the craters of a table, with one method for each kind, and their look-up by name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from xcrater.table.regions import Annulus, Circle, Region
 class DeclaredRegions:
     """Named regions around each crater of a table, which `CraterTable` adds to its rows.
 
-    A declaration holds parameters and no outlines. Looking a region up as an attribute makes polygons of it for the
-    rows that the table has by then.
+    A declaration holds parameters and no outlines. Looking a region up as an attribute makes its polygons for the
+    table's current rows.
     """
 
     data: pd.DataFrame
@@ -28,7 +28,7 @@ class DeclaredRegions:
     _units: str
 
     def __getattr__(self, name: str) -> pd.Series[Any]:
-        # Copying and unpickling ask an instance for attributes before it has any
+        # Copying and unpickling look attributes up before the instance has any
         shown = region_names.by_attribute(self.__dict__.get("regions", {}))
         if name not in shown:
             known = f"; its regions are {', '.join(shown)}" if shown else "; it has no regions yet"
@@ -83,8 +83,8 @@ class DeclaredRegions:
         name : str
             Name of the region, ``annulus_{inner}_{outer}`` if empty.
         inner, outer : float
-            Distances from the centre in crater radii, ``0 <= inner < outer``. From 1 to 3 is the ejecta up to one
-            diameter from the rim.
+            Distances from the centre in crater radii, ``0 <= inner < outer``. The ring from 1 to 3 covers the ejecta
+            out to one diameter from the rim.
         nvert : int or None, optional
             Number of vertices of the polygon that stands for each circle, None for the true small circle. The default
             is the option ``nvert`` (`xcrater.set_options`), 32 unless set otherwise.
@@ -128,10 +128,11 @@ class DeclaredRegions:
         inner, outer : float, default 0 and 1
             Bounds in units of the fitted ellipse, ``0 <= inner < outer``.
         major_col, minor_col, angle_col : str, optional
-            Columns of the axes, in the table's units, and of the major axis' angle, degrees; found by words of the
-            header if not given. Axes are full ones, unless the header says "semi" or "radius".
+            Columns of the axes, in the table's units, and of the angle of the major axis, degrees; by default found by
+            the words in the header. Axes are full axes, unless the header says "semi" or "radius".
         angle_from : {"east", "north"}, default "east"
-            Counter-clockwise from east (`xcrater.table.ellipses.Ellipses` says why), or clockwise from north.
+            Whether the angle is counter-clockwise from east (see `xcrater.table.ellipses.Ellipses` for the reason), or
+            clockwise from north.
         nvert : int or None, optional
             Number of vertices, even, of the polygon that stands for each ellipse; None means the true curve.
 
@@ -179,13 +180,13 @@ class DeclaredRegions:
 
         Notes
         -----
-        Edges are straight in the given CRS, and drawn so on a raster in the same projected CRS. Longitudes may
-        be in any range; polygons that cross the antimeridian may continue past it, jump from one side to the other, or
-        be cut in two there. In longitude and latitude an edge of more than 180° is taken the short way round, so that
-        a wider one needs vertices in between. A ring that goes around the body is closed over the nearer pole.
-        `xcrater.table.polygon_tables.make_polygon_table` states these rules and the accuracy.
+        Edges are straight in the given CRS, and are drawn so on a raster in the same projected CRS. Longitudes may be
+        in any range; polygons that cross the antimeridian may continue past it, jump from one side to the other, or be
+        cut in two there. In longitude and latitude an edge of more than 180° is taken the short way round, so a wider
+        edge needs vertices in between. A ring that goes around the body is closed over the nearer pole.
+        `xcrater.table.polygon_tables.make_polygon_table` states these rules and the accuracy in full.
 
-        The polygons follow their craters when rows of `data` are taken or sorted.
+        The polygons stay with their craters when rows of `data` are selected or sorted.
 
         Examples
         --------
@@ -203,7 +204,7 @@ class DeclaredRegions:
         self.regions[name] = declare_polygons(self.data, geometries, self._body, crs)
 
     def region(self, name: str) -> Region:
-        """Look up the declaration of the region that was added under a name; a `RegionError` if there is none.
+        """Look up the declaration of a region by name; raises a `RegionError` if there is none.
 
         Examples
         --------

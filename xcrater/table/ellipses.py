@@ -1,7 +1,7 @@
-"""Regions that are rings of ellipses, from the ellipses that a crater table fits to the rims.
+"""Regions that are elliptical rings, derived from the ellipses that a crater table fits to the rims.
 
-An ellipse lies in the azimuthal equidistant frame of its crater's centre: a point belongs to it by its geodesic
-distance and azimuth as seen from there.
+An ellipse is defined in the azimuthal equidistant frame of its crater's centre, so whether a point lies inside it
+depends on the point's geodesic distance and azimuth from the centre.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from xcrater.table.regions import Annulus, CraterShapes, Varying
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _SHOWN = 360  # vertices of a curve in plots and GIS files
-_LATTICE = 2.0**-43  # degrees; sums of its multiples and whole turns are exact
+_LATTICE = 2.0**-43  # degrees; sums of multiples of this and whole turns are exact
 _WIDEST = 90.0  # degrees; a wider ellipse might hold both poles
 
 
@@ -47,9 +47,9 @@ class Ellipses:
     inner, outer : float
         Bounds in units of the ellipse that the table gives, ``0 <= inner < outer``: 1 is its outline.
     columns : EllipseColumns
-        Columns of the table that hold the axes and the angle, and what turns the axes into semi-axes in metres. Since
-        they are read anew for each request, ellipses follow their craters when rows of `CraterDatabase.data` are taken
-        or sorted.
+        Columns of the table that hold the axes and the angle, and the factors that turn the axes into semi-axes in
+        metres. Since they are read anew for each request, ellipses stay with their craters when rows of
+        `CraterDatabase.data` are selected or sorted.
     angle_from : {"east", "north"}
         Whether the angle is counter-clockwise from east or clockwise from north.
     nvert : int or None
@@ -57,9 +57,9 @@ class Ellipses:
 
     Notes
     -----
-    The label of the lunar catalogue of Robbins (2018, doi:10.1029/2018JE005592) does not say where
-    ``DIAM_ELLI_ANGLE_IMG`` is counted from. That it is counter-clockwise from east follows from its positions: centres
-    of circle and ellipse fits differ along the major axis, and in this convention alone they do.
+    The label of the lunar catalogue of Robbins (2018, doi:10.1029/2018JE005592) does not say from where
+    ``DIAM_ELLI_ANGLE_IMG`` is counted. Its positions show that it is counter-clockwise from east: the centres of circle
+    and ellipse fits should differ along the major axis, and do so only under this convention.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Ellipses:
     nvert: int | None = None
 
     def __post_init__(self) -> None:
-        Annulus(self.inner, self.outer, self.nvert)  # whose bounds and vertices obey the same rules
+        Annulus(self.inner, self.outer, self.nvert)  # checks the bounds and vertices, which obey the same rules
         if self.angle_from not in ("east", "north"):
             raise RegionError(
                 f"received angle_from={self.angle_from!r}; expected 'east' for angles that are counter-clockwise from "
@@ -99,7 +99,7 @@ class Ellipses:
         return formatting.table("xcrater Ellipses", rows)
 
     def check(self, data: pd.DataFrame, body_radius: float) -> None:
-        """Raise a `RegionError` where a row holds no usable ellipse, or no row holds any."""
+        """Raise a `RegionError` if a row's ellipse cannot be used, or if no row has an ellipse."""
         if not self.of_craters(data, body_radius).fitted.size and len(data):
             raise RegionError(f"none of the {len(data)} craters has an ellipse: columns {self.columns[:3]} are empty")
 
@@ -129,7 +129,7 @@ class Ellipses:
         return curves
 
     def of_craters(self, data: pd.DataFrame, body_radius: float) -> EllipseShapes:
-        """Ellipses of some craters.
+        """Read the ellipses of some craters.
 
         Parameters
         ----------
@@ -146,7 +146,7 @@ class Ellipses:
         Raises
         ------
         RegionError
-            A column is gone, or some rows hold no ellipse. The error names them.
+            A column is missing, or the ellipses of some rows cannot be used. The error names them.
         """
         columns = self.columns
         gone = [name for name in columns[:3] if name not in data.columns]
@@ -219,7 +219,7 @@ class EllipseShapes:
         return EllipseShapes(lon, lat, major, minor, azimuth, self.bounds, self.vertices)
 
     def boxes(self, frame: Frame, caps: Caps) -> Boxes:
-        """Pixel bounds of every crater's shape, those of the disc around its ellipse; see `CraterShapes.boxes`."""
+        """Pixel bounds of the disc around each crater's ellipse; see `CraterShapes.boxes`."""
         fitted = self.fitted
         found = np.full((4, len(self.major)), np.nan)
         found[:, fitted] = ring_boxes(frame, caps.take(fitted), self.bounds[1], self.vertices, self._on_body(fitted))
@@ -240,7 +240,7 @@ class EllipseShapes:
         return ring_shape(frame, caps.take(one), 0, *self.bounds, self.vertices, self._on_body(one))
 
     def _on_body(self, craters: NDArray[np.intp]) -> tracing.Ellipses:
-        """The ellipses of the craters at some positions, all of which have one, as geometry takes them."""
+        """The ellipses of craters that all have one, in the form that the geometry modules take."""
         azimuth = np.degrees(self.azimuth[craters])
         return tracing.Ellipses(self.major[craters], self.minor[craters], azimuth)
 
@@ -266,12 +266,12 @@ class EllipseShapes:
         Returns
         -------
         lon, lat : ndarray, shape (m, n)
-            Planetocentric degrees; longitudes run on along a curve.
+            Planetocentric degrees; longitudes are continuous along a curve.
 
         Notes
         -----
-        Vertices begin on the centre's meridian, towards the nearer pole or beyond it: a curve around
-        that pole begins on the meridian opposite, where no hole around the crater alone can be.
+        Vertices begin on the centre's meridian, in the direction of the nearer pole. A curve around that pole therefore
+        begins beyond it, on the opposite meridian, which no hole around the crater alone can reach.
         """
         lon, lat = self.lon[craters, None], self.lat[craters, None]
         start = np.where(lat >= 0, 0.0, math.pi)
@@ -282,22 +282,23 @@ class EllipseShapes:
         eccentric = begin + turn
         along, across = major * np.cos(eccentric), minor * np.sin(eccentric)
         x, y = great_circle_direct(lon, lat, np.degrees(np.hypot(along, across)), azimuth + np.arctan2(across, along))
-        beyond = np.abs(x[:, 0] - lon[:, 0]) > 90.0  # to the last digit
+        # The first vertex lies on the meridian or opposite it; set its longitude exactly
+        beyond = np.abs(x[:, 0] - lon[:, 0]) > 90.0
         x[:, 0] = lon[:, 0] + np.where(beyond, np.where(lon[:, 0] < 0, 180.0, -180.0), 0.0)
         x = np.round(x / _LATTICE) * _LATTICE
         return np.unwrap(x, period=360.0, axis=1), y
 
     def _assemble(self, outside: tuple[Floats, Floats], inside: tuple[Floats, Floats] | None) -> PolygonTable:
-        """Rings between the curves of the outer and of the inner bound, closed over a pole that they hold.
+        """Make rings between the outer and inner curves, closed over a pole if they contain one.
 
         Parameters
         ----------
         outside, inside : tuple of ndarray, each of shape (fitted craters, vertices)
-            Longitudes and latitudes, degrees, as `sample` gives them; `inside` is None where there is no hole.
+            Longitudes and latitudes in degrees, from `sample`; `inside` is None if there is no hole.
         """
         fitted = self.fitted
         owner, rings = [np.empty(0, np.intp)], [np.empty((0, 2, 1))]
-        shells: dict[int, tuple[float, Floats]] = {}  # around a pole
+        shells: dict[int, tuple[float, Floats]] = {}  # outer curves around a pole, by crater
         holes = []
         for craters, x, y in ((fitted, *outside),):
             turns = _turns(x)
@@ -309,7 +310,7 @@ class EllipseShapes:
             turns = _turns(x)
             for k in np.flatnonzero(turns):
                 crater, line = int(craters[k]), _line(x[k], y[k])
-                shell = shells.pop(crater)[1]  # one ring of both curves, without a seam across the hole
+                shell = shells.pop(crater)[1]  # joined with the inner curve, since the pole is in the hole
                 line[0] += 360.0 * np.rint((shell[0, 0] - line[0, 0]) / 360.0)
                 owner.append(np.array([crater]))
                 rings.append(np.concatenate([shell, line[:, ::-1]], axis=1)[None])
@@ -318,7 +319,7 @@ class EllipseShapes:
         for crater, (pole, line) in shells.items():
             owner.append(np.array([crater]))
             rings.append(np.append(line, [line[0, [-1, 0]], np.full(2, pole)], axis=1)[None])
-        owner += [craters for craters, _ in holes]  # shells come first
+        owner += [craters for craters, _ in holes]  # after the shells, since a shape's shell precedes its holes
         rings += [ring for _, ring in holes]
         sizes = np.concatenate([np.full(len(ring), ring.shape[2]) for ring in rings])
         lon, lat = (np.concatenate([ring[:, k].ravel() for ring in rings]) for k in (0, 1))
@@ -329,7 +330,7 @@ class EllipseShapes:
 
 
 def _line(x: Floats, y: Floats) -> Floats:
-    """A closed curve around a pole, n points in degrees, as an open line of one turn of longitude, shape (2, n + 1)."""
+    """Unroll a closed curve of n points around a pole into a line over one turn of longitude, shape (2, n + 1)."""
     return np.stack([np.append(x, x[0] + 360.0 * _turns(x[None])[0]), np.append(y, y[0])])
 
 

@@ -27,7 +27,7 @@ from xcrater.table.wording import (
 )
 
 UNITS = ("m", "km")
-"""Units of length that the user may say a table is in."""
+"""Units of length that the user may declare for a table."""
 
 _KEYWORDS: dict[str, str] = {
     "latitude": "lat_col",
@@ -42,38 +42,38 @@ _SAME = 1e-5  # degrees: columns that agree to this are the same coordinate writ
 
 
 class Column(NamedTuple):
-    """A column that holds a quantity, and what its header says of the numbers."""
+    """A column that holds a quantity, and what its header says about the numbers."""
 
     name: Hashable
     wording: Wording
 
 
 class SizeColumn(NamedTuple):
-    """The column that says how large the craters are."""
+    """The column with the craters' sizes."""
 
     name: Hashable
     radii: Literal[1, 2]
-    """How many radii its numbers are: 1 for a radius, 2 for a diameter."""
+    """Ratio of its numbers to the radius: 1 for a radius, 2 for a diameter."""
     unit: str
     """Unit of its numbers, a key of `METRES`."""
 
     @property
     def metres(self) -> float:
-        """Metres in the unit of its numbers."""
+        """Metres per unit of its numbers."""
         return METRES[self.unit]
 
 
 class EllipseColumns(NamedTuple):
-    """The columns of ellipses that are fitted to crater rims."""
+    """The columns of the ellipses fitted to crater rims."""
 
     major: Hashable
     minor: Hashable
     angle: Hashable
     """Orientation of the major axis, degrees."""
     major_scale: float
-    """Metres of the semi-major axis for each unit of its column: half as many where the column holds full axes."""
+    """Metres of the semi-major axis per unit of its column, which is half as much if the column holds full axes."""
     minor_scale: float
-    """The same of the semi-minor axis."""
+    """The same for the semi-minor axis."""
 
 
 def find_column(
@@ -116,7 +116,7 @@ def find_column(
     if len(candidates) > 1 and not _same_coordinate(table, candidates):
         raise TableError(_ambiguous(quantity, candidates, keyword))
     _refuse_crossed_letters(table, candidates)
-    # Of the same longitudes counted both ways, those that count eastward, as results do
+    # If the same longitudes are given in both directions, prefer those that count eastward, as results do
     candidates.sort(key=lambda candidate: candidate.wording.direction in ("west", "south"))
     return _usable(candidates[0])
 
@@ -131,19 +131,19 @@ def find_size_column(table: pd.DataFrame, rad_col: str | None, diam_col: str | N
     rad_col, diam_col : str or None
         Name of the column, as the user gave it; both None to go by the header.
     units : {"m", "km"}
-        Unit that the user says the column is in. Among columns that differ in their unit alone, it decides.
+        Unit that the user declares for the column. It decides between columns that differ only in their unit.
 
     Returns
     -------
     SizeColumn
-        The column, whether it holds radii or diameters, and its unit. Where a table has both and they agree, it is the
+        The column, whether it holds radii or diameters, and its unit. If a table has both and they agree, it is the
         one whose header names `units`, or else the radius.
 
     Raises
     ------
     TableError
         There is no such column, several are equally good, a radius and a diameter column disagree, or the header names
-        another unit than `units`.
+        a unit other than `units`.
     """
     if rad_col is not None:
         return _size(_named_column(table, "rad_col", rad_col), "radius", units)
@@ -184,12 +184,12 @@ def find_ellipse_columns(
     major_col, minor_col, angle_col : str or None
         Names of the columns, as the user gave them; None to go by the header.
     units : {"m", "km"}
-        Unit that the user says the table's lengths are in. Among columns that differ in their unit alone, it decides.
+        Unit that the user declares for the table's lengths. It decides between columns that differ only in their unit.
 
     Returns
     -------
     EllipseColumns
-        The columns. Axes are full ones, as diameters are, unless the header says "semi" or "radius".
+        The columns. Axes are full axes, like diameters, unless the header says "semi" or "radius".
 
     Raises
     ------
@@ -231,7 +231,7 @@ def _ellipse_column(
 
 
 def _axis_scale(column: Hashable) -> float:
-    """Semi-axes to a unit of a column of axes: 1, or a half where it holds full axes."""
+    """Factor from a column of axes to semi-axes: 1, or 0.5 if the column holds full axes."""
     words = set(words_of(column))
     if words & _HALF_AXIS:
         return 1.0
@@ -244,7 +244,7 @@ def _axis_scale(column: Hashable) -> float:
 
 
 def _best_columns(table: pd.DataFrame, quantity: Quantity, *, projected: bool = False) -> list[Column]:
-    """The columns whose headers name a quantity with the best rank; several if they are equally good."""
+    """The columns whose headers name a quantity at the best rank; several if they are equally good."""
     found = [
         Column(column, wording)
         for column in table.columns
@@ -262,7 +262,7 @@ def _best_size_columns(table: pd.DataFrame, quantity: Quantity, units: str) -> l
 
 
 def _named_column(table: pd.DataFrame, keyword: str, name: str) -> str:
-    """The name itself, where exactly one column has it."""
+    """Check that exactly one column has a name, and return the name."""
     found = int((table.columns == name).sum())
     if found == 1:
         return name
@@ -274,7 +274,7 @@ def _named_column(table: pd.DataFrame, keyword: str, name: str) -> str:
 
 
 def _usable(found: Column) -> Column:
-    """The column of a coordinate, unless it is in a unit that is no angle."""
+    """Return the column of a coordinate, after checking that its unit is an angle."""
     name, wording = found
     if wording.rank < UNUSABLE:
         return Column(name, wording)
@@ -295,14 +295,15 @@ def _size(column: Hashable, quantity: Quantity, units: str) -> SizeColumn:
 
 
 def _distance(unit: str | None, units: str) -> int:
-    """How far a header's unit is from the wanted one: 0 if it is that one, 1 if the header names none."""
+    """Rank of a header's unit: 0 if it is the requested one, 1 if the header names none, more otherwise."""
     return 0 if unit == units else 1 if unit is None else 2
 
 
 def _length_unit(column: Hashable, units: str, keyword: str = "major_col or minor_col") -> str:
-    """The unit of a column of lengths, whose header may name its unit but not contradict `units`.
+    """The unit of a column of lengths; its header may name the unit, but must not contradict `units`.
 
-    Units that `units` cannot name are converted. The default of `units` does not contradict them; "km" does.
+    Units that `units` cannot express, such as feet, are converted. The default ``units="m"`` does not contradict them;
+    an explicit "km" does.
     """
     unit = unit_of(column)
     if unit is None or unit == units:
@@ -333,14 +334,14 @@ def _agree(table: pd.DataFrame, radius: Column, diameter: Column, units: str) ->
 
 
 def _same_coordinate(table: pd.DataFrame, candidates: list[Column]) -> bool:
-    """Whether equally good columns hold the same coordinate, perhaps in other ranges or directions of longitude."""
+    """Whether equally good columns hold the same coordinate, perhaps with other ranges or directions of longitude."""
     if any(c.wording.rank == UNUSABLE or c.wording.from_pole or c.wording.unit == "rad" for c in candidates):
         return False
     if len({candidate.name for candidate in candidates}) < len(candidates):
-        return False  # several columns of one name
+        return False  # several columns share a name
     signed = [values(table, c.name) * (-1.0 if c.wording.direction in ("west", "south") else 1.0) for c in candidates]
     if any(np.isnan(numbers[table[c.name].notna()]).any() for c, numbers in zip(candidates, signed, strict=True)):
-        return False  # text, which may say more than its header
+        return False  # text may contain more than its header says, such as a hemisphere
     turn = 360.0 if candidates[0].wording.quantity == "longitude" else np.inf
     for other in signed[1:]:
         apart = np.abs(other - signed[0])
@@ -351,7 +352,10 @@ def _same_coordinate(table: pd.DataFrame, candidates: list[Column]) -> bool:
 
 
 def _refuse_crossed_letters(table: pd.DataFrame, candidates: list[Column]) -> None:
-    """Refuse a letter as a direction where a column has one of the other axis: "lat_s", "lat_e" are start and end."""
+    """Refuse a letter as a direction if another column has a letter of the other axis.
+
+    "lat_s" and "lat_e" are start and end, not south and east.
+    """
     quantity = candidates[0].wording.quantity
     ours, others = ({"n", "s"}, {"e", "w"}) if quantity == "latitude" else ({"e", "w"}, {"n", "s"})
     lettered = [found.name for found in candidates if ours.intersection(words_of(found.name))]

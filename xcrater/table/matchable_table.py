@@ -1,4 +1,4 @@
-"""Crater tables and other ones: the craters that two of them have in common."""
+"""Comparison of two crater tables: the craters that both contain."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from xcrater.table.vector_table import VectorTable
 
 
 class MatchableTable(VectorTable):
-    """A crater table that is compared and joined with another one."""
+    """A crater table that can be compared and merged with another one."""
 
     def match(self, other: CraterTable, *, separation: float = 1.0, ratio: float = 1.5) -> pd.DataFrame:
-        """Find the craters that another table has as well.
+        """Find the craters that another table also contains.
 
         Parameters
         ----------
@@ -31,15 +31,15 @@ class MatchableTable(VectorTable):
         pandas.DataFrame
             One row per pair: the labels ``first`` and ``second`` of the craters in this table and in the other; their
             positions ``first_row`` and ``second_row``; ``distance_m``, metres; ``separation``, that distance in radii
-            of the smaller; and ``ratio``, the other radius over this one. No crater is in two pairs: the best pair is
-            taken first, by the separation and the logarithm of the ratio.
+            of the smaller; and ``ratio``, the radius in the other table over that in this one. No crater is in two
+            pairs: the best pair, by the separation and the logarithm of the ratio, is taken first.
 
         Raises
         ------
         BodyError
             The tables are on two bodies.
         TableError
-            A tolerance is no number that it can be.
+            A tolerance is not a finite number in the allowed range.
 
         Examples
         --------
@@ -53,27 +53,28 @@ class MatchableTable(VectorTable):
 
     @classmethod
     def merge(cls, cdb1: Self, cdb2: Self, *, separation: float = 1.0, ratio: float = 1.5) -> Self:
-        """Join two tables, with the craters that both have once.
+        """Merge two tables, keeping each crater that both contain only once.
 
         Parameters
         ----------
         cdb1, cdb2 : CraterDatabase
             Tables on one body.
         separation, ratio : float
-            How far craters that are the same may differ; see `match`, which says which craters these are.
+            Tolerances within which two craters count as the same; see `match`.
 
         Returns
         -------
         CraterDatabase
-            The craters of `cdb1` with their positions and radii, then those that `cdb2` alone has. It has the columns
-            of both: those of `cdb2` alone are filled in for craters of both tables. It has no regions.
+            The craters of `cdb1` with their positions and radii, then those that only `cdb2` contains. The columns are
+            those of both tables; columns that only `cdb2` has are filled in for matched craters too. There are no
+            regions.
 
         Raises
         ------
         BodyError
             The tables are on two bodies.
         TableError
-            Sizes in metres and in kilometres would come into one column.
+            One column would mix sizes in metres and in kilometres.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""Craters that two tables have in common."""
+"""Matching of the craters that two tables have in common."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _OWN = ["_lat", "_lon", "_radius_m"]
-_FEW = 4096  # pairs up to which all are compared
+_FEW = 4096  # number of pairs up to which every pair is compared
 
 
 def match(first: CraterTable, second: CraterTable, separation: float, ratio: float) -> pd.DataFrame:
@@ -59,7 +59,7 @@ _NOTHING = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 def _candidates(
     first: CraterTable, second: CraterTable, separation: float, ratio: float
 ) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Pairs that may match, and their distances in radians: class by class of sizes, each with those next to it."""
+    """Yield candidate pairs and their distances in radians; each size class is compared with its neighbours."""
     places = [_on_sphere(table) for table in (first, second)]
     (lon1, lat1, r1), (lon2, lat2, r2) = (
         (_numbers(table.lon), _numbers(table.lat), _numbers(table.rad)) for table in (first, second)
@@ -85,16 +85,16 @@ def _numbers(column: pd.Series[float]) -> Floats:
 
 
 def _on_sphere(table: CraterTable) -> Floats:
-    """Points of the unit sphere, shape (n, 3)."""
+    """Centres as points on the unit sphere, shape (n, 3)."""
     lon, lat = np.radians(table.lon.to_numpy()), np.radians(table.lat.to_numpy())
     return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def _near_pairs(a: Floats, b: Floats, angle: float) -> tuple[Ints, Ints]:
-    """Positions of pairs of points of the unit sphere that are at most an angle apart, and some others.
+    """Find the pairs of points on the unit sphere that are at most an angle apart; rounding may add a few others.
 
-    Points are sorted by the cubes of space that they lie in, whose sides are the chord of the angle. A point's partners
-    are in 9 runs of 3 cubes each.
+    Points are sorted by the cube of space in which they lie, with the chord of the angle as the cubes' side. The
+    partners of a point then lie in 9 runs of 3 cubes each.
     """
     side = max(2.0 * math.sin(min(angle, math.pi) / 2.0), 1e-9) * (1 + 1e-9)
     if len(a) * len(b) <= _FEW or side > 0.5:
@@ -122,9 +122,9 @@ def _near_pairs(a: Floats, b: Floats, angle: float) -> tuple[Ints, Ints]:
 
 
 def _one_to_one(i: Ints, j: Ints, score: Floats) -> Ints:
-    """Positions of the pairs that remain when the best is taken again and again, and its two craters with it.
+    """Positions of the pairs chosen greedily: the best pair is taken and its two craters removed, until none is left.
 
-    A pair that is the best of both its craters is taken in any case, so that each round takes many.
+    A pair that is the best for both of its craters is always among them, so each round can take many at once.
     """
     left = np.lexsort((j, i, score))
     taken = []

@@ -1,4 +1,4 @@
-"""Craters by where they lie: in a box of longitude and latitude, or nearest to a point."""
+"""Selection of craters by position: in a box of longitude and latitude, or nearest to a point."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""User-supplied polygons, one or none per crater: checked and brought to longitude and latitude.
+"""User-supplied polygons, one or none per crater: checked and converted to longitude and latitude.
 
 Everything that is special about a sphere is settled here, once: the antimeridian, the poles, and edges that are
-straight in another CRS. The result are simple closed rings in the plane of east longitude and planetocentric latitude,
-with edges straight in that plane and longitudes that run on past ±180.
+straight in another CRS. The results are simple closed rings in the plane of east longitude and planetocentric latitude,
+with straight edges in that plane and longitudes that continue past ±180.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ Flags = NDArray[np.bool_]
 Geometries = NDArray[np.object_]
 
 SAGITTA = 1e-4
-"""Largest deviation of an edge straight in longitude and latitude from the one straight in its CRS, degrees."""
+"""Largest deviation, in degrees, of an edge straight in longitude and latitude from one straight in its CRS."""
 
 RELATIVE_SAGITTA = 1e-3
-"""The same as a fraction of the polygon's thickness: the width of the long strip with its area and perimeter."""
+"""The same deviation as a fraction of the polygon's thickness, the width of a long strip of its area and perimeter."""
 
-_LEAST_SAGITTA = 1e-7  # degrees, 3 mm on the Moon: below this, dividing edges follows rounding
+_LEAST_SAGITTA = 1e-7  # degrees, 3 mm on the Moon: dividing edges more finely would follow rounding errors
 
 _UNITE = "type shapely.unary_union(geometry) for what they cover"
 
@@ -64,21 +64,21 @@ def declare_polygons(data: pd.DataFrame, geometries: Any, body: Body, crs: Any) 
     data : pandas.DataFrame
         `CraterDatabase.data`, one row per crater.
     geometries : sequence, numpy.ndarray, pandas.Series or geopandas.GeoSeries
-        A shapely Polygon or MultiPolygon per crater, None for a crater without.
+        A shapely Polygon or MultiPolygon per crater, None for a crater without one.
     body : Body
         The body that the craters are on.
     crs : str, pyproj.CRS or None
-        What the coordinates are in; None for a GeoSeries' own CRS, or else longitude and planetocentric latitude.
+        CRS of the coordinates; None for a GeoSeries' own CRS, or else longitude and planetocentric latitude.
 
     Returns
     -------
     Polygons
-        The declaration, which follows its craters when rows of `data` are taken or sorted.
+        The declaration. Its polygons stay with their craters when rows of `data` are selected or sorted.
 
     Raises
     ------
     RegionError
-        There is not one usable polygon, or None, per crater.
+        There is not exactly one usable polygon, or None, per crater.
     BodyError
         The CRS is unknown or belongs to another body.
     """
@@ -123,18 +123,19 @@ def make_polygon_table(
 
     Notes
     -----
-    In longitude and latitude, an edge that spans more than 180° is taken the short way round, except that one of
-    exactly 360° stays a whole turn where that makes a valid polygon (a band around the body, a cap that reaches the
-    pole), and one along a pole stays as it is where nothing else does (a cap that was cut at ±180). A ring that goes
-    once around the body is closed over the pole of the hemisphere in which its mean latitude lies. Parts that share an
-    edge, such as the two sides of a cut at ±180, are joined. Validity (shapely's) is judged after that.
+    In longitude and latitude, an edge that spans more than 180° is taken the short way round, with two exceptions. An
+    edge of exactly 360° stays a whole turn if that makes a valid polygon (a band around the body, a cap that reaches
+    the pole), and an edge along a pole stays as it is if only that makes a valid polygon (a cap that was cut at ±180).
+    A ring that goes once around the body is closed over the pole of the hemisphere in which its mean latitude lies.
+    Parts that share an edge, such as the two sides of a cut at ±180, are joined. Validity, as shapely defines it, is
+    judged after that.
 
-    In a projected CRS validity is judged in its own plane, and a ring around a pole contains the pole that lies on its
+    In a projected CRS, validity is judged in its own plane, and a ring around a pole contains the pole that lies on its
     inside there. Edges that are not straight in longitude and planetocentric latitude are divided until the sagitta,
     the distance between the curve and its chord, is below both `SAGITTA` and `RELATIVE_SAGITTA` times twice the
-    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon). The table keeps the
-    given vertices of a projected CRS beside these: rasters in the same CRS draw them straight, and others trace the
-    true edges to a hundredth of a pixel, unless the polygon meets the seam or a pole of their map.
+    polygon's area over its perimeter (but no smaller than 1e-7°, 3 mm on the Moon). The table also keeps the given
+    vertices of a projected CRS: rasters in the same CRS draw them straight, and others trace the true edges to a
+    hundredth of a pixel, unless the polygon meets the seam or a pole of their map.
 
     Examples
     --------
@@ -162,13 +163,13 @@ def make_polygon_table(
 
 
 def _with_plane(table: PolygonTable, crs: str, parts: Geometries, owner: Ints) -> PolygonTable:
-    """A table together with its shapes as parts in the CRS that they were given in."""
+    """A copy of a table that also holds its shapes as parts in the CRS in which they were given."""
     given = _flatten(parts, owner, len(table))
     return replace(table, plane=PlanePolygons(crs, given.lon, given.lat, given.ring, given.shape))
 
 
 def _axes(body: Body, crs: Any) -> tuple[float, float]:
-    """Semi-axes, metres, of the ellipsoid to which the latitudes of a planetographic system are normal."""
+    """Semi-axes, in metres, of the ellipsoid whose normals define the latitudes of a CRS."""
     if isinstance(crs, str) and crs.strip().lower() == "planetographic":
         return ellipsoids(body)[-1]
     ellipsoid = pyproj.CRS.from_user_input(crs).ellipsoid
@@ -224,9 +225,9 @@ class _Checker:
         owner : ndarray of int
             Position of the crater that each part belongs to.
         reason : str or callable
-            Why, or a function of the first bad part's position that says why.
+            The reason, or a function that states it for the position of the first bad part.
         advice : str
-            What the user can do.
+            What the user can do about it.
         """
         parts = np.flatnonzero(bad)
         if not parts.size:
@@ -281,11 +282,11 @@ def _areal_parts(geometries: Geometries, checker: _Checker) -> tuple[Geometries,
 def _from_angles(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
 ) -> tuple[tuple[Geometries, Ints], tuple[Geometries, Ints] | None]:
-    """Polygons whose coordinates are angles, as parts in longitude and planetocentric latitude with their owners.
+    """Convert polygons whose coordinates are angles to parts in longitude and planetocentric latitude, with owners.
 
-    Where latitudes of the CRS are geodetic, the same in longitude and geodetic latitude come second.
+    If latitudes of the CRS are geodetic, the same parts in longitude and geodetic latitude are returned second.
     """
-    # All these systems are linear in longitude: a sign, a zero meridian and a unit
+    # Longitude is linear in all these systems, which differ in its sign, zero meridian and unit
     (zero, one), _ = to_geodetic([0.0, 1.0], [0.0, 0.0], body, crs)
     scale = (one - zero + 180.0) % 360.0 - 180.0
     scale = float(np.round(scale, 9)) if abs(abs(scale) - 1.0) < 1e-9 else float(scale)
@@ -311,7 +312,7 @@ def _from_angles(
     length = np.abs(np.diff(lon))
     for doubtful, steps in (
         (np.abs(length - 360.0) < FULL_TURN, _Steps(whole_turns=False)),
-        # A pole is a line of the plane, on which a cut may have left a vertex wherever
+        # A pole is a line in this plane, and a cut may have left a vertex anywhere on it
         (pole_steps(rings) & (length > 180.0), _Steps(whole_turns=True, along_poles=True)),
     ):
         again = np.intersect1d(np.flatnonzero(bad), rings.part[rings.number[np.flatnonzero(doubtful)]])
@@ -326,10 +327,10 @@ def _from_angles(
     samples = shapely.get_coordinates(polygons)[:, 1]
     if np.array_equal(latitude(samples / unit), samples):
         return (polygons, owner), None
-    # Divide the edges that are straight in the CRS's latitude and bend in planetocentric latitude
+    # Divide edges that are straight in the CRS's latitude but curved in planetocentric latitude
     bent = rings_of(polygons)
     tolerance = _sagitta(_thickness(polygons))[bent.part]
-    # Few edges span enough latitude for the second derivative to bend them noticeably
+    # Few edges span enough latitude for the second derivative to curve them noticeably
     quarter = latitude(np.linspace(-90.0, 90.0, 721) / unit)
     bend = 1.1 * np.abs(np.diff(quarter, 2)).max() / 0.25**2
     rise = np.append(np.diff(bent.y), 0.0)
@@ -340,14 +341,14 @@ def _from_angles(
 
 
 class _Steps(NamedTuple):
-    """Which steps of longitude are as they stand, where others go the short way round; see `unwrap`."""
+    """Which large steps of longitude are kept, whereas others go the short way round; see `unwrap`."""
 
     whole_turns: bool
     along_poles: bool = False
 
 
 def _unwrapped(rings: Rings, parts: int, steps: _Steps) -> tuple[Geometries, Flags]:
-    """Polygons in continuous longitudes, and which of them have a ring that winds around the body more than once."""
+    """Make longitudes continuous; also tells which polygons have a ring that winds around the body more than once."""
     rings = replace(rings)
     unwrap(rings, **steps._asdict())
     winding = rings.winding
@@ -360,7 +361,7 @@ def _unwrapped(rings: Rings, parts: int, steps: _Steps) -> tuple[Geometries, Fla
 def _from_plane(
     parts: Geometries, owner: Ints, count: int, body: Body, crs: Any, checker: _Checker
 ) -> tuple[Geometries, Ints]:
-    """Polygons whose coordinates are x and y of a projection, as parts in longitude and latitude with their owners."""
+    """Convert polygons whose coordinates are x and y of a projection to parts in longitude and latitude."""
 
     def transform(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return to_geodetic(x, y, body, crs)
@@ -372,7 +373,7 @@ def _from_plane(
     bad = np.zeros(len(parts), dtype=bool)
     wkt = _wkt(crs)
     middle_x, middle_y = ((axis + np.roll(axis, -1)) / 2 for axis in (rings.x, rings.y))
-    # Where a ring closes, this is the middle between two rings
+    # After the last vertex of a ring this would be the middle between two rings
     last = rings.start[1:] - 1
     middle_x[last], middle_y[last] = rings.x[last], rings.y[last]
     shown = on_map(wkt, rings.x, rings.y) & on_map(wkt, middle_x, middle_y)
@@ -414,7 +415,7 @@ def _mirrored(rings: Rings, transform: Callable[[Floats, Floats], tuple[Floats, 
 
 
 def _thickness(polygons: Geometries) -> Floats:
-    """Width of the long strip with a polygon's area and perimeter, degrees on the body."""
+    """Width, in degrees on the body, of a long strip with a polygon's area and perimeter."""
     bounds = shapely.bounds(polygons)
     shrink = np.cos(np.radians(np.abs(bounds[:, 1] + bounds[:, 3]) / 2))
     return np.asarray(2 * shapely.area(polygons) / shapely.length(polygons) * shrink)
@@ -429,7 +430,7 @@ def _collect_parts(
 ) -> tuple[Geometries, Ints]:
     """Move the parts of each shape into one turn, and join those that share an edge.
 
-    `whole_turn` is a turn of longitude as the given coordinates count it; None where they are not angles.
+    `whole_turn` is a turn of longitude in the given coordinates; None if they are not angles.
     """
     parts, number = shapely.get_parts(parts, return_index=True)
     owner = owner[number]
@@ -446,7 +447,7 @@ def _collect_parts(
     wide = np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 360.0 + TOLERANCE)
     if wide.size:
         twice = np.zeros(count, dtype=bool)
-        # Copies of a shape can only overlap within as many turns as it is wide
+        # Copies of a shape can overlap only if they are fewer turns apart than the shape is wide
         for turn in range(1, int(np.ceil((bounds[wide, 2] - bounds[wide, 0]).max() / 360.0)) + 1):
             copy = shift(shapes[wide], np.full(wide.size, float(turn)))
             shared = shapely.area(shapely.intersection(shapes[wide], copy))
@@ -459,9 +460,9 @@ def _collect_parts(
 
 
 def _joined(shapes: Geometries, checker: _Checker, advice: Callable[[int], str]) -> Geometries:
-    """The shapes, with those parts of each joined that share an edge.
+    """Join those parts of each shape that share an edge.
 
-    They are the two sides of a cut, or pieces that a map was digitised in: not a valid multipolygon, but one area.
+    They are the two sides of a cut, or the pieces in which a map was digitised: not a valid multipolygon, but one area.
 
     Parameters
     ----------
@@ -476,7 +477,7 @@ def _joined(shapes: Geometries, checker: _Checker, advice: Callable[[int], str])
     met = multiple[~shapely.is_valid(shapes[multiple])]
     if not met.size:
         return shapes
-    # With an axis the parts of one row are united, without one all rows would be
+    # With an axis, the parts of each row are united separately
     joined = shapely.unary_union(shapes[met][:, None], axis=1)
     area = shapely.area(shapes[met])
     apart = np.flatnonzero(np.abs(shapely.area(joined) - area) > TOLERANCE * area)
@@ -490,14 +491,14 @@ def _joined(shapes: Geometries, checker: _Checker, advice: Callable[[int], str])
 
 
 def _overlap_advice(turns: Floats, whole_turn: float | None) -> str:
-    """What to type for the area that overlapping parts cover.
+    """The line to type for the area that overlapping parts cover.
 
     Parameters
     ----------
     turns : ndarray, shape (parts,)
-        By how many turns of longitude each part was moved eastwards before the parts overlapped.
+        Turns of longitude by which each part was moved eastwards before the parts overlapped.
     whole_turn : float or None
-        A turn of longitude in the units and the direction of the given coordinates; None where they are not angles.
+        A turn of longitude in the units and the direction of the given coordinates; None if they are not angles.
     """
     if not np.ptp(turns):
         return _UNITE

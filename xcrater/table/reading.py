@@ -1,4 +1,4 @@
-"""A crater table as it comes: files, numbers, and the rows that can be used."""
+"""Reading of crater tables: files, numbers, and the selection of rows that can be used."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Table(NamedTuple):
 
     data: pd.DataFrame
     mark: Mark | None
-    """Decimal mark of the file's text, as far as its other numbers prove it."""
+    """Decimal mark of the file's text, if its other numbers prove one."""
 
 
 def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> Table:
@@ -51,7 +51,7 @@ def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> Table:
     """
     mark: Mark | None = None
     if isinstance(dataset, pd.DataFrame):
-        # pd.DataFrame also makes a plain table of a subclass such as geopandas'
+        # pd.DataFrame also turns a subclass, such as a GeoDataFrame, into a plain table
         table, origin = pd.DataFrame(dataset.copy()), "the DataFrame"
         table.attrs = dict(dataset.attrs)
         _bring_to_native_order(table)
@@ -69,7 +69,7 @@ def read_table(dataset: str | os.PathLike[str] | pd.DataFrame) -> Table:
 
 
 def values(table: pd.DataFrame, column: Hashable) -> NDArray[np.float64]:
-    """A column as floats, with NaN for whatever is no plain number."""
+    """Read a column as floats, with NaN for anything that is not a plain number."""
     numbers = pd.to_numeric(table[column], errors="coerce")
     return np.asarray(numbers.to_numpy(dtype=float, na_value=np.nan))
 
@@ -81,7 +81,7 @@ def finite_numbers(
     mark: Mark | None = None,
     numbers: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """A column as floats, with NaN for whatever is no finite number.
+    """Read a column as floats, with NaN for anything that is not a finite number, and note the faulty rows.
 
     Parameters
     ----------
@@ -90,11 +90,11 @@ def finite_numbers(
     column : hashable
         Label of the column.
     faults : dict of str to ndarray of bool
-        Receives, for each reason why a number cannot be used, the rows that it applies to; see `usable_rows`.
+        Filled with the rows to which each reason not to use a number applies; see `usable_rows`.
     mark : {".", ","}, optional
         Decimal mark of the table's text; see `xcrater.table.cells.read_cells`.
     numbers : ndarray, shape (rows,), optional
-        The column's numbers where they have been read already.
+        The column's numbers, if they have been read already.
 
     Returns
     -------
@@ -183,7 +183,7 @@ def _read_file(path: Path) -> Table:
 
 
 def _bring_to_native_order(table: pd.DataFrame) -> None:
-    """Swap the bytes of columns of foreign byte order, as FITS files have them: pandas takes no rows of such ones."""
+    """Swap the bytes of columns in foreign byte order, as in FITS files, because pandas cannot select rows of them."""
     for i, dtype in enumerate(table.dtypes):
         if isinstance(dtype, np.dtype) and not dtype.isnative:
             table.isetitem(i, table.iloc[:, i].to_numpy().astype(dtype.newbyteorder("=")))
@@ -193,7 +193,7 @@ def _bring_to_native_order(table: pd.DataFrame) -> None:
 
 
 def _joined(label: Iterable[Hashable]) -> str:
-    """One label of several levels, without those that pandas makes up for empty cells of a header."""
+    """Join the levels of a label, without those that pandas invents for empty cells of a header."""
     parts = [str(part).strip() for part in label]
     return "_".join(part for part in parts if part and not part.startswith("Unnamed: ")) or "_".join(parts)
 

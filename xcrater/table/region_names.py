@@ -1,4 +1,4 @@
-"""Names of regions: which are free, which attribute of the table shows them, and what was meant by a wrong one."""
+"""Names of regions: which are free, by which attribute the table shows them, and suggestions for unknown ones."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from xcrater.table.regions import Region
 
 
 def attribute(name: str) -> str:
-    """The attribute of the table that shows the region of a name: spaces become underscores."""
+    """The attribute by which the table shows a region: its name with spaces replaced by underscores."""
     return name.replace(" ", "_")
 
 
 def by_attribute(regions: Mapping[str, Region]) -> dict[str, str]:
-    """The name of each region by the attribute that shows it."""
+    """The name of each region, keyed by the attribute that shows it."""
     return {attribute(name): name for name in regions}
 
 
 def check_name(name: object, regions: Mapping[str, Region], cdb: object) -> str:
-    """The name itself, where a new region may have it.
+    """Check that a new region may have a name, and return it.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def check_name(name: object, regions: Mapping[str, Region], cdb: object) -> str:
     Raises
     ------
     RegionError
-        The name is no string, taken by another region, or that of an attribute of the table.
+        The name is not a string, is taken by another region, or is that of an attribute of the table.
     """
     if not isinstance(name, str):
         raise RegionError(f"received the region name {name!r}, a {type(name).__name__}; expected a str")
@@ -59,12 +59,12 @@ def check_name(name: object, regions: Mapping[str, Region], cdb: object) -> str:
 
 
 def find_region(name: str, regions: Mapping[str, Region]) -> Region:
-    """The declaration of the region of a name.
+    """Find the declaration of a region by name.
 
     Raises
     ------
     RegionError
-        There is no region of that name; the error says which there are, or what may have been meant.
+        There is no region of that name; the error lists those that exist, or suggests one.
     """
     if name in regions:
         return regions[name]

@@ -1,7 +1,7 @@
-"""What a region is, before any raster: a declaration that knows its own outline.
+"""Regions before any raster is known: declarations that know their own outlines.
 
 A region declared in crater radii, such as `Annulus`, has one shape for all craters. A region whose shape differs from
-crater to crater, such as `Polygons`, gives the shapes of the craters asked for as `CraterShapes`. Whoever draws
+crater to crater, such as `Polygons`, provides the shapes of the requested craters as `CraterShapes`. Code that draws
 regions asks for outlines, disc bounds or a description, and never for the kind of region.
 """
 
@@ -43,7 +43,7 @@ class CraterShapes(Protocol):
         """The shapes of the craters at some positions."""
 
     def boxes(self, frame: Frame, caps: Caps) -> Boxes:
-        """Pixel bounds of every crater's shape, too large rather than too small.
+        """Pixel bounds that contain every crater's shape, perhaps with a margin.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class CraterShapes(Protocol):
 
 
 class Sited(Caps, Protocol):
-    """Craters on a grid, with the shapes that they carry of regions that differ from crater to crater."""
+    """Craters on a grid, together with their shapes in those regions that differ from crater to crater."""
 
     @property
     def shapes(self) -> tuple[CraterShapes, ...]:
@@ -77,7 +77,7 @@ class Sited(Caps, Protocol):
 
 
 class Member(Protocol):
-    """A region as a member of a request: small, hashable, and the same for whatever craters it is drawn for."""
+    """A region as a member of a request: small, hashable, and independent of the craters that it is drawn for."""
 
     @property
     def bounds(self) -> tuple[float, float] | None:
@@ -89,7 +89,7 @@ class Member(Protocol):
 
     @property
     def azimuths(self) -> tuple[float, float] | None:
-        """Azimuths between which the region lies, degrees clockwise from north; None for all of it."""
+        """Azimuths between which the region lies, degrees clockwise from north; None for all azimuths."""
 
     def ring(self) -> Member:
         """The region at all azimuths."""
@@ -106,14 +106,14 @@ class Member(Protocol):
 
 @dataclass(frozen=True)
 class Varying:
-    """A region whose shape differs from crater to crater: the craters carry the shapes.
+    """A region whose shape differs from crater to crater, so that the craters carry the shapes.
 
     Parameters
     ----------
     number : int
         Position of the region's shapes among those that the craters carry.
     description : str
-        The region in a few words.
+        Description of the region in a few words.
     """
 
     number: int
@@ -155,7 +155,7 @@ class Annulus:
     Raises
     ------
     RegionError
-        If the bounds or the number of vertices make no ring.
+        If the bounds do not delimit a ring, or the number of vertices cannot be used.
 
     Examples
     --------
@@ -194,7 +194,7 @@ class Annulus:
 
     @property
     def azimuths(self) -> tuple[float, float] | None:
-        """Azimuths between which the region lies, degrees; None for all of the ring."""
+        """Azimuths between which the region lies, degrees clockwise from north; None for the whole ring."""
         return None
 
     def ring(self) -> Annulus:
@@ -270,15 +270,15 @@ class Sector(Annulus):
     Parameters
     ----------
     inner, outer, nvert
-        Of the ring; see `Annulus`.
+        Bounds and vertices of the ring; see `Annulus`.
     start, stop : float
-        Degrees clockwise from north at the crater's centre, ``0 <= start < stop <= 360``. Of the ring's pixels those
-        belong whose centre's azimuth is start or more, and less than stop.
+        Degrees clockwise from north at the crater's centre, ``0 <= start < stop <= 360``. A pixel of the ring belongs
+        to the sector if the azimuth of its centre is at least start and less than stop.
 
     Raises
     ------
     RegionError
-        If the bounds make no part of a ring.
+        If the bounds do not delimit a sector.
 
     Examples
     --------
@@ -299,7 +299,7 @@ class Sector(Annulus):
 
     @property
     def azimuths(self) -> tuple[float, float]:
-        """Azimuths between which the region lies, degrees."""
+        """Azimuths between which the region lies, degrees clockwise from north."""
         return float(self.start), float(self.stop)
 
     def ring(self) -> Annulus:
@@ -313,7 +313,7 @@ class Sector(Annulus):
 
 @dataclass(frozen=True)
 class PolygonShapes:
-    """Shapes of the region of some craters as polygons.
+    """The shapes of a region of some craters, as polygons.
 
     Parameters
     ----------
@@ -333,7 +333,7 @@ class PolygonShapes:
         return top, bottom, west, east
 
     def outlines(self, frame: Frame, caps: Caps, finely: Bools | None = None) -> Outlines:
-        """Outline of every crater's shape; the polygons alone say where they lie."""
+        """Outline of every crater's shape, which the polygons alone determine."""
         plane = self.table.plane
         if plane is not None and lies_in_plane(frame, plane):
             return plane_outlines(frame, plane)
@@ -360,7 +360,7 @@ class Polygons:
     index : pandas.Index
         Labels of the craters when the polygons were added.
     centres : ndarray, shape (n, 2)
-        Longitude and latitude of the craters then, degrees.
+        Longitude and latitude of the craters at that time, degrees.
     """
 
     table: PolygonTable
@@ -408,23 +408,22 @@ class Polygons:
         return Varying(len(shapes) - 1, self.describe())
 
     def of_craters(self, data: pd.DataFrame) -> PolygonShapes:
-        """Shapes of some craters, whatever rows were taken and in which order since the polygons were added.
+        """Shapes of some craters, even if rows have been selected or sorted since the polygons were added.
 
         Parameters
         ----------
         data : pandas.DataFrame
-            `CraterDatabase.data`: the craters wanted. A label that has come to mean another crater, by its centre, is
-            an error.
+            The rows of `CraterDatabase.data` of these craters.
 
         Returns
         -------
         PolygonShapes
-            One shape for each.
+            One shape per row.
 
         Raises
         ------
         RegionError
-            They are not the craters that the polygons were added to.
+            A label is unknown, or now belongs to a crater with another centre.
         """
         if self.index.equals(data.index):
             at = np.arange(len(data))
@@ -442,7 +441,7 @@ class Polygons:
 
 
 class Region(Protocol):
-    """What every declaration of a region offers."""
+    """The protocol of every declaration of a region."""
 
     def describe(self) -> str:
         """Describe the region in a few words."""
@@ -453,7 +452,7 @@ class Region(Protocol):
         Parameters
         ----------
         data : pandas.DataFrame
-            Rows of the crater table that the request is of.
+            The request's rows of the crater table.
         body_radius : float
             Radius of the sphere that turns the table's metres into angles, metres.
         shapes : list of CraterShapes
@@ -469,7 +468,7 @@ class Region(Protocol):
         """Outline of each crater's region in longitude and latitude; see `Annulus.polygons`."""
 
     def curves(self, data: pd.DataFrame, body_radius: float) -> list[tuple[Floats, Floats]]:
-        """Boundary of the region of one crater, the first of the rows, as closed curves.
+        """Boundary of the region of the first crater in the rows, as closed curves.
 
         Parameters
         ----------
@@ -481,5 +480,5 @@ class Region(Protocol):
         Returns
         -------
         list of (longitudes, latitudes)
-            Degrees; longitudes run on across the antimeridian, and the first point is repeated at the end.
+            Degrees; longitudes are continuous across the antimeridian, and the first point is repeated at the end.
         """

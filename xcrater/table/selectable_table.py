@@ -1,4 +1,4 @@
-"""Rows of crater tables, chosen as pandas chooses them; the regions travel along."""
+"""Selection of rows of crater tables in the manner of pandas; the regions are kept."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Table = TypeVar("Table", bound="SelectableTable")
 
 
 class SelectableTable(CountTable):
-    """A crater table whose rows are chosen as those of a DataFrame."""
+    """A crater table whose rows are selected like those of a DataFrame."""
 
     def __getitem__(self, key: Any) -> Self:
-        """Craters of a mask, or of a slice of positions, as in a DataFrame."""
+        """Select craters by a mask or by a slice of positions, as in a DataFrame."""
         if isinstance(key, slice):
             return self.iloc[key]
         values: Any = key.array if isinstance(key, pd.Series) else key
@@ -67,7 +67,7 @@ class SelectableTable(CountTable):
 
     @property
     def loc(self) -> Rows[Self]:
-        """Craters by label: ``cdb.loc[["Tycho"]]``; one label gives a table, too.
+        """Craters by label: ``cdb.loc[["Tycho"]]``; a single label also gives a table.
 
         Examples
         --------
@@ -81,12 +81,12 @@ class SelectableTable(CountTable):
         return Rows(self, by_label=True)
 
     def query(self, expression: str) -> Self:
-        """Craters for which an expression of columns holds.
+        """Select the craters for which an expression of columns holds.
 
         Parameters
         ----------
         expression : str
-            As `pandas.DataFrame.query` takes it, of columns of `data`.
+            Expression of columns of `data`, in the syntax of `pandas.DataFrame.query`.
 
         Returns
         -------
@@ -96,7 +96,7 @@ class SelectableTable(CountTable):
         Raises
         ------
         TableError
-            The expression cannot be evaluated, or gives no truth value per crater.
+            The expression cannot be evaluated, or does not give one truth value per crater.
 
         Examples
         --------
@@ -132,19 +132,19 @@ class SelectableTable(CountTable):
         return self.iloc[:n]
 
     def sample(self, n: int, *, seed: Any = None) -> Self:
-        """Some craters, drawn at random without repetition.
+        """Draw craters at random without replacement.
 
         Parameters
         ----------
         n : int
-            How many, at most as many as there are.
+            Number of craters, at most that of the table.
         seed : int or numpy.random.Generator, optional
             The same seed draws the same craters.
 
         Raises
         ------
         TableError
-            There are not so many.
+            The table has fewer craters.
 
         Examples
         --------
@@ -164,19 +164,19 @@ class SelectableTable(CountTable):
         ----------
         west, east : float, default -180 and 180
             East longitudes in any range, degrees. The box reaches from west eastward to east, across the antimeridian
-            where it lies between them, so that 170 to -170 is 20° wide.
+            if that lies between them, so that 170 to -170 is 20° wide.
         south, north : float, default -90 and 90
             Planetocentric latitudes, degrees.
 
         Returns
         -------
         CraterDatabase
-            These craters, those on the bounds among them, with all regions.
+            These craters, including those on the bounds, with all regions.
 
         Raises
         ------
         TableError
-            A bound is no number, or south is north of north.
+            A bound is not a number, or south is greater than north.
 
         Examples
         --------
@@ -196,20 +196,19 @@ class SelectableTable(CountTable):
         lon, lat : float
             East longitude, in any range, and planetocentric latitude of the point, degrees.
         n : int, default 1
-            How many; all there are, if they are fewer.
+            Number of craters; all of them if there are fewer.
         within : float, optional
             Greatest distance along the great circle, metres on the body's sphere.
 
         Returns
         -------
         CraterDatabase
-            These craters, with all regions. Of craters at the same distance those come first that are first in the
-            table.
+            These craters, with all regions. Craters at equal distances keep the order of the table.
 
         Raises
         ------
         TableError
-            A coordinate, `n` or `within` is no number that it can be.
+            A coordinate, `n` or `within` is not a number in its range.
 
         Examples
         --------
@@ -251,13 +250,13 @@ class SelectableTable(CountTable):
 
 
 class Rows(Generic[Table]):
-    """Rows of a table by position or by label, as pandas' `iloc` and `loc` find them."""
+    """Rows of a table by position or by label, like pandas' `iloc` and `loc`."""
 
     def __init__(self, table: Table, by_label: bool) -> None:
         self._table, self._by_label = table, by_label
 
     def __getitem__(self, key: Any) -> Table:
-        """The craters; every key gives a table."""
+        """Select craters; every key gives a table."""
         index = self._table.data.index
         positions = pd.Series(np.arange(len(index)), index=index)
         try:

@@ -1,7 +1,7 @@
 """Tables in text files as people and programs save them: encodings, comments, separators, names of rows.
 
-pandas reads the file. What comes before is settled here from its first lines: in which encoding it is, which lines are
-no data, by what its cells are separated, and whether rows have cells that the header does not name.
+pandas reads the file. This module first determines its layout from the first lines: the encoding, the lines that are
+not data, the separator of cells, and whether rows have cells that the header does not name.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from xcrater.table.cells import Mark, decimal_mark
 from xcrater.table.wording import is_unit
 
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".tab": "\t", ".txt": "\t"}
-"""What separates the cells of a file of each suffix, unless its lines say otherwise."""
+"""Separator of the cells of a file, by its suffix, unless its lines show another."""
 
 ROW_NAMES = "Unnamed: 0"
-"""Header of names of rows that have none, as pandas calls a first column without a header."""
+"""Label of a column of row names without a header, which is pandas' name for a first column without one."""
 
 _SAMPLE = 1 << 18  # bytes: some thousand lines
 _BEYOND = "_beyond_the_header_"
@@ -39,7 +39,7 @@ _EXCELS_HINT = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)
 
 
 class _Layout(NamedTuple):
-    """How the lines of a file are to be read."""
+    """How to read the lines of a file."""
 
     separator: str
     decimal: Mark
@@ -47,7 +47,7 @@ class _Layout(NamedTuple):
     begins: int
     """Number of lines before the first row."""
     beyond: int
-    """How many cells more than the header rows have."""
+    """Number of cells by which the rows exceed the header."""
 
 
 def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
@@ -56,26 +56,26 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
     Parameters
     ----------
     path : Path
-        The file: in UTF-8, UTF-16 or Latin-1, with lines that end as on any system. Lines before, between and after the
-        rows that begin with ``#``, ``%`` or ``//`` are comments; the last one before the rows is the header if no other
-        is there. A line of units below the header is joined to it by underscores.
+        The file, in UTF-8, UTF-16 or Latin-1, with the line endings of any system. Lines before, between and after the
+        rows that begin with ``#``, ``%`` or ``//`` are comments; if there is no other header, the last comment before
+        the rows is the header. A line of units below the header is joined to it by underscores.
     separator : str
-        What separates cells. Where the header has none, a semicolon, tab, comma or bar that it has does; or else blanks
-        do.
+        Expected separator of cells. If the header does not contain it, cells are separated by a semicolon, tab, comma
+        or bar that the header does contain, or else by blanks.
 
     Returns
     -------
     table : pandas.DataFrame
-        Its cells; numbers with decimal commas are read as such where these separate no cells. Names of rows for which
-        the header has no cell, as R writes them, are the first column, under pandas' name ``Unnamed: 0``. Empty cells
-        at the ends of all rows are left out, and so are rows of empty cells.
+        The cells. Decimal commas are read as such if commas do not separate cells. Row names for which the header has
+        no cell, as R writes them, become the first column under pandas' name ``Unnamed: 0``. Empty cells at the ends of
+        all rows are left out, and so are rows of empty cells.
     mark : {".", ","} or None
-        The decimal mark of the numbers that were read, where any has decimals.
+        The decimal mark of the numbers that were read, if any has decimals.
 
     Raises
     ------
     OSError, ValueError
-        The file cannot be read, or some rows have more cells than the header and these are no names of rows.
+        The file cannot be read, or some rows have more cells than the header for another reason than row names.
 
     Examples
     --------
@@ -100,13 +100,13 @@ def read_text(path: Path, separator: str) -> tuple[pd.DataFrame, Mark | None]:
 
 
 def _encoding(path: Path) -> str:
-    """The encoding of a file, by its first bytes or else by what decodes all of it."""
+    """Determine the encoding of a file from its first bytes, or else from what decodes all of it."""
     with path.open("rb") as file:
         start = file.read(_SAMPLE)
         for mark, encoding in _MARKS:
             if start.startswith(mark):
                 return encoding
-        if start.count(0) > len(start) // 4:  # every other byte of ASCII in UTF-16
+        if start.count(0) > len(start) // 4:  # in UTF-16, every other byte of ASCII text is 0
             return "utf-16-be" if start[:1] == b"\0" else "utf-16-le"
         decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -120,8 +120,8 @@ def _encoding(path: Path) -> str:
 
 
 def _first_lines(path: Path, encoding: str) -> tuple[list[str], bool]:
-    """The first complete lines of a file, and whether these are all."""
-    with path.open(encoding=encoding, errors="replace") as file:  # universal newlines: of any system
+    """Read the first complete lines of a file; also tells whether these are all of its lines."""
+    with path.open(encoding=encoding, errors="replace") as file:  # universal newlines accept those of any system
         text = file.read(_SAMPLE)
         whole = not file.read(1)
     lines = _joined(text.split("\n"))
@@ -129,7 +129,7 @@ def _first_lines(path: Path, encoding: str) -> tuple[list[str], bool]:
 
 
 def _joined(lines: list[str], end: str = "\n") -> list[str]:
-    """Lines of a table; one is several of the file where a quoted cell has breaks, as headers made in Excel do."""
+    """Join lines of a file that a line break within a quoted cell splits, as in headers made in Excel."""
     joined: list[str] = []
     open_quote = False
     for line in lines:
@@ -157,13 +157,13 @@ def _has_comments(path: Path, encoding: str, lines: list[str], whole: bool) -> b
 
 
 def _find_layout(path: Path, lines: list[str], separator: str) -> _Layout | None:
-    """The layout that the first lines show; None if there is no line."""
+    """Determine the layout from the first lines; None if there are no lines."""
     at = [i for i, line in enumerate(lines) if line.strip(' \t,;|"')]  # a line of separators alone is empty too
     if at and (hint := _EXCELS_HINT.fullmatch(lines[at[0]].strip())):
         separator, at = hint[1], at[1:]
     body = [i for i in at if not _is_comment(lines[i])]
     if len(body) < len(at) and (not body or _is_numeric(lines[body[0]])):
-        # The header itself is a comment, as numpy's savetxt writes it; or all rows are named with a number sign
+        # The header is itself a comment, as numpy's savetxt writes it; or all names of rows begin with a number sign
         first = max((i for i in at if _is_comment(lines[i]) and (not body or i < body[0])), default=-1)
         if not body:
             first, body = at[0], at[1:]
@@ -178,7 +178,7 @@ def _find_layout(path: Path, lines: list[str], separator: str) -> _Layout | None
     header = _cells(head, separator)
     units = _cells(rows[0], separator) if rows else []
     if any(map(is_unit, units)) and all(is_unit(cell) or cell in _NO_UNIT for cell in units):
-        # A second line of the header
+        # The second line holds units and belongs to the header
         header = [
             f"{name}_{unit}" if is_unit(unit) else name for name, unit in zip_longest(header, units, fillvalue="")
         ]
@@ -200,7 +200,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _find_separator(head: str, rows: list[str], expected: str) -> str:
-    """What separates the cells of the header, and of as many rows as possible in the same number of cells."""
+    """Find the separator that splits the header, and gives as many rows as possible the same number of cells."""
 
     def fit(separator: str) -> tuple[bool, int, bool, int]:
         wanted = len(_cells(head, separator))
@@ -215,7 +215,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _is_numeric(line: str) -> bool:
-    """Whether at least half of a line's cells are numbers, so that it is no header."""
+    """Whether at least half of a line's cells are numbers, so that it cannot be a header."""
     cells = [cell for cell in re.split(r"[,;\t| ]+", line.strip()) if cell]
     return bool(cells) and 2 * sum(map(_is_number, cells)) >= len(cells)
 
@@ -224,7 +224,7 @@ def _proves_one(texts: list[str]) -> bool:
     try:
         decimal_mark("the file", texts)
     except TableError:
-        return False  # each column will have to tell
+        return False  # the decimal mark must then be found for each column
     return True
 
 
@@ -233,7 +233,7 @@ def _without_comments(path: Path, encoding: str, layout: _Layout) -> io.StringIO
     with path.open(encoding=encoding, errors="strict") as file:
         lines = _joined(list(file), "")[layout.begins :]
     kept = [line for line in lines if not _is_comment(line)]
-    # Where all rows begin with a number sign, it belongs to their names
+    # If all rows begin with a number sign, it belongs to their names and they are not comments
     return io.StringIO("".join(kept if any(line.strip() for line in kept) else lines))
 
 
@@ -263,7 +263,7 @@ def _read(source: Any, layout: _Layout, encoding: str, begins: int) -> pd.DataFr
     if not full.to_numpy().any():
         return table[names]
     if len(beyond) == 1 and full[beyond[0]].all():
-        # Each row begins with its name, for which the header has no cell
+        # Each row begins with a name for which the header has no cell
         return table.set_axis(_unique([ROW_NAMES, *names]), axis=1)
     row = int(full.any(axis=1).to_numpy().argmax())
     raise ValueError(
@@ -273,7 +273,7 @@ def _read(source: Any, layout: _Layout, encoding: str, begins: int) -> pd.DataFr
 
 
 def _without_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without rows that are separators alone."""
+    """Remove the rows that consist of separators alone."""
     empty = np.ones(len(table), bool)
     for name in table.columns:
         empty &= table[name].isna().to_numpy()
@@ -283,7 +283,7 @@ def _without_empty_rows(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unique(header: list[str]) -> list[str]:
-    """Names of columns as pandas makes them of a header: those without a name are numbered, repeated ones too."""
+    """Make column names unique as pandas does: unnamed and repeated columns are numbered."""
     names: list[str] = []
     for k, cell in enumerate(header):
         name = base = cell or f"Unnamed: {k}"
@@ -296,7 +296,7 @@ def _unique(header: list[str]) -> list[str]:
 
 
 def _read_mark(table: pd.DataFrame, layout: _Layout) -> Mark | None:
-    """The decimal mark, where numbers with decimals were read by it."""
+    """The decimal mark, if any numbers were read that have decimals."""
     if layout.decimal == ",":
         return ","
     floats = table.select_dtypes("float")

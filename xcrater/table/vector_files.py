@@ -1,4 +1,4 @@
-"""Vector files of craters, as GIS programs write them, read as tables."""
+"""Reading of vector files of craters, as GIS programs write them, as tables."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ CENTRE = {"_lat": "latitude", "_lon": "longitude", "_radius_m": "radius"}
 
 _OF_FILE = "xcrater_of_file"
 WKT, ACTIVE = "_wkt", "_active_wkt"
-"""Ends of the names of columns with the polygons of a region as text; of the region whose polygons are geometries."""
+"""Endings of the names of columns that hold a region's polygons as text; the second is for the region that is also the
+geometry."""
 
-_FIRST_LINES = 2**16  # bytes in which the members of a GeoJSON file that are no features are looked for
+_FIRST_LINES = 2**16  # bytes in which to look for those members of a GeoJSON file that are not features
 
 
 class Source(NamedTuple):
-    """A vector file or GeoDataFrame as a table: what tables of text take from their headers."""
+    """A vector file or GeoDataFrame as a table, with the CRS and columns that a plain table states in its header."""
 
     data: pd.DataFrame
     input_crs: Any
     names: tuple[str | None, str | None, str | None]
-    """Columns of latitude, longitude and radius in metres where they are known, else None."""
+    """Columns of latitude, longitude and radius in metres; None for those that are not known."""
 
 
 def is_vector(dataset: object) -> bool:
@@ -51,14 +52,14 @@ def is_vector(dataset: object) -> bool:
 
 
 def _is_geoparquet(path: Path) -> bool:
-    """Tell whether a Parquet file says what its geometries are."""
+    """Tell whether a Parquet file has the metadata of GeoParquet."""
     if path.suffix.lower() != ".parquet" or not path.is_file() or importlib.util.find_spec("pyarrow") is None:
         return False
     parquet = require("pyarrow.parquet", extra="parquet")
     try:
         return b"geo" in (parquet.read_schema(path).metadata or {})
     except (OSError, ValueError):
-        return False  # whoever reads the table says what is wrong with it
+        return False  # the error is left to the function that reads the table
 
 
 def read_file(path: str | os.PathLike[str]) -> Any:
@@ -102,19 +103,19 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
     Parameters
     ----------
     dataset : path or geopandas.GeoDataFrame
-        The craters, one a row.
+        The craters, one per row.
     body : Body
         The body that they are on.
     input_crs : str or pyproj.CRS
         As `CraterDatabase` takes it.
     placed : bool
-        Whether the user says by names of columns or by `input_crs` where craters lie; geometries then play no part.
+        Whether the user states the positions by column names or `input_crs`; geometries are then ignored.
 
     Returns
     -------
     Source
-        The attributes, without the geometries. Positions are those of `to_geojson`'s own columns, if they are there;
-        else those of the geometries, if these are points in a CRS of the body; else they are left to the headers.
+        The attributes, without the geometries. Positions come from the columns that `to_geojson` writes, if they are
+        there; otherwise from the geometries, if these are points in a CRS of the body; otherwise from the headers.
 
     Raises
     ------
@@ -127,13 +128,13 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
     active = getattr(frame, "_geometry_column_name", None)
     data = pd.DataFrame(frame.drop(columns=[active] if active in frame.columns else []))
     data.attrs = dict(frame.attrs)
-    # Of a file, they are as old as what stands beside them; of a frame in memory, that may have been changed
+    # In a file, our own columns match the others; in a frame in memory, the other columns may have been changed since
     own = bool(data.attrs.pop(_OF_FILE, False)) and {"_lat", "_lon"} <= set(data.columns)
     crs = None if active not in frame.columns or frame.crs is None else pyproj.CRS(frame.crs)
     if placed:
         return Source(data, input_crs, (None, None, None))
     if crs is not None and not same_body(crs, body):
-        # GeoJSON without a CRS is read as Earth's: the format knows no other.
+        # GeoJSON knows no CRS but the Earth's, so files of other bodies claim EPSG:4326, which must not be believed.
         if crs.to_epsg() != 4326:
             other = body_of_crs(crs)
             raise BodyError(
@@ -155,18 +156,18 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
 
 
 class Shapes(NamedTuple):
-    """A file that `to_geojson` or craterpy wrote, or any other, with what it says beyond its attributes."""
+    """A vector file, perhaps written by `to_geojson` or craterpy, with the information beyond its attributes."""
 
     frame: Any
     """GeoDataFrame without the columns of regions."""
     body: str
     units: str
     regions: dict[str, Geometries]
-    """Polygons of regions, by name, in east longitude and planetocentric latitude."""
+    """Polygons of regions in east longitude and planetocentric latitude, by name."""
 
 
 def read_shapes(path: str | os.PathLike[str], body: str | None, units: str) -> Shapes:
-    """Read a vector file with the body, units and regions that it may tell of; see `CraterDatabase.read_shapefile`."""
+    """Read a vector file with the body, units and regions that it may state; see `CraterDatabase.read_shapefile`."""
     frame = read_file(path)
     told = _metadata(Path(path).expanduser())
     if body is None:
@@ -182,7 +183,7 @@ def read_shapes(path: str | os.PathLike[str], body: str | None, units: str) -> S
         try:
             shapes = shapely.from_wkt(frame[column].to_numpy())
         except (shapely.errors.GEOSException, TypeError):
-            continue  # not of ours
+            continue  # the column was not written by `to_geojson`
         frame = frame.drop(columns=column)
         if np.isin(shapely.get_type_id(shapes), (-1, 3, 6)).all():
             regions[name] = shapes
@@ -190,7 +191,7 @@ def read_shapes(path: str | os.PathLike[str], body: str | None, units: str) -> S
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """The member ``metadata`` of a GeoJSON file; nothing of other files."""
+    """The member ``metadata`` of a GeoJSON file; empty for other files."""
     if path.suffix.lower() not in (".geojson", ".json") or not path.is_file():
         return {}
     with path.open("rb") as file:

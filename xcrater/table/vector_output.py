@@ -1,4 +1,4 @@
-"""Geometries of craters in any CRS of their body, and vector files of them, for GIS programs."""
+"""Output for GIS programs: geometries of craters in any CRS of their body, and vector files of them."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _FIELD_NAME = 10  # characters of a column's name in a shapefile
 
 
 class Content(NamedTuple):
-    """What is written to a vector file; see `CraterDatabase.to_file`, whose arguments the last three are."""
+    """The content of a vector file. The last fields are arguments of `CraterDatabase.to_file`."""
 
     cdb: CraterTable
     shapes: pd.Series[Any]
     """Geometries in the CRS of the file, one per crater."""
     region: str | None
-    """Name of the region that they are."""
+    """Name of the region whose outlines the geometries are; None if they are centres."""
     wkt: Callable[[str], pd.Series[Any]]
     """Polygons of a region in longitude and latitude."""
     keep_cols: Iterable[str] | None
     keep_all: bool
 
     def frame(self, *, texts: bool = True) -> Any:
-        """The GeoDataFrame to be written, with the polygons of regions as texts or without."""
+        """Make the GeoDataFrame to write, optionally with the polygons of regions as text."""
         geopandas = require("geopandas", extra="vector")
         cdb, region = self.cdb, self.region
         own = [str(column) for column in cdb.orig_cols]
@@ -60,8 +60,8 @@ class Content(NamedTuple):
         if missing:
             raise TableError(f"received keep_cols={missing!r}; expected columns among {', '.join(cdb.data.columns)}")
         whole = self.keep_all and self.keep_cols is None
-        # Outlines do not say where centres lie, so that a file of them has the centres beside them; not the radii,
-        # which craterpy would take for those of the table, in the table's units
+        # Centres cannot be derived from outlines, so a file of outlines also holds the centres. It does not hold the
+        # radii, which craterpy would take for a column in the table's units.
         further = CENTRE if whole else tuple(CENTRE)[:2] if region is not None else ()
         columns = list(dict.fromkeys((*own, *(c for c in wanted if c in cdb.data.columns), *further)))
         data = cdb.data[columns].drop(columns="geometry", errors="ignore")
@@ -78,7 +78,7 @@ def write_geojson(content: Content, path: str | os.PathLike[str], units: str) ->
     Parameters
     ----------
     content : Content
-        What is written.
+        The content of the file.
     path : path
         The file, which is replaced when the new one is complete.
     units : {"m", "km"}
@@ -109,9 +109,9 @@ def write_file(content: Content, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     content : Content
-        What is written.
+        The content of the file.
     path : path
-        The file, which is replaced when the new one is complete, and so are the others of a shapefile.
+        The file, which is replaced when the new one is complete, together with the other files of a shapefile.
     """
     target = Path(path).expanduser()
     driver = DRIVERS.get(target.suffix.lower())
@@ -124,7 +124,7 @@ def write_file(content: Content, path: str | os.PathLike[str]) -> None:
 
 
 def write_frame(frame: Any, target: Path, driver: str) -> None:
-    """Write a GeoDataFrame to a file, or to the several files of a shapefile, and then give these their names."""
+    """Write a GeoDataFrame under a temporary name, and rename the file, or all files of a shapefile, when complete."""
     if driver == SHAPEFILE:
         frame = frame.rename(columns=_short_names([str(c) for c in frame.columns]))
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".xcrater-") as folder:
@@ -147,7 +147,7 @@ def _write(frame: Any, path: Path, driver: str, layer: str) -> None:
 
 
 def _short_names(columns: list[str]) -> dict[str, str]:
-    """Names of a shapefile's columns, each different from the others whatever its case."""
+    """Shorten names for the columns of a shapefile, keeping them distinct regardless of case."""
     names: dict[str, str] = {}
     for column in columns:
         short = column[:_FIELD_NAME] if column != "geometry" else column
@@ -163,25 +163,25 @@ def _short_names(columns: list[str]) -> dict[str, str]:
 def as_series(
     geometries: Geometries, index: pd.Index[Any], name: str, body: Body, crs: pyproj.CRS | None
 ) -> pd.Series[Any]:
-    """Geometries in longitude and latitude as a Series of a CRS: a GeoSeries where geopandas is installed.
+    """Make a Series of geometries in a CRS, which is a GeoSeries if geopandas is installed.
 
     Parameters
     ----------
     geometries : ndarray of shapely geometries, shape (n,)
-        In east longitude and planetocentric latitude.
+        Geometries in east longitude and planetocentric latitude.
     index : pandas.Index
         Labels of the craters.
     name : str
-        What they are.
+        Name of the Series.
     body : Body
         The body that they are on.
     crs : pyproj.CRS or None
-        The CRS that the Series is to be in; None for that of longitude and latitude.
+        The CRS of the Series; None for longitude and latitude.
 
     Returns
     -------
     pandas.Series or geopandas.GeoSeries
-        The geometries; None where a projection does not show one, and without the parts that it does not show.
+        The geometries; None for a geometry that the projection does not show as a whole.
     """
     if crs is not None:
         geometries = projected(geometries, body, crs)
@@ -194,12 +194,12 @@ def as_series(
 
 
 def projected(geometries: Geometries, body: Body, crs: pyproj.CRS) -> Geometries:
-    """Geometries in another CRS.
+    """Project geometries to another CRS.
 
     Parameters
     ----------
     geometries : ndarray of shapely geometries, shape (n,)
-        In east longitude and planetocentric latitude, degrees.
+        Geometries in east longitude and planetocentric latitude, degrees.
     body : Body
         The body that they are on.
     crs : pyproj.CRS
@@ -208,7 +208,8 @@ def projected(geometries: Geometries, body: Body, crs: pyproj.CRS) -> Geometries
     Returns
     -------
     ndarray of shapely geometries, shape (n,)
-        The same, with vertices at least every degree; those that the projection does not show as a whole are None.
+        The projected geometries, with vertices at least every degree; None for those that the projection does not show
+        as a whole.
     """
     crs = crs_on_body(crs, body)
     areal = crs.is_projected and bool((shapely.get_dimensions(geometries) == 2).any())
@@ -221,13 +222,13 @@ def projected(geometries: Geometries, body: Body, crs: pyproj.CRS) -> Geometries
     if not shown.all():
         _, owner = shapely.get_coordinates(geometries, return_index=True)
         out[np.unique(owner[~shown])] = None
-    if areal:  # a region over a pole runs to it and back along the antimeridian, which is no edge of most maps
+    if areal:  # a region over a pole goes to it and back along the antimeridian, which is not an edge of most maps
         crooked = ~shapely.is_valid(out) & (shapely.get_dimensions(out) == 2)
         out[crooked] = [_areas(shape) for shape in shapely.make_valid(out[crooked])]
     return out
 
 
 def _areas(shape: Any) -> Any:
-    """The areas among the parts of a geometry."""
+    """The union of those parts of a geometry that are areas."""
     parts = shapely.get_parts(shape)
     return shapely.union_all(parts[shapely.get_dimensions(parts) == 2])

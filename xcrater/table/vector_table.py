@@ -22,7 +22,7 @@ class VectorTable(CraterTable):
 
     @property
     def data(self) -> pd.DataFrame:
-        """The table; its attribute ``crs`` is the CRS of `center`, as that of craterpy's GeoDataFrame.
+        """The table; its attribute ``crs`` is the CRS of `center`, as in craterpy's GeoDataFrame.
 
         Examples
         --------
@@ -35,7 +35,7 @@ class VectorTable(CraterTable):
         """
         frame: pd.DataFrame = self.__dict__["data"]
         if "crs" not in frame.columns:
-            # Copies that pandas makes of it are without, as they may be of anything
+            # A plain attribute, which pandas does not pass on to copies, since they may come to hold anything
             object.__setattr__(frame, "crs", self._shown_in or self.crs)
         return frame
 
@@ -47,7 +47,7 @@ class VectorTable(CraterTable):
     def center(self) -> pd.Series[Any]:
         """Centre of each crater: shapely points, a GeoSeries where geopandas is installed, made on each access.
 
-        They are longitude and latitude in the CRS `crs`, or what `to_crs` says.
+        The coordinates are longitude and latitude in `crs`, or those of the CRS set by `to_crs`.
 
         Examples
         --------
@@ -78,8 +78,8 @@ class VectorTable(CraterTable):
         Returns
         -------
         CraterDatabase or None
-            A copy whose `center`, regions and GeoJSON files are in that CRS; None with ``inplace=True``. `lon`, `lat`
-            and `rad` remain what they are, as do statistics.
+            A copy whose `center`, regions and GeoJSON files are in that CRS; None with ``inplace=True``. `lon`, `lat`,
+            `rad` and statistics do not change.
 
         Raises
         ------
@@ -122,10 +122,10 @@ class VectorTable(CraterTable):
         region : str, optional
             Name of the region whose outlines are the geometries; centres by default.
         crs : str or pyproj.CRS, optional
-            CRS of the geometries, one that has a code; by default the table's, see `to_crs`.
+            CRS of the geometries, which must have an authority code; by default that of the table, see `to_crs`.
         keep_cols : sequence of str, optional
-            Columns, and regions as text in a column ``<name>_wkt``, to write beside the table's own columns. By default
-            all columns.
+            Columns to write in addition to the table's own, and names of regions to write as text in a column
+            ``<name>_wkt``. By default all columns.
         keep_all : bool, default False
             Whether to write all regions as text, and the centres and radii in ``_lat``, ``_lon`` and ``_radius_m``.
             Without effect on columns if `keep_cols` is given.
@@ -147,8 +147,8 @@ class VectorTable(CraterTable):
 
         Notes
         -----
-        The member ``metadata`` of the file says the body and the unit of the table's sizes, and files of outlines have
-        the centres in the columns ``_lat`` and ``_lon``, so that the file is read as the table that it was. Outlines in
+        The member ``metadata`` of the file states the body and the unit of the table's sizes, and files of outlines
+        hold the centres in the columns ``_lat`` and ``_lon``, so that reading the file restores the table. Outlines in
         longitude and latitude are cut at the antimeridian.
 
         Examples
@@ -184,7 +184,7 @@ class VectorTable(CraterTable):
             The file: GeoPackage (.gpkg), shapefile (.shp), GeoParquet (.parquet) or GeoJSON (.geojson).
             One that exists is replaced once the new one is complete.
         region, crs, keep_cols, keep_all
-            As `to_geojson` takes them; the CRS needs no code, but for GeoJSON.
+            As in `to_geojson`; only for GeoJSON does the CRS need a code.
 
         Raises
         ------
@@ -203,8 +203,8 @@ class VectorTable(CraterTable):
 
         Notes
         -----
-        The file has the CRS of the body, which QGIS shows by its name. Shapefiles hold ten characters of a column's
-        name, so that longer ones are cut, and told apart by a number at the end; and no regions as text.
+        The file has the CRS of the body, which QGIS shows by its name. Shapefiles allow ten characters for the name of
+        a column, so longer names are cut and kept distinct by a number at the end. They hold no regions as text.
 
         Examples
         --------
@@ -245,10 +245,10 @@ class VectorTable(CraterTable):
         filename : path
             The file.
         body : str or None, default "Moon"
-            Planetary body; None for the one that the file tells of by its metadata or its CRS.
+            Planetary body; None for the one that the file states in its metadata or by its CRS.
         units : {"m", "km"}, default "m"
-            Unit of the radius or diameter column. That in the metadata of a GeoJSON file, as `to_geojson` writes it,
-            goes before it.
+            Unit of the radius or diameter column. A unit in the metadata of a GeoJSON file, as `to_geojson` writes it,
+            takes precedence.
         **kwargs
             More arguments of `CraterDatabase`.
 
@@ -262,14 +262,14 @@ class VectorTable(CraterTable):
         TableError
             The file does not exist, cannot be read, or has no sizes or positions.
         BodyError
-            The file is of another body, or does not tell of which.
+            The file belongs to another body, or does not state its body.
         ImportError
             geopandas or pyogrio is not installed.
 
         Notes
         -----
-        Craters lie where points of the file are, by its CRS; the columns of longitude and latitude count where there
-        are no points, or where `input_crs` or names of columns are given. A GeoJSON file without a CRS counts as one of
+        Positions are those of the file's points in its CRS. The columns of longitude and latitude are used if there are
+        no points, or if `input_crs` or names of columns are given. A GeoJSON file without a CRS is taken to be in
         longitude and latitude on the body.
 
         Examples

@@ -1,4 +1,4 @@
-"""What the words of a column's header say: the quantity, its unit, and the convention in which it is counted."""
+"""Interpretation of a column's header: the quantity, its unit, and the convention in which it is counted."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Direction: TypeAlias = Literal["north", "south", "east", "west"]
 LatitudeKind: TypeAlias = Literal["planetocentric", "planetographic"]
 
 METRES = {"m": 1.0, "km": 1000.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048}
-"""Metres in each unit of length that a header may name; a foot is the international one."""
+"""Metres per unit of length, for each unit that a header may name; feet are international feet."""
 
 UNUSABLE = 4
-"""Rank of a column that holds the quantity in a unit or a form that is not converted."""
+"""Rank of a column that holds the quantity in a unit or form that is not converted."""
 
 
 def word_set(words: str) -> frozenset[str]:
-    """The words of a text, separated by spaces."""
+    """Split a text at spaces into a set of words."""
     return frozenset(words.split())
 
 
@@ -55,9 +55,9 @@ _UNIT_WORDS = {
 }
 _UNITS = {word: unit for unit, words in _UNIT_WORDS.items() for word in words.split()}
 UNIT_NAMES = {"deg": "degrees", "rad": "radians"}
-"""Units whose word in messages is not their short one."""
+"""Words that messages use for units in place of their short names."""
 
-# "Diameter (10^3 km)", "D x 1000 m": a power of ten is no part of a name.
+# "Diameter (10^3 km)", "D x 1000 m": a power of ten is not part of a name.
 _MULTIPLE = re.compile(r"10\s*(?:\^|\*\*)\s*[-+]?\d|\b1[eE][-+]?\d|[x×*]\s*10{1,6}\b")
 
 _DIRECTIONS: dict[str, Direction] = {
@@ -75,7 +75,7 @@ _KINDS |= dict.fromkeys(word_set("planetographic ographic graphic areographic ge
 _NEUTRAL = word_set("in of positive")
 _CIRCLE = word_set("circ circle circular c img image im center centre")
 ELLIPSE = word_set("elli ell ellipse elliptical el major minor semimajor semiminor")
-"""Words of fits of ellipses to rims."""
+"""Words that mark fits of ellipses to rims."""
 
 NEVER = word_set(
     """
@@ -90,24 +90,24 @@ NEVER = word_set(
 )
 """A column with any of these words describes the quantity (its error, its rank, a bound) and does not hold it."""
 
-# A word ends where its letters end, and where the case changes: "DiamKm", "DIAMkm" and "LonE" are two words each.
+# A word ends where the letters end or the case changes: "DiamKm", "DIAMkm" and "LonE" are two words each.
 _WORD = re.compile(r"[A-Z]{2,}(?=(?:km|cm|mm|m|deg)(?![a-z]))|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 class Wording(NamedTuple):
-    """What a header says of the numbers below it."""
+    """What a header says about the numbers below it."""
 
     quantity: Quantity
     rank: int
-    """How well the words fit, 0 the best; `UNUSABLE` where the unit or the form is not converted."""
+    """How well the words fit, 0 being best; `UNUSABLE` if the unit or form is not converted."""
     unit: str | None = None
-    """The one unit that is named, such as "km", "deg", "rad" or "pixels"."""
+    """The unit, if exactly one is named, such as "km", "deg", "rad" or "pixels"."""
     direction: Direction | None = None
-    """Where positive numbers lie."""
+    """Direction in which positive numbers count."""
     from_pole: bool = False
     """Whether it is a co-latitude, counted from the north pole."""
     kind: LatitudeKind | None = None
-    """Which latitude it is, or to which longitudes it belongs."""
+    """Kind of latitude, or kind of latitude to which the longitudes belong."""
 
 
 def is_unit(text: str) -> bool:
@@ -148,7 +148,7 @@ def read_wording(column: Hashable, *, projected: bool = False, as_quantity: Quan
     projected : bool, default False
         Whether coordinates are x and y of a projected CRS, so that columns named ``x`` or ``northing`` count.
     as_quantity : str, optional
-        What the user says the column holds; then the words only tell its unit and convention.
+        Quantity that the user says the column holds; the words then only determine its unit and convention.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def read_wording(column: Hashable, *, projected: bool = False, as_quantity: Quan
         quantity, rank = named
     across = _ACROSS.get(quantity, ())
     found = [_DIRECTIONS[word] for word in words if _DIRECTIONS.get(word) in across]
-    # One letter beside no noun that is known may stand for anything: "width_w" named by the user is no west.
+    # Without a known noun, a single letter may mean anything: in a column "width_w" that the user names, w is not west.
     if not any(NOUNS.get(word) == quantity for word in words):
         found = [_DIRECTIONS[word] for word in words if len(word) > 1 and _DIRECTIONS.get(word) in across]
     if not _convertible(quantity, unit, projected=projected):
@@ -190,7 +190,7 @@ def read_wording(column: Hashable, *, projected: bool = False, as_quantity: Quan
 
 
 def _named_quantity(words: list[str], *, projected: bool) -> tuple[Quantity, int] | None:
-    """The quantity that words name and their rank, whatever the unit."""
+    """The quantity that words name, and its rank regardless of the unit."""
     without_units = [word for word in words if word not in _UNITS]
     if len(without_units) == 1 and without_units[0] in _INITIALS:
         return _INITIALS[without_units[0]], 2
@@ -205,7 +205,7 @@ def _named_quantity(words: list[str], *, projected: bool) -> tuple[Quantity, int
     neutral = _NEUTRAL | {word for word, where in _DIRECTIONS.items() if where in _ACROSS.get(quantity, ())}
     qualifiers = {*words} - {*nouns, *in_radians} - neutral - _UNITS.keys()
     if quantity in _ACROSS and ("rad" in in_radians or not {"radian", "radians"}.isdisjoint(words)):
-        return quantity, 3  # degrees, where a table has both, need no conversion
+        return quantity, 3  # if a table has both, columns in degrees are preferred, since they need no conversion
     if quantity == "latitude" and not _POLAR.isdisjoint(words):
         return quantity, 3
     qualifiers -= {word for word, kind in _KINDS.items() if kind == "planetocentric"}
