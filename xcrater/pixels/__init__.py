@@ -1,1 +1,1 @@
-"""The pixels themselves: blocks of craters, lazily, as images, or through a function."""
+"""Pixels of craters: as lazy blocks, as images, or passed to a function."""

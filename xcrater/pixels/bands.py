@@ -1,4 +1,4 @@
-"""The pixels of a crater that is too large to be held whole, a band of rows at a time."""
+"""The pixels of craters that are too large for memory, one band of rows at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Band(NamedTuple):
     window : tuple of int
         Window of the whole block on the raster's grid.
     blocks : Blocks
-        The rows, as a block of their own.
+        The rows, as a separate block.
     """
 
     region: int
@@ -37,12 +37,12 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class BandLeaf:
-    """Cuts from a tile what lies within a band of rows.
+    """Cuts the pixels within a band of rows from a tile.
 
     Parameters
     ----------
     cutter : Cutter
-        How the region is cut.
+        Cuts the region from a tile.
     """
 
     cutter: Cutter
@@ -58,7 +58,7 @@ class BandLeaf:
 
 @dataclass(frozen=True, eq=False)
 class BandTile(Tile):
-    """A tile of which a band of rows is wanted.
+    """A tile from which only a band of rows is needed.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class Rows(NamedTuple):
     window : tuple of int
         Window of the whole block on the raster's grid.
     top, bottom : int
-        First row of the band there, and the row past its last.
+        First row of the band on that grid, and the row past its last.
     last : bool
         Whether the crater has no more bands.
     """
@@ -95,7 +95,7 @@ class Rows(NamedTuple):
 
 
 def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Band]:
-    """The blocks of one crater, however large, a band of rows at a time: region by region, from the top.
+    """Yield the blocks of one crater, however large, in bands of rows: region by region, from the top.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def iter_bands(source: BlockSource, position: int, *, most: int) -> Iterator[Ban
     position : int
         Position of the crater in the source.
     most : int
-        Bytes of a band, unless a single row has more.
+        Largest number of bytes in a band, unless a single row has more.
     """
     for rows in cut_bands(source, position, most=most):
         yield read_band(source, rows)
 
 
 def cut_bands(source: BlockSource, position: int, *, most: int) -> list[Rows]:
-    """The bands that `iter_bands` gives."""
+    """Determine the bands that `iter_bands` yields."""
     edges = np.asarray(source.request.raster.grid.row_edges)
     crater = source.request.craters.take(np.array([position]))
     found: list[Rows] = []
@@ -123,7 +123,7 @@ def cut_bands(source: BlockSource, position: int, *, most: int) -> list[Rows]:
         while top < bottom:
             stop = min(bottom, top + max(1, most // max(each, 1)))
             chunk = int(edges[np.searchsorted(edges, stop, "right") - 1])
-            if top < chunk < stop < bottom:  # ends with a row of chunks, so that no chunk is read for two bands
+            if top < chunk < stop < bottom:  # end at a chunk boundary, so that no chunk is read for two bands
                 stop = chunk
             found.append(Rows(position, k, window, top, stop, last=False))
             top = stop
@@ -131,7 +131,7 @@ def cut_bands(source: BlockSource, position: int, *, most: int) -> list[Rows]:
 
 
 def read_band(source: BlockSource, rows: Rows) -> Band:
-    """One of the bands that `cut_bands` names."""
+    """Read one of the bands that `cut_bands` determined."""
     grid, crater = source.request.raster.grid, source.request.craters.take(np.array([rows.position]))
     cutter = source.of([rows.region]).cutter
     part = (rows.top, rows.bottom, *rows.window[2:])
@@ -139,7 +139,7 @@ def read_band(source: BlockSource, rows: Rows) -> Band:
         BandTile(index, (*tile[:3], min(tile[3], grid.columns)), crater, (rows.top, rows.bottom))
         for index, tile in grid.tiles(cutter.portions(part))
     ]
-    steps = ([tile] for tile in tiles)  # the crater itself takes the memory
+    steps = ([tile] for tile in tiles)  # one tile at a time, since the crater itself takes the memory
     parts = graph.each_tile(source.request.da.data, steps, BandLeaf(cutter))
     with source.request.naming_craters():
         return Band(rows.region, rows.window, cutter.band(crater, part, parts, source.lead))

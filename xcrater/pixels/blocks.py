@@ -1,4 +1,4 @@
-"""Blocks of pixels, one per crater, laid out flat, so that bulk work need not pass on a million small arrays."""
+"""Blocks of pixels, one per crater, in flat arrays, so that bulk operations need not handle a million small arrays."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Masked = np.ma.MaskedArray[Any, Any]
 Array = NDArray[Any]
 
 RAW = {1: "u1", 2: "u2", 4: "u4", 8: "u8", 16: "c16"}
-"""Dtype that pixels are copied as, by their number of bytes: kernels copy them as they are, whatever they mean."""
+"""Dtype as which pixels are copied, by their number of bytes, since kernels copy bytes whatever they mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks(Sized):
-    """Pixels of one region of some craters: those of each bounding box row by row, one crater after another.
+    """Pixels of one region of some craters: the bounding box of each crater row by row, one crater after another.
 
     Parameters
     ----------
@@ -29,13 +29,13 @@ class Blocks(Sized):
         Position of each crater, in the crater table or in the arrays that the blocks were taken from.
     window : ndarray of int64, shape (n, 4)
         (row_start, row_stop, col_start, col_stop) of each block on the raster's grid. It may reach beyond the raster;
-        columns run on across the antimeridian.
+        columns are continuous across the antimeridian.
     offset : ndarray of int64, shape (n + 1,)
         Block i has the pixels [offset[i], offset[i + 1]).
     values : ndarray, shape (..., pixels)
         Values with scale and offset applied; the dots stand for the raster's extra dimensions.
     mask : ndarray of bool, shape (..., pixels)
-        True where there is no value: outside the region, nodata, NaN, or beyond the raster.
+        True where there is no value: outside the region, at nodata or NaN, or beyond the raster.
     fraction : ndarray of float64, shape (pixels,), or None
         Fraction of each pixel that lies inside the region, for ``coverage="exact"``.
     fill_value : number or None
@@ -154,7 +154,7 @@ class Blocks(Sized):
         )
 
     def groups(self, pixels: int) -> list[slice]:
-        """Runs of blocks with at most ``pixels`` pixels together, or of a single larger block."""
+        """Cut the blocks into runs of at most ``pixels`` pixels together; a larger block is a run by itself."""
         return groups(np.diff(self.offset), pixels)
 
     def arrays(self) -> list[Masked]:
@@ -188,10 +188,10 @@ class Blocks(Sized):
 
 
 class _Unfinished(np.ma.MaskedArray[Any, Any]):
-    """A masked array whose attributes have yet to be set.
+    """A masked array whose attributes are still to be set.
 
-    Setting them is skipped because they are known here, and MaskedArray's own way to find them takes longer than
-    everything else that is done for a small crater.
+    They are known here, whereas MaskedArray's own way of finding them takes longer than everything else that is done
+    for a small crater.
     """
 
     __slots__ = ()
@@ -206,7 +206,7 @@ def groups(sizes: NDArray[np.int64], most: int) -> list[slice]:
     sizes : ndarray of int64
         Size of each item.
     most : int
-        Largest total size of a run; an item that is larger is a run of its own.
+        Largest total size of a run; a larger item is a run by itself.
     """
     ends = np.cumsum(sizes)
     cuts = [0]
@@ -228,7 +228,7 @@ def concatenate(blocks: Sequence[Blocks]) -> Blocks:
         crater=np.concatenate([b.crater for b in blocks]),
         window=np.concatenate([b.window for b in blocks]),
         offset=np.concatenate([[0], np.cumsum(sizes)]),
-        # Without a dtype, values of another byte order would come out in the machine's own.
+        # Without a dtype, numpy would convert values of foreign byte order to the machine's own.
         values=np.concatenate([b.values for b in blocks], axis=-1, dtype=first.values.dtype),
         mask=np.concatenate([b.mask for b in blocks], axis=-1),
         fraction=None

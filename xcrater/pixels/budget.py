@@ -1,4 +1,4 @@
-"""What the pixels of craters may take of the memory: refused before anything is read where they cannot fit."""
+"""The memory budget of pixels: what cannot fit is refused before anything is read."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def check_craters(needed: NDArray[np.int64], labels: pd.Index[Any], remedy: str)
     Parameters
     ----------
     needed : ndarray of int64, shape (craters,)
-        Bytes that the pixels of each crater take where they are put together and used.
+        Bytes that the pixels of each crater take while they are assembled and used.
     labels : pandas.Index
         Labels of the craters.
     remedy : str
-        What may be typed instead of allowing more memory.
+        What the user may type instead of allowing more memory.
 
     Raises
     ------
     MemoryBudgetError
-        There are such craters.
+        Some craters take more than the option ``memory``.
     """
     memory = get_option("memory")
     large = np.flatnonzero(needed > memory)
@@ -53,14 +53,14 @@ def check_result(needed: int, made: str, remedy: str) -> None:
     needed : int
         Bytes that the result takes.
     made : str
-        What is asked for, as a user would type it.
+        The call that makes the result, as a user would type it.
     remedy : str
-        What may be typed instead.
+        What the user may type instead.
 
     Raises
     ------
     MemoryBudgetError
-        The result does not fit.
+        The result does not fit into the available memory.
     """
     import psutil
 

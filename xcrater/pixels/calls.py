@@ -1,4 +1,4 @@
-"""Calls of a user-supplied function: what it receives of each crater's pixels, and whether what it returns fits."""
+"""Calls of a user-supplied function: the arguments made from each crater's pixels, and the check of its results."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ WANTS = ("values", "coverage", "weights", "distance", "azimuth", "x", "y", "lon"
 """Names of the arrays that a function can receive, one element for each pixel."""
 
 PIXELS = 2**20
-"""Number of pixels whose places are computed at once, unless one crater has more."""
+"""Number of pixels whose coordinates are computed at once, unless one crater has more."""
 
 
 def check_wants(wants: str | Iterable[str]) -> tuple[str, ...]:
-    """Names of the arrays that a function is to receive.
+    """Check the names of the arrays that a function is to receive, and return them as a tuple.
 
     Raises
     ------
     FunctionError
-        There is no array of such a name.
+        A name is unknown.
     """
     names = (wants,) if isinstance(wants, str) else tuple(wants)
     if not names or not set(names) <= set(WANTS):
@@ -50,14 +50,14 @@ class Call:
     func : callable
         The function.
     takes : tuple of str or None
-        Names of the arrays of pixels that it receives as keywords; if empty, it receives the valid values alone; None
-        passes the block as a masked array.
+        Names of the arrays of pixels that the function receives as keywords. If empty, it receives only the valid
+        values; if None, the block as a masked array.
     columns : tuple of (str or None, int or None)
-        Name and length of everything that it returns. The name is None for a single thing, the length for a number.
+        Name and length of each result. The name is None if there is only one, and the length is None for a number.
     dtype : dtype
         Data type of the results.
     skip : bool
-        Whether an exception that it raises gives NaN.
+        Whether an exception in the function makes the crater's result NaN.
     """
 
     func: Callable[..., Any]
@@ -68,11 +68,11 @@ class Call:
 
     @property
     def wants_places(self) -> bool:
-        """Whether it receives where pixels lie."""
+        """Whether the function receives coordinates of pixels."""
         return bool(set(self.takes or ()) - {"values", "coverage", "weights"})
 
     def pixel_bytes(self, itemsize: int) -> int:
-        """About how many bytes it takes for each pixel to be handed over, besides the block itself.
+        """Approximate bytes per pixel that the arguments of the function take, in addition to the block itself.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Call:
         *,
         apart: bool,
     ) -> Array:
-        """Results of some craters, shape (images, region, crater, width).
+        """Compute the results of some craters, shape (images, region, crater, width).
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Call:
         raster : Raster
             The raster that the blocks were cut from.
         apart : bool
-            Whether the function is called for each image; else each block has all images.
+            Whether the function is called for each image separately; otherwise each block has all images.
         """
         images = math.prod(of_regions[0].values.shape[:-1]) if apart else 1
         out = np.empty((images, len(of_regions), len(craters), self.width), self.dtype)
@@ -127,7 +127,7 @@ class Call:
     def _arguments(
         self, blocks: Blocks, weights: Array | None, craters: Craters, raster: Raster, apart: bool
     ) -> Iterator[Iterable[Any]]:
-        """For each image, what the function receives for each block."""
+        """Yield, for each image, the argument of the function for each block."""
         if self.takes is None and not apart:
             yield blocks.arrays()
             return
@@ -161,7 +161,7 @@ class Call:
             yield ({name: array[cut] for name, array in arrays.items()} for cut in cuts)
 
     def _fill(self, cell: Array, label: Any, received: Any) -> None:
-        """Call the function for one crater and put what it returns into the result's cell."""
+        """Call the function for one crater and store its result in the cell."""
         try:
             value = self.func(**received) if self.takes else self.func(received)
         except Exception as err:
@@ -188,7 +188,7 @@ class Call:
             start += width or 1
 
     def _number(self, value: Any, name: str | None, width: int | None, label: Any) -> Array:
-        """What the function returned, checked against the dtype and shape that were declared."""
+        """Convert a returned value to the declared dtype, after checking it against the declared dtype and shape."""
         array = np.asarray(value)
         if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
             array = np.where(np.ma.getmaskarray(value), np.nan, array)
@@ -214,12 +214,12 @@ class Call:
 
 
 def _plain(label: Any) -> Any:
-    """A label as a user would type it."""
+    """A label in the form in which a user would type it."""
     return label.item() if isinstance(label, np.generic) else label
 
 
 def _told(value: Any) -> str:
-    """A short description of what a function returned."""
+    """A short description of a returned value."""
     if isinstance(value, Mapping):
         return f"a dict with {', '.join(map(repr, value)) or 'nothing'}"
     array = np.asanyarray(value)
@@ -227,7 +227,7 @@ def _told(value: Any) -> str:
 
 
 def _advice(value: Any, name: str | None) -> str:
-    """What to type so that a value fits."""
+    """The line to type so that a returned value fits."""
     if isinstance(value, Mapping):
         of = {str(n): None if np.ndim(v) == 0 else np.size(v) for n, v in value.items()}
         return f"returns={of!r}"
@@ -238,7 +238,7 @@ def _advice(value: Any, name: str | None) -> str:
 def make_call(
     func: Callable[..., Any], dtype: Any, takes: tuple[str, ...] | None, returns: Returns, errors: str
 ) -> Call:
-    """Check a user-supplied function and what is declared about it; see `CratersAccessor.map`.
+    """Check a user-supplied function and its declarations; see `CratersAccessor.map`.
 
     Raises
     ------
@@ -268,7 +268,7 @@ def make_call(
 
 
 def _places(blocks: Blocks, pixels: Array, craters: Craters, raster: Raster, wanted: set[str]) -> dict[str, Array]:
-    """Places and coordinates of some pixels of blocks, as far as they are wanted."""
+    """Compute those coordinates of some pixels of blocks that the function receives."""
     out: dict[str, Array] = {}
     block = np.searchsorted(blocks.offset, pixels, "right") - 1
     down, across = np.divmod(pixels - blocks.offset[block], blocks.shape[block, 1])

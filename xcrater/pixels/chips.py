@@ -1,4 +1,4 @@
-"""Chips: every crater in a small image of its own, all at one size and orientation."""
+"""Chips: a small image of every crater, all of one size and orientation."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 METHODS = {"nearest": 1, "bilinear": 2, "cubic": 4}
-"""Number of raster pixels, along each axis, that a sample is interpolated from, by method."""
+"""Number of raster pixels along each axis from which a sample is interpolated, by method."""
 
 FINEST = 32
-"""Greatest number of samples, along each axis, whose mean is one pixel of a chip."""
+"""Largest number of samples, along each axis, that are averaged to one pixel of a chip."""
 
 HALF = 0.5 - 1e-9
-"""Least weight of pixels with values that gives a chip's pixel one: half, less a hair, lest rounding decide."""
+"""Least weight of valid pixels for which a chip's pixel has a value: slightly below half, so that rounding does not
+decide the case of exactly half."""
 
 AGAIN = 8
-"""How often, on average, a chunk of the raster may be needed before a warning is given."""
+"""Average number of times that a chunk of the raster may be read before a warning is given."""
 
-_REACH = 3.0  # pixels of the raster, beyond a chip's edge, that its samples may need
+_REACH = 3.0  # raster pixels beyond a chip's edge that its samples may need
 _CHUNK = 2**21  # pixels of all chips in a group
 _BATCH = 2**18  # samples that are projected at once
 
@@ -68,7 +69,7 @@ def chips(
     group: int | None = None,
     nodata: float | int | None = None,
 ) -> xr.DataArray:
-    """An image of every crater in its own azimuthal equidistant frame; see `CratersAccessor.chips`."""
+    """Resample an image of every crater in its own azimuthal equidistant frame; see `CratersAccessor.chips`."""
     shape = _checked_size(size)
     if isinstance(extent, bool) or not isinstance(extent, Real) or not 0 < float(extent) < math.inf:
         raise ChipError(
@@ -90,14 +91,14 @@ def chips(
     if needed > get_option("memory"):
         raise ChipError(
             f"received size={size!r}: one crater's {images} images take {needed:,} bytes at work, and the option "
-            f"memory is {get_option('memory'):,}. Ask for less, or allow it: xcrater.set_options(memory={needed})"
+            f"memory is {get_option('memory'):,}. Make chips smaller, or allow it: xcrater.set_options(memory={needed})"
         )
     if group is None:
         group = max(1, _CHUNK // (math.prod(shape) * images))
 
     plan = request.plan([_reaching(grid, box) for box in request.boxes])
-    # Together with those that the same tile completes, but not with craters that lie on it alone: these are finished at
-    # once, while the sums of the others take up memory until their last tile is read.
+    # Group a crater on several tiles with others that the same tile completes, but not with craters that lie on that
+    # tile alone: those are finished at once, while sums of the former occupy memory until their last tile is read.
     spread = plan.spread
     turn = 2 * spread.last + (spread.count > 1) if order == "tiles" else np.zeros(len(request.craters), np.int64)
     at = np.argsort(turn, kind="stable")
@@ -116,7 +117,7 @@ def chips(
     pairs = sum(map(len, tiles))
     if order == "table" and graph.is_lazy(request.da) and pairs > AGAIN * len(plan):
         warnings.warn(
-            f"in this order {len(tiles)} chunks of chips take {pairs} looks at {len(plan)} chunks of the raster; "
+            f"in this order, {len(tiles)} chunks of chips need {pairs} reads of the {len(plan)} chunks of the raster; "
             "type order='tiles' to put neighbours side by side, and find chips by label: chips.sel(crater=...)",
             BlocksWarning,
             stacklevel=users_level(),
@@ -151,16 +152,16 @@ def _checked_size(size: Any) -> tuple[int, int]:
 
 
 def _reaching(grid: Grid, box: Boxes) -> Boxes:
-    """Boxes, in pixels, grown by what samples within the given ones are interpolated from."""
+    """Enlarge boxes, in pixels, by the reach of the pixels from which samples in them are interpolated."""
     top, bottom, west, east = box[0] - _REACH, box[1] + _REACH, box[2] - _REACH, box[3] + _REACH
     columns, half, *_, low, high = around(grid)
-    # Beyond a pole rows go on half a turn away
+    # Beyond a pole, sampling continues on rows half a turn away, so all columns may be needed
     over = (half > 0) & ((2 * top < low) | (2 * bottom > high))
     return top, bottom, np.where(over, 0.0, west), np.where(over, max(columns, grid.period), east)
 
 
 def around(grid: Grid) -> tuple[int, int, float, float, int, int]:
-    """How rows and columns go on beyond the raster's edges, as `xcrater.kernels.resample.add_sample` takes it."""
+    """How rows and columns continue beyond the raster's edges, as `xcrater.kernels.resample.add_sample` takes it."""
     columns = grid.columns if grid.wraps else 0
     period = grid.period if math.isfinite(grid.period) else 0.0
     frame = grid.to_frame()
@@ -175,17 +176,17 @@ def around(grid: Grid) -> tuple[int, int, float, float, int, int]:
 
 
 def _edges(turn: Ints, group: int) -> list[int]:
-    """Positions at which groups begin, and the end of the last.
+    """Positions at which groups begin, and the end of the last group.
 
     Parameters
     ----------
     turn : ndarray of int64, shape (n,)
-        When each crater's turn comes, ascending. No group has craters of two turns.
+        Number of the turn in which each crater is completed, ascending. A group never mixes two turns.
     group : int
-        Greatest number of craters in a group.
+        Largest number of craters in a group.
     """
     if not turn.size:
-        return [0, 0]  # one group without craters
+        return [0, 0]  # one empty group
     first = np.flatnonzero(np.diff(turn, prepend=turn[0] - 1))
     stops = [*first[1:].tolist(), turn.size]
     return [at for start, stop in zip(first.tolist(), stops, strict=True) for at in range(start, stop, group)] + [
@@ -194,14 +195,14 @@ def _edges(turn: Ints, group: int) -> list[int]:
 
 
 def groups_of_chips(chips: xr.DataArray, most: int, craters: int) -> list[tuple[int, int]]:
-    """Bounds along the craters of chips that are made together, so that few parts of the raster are read twice.
+    """Bounds of groups of craters whose chips are made together, so that few parts of the raster are read twice.
 
     Parameters
     ----------
     chips : xarray.DataArray
         Lazy chips.
     most, craters : int
-        Bytes and number of the chips of a group, at most; those of a single chunk may be more.
+        Largest number of bytes and of chips in a group; a single chunk may exceed both.
     """
     chunks = np.array(chips.chunksizes["crater"])
     each = chips.nbytes // max(chips.sizes["crater"], 1)
@@ -231,24 +232,24 @@ def _labelled(request: Request, data: Any, shape: tuple[int, int], extent: float
 
 @dataclass(frozen=True)
 class Leaf:
-    """A tile's share of the chips of its craters.
+    """Computes a tile's contribution to the chips of its craters.
 
     Parameters
     ----------
     grid : Grid
-        Where pixels lie.
+        Grid of the raster.
     shape : tuple of int
         Rows and columns of a chip.
     extent : float
         Distance from a chip's centre to its edge, crater radii.
     taps : int
-        Number of raster pixels that a sample is interpolated from, along each axis.
+        Number of raster pixels along each axis from which a sample is interpolated.
     north_up : bool
-        Whether up is north, or the direction of the raster's columns at the crater's centre.
+        Whether up is north; otherwise it is the direction of the raster's columns at the crater's centre.
     antialias : bool
         Whether a chip's pixel is the mean of as many samples as the raster has pixels there.
     nodata : float or int or None
-        Stored number that stands for no value.
+        Stored number that stands for a missing value.
     """
 
     grid: Grid
@@ -260,7 +261,7 @@ class Leaf:
     nodata: float | int | None
 
     def __call__(self, block: NDArray[Any], tile: Tile) -> list[Partial]:
-        """Sums of one tile, a block of shape (..., rows, columns), for the chips of its craters; see `Partial`."""
+        """Sum the pixels of one tile, shape (..., rows, columns), for the chips of its craters; see `Partial`."""
         craters, grid = tile.craters, self.grid
         block = _kernel_block(block.reshape(-1, *block.shape[-2:]))
         nodata, has_nodata = sentinel(self.nodata, block.dtype)
@@ -283,11 +284,11 @@ class Leaf:
         kernels.sample_points(source, u, v, *more)
 
     def _places(self, craters: Craters, turn: Floats, fine: Ints) -> Any:
-        """Batches of rows of chips, as `sample_points` takes them.
+        """Yield batches of rows of chips, as `sample_points` takes them.
 
-        Yields (chip, row, samples, u, v): position of the crater and row of its chip, shape (n,); number of samples of
-        a pixel, down and across; column and row coordinates of the samples on the raster, of shape (n, down,
-        columns of the chip * across).
+        A batch is (chip, row, samples, u, v): position of the crater and row of its chip, shape (n,); number of samples
+        of a pixel, down and across; column and row coordinates of the samples on the raster, shape (n, down, columns of
+        the chip * across).
         """
         frame = self.grid.to_frame()
         rows, cols = self.shape
@@ -318,7 +319,7 @@ class Leaf:
         frame = grid.to_frame()
         u, v = frame.pixels(*centres(craters))
         azimuth = [seen_from(grid, craters, *frame.lonlat(u, v + step))[1] for step in (-0.01, 0.01)]
-        # Where the point above is off the map, the opposite of the direction downwards is as good
+        # If the point above the centre is off the map, use the opposite of the direction downwards
         return np.asarray(np.radians(np.where(np.isnan(azimuth[0]), azimuth[1] + 180.0, azimuth[0])))
 
     def _fine(self, craters: Craters) -> Ints:
@@ -331,7 +332,7 @@ class Leaf:
     def _density(self, craters: Craters) -> Floats:
         """Pixels of the raster per radian at each crater, shape (craters,); 0 off the map.
 
-        It is the root of how many pixels a square radian has there.
+        It is the square root of the number of pixels per square radian.
         """
         frame = self.grid.to_frame()
         lon, lat = centres(craters)
@@ -339,7 +340,7 @@ class Leaf:
             south, north = np.clip(lat - 0.01, -90.0, 90.0), np.clip(lat + 0.01, -90.0, 90.0)
             v = [frame.pixels(lon, at)[1] for at in (south, north)]
             by_lat = np.abs(v[1] - v[0]) / np.radians(north - south)
-            # Meridians meet at a pole, so there the mean over the disc stands for the width at the centre
+            # Meridians meet at a pole, so near it the width at the centre is replaced by a mean over the disc
             wide = np.maximum(np.cos(craters.lat), np.minimum(self.extent * craters.radius, np.pi) / 2)
             found = by_lat * self.grid.period / (2 * np.pi) / wide
         else:
@@ -355,7 +356,7 @@ class Leaf:
 
 
 def _kernel_block(block: NDArray[Any]) -> NDArray[Any]:
-    """The block as kernels take it, with the same values: contiguous, in native byte order, NaN where it is masked."""
+    """Prepare a block for kernels: contiguous, in native byte order, with NaN where it is masked."""
     if np.ma.is_masked(block):
         return np.ma.filled(block.astype(np.float64), np.nan)
     stored: NDArray[Any] = np.ma.getdata(block)
@@ -383,7 +384,7 @@ class Finish:
     dtype: str
 
     def __call__(self, partials: Sequence[Partial], images: int, start: int, stop: int) -> dict[str, NDArray[Any]]:
-        """Chips of one group of craters, shape (images, craters, rows, columns)."""
+        """Compute the chips of one group of craters, shape (images, craters, rows, columns)."""
         if len(partials) == 1 and partials[0][0].size == stop - start:
             total, weight = partials[0][1:]
         else:

@@ -1,4 +1,4 @@
-"""The pixels themselves: for every crater and region a masked array over the region's bounding box."""
+"""The container of pixels: for every crater and region a lazy masked array over the region's bounding box."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def get_arrays(
     nodata: float | int | None = None,
     exclude: Exclude | float | None = None,
 ) -> CraterArrays:
-    """The pixels of the regions of every crater; see `CratersAccessor.get_arrays`."""
+    """Cut out the pixels of every crater's regions; see `CratersAccessor.get_arrays`."""
     request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     request = functions.with_whole_images(request)
     return CraterArrays(from_raster(request, request.plan()))
 
 
 def source_of(arrays: BulkMethods) -> BlockSource:
-    """The blocks that arrays are made of."""
+    """The source of the blocks of which the arrays consist."""
     return arrays._source
 
 
@@ -60,17 +60,17 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
     Returns
     -------
     CraterArrays
-        The same lazy arrays; each element reads its own part of the store when it is computed. Scale and offset of
-        the raster have been applied already.
+        The same lazy arrays; each element reads its part of the store when it is computed. Scale and offset of the
+        raster have already been applied.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at that path.
     StoreError
-        What is there is not a store of crater arrays, or it is unfinished, or its layout is of another version. Later,
-        wherever pixels are read: a chunk is missing, or is not the one that was written. Every store has checksums;
-        those of versions before checksums existed still open, with an `UncheckedStoreWarning`.
+        The object at that path is not a store of crater arrays, is unfinished, or has the layout of another version.
+        Also raised later, when pixels are read, if a chunk is missing or is not the one that was written. Stores have
+        checksums for this; older ones without them still open, with an `UncheckedStoreWarning`.
     ImportError
         zarr is not installed.
 
@@ -91,7 +91,7 @@ def open_arrays(path: str | os.PathLike[str]) -> CraterArrays:
 
 
 def compute_together(several: Sequence[BulkMethods], *, workers: int | None = None) -> list[pd.DataFrame]:
-    """Compute several containers at once, so that they share threads and the reading of common tiles.
+    """Compute several containers together, so that they share threads and read common tiles only once.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def compute_together(several: Sequence[BulkMethods], *, workers: int | None = No
     Returns
     -------
     list of pandas.DataFrame
-        For each container what `CraterArrays.compute` returns.
+        The result of `CraterArrays.compute` for each container.
     """
     with ExitStack() as naming:
         for arrays in several:
@@ -122,12 +122,12 @@ def compute_together(several: Sequence[BulkMethods], *, workers: int | None = No
 
 
 class BulkMethods(CraterSequence[dict[str, Any]]):
-    """The methods of `CraterArrays` that go over the pixels of all craters, tile by tile."""
+    """The methods of `CraterArrays` that process the pixels of all craters, tile by tile."""
 
     regions: list[str]
 
     def to_ragged(self) -> dict[str, Ragged]:
-        """The pixels of every crater laid out flat, for each region; computed immediately, tile by tile.
+        """Lay the pixels of every crater out in flat arrays, one set per region; computed immediately, tile by tile.
 
         Returns
         -------
@@ -141,7 +141,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
 
         See Also
         --------
-        to_zarr : Stores them where they do not fit into memory.
+        to_zarr : Store pixels that do not fit into memory.
 
         Examples
         --------
@@ -158,32 +158,32 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         return ragged.to_ragged(self._source)
 
     def to_zarr(self, path: str | os.PathLike[str], *, batch: int = 10_000, overwrite: bool = False) -> None:
-        """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` gives them back.
+        """Store the pixels of every crater, batch by batch; `xcrater.open_arrays` opens the store.
 
-        Each tile is read once where the pixels fit the option ``memory``. After an interruption the same call resumes:
-        craters that have been stored stay, and tiles that hold no other craters are not read again.
+        Each tile is read once if the pixels fit the option ``memory``. After an interruption the same call resumes:
+        craters that have been stored are kept, and tiles that hold no other craters are not read again.
 
         Parameters
         ----------
         path : path
             Directory of the store, or a URL that zarr writes.
         batch : int
-            Number of craters written at a time. An interruption loses at most one batch, and the craters that reach
-            on to tiles not read before it.
+            Number of craters written at a time. An interruption loses at most one batch, and the craters that extend to
+            tiles not yet read.
         overwrite : bool
             Whether to replace another store of crater arrays at that path.
 
         Raises
         ------
         StoreError
-            Something else is at that path, or a store of another raster, table or regions.
+            The path holds something else, or a store of another raster, table or regions.
         ImportError
             zarr is not installed.
 
         Notes
         -----
-        Memory holds what `iter_computed` needs, and of craters that are too large for it only a band of rows at a
-        time: any crater can be stored. On a local disk a crash leaves every chunk either as it was before or completely
+        Memory use is that of `iter_computed`. Craters that are too large for it are written one band of rows at a time,
+        so any crater can be stored. On a local disk, a crash leaves every chunk either as it was before or completely
         written.
 
         Examples
@@ -222,7 +222,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
 
         See Also
         --------
-        iter_computed : Gives them batch by batch, where they do not all fit into memory.
+        iter_computed : Compute batch by batch, if not all arrays fit into memory.
 
         Examples
         --------
@@ -247,23 +247,22 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         Yields
         ------
         pandas.DataFrame
-            What `compute` returns, for `batch` craters. Every crater comes once, in the order in which tiles complete
-            them, round by round, and within a round row of tiles by row of tiles: of each tile first the craters that
-            lie on it alone, then those whose last tile it is, both in the order of these arrays. Craters that lie on no
-            tile come at the very end.
+            The result of `compute` for `batch` craters. Every crater comes once, in the order in which tiles complete
+            the craters: round by round, and within a round along the rows of tiles. Each tile yields first the craters
+            that lie on it alone, then those whose last tile it is, both in the order of these arrays. Craters that lie
+            on no tile come at the very end.
 
         Raises
         ------
         MemoryBudgetError
             The pixels of some crater take more than a quarter of the option ``memory``; nothing has been read. `sizes`
-            tells which.
+            shows which craters these are.
 
         Notes
         -----
-        Memory holds a batch, the tiles being read, and the pixels read so far of craters that reach on to later tiles.
+        Memory holds a batch, the tiles being read, and the pixels read so far of craters that extend to later tiles.
         The option ``memory`` bounds all three: craters that do not fit are left for further rounds over their tiles,
-        and batches are cut short.
-        Tiles are read with dask's scheduler, the next ones while a batch is being used.
+        and batches are cut short. Tiles are read with dask's scheduler, which reads ahead while a batch is being used.
 
         Examples
         --------
@@ -280,7 +279,7 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         yield from (_frame(found, self.index) for found in self.iter_blocks(batch))
 
     def iter_blocks(self, batch: int = 10_000) -> Iterator[dict[str, Blocks]]:
-        """The pixels of all regions laid out flat, batch by batch, tile by tile.
+        """Yield the pixels of all regions in flat arrays, batch by batch, tile by tile.
 
         Parameters
         ----------
@@ -290,13 +289,13 @@ class BulkMethods(CraterSequence[dict[str, Any]]):
         Yields
         ------
         dict of str to Blocks
-            The blocks of each region, of the same craters in the same order; `Blocks.crater` are their positions in
+            The blocks of each region, for the same craters in the same order; `Blocks.crater` holds their positions in
             these arrays. For the order see `iter_computed`.
 
         Raises
         ------
         MemoryBudgetError
-            As by `iter_computed`.
+            The pixels of some crater take more than a quarter of the option ``memory``; nothing has been read.
 
         Examples
         --------
@@ -315,9 +314,9 @@ class CraterArrays(BulkMethods):
     """Pixels of every crater and region, read when computed.
 
     Made by ``da.craters.get_arrays``. ``arrays["rim"]`` is a sequence of lazy masked arrays, one per crater;
-    ``arrays[["rim", "floor"]]`` has some of the regions, ``arrays.iloc[:10]`` and ``arrays.loc[...]`` some of the
-    craters, and ``arrays.iloc[0]`` is a dict of one crater's arrays. ``arrays.compute()`` is a DataFrame of all. Where
-    a method takes a crater and a region, the crater comes first, as rows come before columns in that DataFrame.
+    ``arrays[["rim", "floor"]]`` has some of the regions, ``arrays.iloc[:10]`` and ``arrays.loc[...]`` have some of the
+    craters, and ``arrays.iloc[0]`` is a dict of one crater's arrays. ``arrays.compute()`` is a DataFrame of all arrays.
+    If a method takes a crater and a region, the crater comes first, as rows come before columns in that DataFrame.
 
     Attributes
     ----------
@@ -389,7 +388,7 @@ class CraterArrays(BulkMethods):
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of the values of all arrays, masked pixels included.
+        """Bytes of the values of all arrays, including masked pixels.
 
         Examples
         --------
@@ -423,7 +422,7 @@ class CraterArrays(BulkMethods):
         return {name: region.iloc[position] for name, region in self._by_region.items()}
 
     def _region(self, region: str | None, call: str) -> RegionArrays:
-        """The arrays of a region, or of the only one where none is named; errors show how to complete ``call``."""
+        """The arrays of the named region, or of the only one; errors show how to complete ``call``."""
         if region is None and len(self.regions) > 1:
             raise RegionError(
                 f"received no region; these arrays have {', '.join(map(repr, self.regions))}: "
@@ -444,14 +443,14 @@ class CraterArrays(BulkMethods):
         Returns
         -------
         xarray.Dataset
-            Dimensions (region, extra dimensions of the raster, y, x); lazy where the raster is. The pixels of several
-            regions are those of the smallest window that holds all of them. Variables: ``data``, the
-            values as floats, NaN outside the region and where a pixel holds none; ``mask``, True for pixels of the
-            region that hold a value, as `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel
-            inside the region, for ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii;
-            ``azimuth`` at the centre, in degrees clockwise from north. Coordinates: ``x`` and ``y`` of the raster,
-            running on across the antimeridian; east longitude ``lon`` and planetocentric latitude ``lat`` in degrees,
-            along x and y where the raster's columns are meridians and its rows parallels, else of each pixel.
+            Dimensions (region, extra dimensions of the raster, y, x); lazy where the raster is. Several regions share
+            the smallest window that contains all of them. Variables: ``data``, the values as floats, NaN outside the
+            region and where a pixel has no value; ``mask``, True for pixels of the region that have a value, as
+            `xarray.DataArray.where` takes it; ``coverage``, the fraction of each pixel inside the region, for
+            ``coverage="exact"`` only; ``distance`` from the crater's centre, in crater radii; ``azimuth`` at the
+            centre, in degrees clockwise from north. Coordinates: ``x`` and ``y`` of the raster, continuous across the
+            antimeridian; east longitude ``lon`` and planetocentric latitude ``lat`` in degrees, along x and y if the
+            raster's columns are meridians and its rows parallels, otherwise per pixel.
 
         Raises
         ------
@@ -486,19 +485,19 @@ class CraterArrays(BulkMethods):
         position : int
             Position of the crater in these arrays.
         region : str, optional
-            Name of the region; not needed where there is only one.
+            Name of the region; not needed if there is only one.
 
         Returns
         -------
         tuple of float
             Longitudes of the outer edges of the first and the last column, then latitudes of the outer edges of the
-            first and the last row, in degrees; longitudes run on across the antimeridian. On a raster whose columns
-            and rows are not linear in longitude and latitude, x and y in the units of its CRS instead.
+            first and the last row, in degrees; longitudes are continuous across the antimeridian. On a raster whose
+            columns and rows are not linear in longitude and latitude, these are x and y in the units of its CRS.
 
         Raises
         ------
         RegionError
-            These arrays have no such region, or have several and none was named.
+            These arrays have no such region, or have several and the call names none.
 
         Examples
         --------
@@ -514,6 +513,6 @@ class CraterArrays(BulkMethods):
 
 
 def _frame(found: dict[str, Blocks], index: pd.Index[Any]) -> pd.DataFrame:
-    """Masked arrays of a batch of blocks."""
+    """Make the DataFrame of the masked arrays of a batch of blocks."""
     columns = {name: pd.Series(blocks.arrays(), index[blocks.crater], object) for name, blocks in found.items()}
     return pd.DataFrame(columns, copy=False)

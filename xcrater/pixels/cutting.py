@@ -1,4 +1,4 @@
-"""Cuts the blocks of craters from one tile: whole blocks, and pieces of those that lie on several tiles."""
+"""Cutting the blocks of craters from one tile: whole blocks, and pieces of those that lie on several tiles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = NDArray[Any]
 Ints = NDArray[np.int64]
 
 PIXELS = 2**22
-"""Number of pixels of blocks that are put together at a time; a single block may have more."""
+"""Number of pixels of blocks that are assembled at a time; a single block may have more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Pieces:
         """Copies of the pieces at some positions."""
         sizes = np.diff(self.offset)[which]
         runs = [slice(a, a + n) for a, n in zip(self.offset[which].tolist(), sizes.tolist(), strict=True)]
-        # Without a dtype, pieces of another byte order would come out in the machine's own.
+        # Without a dtype, numpy would convert pieces of foreign byte order to the machine's own.
         values, mask = (
             np.concatenate([a[:, :0], *(a[:, run] for run in runs)], axis=1, dtype=a.dtype)
             for a in (self.values, self.mask)
@@ -97,12 +97,12 @@ class Filled(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """What was cut from one tile.
+    """Pixels cut from one tile.
 
     Parameters
     ----------
     alone : ndarray of int64, shape (n,)
-        Positions among the tile's craters of those that lie on it alone: none of their regions reaches another tile.
+        Positions, among the tile's craters, of those that lie on it alone: none of their regions reaches another tile.
     whole : list of Blocks
         Complete blocks of these craters, one `Blocks` per region. `Blocks.crater` are rows of the crater table.
     parts : Pieces
@@ -139,12 +139,12 @@ class Cutter(BlockWindows):
         return Cut(np.flatnonzero(alone), whole, parts)
 
     def pieces(self, block: Array, tile: Tile) -> Pieces:
-        """Cut what a tile holds of the blocks of its craters, even of those that lie on it alone."""
+        """Cut a tile's part of the blocks of all its craters as pieces, even of those that lie on it alone."""
         place, _, _ = self._crops(self.windows(tile.craters), tile.window)
         return self._pieces(block, tile, place, np.ones(len(tile.craters), bool))
 
     def _pieces(self, block: Array, tile: Tile, place: Ints, which: NDArray[np.bool_]) -> Pieces:
-        """Pieces of some of a tile's craters, whose windows meet the tile at these places; see `_crops`."""
+        """Cut pieces of some of a tile's craters, whose windows meet the tile at these places; see `_crops`."""
         reached = (place[..., 0] < place[..., 1]) & (place[..., 2] < place[..., 3]) & which  # (turn, region, crater)
         k, i, turn = np.nonzero(reached.transpose(1, 2, 0))
         piece = np.full((*place.shape[1:3], len(place)), -1)
@@ -153,7 +153,7 @@ class Cutter(BlockWindows):
         return Pieces(rows[i], k, place[turn, k, i], *self._fill(block, tile, piece, place[turn, k, i]))
 
     def _crops(self, windows: Ints, tile: Window) -> tuple[Ints, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Where windows meet a tile, turn of longitude by turn.
+        """Intersect windows with a tile, separately for each turn of longitude.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class Cutter(BlockWindows):
         return place, nonempty, within
 
     def _blocks(self, crater: Ints, window: Ints, filled: Filled, lead: tuple[int, ...]) -> Blocks:
-        """Blocks of some craters from their stored numbers, to which scale and offset are applied."""
+        """Make blocks of some craters from their stored numbers, applying scale and offset."""
         values = self.raster.decode(filled.stored).astype(self.result_dtype, copy=False)
         flat = (*lead, int(filled.offset[-1]))
         return Blocks(
@@ -201,7 +201,7 @@ class Cutter(BlockWindows):
         )
 
     def _fill(self, block: Array, tile: Tile, piece: Ints, place: Ints) -> Filled:
-        """Pixels of rectangles of a tile, laid out flat.
+        """Lay the pixels of rectangles of a tile out flat.
 
         Parameters
         ----------
@@ -236,26 +236,26 @@ class Cutter(BlockWindows):
         return Filled(offset, stored, mask, fraction if self.shapes.exact else None)
 
     def _blank(self, images: int, pixels: int) -> Array:
-        """Stored numbers to be overwritten where there are pixels: the fill value, or 0."""
+        """An array of the fill value, or 0, to be overwritten where there are pixels."""
         fill = 0 if self.fill_value is None else self.fill_value
         return np.full((images, pixels), fill, np.dtype(self.dtype))
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
-        """Put the blocks of craters together from their pieces.
+        """Assemble the blocks of craters from their pieces.
 
         Parameters
         ----------
         craters : Craters
-            The craters, in the order in which their blocks are wanted. Those without pieces are masked throughout.
+            The craters, in the order of the blocks to make. Blocks of craters without pieces are masked throughout.
         parts : sequence of Pieces
-            Pieces from every tile that these craters lie on; pieces of other craters are passed over.
+            Pieces from every tile that these craters lie on; pieces of other craters are ignored.
         lead : tuple of int
             Lengths of the raster's extra dimensions.
 
         Yields
         ------
         list of Blocks
-            One `Blocks` per region, of the same craters: as many of them at a time as have `PIXELS` pixels.
+            One `Blocks` per region, of the same craters, in batches of about `PIXELS` pixels.
         """
         windows = self.windows(craters)
         size = (windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])
@@ -280,7 +280,7 @@ class Cutter(BlockWindows):
             ]
 
     def _put_together(self, region: int, window: Ints, within: Sequence[tuple[Pieces, Ints]], images: int) -> Filled:
-        """Put pieces where they belong in the blocks of one region.
+        """Copy pieces to their places in the blocks of one region.
 
         Parameters
         ----------
@@ -289,7 +289,7 @@ class Cutter(BlockWindows):
         window : ndarray of int64, shape (n, 4)
             Windows of the blocks.
         within : sequence of (Pieces, ndarray of int64)
-            Pieces, and the position among the blocks of the one that each piece belongs to; -1 for none of them.
+            Pieces, and the position of the block that each piece belongs to; -1 for pieces that belong to none.
         images : int
             Number of images.
         """
@@ -301,7 +301,7 @@ class Cutter(BlockWindows):
         return filled
 
     def _empty(self, window: Ints, images: int) -> Filled:
-        """Blocks of some windows, shape (n, 4), that no pixel has been put into."""
+        """Make blocks of some windows, shape (n, 4), in which all pixels are masked."""
         offset = np.concatenate([[0], np.cumsum((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2]))])
         total = int(offset[-1])
         fraction = np.zeros(total) if self.shapes.exact else None
@@ -317,7 +317,7 @@ class Cutter(BlockWindows):
             kernels.put(pieces.fraction[None], *target, filled.fraction[None])
 
     def band(self, crater: Craters, rows: Window, parts: Iterable[Pieces], lead: tuple[int, ...]) -> Blocks:
-        """Some rows of one crater's block of the only region, put together from pieces as they come.
+        """Assemble some rows of one crater's block, for a single region, from pieces as they arrive.
 
         Parameters
         ----------
@@ -339,6 +339,6 @@ class Cutter(BlockWindows):
 
 
 def _raw(block: Array, images: int) -> Array:
-    """A block as plain numbers of the same size, which kernels copy; shape (images, rows, columns)."""
+    """View a block as plain numbers of the same size, which kernels copy; shape (images, rows, columns)."""
     block = np.ascontiguousarray(block).reshape(images, *block.shape[-2:])
     return block.view(RAW[block.itemsize])

@@ -1,4 +1,4 @@
-"""Single elements: one crater's pixels as a lazy masked array that reads only the tiles the crater lies on."""
+"""Single elements: one crater's pixels as a lazy masked array that reads only the tiles on which the crater lies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xcrater.pixels.source import BlockSource
 
 @dataclass(frozen=True, eq=False)
 class Elements:
-    """Makes the lazy masked arrays of one region; what all of them share is made once.
+    """Makes the lazy masked arrays of one region, computing only once what all of them share.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Elements:
         return np.ma.masked_array(np.empty((0,) * ndim, cutter.result_dtype), fill_value=cutter.fill_value)
 
     def pixels(self) -> int:
-        """Number of pixels in one image of all elements, masked ones included."""
+        """Number of pixels in one image of all elements, including masked ones."""
         window = self.source.cutter.windows(self.source.request.craters)[0]
         return int(((window[:, 1] - window[:, 0]) * (window[:, 3] - window[:, 2])).sum())
 
@@ -96,18 +96,18 @@ class Elements:
 
 @dataclass(frozen=True, eq=False)
 class _Assemble:
-    """Puts what tiles hold of one crater together to its masked array, or to the fractions covered.
+    """Assembles one crater's masked array, or its fractions covered, from the pieces of its tiles.
 
     Parameters
     ----------
     cutter : Cutter
-        How the region is cut.
+        Cuts the region from a tile.
     crater : Craters
         The one crater.
     lead : tuple of int
         Lengths of the raster's extra dimensions.
     fraction : bool
-        Whether the fraction of each pixel inside the region is wanted instead of the values.
+        Whether to return the fraction of each pixel inside the region instead of the values.
     """
 
     cutter: Cutter

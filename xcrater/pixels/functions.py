@@ -1,4 +1,4 @@
-"""User-supplied functions of every crater's pixels, called where the pixels are read."""
+"""User-supplied functions of every crater's pixels, called in the tasks that read the pixels."""
 
 from __future__ import annotations
 
@@ -89,12 +89,12 @@ def map_pixels(
 
 
 def _named(func: Callable[..., Any], name: str | None) -> dict[str, str]:
-    """Attributes of what a function returns."""
+    """Attributes of a function's results."""
     return {"long_name": str(getattr(func, "__name__", "function of pixels")) if name is None else name}
 
 
 def with_whole_images(request: Request) -> Request:
-    """The same request with the raster's extra dimensions in one chunk."""
+    """A copy of a request with the raster's extra dimensions in one chunk."""
     if graph.is_lazy(request.da) and request.raster.extra_dims:
         return request.with_data(request.da.chunk(dict.fromkeys(request.raster.extra_dims, -1)))
     return request
@@ -102,12 +102,12 @@ def with_whole_images(request: Request) -> Request:
 
 @dataclass(frozen=True, eq=False)
 class LabelledTile(SpreadTile):
-    """A tile that knows the labels of its craters, which errors name.
+    """A tile that knows the labels of its craters, so that errors can name them.
 
     Parameters
     ----------
-    labels : ndarray
-        Shape (craters of this tile,).
+    labels : ndarray, shape (craters of this tile,)
+        Labels of the craters.
     """
 
     labels: Array
@@ -122,7 +122,7 @@ class Results(Sized):
     row : ndarray of int32, shape (n,)
         Positions of the craters in the table.
     values : ndarray, shape (images, region, n, width)
-        What the function returned.
+        Results of the function.
     """
 
     row: NDArray[np.int32]
@@ -131,14 +131,14 @@ class Results(Sized):
 
 @dataclass(frozen=True, eq=False)
 class HandedPixels(Sized):
-    """What one tile hands to the last tile that lists some of its craters.
+    """Pixels that one tile hands to the last tile that lists some of its craters.
 
     Parameters
     ----------
     values : HandedOver
         Pixels of the raster, and the craters' labels.
     weights : HandedOver or None
-        Pixels of the weights, where there are any.
+        Pixels of the weights, if there are any.
     """
 
     values: HandedOver
@@ -152,13 +152,13 @@ class MapLeaf:
     Parameters
     ----------
     cutter : Cutter
-        How regions are cut from the raster.
+        Cuts regions from the raster.
     call : Call
         The function.
     apart : bool
-        Whether it is called for each image.
+        Whether the function is called for each image separately.
     weights : {"area", "given"} or None
-        Whether pixels have weights: their true areas, or those of a raster beside.
+        Weights of the pixels: their true areas, those of a second raster, or none.
     """
 
     cutter: Cutter
@@ -168,13 +168,17 @@ class MapLeaf:
 
     @property
     def weight_cutter(self) -> Cutter:
-        """How the same regions are cut from the weights."""
+        """Cuts the same regions from the weights."""
         return Cutter(self.cutter.shapes, replace(self.cutter.raster, nodata=None, scale=1.0, offset=0.0), "<f8")
 
     def __call__(
         self, block: Array, tile: LabelledTile, beside: Array | None = None
     ) -> dict[int | None, list[Results] | HandedPixels]:
-        """Results of complete craters under None, the pixels of others under the position of the tile they go to."""
+        """Compute the results of a tile.
+
+        Results of complete craters are stored under None; the pixels of others under the position of the tile that
+        receives them.
+        """
         cut = self.cutter(block, tile)
         handed = hand_over(cut, tile, tile.labels)
         weights, handed_weights = None, None
@@ -191,13 +195,13 @@ class MapLeaf:
         return out
 
     def complete(self, handed: Sequence[HandedPixels]) -> list[Results]:
-        """Results of the craters whose last tile has been read."""
+        """Compute the results of the craters whose last tile has been read."""
         weights = [one.weights for one in handed if one.weights is not None]
         weight_blocks = complete(self.weight_cutter, weights) if weights else None
         found = []
         for blocks, craters, labels in complete(self.cutter, [one.values for one in handed]):
             assert labels is not None
-            # Weights come in the same groups, as their blocks have the same windows.
+            # Weights come in the same groups, because their blocks have the same windows.
             mass = None if weight_blocks is None else next(weight_blocks).blocks
             found.append(self._results(blocks, mass, craters, labels))
         return found
@@ -214,7 +218,7 @@ class MapFinish:
     Parameters
     ----------
     cutter : Cutter
-        How regions are cut.
+        Cuts regions from the raster.
     call : Call
         The function.
     craters : Craters
@@ -222,7 +226,7 @@ class MapFinish:
     labels : pandas.Index
         Labels of the whole table.
     lead : tuple of int or None
-        Lengths of the raster's extra dimensions, where each block has all images; None where images stay apart.
+        Lengths of the raster's extra dimensions if each block has all images; None if images are separate.
     """
 
     cutter: Cutter
@@ -232,7 +236,7 @@ class MapFinish:
     lead: tuple[int, ...] | None
 
     def __call__(self, found: list[Results], images: int) -> dict[str, Array]:
-        """Array of shape (images, region, crater, width)."""
+        """Assemble the array of shape (images, region, crater, width)."""
         row, apart = self.craters.row, self.lead is None
         lead = (images,) if self.lead is None else self.lead
         shape = (images if apart else 1, len(self.cutter.shapes), row.size, self.call.width)
@@ -257,7 +261,7 @@ class MapFinish:
 def map_craters(
     source: BlockSource, call: Call, *, apart: bool = True, weights: xr.DataArray | str | None = None
 ) -> list[Any]:
-    """Results of every crater, an array for each thing that the function returns.
+    """Compute the results of every crater, one array for each item that the function returns.
 
     Parameters
     ----------
@@ -266,19 +270,20 @@ def map_craters(
     call : Call
         The function.
     apart : bool
-        Whether it is called for each image; else blocks have the raster's extra dimensions, which must be one chunk.
+        Whether the function is called for each image separately; otherwise blocks have the raster's extra dimensions,
+        which must be in one chunk.
     weights : {"area"} or xarray.DataArray, optional
-        Weight of each pixel, as `check_weights` gives it.
+        Weight of each pixel, as `check_weights` returns it.
 
     Returns
     -------
     list of array
-        Dimensions (extra dimensions if apart, region, crater, and one more for several numbers); lazy over a lazy
-        raster.
+        Dimensions (extra dimensions if apart, region, crater, and one more for several numbers); lazy if the raster
+        is.
     """
     request, cutter = source.request, source.cutter
     index = request.table.data.index
-    # Pieces, those being handed over, and the block that they are put together to are in memory at once.
+    # A crater is in memory three times: as pieces, as pieces being handed over, and as the assembled block.
     block = cutter.pixel_bytes(request.images)
     handed = call.pixel_bytes(cutter.result_dtype.itemsize) + (0 if weights is None else 18)
     needed = source.sizes // block * (3 * block + handed)
@@ -315,7 +320,7 @@ def map_craters(
 
 @dataclass(frozen=True)
 class _Together:
-    """Several functions of a block as one."""
+    """Combines several functions of a block into one."""
 
     functions: tuple[tuple[str, Callable[[Masked], Any]], ...]
 
@@ -324,7 +329,7 @@ class _Together:
 
 
 def map_blocks(request: Request, plan: Plan, functions: Mapping[str, Callable[[Masked], Any]]) -> dict[str, Any]:
-    """Functions of every crater's 2-D masked array: arrays of objects, dimensions (extra, region, crater)."""
+    """Apply functions to every crater's 2-D masked array; arrays of objects, dimensions (extra, region, crater)."""
     together = _Together(tuple(functions.items()))
     call = Call(together, None, tuple((name, None) for name in functions), np.dtype(object))
     return dict(zip(functions, map_craters(from_raster(request, plan), call), strict=True))

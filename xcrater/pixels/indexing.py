@@ -1,4 +1,4 @@
-"""Selecting craters by position and by label, as pandas' ``iloc`` and ``loc`` do, and one region's arrays."""
+"""Selection of craters by position and label in the manner of pandas' ``iloc`` and ``loc``, and one region's arrays."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ One = TypeVar("One")
 
 
 class Indexer(Generic[Many, One]):
-    """Square brackets that select craters: one key gives an element, several a sequence of the same kind.
+    """Selects craters by square brackets: one key gives an element, several keys a sequence of the same kind.
 
     Parameters
     ----------
     positions : object
-        What turns a key into a position, or into a Series of positions: ``iloc`` of the craters' positions by label,
-        or `Labels`.
+        Indexable that turns a key into a position, or into a Series of positions: ``iloc`` of the craters' positions by
+        label, or `Labels`.
     many, one : callable
-        Positions -> selection; position -> element.
+        Make a selection from positions, and an element from one position.
     """
 
     def __init__(self, positions: Any, many: Callable[[NDArray[np.integer]], Many], one: Callable[[int], One]) -> None:
@@ -75,7 +75,7 @@ class Labels:
 
 
 class CraterSequence(ABC, Generic[One]):
-    """A sequence over craters that is selected from by position or by label.
+    """A sequence over craters with selection by position or by label.
 
     Parameters
     ----------
@@ -97,10 +97,10 @@ class CraterSequence(ABC, Generic[One]):
 
     @abstractmethod
     def _one(self, position: int) -> One:
-        """What the sequence holds of one crater."""
+        """The element of one crater."""
 
     def _position(self, label: Any) -> int:
-        """Position of the crater of a label."""
+        """Position of the crater with a label."""
         position = Labels(self._positions)[label]
         if not isinstance(position, int):
             raise KeyError(f"received {label!r}; expected the label of one crater")
@@ -118,7 +118,7 @@ class CraterSequence(ABC, Generic[One]):
 
     @property
     def is_lazy(self) -> bool:
-        """Whether the pixels are yet to be read, from a raster backed by dask or from a store.
+        """Whether the pixels are still to be read, from a raster backed by dask or from a store.
 
         Examples
         --------
@@ -134,7 +134,7 @@ class CraterSequence(ABC, Generic[One]):
 
     @property
     def iloc(self) -> Indexer[Self, One]:
-        """Craters by position, as `pandas.Series.iloc` counts: one of them, or a sequence of several.
+        """Craters by position, in the manner of `pandas.Series.iloc`: one of them, or a sequence of several.
 
         Examples
         --------
@@ -152,7 +152,7 @@ class CraterSequence(ABC, Generic[One]):
 
     @property
     def loc(self) -> Indexer[Self, One]:
-        """Craters by label of the table's index, as `pandas.Series.loc` does; a single label must be unique there.
+        """Craters by label, in the manner of `pandas.Series.loc`; a single label must be unique in the table's index.
 
         Examples
         --------
@@ -201,7 +201,7 @@ class RegionArrays(CraterSequence[Any]):
     """One region's lazy masked arrays, in the manner of a pandas Series.
 
     Iteration and ``iloc`` go by position, ``loc`` and square brackets by the table's labels. A slice, a list or a
-    boolean selection gives the same kind of sequence, of some of the craters.
+    boolean mask gives a sequence of the same kind for some of the craters.
 
     Attributes
     ----------
@@ -280,7 +280,7 @@ class RegionArrays(CraterSequence[Any]):
         return labelled.to_dataset([self._elements], self._position(label))
 
     def to_ragged(self) -> Ragged:
-        """The pixels of every crater laid out flat, read at once, each tile once; see `CraterArrays.to_ragged`.
+        """Read the pixels of every crater into flat arrays, each tile once; see `CraterArrays.to_ragged`.
 
         Examples
         --------
@@ -295,7 +295,7 @@ class RegionArrays(CraterSequence[Any]):
         return ragged.to_ragged(self._source)[self.name]
 
     def compute(self, *, workers: int | None = None) -> pd.Series[Any]:
-        """All the masked arrays, reading each tile once.
+        """Compute all masked arrays, reading each tile once.
 
         Parameters
         ----------
@@ -317,13 +317,12 @@ class RegionArrays(CraterSequence[Any]):
         return pd.Series(list(cells[0]), self.index, object, self.name)
 
     def map(self, func: Callable[[Masked], Any], *, dtype: Any = float) -> xr.DataArray:
-        """Function of each crater's masked array, reading each tile once.
+        """Apply a function to each crater's masked array, reading each tile once.
 
         Parameters
         ----------
         func : callable
-            Masked array -> number. It is called where tiles are read; for a crater on several tiles, with the last
-            of them.
+            Masked array -> number. It is called in the task that reads the crater's last tile.
         dtype : dtype
             Dtype of the results.
 
@@ -335,7 +334,7 @@ class RegionArrays(CraterSequence[Any]):
         Raises
         ------
         FunctionError
-            When computed: the function fails, or returns anything but a number of that dtype.
+            Raised on computing if the function fails, or returns anything but a number of that dtype.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""One crater's pixels as an xarray Dataset with coordinates, ready to be plotted and compared."""
+"""One crater's pixels as an xarray Dataset with coordinates, ready to plot and compare."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Places:
     v: Floats
 
     def __call__(self) -> Floats:
-        """Longitude and latitude in degrees, distance in crater radii, azimuth in degrees; shape (4, rows, columns)."""
+        """Compute longitude, latitude, distance and azimuth, shape (4, rows, columns), in degrees and crater radii."""
         lon, lat = places.lonlat(self.grid, self.u, self.v[:, None])
         return np.stack([lon, lat, *places.seen_from(self.grid, self.crater, lon, lat)])
 
@@ -50,7 +50,7 @@ class Places:
 def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
     """Pixel coordinates of the centres of a window's columns and rows.
 
-    Columns run on across the antimeridian. Where the raster's width differs from a full turn of longitude by a
+    Columns are continuous across the antimeridian. If the raster's width differs from a full turn of longitude by a
     fraction of a column, columns beyond the antimeridian are shifted by that fraction.
     """
     cols, rows = np.arange(window[2], window[3]), np.arange(window[0], window[1])
@@ -61,16 +61,16 @@ def pixels(grid: Grid, window: Window) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a region's pixels lie in a window that holds several regions.
+    """The place of a region's pixels in a window that contains several regions.
 
     Parameters
     ----------
     window : Window
-        That window.
+        The common window.
     part : Window
         The region's own window, which may be in another turn of longitude.
     columns : int
-        Columns of a turn of longitude; 0 on a raster that does not go round the body.
+        Columns in one turn of longitude; 0 on a raster that does not go round the body.
     """
 
     window: Window
@@ -83,7 +83,7 @@ class Placement:
         return self.window[1] - self.window[0], self.window[3] - self.window[2]
 
     def __call__(self, pixels: NDArray[Any], fill: Any) -> NDArray[Any]:
-        """The region's pixels within the window, and a fill value around them."""
+        """Place the region's pixels in the window, with a fill value around them."""
         out = np.full((*pixels.shape[:-2], *self.shape), fill, pixels.dtype)
         row = np.arange(self.part[0], self.part[1]) - self.window[0]
         column = np.arange(self.part[2], self.part[3]) - self.window[2]
@@ -92,7 +92,7 @@ class Placement:
 
 
 def common_window(windows: Sequence[Window], grid: Grid) -> Window:
-    """The smallest window that holds the windows of several regions of one crater, in one turn of longitude."""
+    """The smallest window that contains the windows of several regions of one crater, in one turn of longitude."""
     turn = grid.columns if grid.wraps else 0
     first, left, right = windows[0], [], []
     for window in windows:
@@ -107,7 +107,7 @@ def common_window(windows: Sequence[Window], grid: Grid) -> Window:
 
 
 def to_dataset(regions: Sequence[Elements], position: int) -> xr.Dataset:
-    """One crater's pixels as a Dataset; see `CraterArrays.to_dataset`.
+    """Make the Dataset of one crater's pixels; see `CraterArrays.to_dataset`.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def to_dataset(regions: Sequence[Elements], position: int) -> xr.Dataset:
 
 
 def _of_region(elements: Elements, position: int, place: Placement | None) -> xr.Dataset:
-    """Values, mask and, for exact coverage, fractions of one region, in its own window or placed in a larger one."""
+    """Values, mask and, for exact coverage, fractions of one region, in its own window or in a larger one."""
     request = elements.source.request
     dims = (*request.raster.extra_dims, "y", "x")
     shown = {k: value for k, value in request.da.attrs.items() if k not in (*PACKING, "grid_mapping")}
@@ -190,7 +190,7 @@ def _of_region(elements: Elements, position: int, place: Placement | None) -> xr
 
 
 def _float(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Dtype that can hold NaN besides all values of a dtype: what xarray chooses to mask it, and float32 for bool."""
+    """Dtype that holds NaN and all values of a dtype: the one that xarray chooses for masking, and float32 for bool."""
     if dtype.kind == "f":
         return dtype
     return np.dtype("f4" if dtype.itemsize <= 2 else "f8")

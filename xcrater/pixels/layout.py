@@ -1,10 +1,9 @@
-"""What a store of crater arrays says of itself, and how its pixels are known to be those that were written.
+"""The self-description of a store of crater arrays, and the checksums that protect its pixels.
 
-zarr gives fill values in place of a chunk that is missing, as a copy that was cut short leaves it, and nothing in a
-chunk tells whether it is the one that was written last. Hence every entry of a store has a checksum of its pixels, and
-every array that holds one item per entry has one of all its items, so that whatever is read is either what was written
-or an error. The checksums are CRC-32 of the numbers themselves, little-endian, whatever chunks and codecs they are
-stored in.
+zarr returns fill values for a missing chunk, such as an interrupted copy leaves, and nothing in a chunk shows whether
+it is the one that was written last. Every entry of a store therefore has a checksum of its pixels, and every array that
+holds one item per entry has a checksum of all its items, so that reading gives either what was written or an error. The
+checksums are CRC-32 of the numbers themselves, little-endian, regardless of the chunks and codecs that store them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ LAYOUT = 1
 """Version of the layout; stores of other versions are refused."""
 
 READ_BACK = 2**22
-"""Number of pixels that are read at a time where the checksum of a large entry is wanted."""
+"""Number of pixels that are read at a time to compute the checksum of a large entry."""
 
 
 def read_about(path: str) -> dict[str, Any] | None:
@@ -35,7 +34,7 @@ def read_about(path: str) -> dict[str, Any] | None:
     Raises
     ------
     StoreError
-        Something else is at that path, or a store whose layout is of another version.
+        The path holds something else, or a store whose layout has another version.
     """
     zarr = require("zarr", extra="zarr")
     try:
@@ -45,7 +44,7 @@ def read_about(path: str) -> dict[str, Any] | None:
         if not local.exists() or (local.is_dir() and not any(local.iterdir())):
             return None
         attrs = {}
-    except ValueError:  # an array, or something broken
+    except ValueError:  # the path holds an array, or a broken store
         attrs = {}
     if "xcrater" not in attrs:
         raise StoreError(
@@ -63,7 +62,7 @@ def read_about(path: str) -> dict[str, Any] | None:
 
 @contextmanager
 def naming(path: str, part: str, *, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn what zarr and its codecs raise while they read a part of a store, but some errors, into a `StoreError`."""
+    """Turn errors of zarr and its codecs on reading a part of a store into a `StoreError`, except those in `but`."""
     try:
         yield
     except Exception as error:
@@ -82,7 +81,7 @@ def damaged(path: str, part: str, cause: str) -> StoreError:
 
 
 def checksum(array: NDArray[Any], before: int = 0) -> int:
-    """CRC-32 of an array's numbers, going on from the one of what stands before them."""
+    """CRC-32 of an array's numbers, continued from the checksum of what precedes them."""
     return zlib.crc32(_octets(array), before)
 
 
@@ -111,7 +110,7 @@ def entry_checksums(
     for array in (values, mask, fraction):
         if array is None or not array.size:
             continue
-        # Pixels first, so that the numbers of one entry lie together whatever the raster's extra dimensions.
+        # The pixel axis comes first, so that the numbers of one entry are contiguous for any extra dimensions.
         octets = _octets(np.moveaxis(array, -1, 0))
         bounds = (offset * (len(octets) // array.shape[-1])).tolist()
         sums = [zlib.crc32(octets[bounds[i] : bounds[i + 1]], before) for i, before in enumerate(sums)]
@@ -119,7 +118,7 @@ def entry_checksums(
 
 
 def stored_checksum(group: Any, first: int, last: int) -> int:
-    """The checksum of one entry of a region's group, read back a part at a time; see `entry_checksums`.
+    """Compute the checksum of one stored entry, reading a part at a time; see `entry_checksums`.
 
     Parameters
     ----------
@@ -138,7 +137,7 @@ def stored_checksum(group: Any, first: int, last: int) -> int:
 
 
 def table_checksum(craters: Any) -> int:
-    """CRC-32 of the crater table that a store holds, as zarr gives its columns."""
+    """CRC-32 of the crater table in a store, from its columns as zarr returns them."""
     total = 0
     for name, array in sorted(craters.arrays()):
         column = np.asarray(array[...])
@@ -149,7 +148,7 @@ def table_checksum(craters: Any) -> int:
 
 
 def read_column(root: Any, path: str, name: str, items: int, checksums: dict[str, int] | None) -> NDArray[Any]:
-    """The first items of an array that holds one item per entry, compared with their checksum.
+    """Read the first items of an array that holds one item per entry, and compare them with their checksum.
 
     Parameters
     ----------
@@ -162,7 +161,7 @@ def read_column(root: Any, path: str, name: str, items: int, checksums: dict[str
     items : int
         Number of items that have been written.
     checksums : dict or None
-        The store's checksums of such arrays by name; None for a store that has none.
+        The store's checksums of such arrays, by name; None for a store without checksums.
 
     Returns
     -------
@@ -182,12 +181,12 @@ def read_column(root: Any, path: str, name: str, items: int, checksums: dict[str
 
 
 def _octets(array: NDArray[Any]) -> memoryview:
-    """The bytes of an array in row-major order, each number's lowest byte first."""
+    """The bytes of an array in row-major order, little-endian."""
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     return np.ascontiguousarray(little).reshape(-1).view(np.uint8).data
 
 
 def whole_path(path: str | os.PathLike[str]) -> str:
-    """A path that means the same in every process, whatever its working directory."""
+    """Make a path independent of the working directory, so that it means the same in every process."""
     path = os.fspath(path)
     return path if "://" in path or "::" in path else os.path.abspath(path)

@@ -1,4 +1,4 @@
-"""Which pixels of a raster lie in a region of any crater: arrays aligned with the raster."""
+"""Masks of the pixels that lie in a region of any crater, as arrays aligned with the raster."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ SHOWN = {
     "count": "number of craters whose {} the pixel is in",
     "crater": "position of the crater whose {} the pixel is in",
 }
-"""What each kind of mask is called, with the name of the region."""
+"""Description of each kind of mask, to be completed by the name of the region."""
 
 
 @dataclass(frozen=True)
 class Marker:
-    """The function of a tile that marks which of its pixels lie in its craters' regions.
+    """Marks the pixels of a tile that lie in its craters' regions.
 
     Parameters
     ----------
     shapes : RegionSet
         The one region.
     kind : {"any", "count", "crater"}
-        What each pixel tells: whether it lies in any crater's region, in how many, or in whose, by the crater's row of
-        the table (-1 for none).
+        What a pixel of the mask states: whether it lies in any crater's region, in how many, or in which crater's, as
+        the crater's row in the table (-1 for none).
     columns : int
         Columns of the grid in one turn of longitude.
     """
@@ -59,11 +59,11 @@ class Marker:
         count = self.kind != "crater"
         out = np.full((bottom - top, right - left), 0 if count else -1, np.int32)
         craters = tile.craters
-        if not count:  # the largest first, and of equals the last first: what is to stay is written last
+        if not count:  # smaller craters, and the first of equals, are written last, since later writes win
             craters = craters.take(np.lexsort((-craters.row, -craters.radius)))
         if len(craters):
             for _, shapes in self.shapes.parts():
-                for start in range(left, right, self.columns):  # by the turn: regions are drawn within one
+                for start in range(left, right, self.columns):  # regions are drawn within one turn of longitude
                     window = (top, bottom, start, min(start + self.columns, right))
                     part = out[:, start - left : window[3] - left]
                     for drawn in shapes.draw(craters, window):
@@ -84,12 +84,12 @@ def mask(
     coverage: str | None = None,
     exclude: Exclude | float | None = None,
 ) -> xr.DataArray:
-    """Which pixels lie in a region of any crater; see `CratersAccessor.mask`."""
+    """Mark the pixels that lie in a region of any crater; see `CratersAccessor.mask`."""
     if not isinstance(region, str):
         raise RegionError(f"received region={region!r}; expected the name of one region, such as 'rim'")
     if kind not in KINDS:
         raise XcraterError(f"received kind={kind!r}; expected one of {', '.join(map(repr, KINDS))}")
-    grid_alone = xr.zeros_like(da, dtype=bool)  # Pixels play no part, and so neither does what is said of them.
+    grid_alone = xr.zeros_like(da, dtype=bool)  # Only the grid matters, not the pixels or their attributes.
     request = make_request(grid_alone, cdb, region, coverage=coverage, nodata=None, exclude=exclude)
     raster = request.raster
     marker = Marker(request.shapes, kind, raster.grid.columns)
@@ -107,10 +107,10 @@ def mask(
 
 
 def _every_tile(grid: Grid, plan: Plan) -> Iterator[Tile]:
-    """All chunks whole, with their craters.
+    """Yield every chunk as a whole, with its craters.
 
-    A plan leaves out columns past one turn of longitude, where places are shown again. A chunk with such columns gets
-    the craters of all tiles in its row of chunks, since any of them may be shown there.
+    A plan leaves out columns past one turn of longitude, which repeat places. A chunk with such columns receives the
+    craters of all tiles in its row of chunks, since any of them may appear there.
     """
     found = {tile.index: tile for tile in plan}
     rows: dict[int, Craters] = {}

@@ -1,4 +1,4 @@
-"""What notebooks show of lazy arrays."""
+"""The description of lazy arrays that notebooks show."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from xcrater import formatting
 from xcrater.engine import graph
 from xcrater.pixels.source import BlockSource
 
-_MEASURED = 20_000  # craters up to which their windows are computed, to tell how many pixels they have
+_MEASURED = 20_000  # most craters for which windows are computed in order to count their pixels
 
 
 def overview(source: BlockSource) -> dict[str, str]:
-    """Texts that describe the arrays of a source, by their headings; nothing is read.
+    """Describe the arrays of a source, by heading; nothing is read.
 
     Parameters
     ----------
     source : BlockSource
-        The blocks that the arrays are made of.
+        The blocks of which the arrays consist.
 
     Returns
     -------

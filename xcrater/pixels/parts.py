@@ -1,4 +1,4 @@
-"""Pixels of craters in parts that fit into memory, and which need nothing of one another."""
+"""Pixels of craters in independent parts that fit into memory."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class PixelParts:
-    """Blocks of craters in parts: some craters that lie near to one another, or a band of rows of a large one.
+    """Blocks of craters in parts: some craters that lie close together, or a band of rows of a large crater.
 
     Parameters
     ----------
     source : BlockSource
         All blocks.
     parts : list of (ndarray of int64 or Rows)
-        Positions of the craters of each part, or the rows that it has of one.
+        For each part, the positions of its craters, or its rows of a single crater.
     """
 
     source: BlockSource
@@ -36,15 +36,15 @@ class PixelParts:
 
     @classmethod
     def of(cls, source: BlockSource, batch: int) -> PixelParts:
-        """The parts of some blocks: craters in the order of the last tile that they lie on, then large ones.
+        """Divide blocks into parts: craters in the order of their last tile, then large craters.
 
         Parameters
         ----------
         source : BlockSource
             The blocks.
         batch : int
-            Number of craters of a part, at most; it has fewer whose pixels would take more than an eighth of the
-            option ``memory``, as the part before is still in use while one is put together.
+            Largest number of craters in a part. It has fewer if their pixels would take more than an eighth of the
+            option ``memory``, because the previous part is still in use while one is being assembled.
         """
         room, spread = Room.within(get_option("memory")), source.plan.spread
         order = np.argsort(2 * spread.last + (spread.count > 1), kind="stable")
@@ -60,11 +60,11 @@ class PixelParts:
 
     @property
     def token(self) -> str:
-        """A hash of what the parts are, and of how they were cut."""
+        """Hash of the contents of the parts and of their bounds."""
         return graph.token(self.source.token, self.parts)
 
     def compute(self, number: int) -> list[Blocks]:
-        """The blocks of a part: of every region, or of the rows of one."""
+        """Compute the blocks of a part: one `Blocks` per region, or one for a band of rows."""
         part = self.parts[number]
         found = (
             [read_band(self.source, part).blocks] if isinstance(part, Rows) else all_complete(self.source.take(part))
@@ -73,7 +73,7 @@ class PixelParts:
         return found
 
     def add(self, store: Growing, number: int, blocks: list[Blocks]) -> None:
-        """Add a part to a store that has all parts before it."""
+        """Add a part to a store that already holds all earlier parts."""
         part = self.parts[number]
         if not isinstance(part, Rows):
             store.append(blocks, self.source.position[blocks[0].crater])

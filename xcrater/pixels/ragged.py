@@ -1,4 +1,4 @@
-"""Arrays of many shapes as a few flat ones: the values of one after another, and where each of them begins."""
+"""Arrays of many shapes as a few flat ones: all values one after another, and the offset of each array."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Ragged:
     Parameters
     ----------
     values : ndarray, shape (pixels,)
-        Values of the craters' arrays, each in row-major order, masked pixels included.
+        Values of the craters' arrays, each in row-major order, including masked pixels.
     mask : ndarray of bool, shape (pixels,)
         True where a pixel is masked, as in `numpy.ma`: outside the region, or without a value.
     offsets : ndarray of int64, shape (craters + 1,)
@@ -44,12 +44,12 @@ class Ragged:
         Labels of the craters.
     windows : ndarray of int64, shape (craters, 4)
         Window of each array on the raster's grid: row_start, row_stop, col_start, col_stop. It may reach beyond the
-        raster's edges; columns run on across the antimeridian.
+        raster's edges; columns are continuous across the antimeridian.
     fill_value : number or None
         Number shown for masked pixels; None for numpy's default.
     coverage : ndarray of float64, shape (pixels,), or None
-        Fraction of each pixel that lies inside the region, masked pixels included and the same in every image of a
-        crater; for ``coverage="exact"`` only.
+        Fraction of each pixel that lies inside the region, including masked pixels, and the same in every image of a
+        crater; only for ``coverage="exact"``.
 
     Examples
     --------
@@ -91,7 +91,7 @@ class Ragged:
         return f"Ragged of {len(self)} craters, {self.values.size} pixels, dtype {self.values.dtype}"
 
     def to_arrow(self) -> Any:
-        """The same as an Arrow array, which shares values, offsets and coverage without copying them.
+        """Convert to an Arrow array, which shares values, offsets and coverage without copying them.
 
         Returns
         -------
@@ -124,7 +124,7 @@ class Ragged:
         return pyarrow.StructArray.from_arrays(list(fields.values()), list(fields))
 
     def _listed(self, pyarrow: Any, values: NDArray[Any], valid: NDArray[np.uint8] | None) -> Any:
-        """A large list per crater that shares the values' memory; booleans are packed, as Arrow holds them in bits."""
+        """Make one large list per crater that shares the values' memory; only booleans are copied, to Arrow's bits."""
         kind = pyarrow.from_numpy_dtype(values.dtype)
         data = np.packbits(values, bitorder="little") if values.dtype.kind == "b" else np.ascontiguousarray(values)
         buffers = [None if valid is None else pyarrow.py_buffer(valid), pyarrow.py_buffer(data)]
@@ -134,11 +134,11 @@ class Ragged:
 
 
 BATCH = 10_000
-"""Number of craters that `to_ragged` lays out at a time."""
+"""Number of craters that `to_ragged` processes at a time."""
 
 
 def to_ragged(source: BlockSource) -> dict[str, Ragged]:
-    """The pixels of every crater laid out flat, for each region; see `CraterArrays.to_ragged`."""
+    """Lay the pixels of every crater out in flat arrays, one set per region; see `CraterArrays.to_ragged`."""
     check_result(
         int(source.sizes.sum()), "arrays.to_ragged()", "store them by arrays.to_zarr(path), or use arrays.iter_blocks()"
     )
@@ -166,7 +166,7 @@ def to_ragged(source: BlockSource) -> dict[str, Ragged]:
 
 
 def _lay_band(band: Band, out: Ragged, position: int) -> None:
-    """Copy some rows of one crater to their place."""
+    """Copy some rows of one crater to their place in the flat arrays."""
     rows = slice(band.blocks.window[0, 0] - band.window[0], band.blocks.window[0, 1] - band.window[0])
     part, shape = slice(*out.offsets[position : position + 2].tolist()), out.shapes[position].tolist()
     for source, target in ((band.blocks.values, out.values), (band.blocks.mask, out.mask)):
@@ -189,8 +189,8 @@ def lay_out(
     labels : pandas.Index
         Labels of the craters.
     like : Blocks
-        A `Blocks` of no craters that has the extra dimensions, dtype and fill value of the others, and fractions if
-        they have any.
+        An empty `Blocks` with the extra dimensions, dtype and fill value of the others, and with fractions if they have
+        any.
 
     Returns
     -------
@@ -213,7 +213,7 @@ def lay_out(
 
 
 def _lay(blocks: Blocks, images: int, out: Ragged) -> None:
-    """Copy the pixels of blocks to where their craters begin."""
+    """Copy the pixels of blocks to the offsets of their craters."""
     begin, pixels = out.offsets[blocks.crater], int(blocks.offset[-1])
     for source, target in ((blocks.values, out.values), (blocks.mask, out.mask), (blocks.fraction, out.coverage)):
         if source is None or target is None or not pixels:

@@ -1,4 +1,4 @@
-"""Where blocks of pixels come from: a raster, or a store of blocks that were cut from one earlier."""
+"""Sources of blocks of pixels: a raster, or a store of blocks that were cut from one earlier."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LazyPixels:
 
     @cached_property
     def array(self) -> Any:
-        """The dask array. Naming one that is in memory takes a hash of all its pixels, hence only when needed."""
+        """The dask array, made only when needed, since naming an array in memory takes a hash of all its pixels."""
         return graph.to_dask(self.da)
 
 
@@ -55,7 +55,7 @@ class BlockSource:
     pixels : LazyPixels
         The request's raster.
     planned : Plan or None
-        The request's plan where it is known already.
+        The request's plan, if it is known already.
     """
 
     request: Request
@@ -75,18 +75,18 @@ class BlockSource:
 
     @property
     def path(self) -> str | None:
-        """Path of the store that the blocks are read from; None where they are cut from the raster."""
+        """Path of the store from which blocks are read; None if they are cut from the raster."""
         return None
 
     @cached_property
     def cutter(self) -> Cutter:
-        """How blocks are cut from a tile."""
+        """Cuts blocks from a tile."""
         request = self.request
         return Cutter(request.shapes, request.raster, request.da.dtype.str)
 
     @cached_property
     def plan(self) -> Plan:
-        """Which craters are cut from which tile."""
+        """The tiles, and the craters to cut from each."""
         return self.request.plan(warn=False) if self.planned is None else self.planned
 
     @cached_property
@@ -96,13 +96,13 @@ class BlockSource:
 
     @cached_property
     def nbytes(self) -> int:
-        """Bytes of the values of all regions and craters, masked pixels included."""
+        """Bytes of the values of all regions and craters, including masked pixels."""
         window = self.cutter.windows(self.request.craters)
         pixels = ((window[..., 1] - window[..., 0]) * (window[..., 3] - window[..., 2])).sum()
         return math.prod(self.lead) * self.cutter.result_dtype.itemsize * int(pixels)
 
     def large(self) -> NDArray[np.int64]:
-        """Positions of the craters whose pixels do not fit the room that others share, ascending."""
+        """Positions, ascending, of the craters whose pixels exceed the share of memory for waiting pixels."""
         return np.flatnonzero(self.sizes > Room.within(get_option("memory")).waiting)
 
     def rounds(self) -> list[Plan]:
@@ -123,18 +123,18 @@ class BlockSource:
         return position
 
     def of(self, regions: Sequence[int]) -> BlockSource:
-        """The blocks of some of the regions, given by their positions; of all regions in order, this very source."""
+        """The blocks of some of the regions, by position; the source itself for all regions in order."""
         if list(regions) == list(range(len(self.regions))):
             return self
         return replace(self, request=self.request.of(regions), planned=None)
 
     def take(self, positions: NDArray[np.integer]) -> BlockSource:
-        """The blocks of some of the craters, in the order of the positions given."""
+        """The blocks of some of the craters, in the order of the positions."""
         return replace(self, request=self.request.take(positions), labels=self.labels[positions], planned=None)
 
 
 def from_raster(request: Request, plan: Plan) -> BlockSource:
-    """The blocks of all craters of a table, to be cut from a raster.
+    """Make the source of the blocks of all craters of a table, to be cut from a raster.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """Pixels of craters written to a zarr store, batch by batch; `xcrater.pixels.stored` reads them.
 
-Each region is a group of flat arrays: ``values``, ``mask`` and, for exact coverage, ``coverage`` of one crater after
-another. One crater's part of them is an entry; ``window`` is its window on the raster, ``offset`` says where it begins
-and ends, and ``checksum`` tells whether it is as it was written. Entries come in the order in which tiles completed the
+Each region is a group of flat arrays: ``values``, ``mask`` and, for exact coverage, ``coverage``, one crater after
+another. One crater's part of them is an entry; ``window`` is its window on the raster, ``offset`` gives its beginning
+and end, and ``checksum`` shows whether it is as it was written. Entries are in the order in which tiles completed the
 craters, so the array ``crater`` at the root holds each entry's position in the table. The group ``craters`` is the
 table as xarray writes it; the attributes of the root describe the raster and the regions.
 """
@@ -94,16 +94,16 @@ def write(source: BlockSource, path: str | os.PathLike[str], *, batch: int, over
 
 
 def begin(source: BlockSource, path: str | os.PathLike[str], *, made: str) -> Growing:
-    """An empty store of some blocks, which are then added to it.
+    """Create an empty store, to which blocks are then added.
 
     Parameters
     ----------
     source : BlockSource
-        The blocks.
+        The blocks to be added.
     path : path
-        Where, in place of a store that may be there.
+        Path of the store; a store that exists there is replaced.
     made : str
-        What tells the store from others that were at the same path.
+        Distinguishes the store from others that were at the same path.
     """
     zarr, path = require("zarr", extra="zarr"), whole_path(path)
     _create(zarr, source, path, source.token, made)
@@ -111,14 +111,14 @@ def begin(source: BlockSource, path: str | os.PathLike[str], *, made: str) -> Gr
 
 
 class Growing:
-    """A store to which entries are added; each counts once it has been written.
+    """A store to which entries are added; an entry counts once it has been written completely.
 
     Parameters
     ----------
     root : zarr.Group
         The store's root.
     path : str
-        Its path, for errors.
+        Path of the store, for errors.
     regions : sequence of str
         Names of the regions.
     """
@@ -129,7 +129,7 @@ class Growing:
 
     @property
     def sums(self) -> dict[str, int] | None:
-        """The checksums of arrays with one item per entry; None where an earlier version began the store."""
+        """The checksums of arrays with one item per entry; None if an earlier version began the store."""
         return self.about.get("checksums")
 
     def append(self, several: Sequence[Blocks], position: NDArray[np.int64]) -> None:
@@ -141,27 +141,28 @@ class Growing:
         self._count(position)
 
     def append_band(self, band: Band) -> None:
-        """Add some rows of a crater to the entry that comes next, region by region from the top."""
+        """Add some rows of a crater to the next entry, region by region from the top."""
         with self._naming(band.region):
             _append_band(self.root, self.about["written"], band, self.sums)
 
     def complete(self, position: int) -> None:
-        """Complete the entry of a crater all of whose bands have been added."""
+        """Complete the entry of a crater once all of its bands have been added."""
         self._count(np.array([position]))
 
     def _count(self, position: NDArray[np.int64]) -> None:
         _extend(self.root, "crater", self.about["written"], position, self.sums)
         self.about["written"] += len(position)
-        # Only now do the entries count: what an interruption leaves half written is written again.
+        # Entries count only from here on, so an entry that an interruption leaves half written is written again.
         self.root.update_attributes({"xcrater": self.about})
 
     def _naming(self, region: int) -> contextlib.AbstractContextManager[None]:
-        # zarr reads the chunk that the last batch filled in part; a full disk is another matter.
+        # Appending makes zarr read the chunk that the last batch filled in part, which may be damaged. An OSError, such
+        # as that of a full disk, says nothing about the store.
         return naming(self._path, f"region {self._regions[region]!r}", but=(OSError,))
 
 
 def _append_band(root: Any, entry: int, band: Band, sums: dict[str, int] | None) -> None:
-    """Write some rows of a crater as part of an entry of their region, which the last rows complete."""
+    """Write some rows of a crater to the entry of their region; the last rows complete it."""
     region, blocks = f"region-{band.region}", band.blocks
     group = root[region]
     top, bottom, left, right = band.window
@@ -196,7 +197,7 @@ def _append(root: Any, region: str, entry: int, blocks: Blocks, sums: dict[str, 
 
 
 def _extend(root: Any, name: str, start: int, items: NDArray[Any], sums: dict[str, int] | None) -> None:
-    """Write items of an array that holds one per entry from a position on, and carry its checksum on."""
+    """Append items to an array that holds one per entry, and update its checksum."""
     array = root[name]
     items = np.asarray(items, array.dtype)
     array[start : start + len(items)] = items
@@ -205,7 +206,7 @@ def _extend(root: Any, name: str, start: int, items: NDArray[Any], sums: dict[st
 
 
 def _create(zarr: Any, source: BlockSource, path: str, token: str, made: str) -> None:
-    """Make an empty store, in place of one that may be at that path."""
+    """Make an empty store, replacing one that may exist at that path."""
     request, raster = source.request, source.request.raster
     if isinstance(source.labels, pd.MultiIndex):
         raise StoreError("received craters with labels of several levels; expected one: cdb.data.reset_index(...)")
@@ -245,14 +246,14 @@ def _create(zarr: Any, source: BlockSource, path: str, token: str, made: str) ->
         _flat(group, "offset", (entries + 1,), "i8", ENTRIES)
         _flat(group, "checksum", (entries,), "u4", ENTRIES)
         group.create_array("window", shape=(entries, 4), chunks=(max(1, min(entries, ENTRIES)), 4), dtype="i8")
-        # The first offset is 0 from the beginning.
+        # The offsets differ from the other arrays in that they already hold their first item, 0.
         sums |= {f"region-{k}/{array}": 0 for array in ("window", "checksum")}
         sums[f"region-{k}/offset"] = checksum(np.zeros(1, np.int64))
     root.update_attributes({"xcrater": {**about, "written": 0, "checksums": sums}})
 
 
 def _flat(group: Any, name: str, shape: tuple[int, ...], dtype: Any, chunk: int) -> None:
-    """Create an array that is cut into chunks along its long last dimension."""
+    """Create an array that is chunked along its long last dimension."""
     chunks = (*(1 for _ in shape[:-1]), max(1, min(chunk, shape[-1])))
     group.create_array(name, shape=shape, chunks=chunks, dtype=dtype)
 

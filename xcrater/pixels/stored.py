@@ -1,6 +1,6 @@
-"""Pixels of craters read from a zarr store, one crater or many at a time.
+"""Reading the pixels of craters from a zarr store, one crater or many at a time.
 
-`xcrater.pixels.store` describes the arrays of a store, `xcrater.pixels.layout` their checksums.
+`xcrater.pixels.store` describes the arrays of a store, and `xcrater.pixels.layout` their checksums.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Store:
     path : str
         Absolute path, or URL.
     made : str
-        Random number that tells the store from any other that was at the same path before.
+        Random number that distinguishes the store from others that were at the same path before.
     names : tuple of str
         Names of its regions.
     entries : int
@@ -134,7 +134,7 @@ class Store:
 
 @dataclass(frozen=True)
 class StoredCutter(Cutter):
-    """Reads blocks from a store instead of cutting them from a tile.
+    """Reads blocks from a store instead of cutting them from tiles.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class StoredCutter(Cutter):
         return Cut(alone, self._read(tile.craters), self._no_pieces(math.prod(block.shape[:-2])))
 
     def join(self, craters: Craters, parts: Sequence[Pieces], lead: tuple[int, ...]) -> Iterator[list[Blocks]]:
-        """Read the blocks of craters that no tile lists; a store has no pieces to be put together."""
+        """Read the blocks of craters that no tile lists; a store has no pieces to assemble."""
         if len(craters):
             yield self._read(craters)
 
@@ -167,7 +167,7 @@ class StoredCutter(Cutter):
         return self.store.rows(self.regions[0], int(self.store.entry[crater.row][0]), rows, self.fill_value)
 
     def _read(self, craters: Craters) -> list[Blocks]:
-        """Blocks of craters, read in one go from the first of their entries to the last."""
+        """Read the blocks of craters in one pass from the first of their entries to the last."""
         entry = self.store.entry[craters.row]
         start, stop = int(entry.min()), int(entry.max()) + 1
         found = [self.store.blocks(k, start, stop, self.fill_value) for k in self.regions]
@@ -188,7 +188,7 @@ class StoredSource(BlockSource):
     Parameters
     ----------
     store : Store
-        The store. The request's raster has the place of the one that was cut, and no pixels.
+        The store. The request's raster has the grid of the one that was cut, but no pixels.
     """
 
     store: Store = field(kw_only=True)
@@ -200,14 +200,14 @@ class StoredSource(BlockSource):
 
     @cached_property
     def cutter(self) -> StoredCutter:
-        """What reads the regions' blocks from the store."""
+        """Reads the regions' blocks from the store."""
         request = self.request
         regions = tuple(self.store.names.index(name) for name in request.names)
         return StoredCutter(request.shapes, request.raster, request.da.dtype.str, self.store, regions)
 
     @cached_property
     def plan(self) -> Plan:
-        """Craters that are read together take the place of those that lie on one tile."""
+        """A plan in which craters that are read together are treated like those that lie on one tile."""
         craters = self.request.craters
         windows = self.cutter.windows(craters)
         size = ((windows[..., 1] - windows[..., 0]) * (windows[..., 3] - windows[..., 2])).sum(axis=0)
@@ -225,7 +225,7 @@ class StoredSource(BlockSource):
 
 @lru_cache(maxsize=8)
 def _group(store: Store) -> Any:
-    """The store's root group, opened once in a process."""
+    """The store's root group, opened once per process."""
     return require("zarr", extra="zarr").open_group(store.path, mode="r")
 
 
@@ -236,12 +236,12 @@ def _array(store: Store, name: str) -> Any:
 
 @lru_cache(maxsize=64)
 def _column(store: Store, name: str, items: int) -> Ints:
-    """An array that holds one item per entry, read and compared with its checksum once in a process."""
+    """An array that holds one item per entry, read and compared with its checksum once per process."""
     return read_column(_group(store), store.path, name, items, _checksums(store))
 
 
 def _checksums(store: Store) -> dict[str, int] | None:
-    """The checksums that a store holds of its arrays; None for one of an earlier version."""
+    """The checksums of a store's arrays; None for a store of an earlier version."""
     found: dict[str, int] | None = _group(store).attrs["xcrater"].get("checksums")
     return found
 
@@ -254,7 +254,7 @@ def _entries(store: Store) -> Ints:
 
 
 def open_source(path: str | os.PathLike[str]) -> StoredSource:
-    """The blocks of a finished store; see `open_arrays`."""
+    """Open the blocks of a finished store; see `open_arrays`."""
     path = whole_path(path)
     about = read_about(path)
     if about is None:
@@ -279,7 +279,7 @@ def open_source(path: str | os.PathLike[str]) -> StoredSource:
 
 
 def _read_request(path: str, about: dict[str, Any]) -> Request:
-    """The request that was stored, over a raster with the grid of the original and no pixels in memory."""
+    """Restore the request of a store, over a raster that has the grid of the original and no pixels in memory."""
     dtype, extra = np.dtype(about["dtype"]), about["extra_dims"]
     root = require("zarr", extra="zarr").open_group(path, mode="r")
     if "checksums" in about and table_checksum(root["craters"]) != about["checksums"]["craters"]:
@@ -306,6 +306,6 @@ def _read_request(path: str, about: dict[str, Any]) -> Request:
     shapes = RegionSet(members, about["coverage"], grid.radians, grid.closed, grid.frame)
     angle = np.degrees(cdb.rad.to_numpy(float) / raster.sphere)
     craters = place(grid, cdb.lon.to_numpy(float), cdb.lat.to_numpy(float), angle)
-    # A single pixel stands for the raster, so that it takes no room in a graph of tasks either.
+    # A single pixel represents the raster, so that it takes no space in a graph of tasks either.
     pixel = da.isel(y=slice(1), x=slice(1)).chunk()
     return Request(pixel, raster, about["regions"], shapes, craters, cdb)

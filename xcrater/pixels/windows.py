@@ -1,4 +1,4 @@
-"""Windows of the blocks of craters on a raster, and what their pixels are and take."""
+"""Windows of the blocks of craters on a raster, and the dtype and size of their pixels."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from xcrater.raster.values import sentinel
 Ints = NDArray[np.int64]
 
 SIZED = 2**16
-"""Number of craters whose windows are computed at a time, where only their sizes are wanted."""
+"""Number of craters whose windows are computed at a time if only their sizes are needed."""
 
 
 @dataclass(frozen=True)
 class BlockWindows:
-    """Where the blocks of craters lie on a raster, and what their pixels are.
+    """The windows of the blocks of craters on a raster, and the properties of their pixels.
 
     Parameters
     ----------
     shapes : RegionSet
         The regions.
     raster : Raster
-        Grid of the raster, and what its stored numbers mean.
+        Grid of the raster, and the meaning of its stored numbers.
     dtype : str
         Dtype of the stored numbers.
     """
@@ -55,9 +55,9 @@ class BlockWindows:
     def windows(self, craters: Craters) -> NDArray[np.int64]:
         """Window of every region of every crater, shape (region, crater, 4).
 
-        A window is the bounding box of the region, rounded outwards to whole rows and columns. It may reach beyond
-        the raster's edges. On a raster that goes once round the body, columns below 0 or beyond the width stand for
-        those on the other side of the antimeridian; a region that goes all the way round has each column once.
+        A window is the bounding box of the region, rounded outwards to whole rows and columns. It may reach beyond the
+        raster's edges. On a raster that goes once round the body, columns below 0 or beyond the width stand for those
+        on the other side of the antimeridian; a region that goes all the way round contains each column once.
         """
         grid = self.raster.grid
         width, period = grid.columns, grid.period
@@ -65,11 +65,11 @@ class BlockWindows:
         for k, bounds in enumerate(self._bounds(craters)):
             shown = np.asarray(np.isfinite(bounds).all(axis=1))
             top, bottom, left, right = np.where(shown[:, None], bounds, 0.0).T
-            if np.isfinite(period):  # take the copy whose middle is within one turn of the first column
+            if np.isfinite(period):  # choose the copy whose middle lies within one turn of the first column
                 turn = np.floor((left + right) / (2 * period))
                 left, right = left - turn * period, right - turn * period
             if grid.wraps:
-                # The period may differ from the width by a fraction of a column: count from the edge that is crossed.
+                # The period may differ from the width by a fraction of a column, so count from the crossed edge.
                 start = np.where(left < 0, np.floor(left + period) - width, np.floor(left))
                 stop = np.where(right > width, np.ceil(right - period) + width, np.ceil(right))
                 whole = (right - left >= period * (1 - 1e-12)) | (stop - start >= width)
@@ -87,7 +87,7 @@ class BlockWindows:
         return out
 
     def _bounds(self, craters: Craters) -> Iterator[NDArray[np.float64]]:
-        """Bounds of each region of the craters, shape (crater, 4): first and last row coordinate, then column."""
+        """Yield the bounds of each region of the craters, shape (crater, 4): rows from and to, then columns."""
         shapes = self.shapes
         for k in range(len(shapes)):
             bounds = np.full((len(craters), 4), np.nan)
@@ -115,11 +115,11 @@ class BlockWindows:
         return size * self.pixel_bytes(images)
 
     def pixel_bytes(self, images: int) -> int:
-        """Bytes that the values and masks of all images of a pixel take, and its fraction inside."""
+        """Bytes that the values and masks of all images of a pixel take, together with its fraction inside."""
         return images * (self.result_dtype.itemsize + 1) + (8 if self.shapes.exact else 0)
 
     def portions(self, window: Window) -> Iterator[Window]:
-        """The parts of a window that lie on the raster, each within one turn of longitude."""
+        """Yield the parts of a window that lie on the raster, each within one turn of longitude."""
         height, width = self.raster.grid.shape[0], self.raster.grid.columns
         row_start, row_stop = max(window[0], 0), min(window[1], height)
         for turn in (-1, 0, 1) if self.raster.grid.wraps else (0,):
