@@ -1,4 +1,4 @@
-"""Accumulators of craters on some tiles, how those of several tiles merge, and what their slots are called.
+"""Accumulators of craters: their partial results on tiles, their merging, and the names of their slots.
 
 An accumulator is one row of slots, which `xcrater.kernels.slots` numbers.
 """
@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 
 def slots_of(dtype: np.dtype[Any], *, weighted: bool) -> dict[str, int]:
-    """Slot of each name in the state, for accumulators of a dtype, of weighted pixels or not."""
+    """Slot of each name in the state, for accumulators of a dtype, with or without weights."""
     common = {
         "count": slots.PIXELS if weighted else slots.COUNT,
         "weight": slots.COUNT,
@@ -44,9 +44,9 @@ class Sums:
     Parameters
     ----------
     row : ndarray of int32, shape (n,)
-        Their positions in the table, ascending.
+        Positions of the craters in the table, ascending.
     sums : ndarray, shape (n, lead, region, slots)
-        Their accumulators, as kernels lay them out.
+        Accumulators, as kernels lay them out.
     """
 
     row: NDArray[np.int32]
@@ -55,16 +55,16 @@ class Sums:
 
 @dataclass(frozen=True, eq=False)
 class Partial(Sized):
-    """What some tiles found, in the order of the tiles.
+    """Partial results of some tiles, in the order of the tiles.
 
     Parameters
     ----------
     sums : list of Sums
-        Accumulators; a crater may be in several.
+        Accumulators; a crater may appear in several.
     moments : list of Sums
-        Accumulators with areas and higher moments besides, of weighted pixels; none where these are not wanted.
+        Extended accumulators of weighted pixels, with areas and higher moments; empty unless requested.
     found : list of OrderPartial
-        Towards order statistics.
+        Partial results of the search for order statistics.
     """
 
     sums: list[Sums] = field(default_factory=list)
@@ -84,8 +84,8 @@ def empty_accumulator(dtype: np.dtype[Any], length: int = 8) -> Array:
 def merge(partials: Sequence[Partial], order: OrderSearch | None = None) -> Partial:
     """Merge partial results in the order given.
 
-    Most craters lie on one tile: their accumulators are passed on as they are, rather than copied from level to
-    level, until as many are of craters that were there before.
+    Most craters lie on one tile. Their accumulators are therefore passed on uncopied from level to level, until about
+    as many belong to craters that occurred before.
     """
     found = [] if order is None else [order.merge([f for p in partials for f in p.found])]
     sums, moments = ([s for p in partials for s in getattr(p, name)] for name in ("sums", "moments"))
@@ -104,9 +104,9 @@ def _merge_sums(sums: Sequence[Sums]) -> list[Sums]:
 
 
 def add_up(pieces: Sequence[Sums], row: Array, space: Array | None = None) -> Array:
-    """Accumulators of the craters in ``row``, ascending, which has all that the pieces have.
+    """Add up the accumulators of the craters in ``row``, which is ascending and includes all craters of the pieces.
 
-    They are laid out in the bytes of ``space``, if it is given, which must be enough, as the numbers that pieces have.
+    The result uses the bytes of ``space``, if given, which must be large enough; its dtype is that of the pieces.
     """
     like = pieces[0].sums
     shape = (row.size, like.shape[1] * like.shape[2], like.shape[3])
@@ -124,10 +124,10 @@ def add_up(pieces: Sequence[Sums], row: Array, space: Array | None = None) -> Ar
 
 
 def targets(order: OrderSearch, found: Partial | OrderPartial) -> AnyTargets:
-    """What the next pass over tiles needs to know."""
+    """The targets of the next pass over tiles."""
     return order.targets(found.found[0] if isinstance(found, Partial) else found)
 
 
 def with_targets(order: OrderSearch, partial: Partial, last: AnyTargets) -> Partial:
-    """The merged result of the first pass, completed by the targets of the last one."""
+    """Complete the merged result of the first pass by the targets of the last one."""
     return Partial(partial.sums, partial.moments, [order.finish(partial.found[0], last)])

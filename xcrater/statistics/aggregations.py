@@ -1,12 +1,12 @@
 """Statistics as declarations: what tiles collect for each, and how that becomes a number.
 
-A statistic passes through three stages. *Chunk*: it names what it needs, and a tile collects that once, for however
-many statistics share it. *Combine*: the accumulators of two tiles merge, in a fixed order of tiles. *Finalise*: a
-function turns the merged accumulators of a block of craters, the *state*, into the statistic's array.
+A statistic passes through three stages. *Chunk*: it names what it needs, and a tile collects that once, however many
+statistics share it. *Combine*: the accumulators of two tiles merge, in a fixed order of tiles. *Finalise*: a function
+turns the merged accumulators of a block of craters, the *state*, into the statistic's array.
 
-A new statistic of what tiles collect already is one function of the state and one `Aggregation` in `AGGREGATIONS`, at
-the position that results are to have; nothing else needs to know of it. The functions of other statistics serve as its
-building blocks: the root mean square is ``np.hypot(_mean(state), _std(state))``. The state holds, under these names,
+A new statistic based on what tiles already collect is one function of the state and one `Aggregation` in
+`AGGREGATIONS`, at its position among the results; nothing else needs to know of it. It may build on the functions of
+other statistics: the root mean square is ``np.hypot(_mean(state), _std(state))``. The state holds, under these names,
 arrays of shape (lead, region, crater), where lead counts the raster's images (bands, times):
 
 - ``count``, ``nodata``, ``nan``: numbers of pixels with a value, with the nodata value and with NaN; under "exact"
@@ -21,10 +21,10 @@ arrays of shape (lead, region, crater), where lead counts the raster's images (b
 - ``area``: area in m² of the pixels with a value; read it only where the need "area" is declared, for without it every
   pixel may count 1.
 
-``statistic`` is the name of the statistic that is being made, ``dtype`` that of the raster's dtype;
-``scale`` and ``offset`` are numbers that turn stored numbers into values, ``value = stored * scale + offset``. Order
-statistics do not add up like sums, so an aggregation declares them as `OrderStatistics`, all of a request are found
-together (`xcrater.statistics.quantiles.search`), and the state offers them as ``order``, an `OrderTable`.
+``statistic`` is the name of the statistic being computed, and ``dtype`` the name of the raster's dtype; ``scale`` and
+``offset`` turn stored numbers into values, ``value = stored * scale + offset``. Order statistics do not add up like
+sums, so an aggregation declares them as `OrderStatistics`, one search finds all those of a request together
+(`xcrater.statistics.quantiles.search`), and the state offers them as ``order``, an `OrderTable`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Asked: TypeAlias = str | Function | Iterable[str | Function]
 
 
 def _counted(state: State, values: Array) -> Array:
-    """The values, and NaN where no pixel has any weight."""
+    """Replace values by NaN where no pixel has any weight."""
     return np.where(state["weight"] > 0, values, np.nan)
 
 
@@ -67,7 +67,7 @@ def _decoded(state: State, stored: Array) -> Array:
 def _mean(state: State) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = state["total"] / state["weight"]
-    if state["total"].dtype.kind == "f":  # rounding may leave the range of the values, e.g. of equal ones
+    if state["total"].dtype.kind == "f":  # rounding may move the mean out of the values' range, as when all are equal
         mean = np.clip(mean, state["low"], state["high"])
     return _decoded(state, mean)
 
@@ -81,7 +81,7 @@ def _variance(state: State) -> Array:
     n = state["weight"]
     if state["total"].dtype.kind == "f":
         with np.errstate(invalid="ignore", divide="ignore"):
-            # The mean of equal values may be off by its last digit; their variance is still 0.
+            # The mean of equal values may be off in its last digit, but their variance must be 0.
             alike = (state["low"] == state["high"]) & np.isfinite(state["low"])
             return np.where(alike, 0.0, state["m2"] / n)
     out = np.empty(n.size)
@@ -131,13 +131,13 @@ def _extreme(state: State, *, high: bool) -> Array:
 
 
 def _is_wide(state: State) -> bool:
-    """Whether values are integers that float64 may not hold; those with a scale are floats in any case."""
+    """Whether values are integers that float64 may not hold; values with a scale are floats in any case."""
     return wide_integers.are_wide(state["dtype"]) and (state["scale"], state["offset"]) == (1.0, 0.0)
 
 
 def _range(state: State) -> Array:
     if _is_wide(state) and state["low"].dtype.kind == "i":
-        span = (state["high"] - state["low"]).view(np.uint64)  # right even if the difference of both wraps around
+        span = (state["high"] - state["low"]).view(np.uint64)  # correct even if the difference wraps around
         wide_integers.check_held(state, span)
         return _counted(state, span.astype(np.float64))
     with np.errstate(invalid="ignore"):  # inf - inf
@@ -177,19 +177,20 @@ class Aggregation:
     Parameters
     ----------
     name : str
-        The name by which it is asked for.
+        The name by which users request it.
     needs : tuple of str
-        What tiles collect for it: "sums" (counts, sums, extremes and the spread), besides "moments" (sums of third and
+        What tiles collect for it: "sums" (counts, sums, extremes and the spread), and also "moments" (sums of third and
         fourth powers) or "area".
     finalise : callable
         Merged state of a block of craters -> array of shape (lead, region, crater), where lead counts the raster's
-        images. Blocks are cut arbitrarily, so a number may depend on its own crater only. Sums and extremes are of
+        images. Blocks are cut arbitrarily, so a result may depend only on its own crater. Sums and extremes refer to
         stored numbers: ``value = stored * state["scale"] + state["offset"]``.
     dtype : str
         Dtype of the result.
     order : OrderStatistics
         The order statistics that it takes from ``state["order"]``, an `OrderTable`, by ``quantile(q)``,
-        ``frequency(name)``, ``share(value)`` and ``categories()``. These are of values, scaled already.
+        ``frequency(name)``, ``share(value)`` and ``categories()``. These refer to values, with scale and offset
+        applied.
 
     Raises
     ------
@@ -217,7 +218,7 @@ class Aggregation:
     >>> bool((stats["iqr"] > 0).all())
     True
 
-    Another one may build on the built-in statistics, as the root mean square of the values does:
+    A statistic may build on the built-in ones, as does the root mean square of the values:
 
     >>> def rms(state):
     ...     return np.hypot(AGGREGATIONS["mean"].finalise(state), AGGREGATIONS["std"].finalise(state))
@@ -275,15 +276,15 @@ AGGREGATIONS = {
         Aggregation("nan", ("sums",), partial(_plain, name="nan"), "int64"),
     )
 }
-"""The statistics that have a name of their own, in the order of results: rasterstats' order, as far as it has them."""
+"""The statistics with fixed names, in the order of results, which is rasterstats' order for those that it has."""
 
 RASTERSTATS = tuple(
     "min max mean count sum std median majority minority unique range nodata nan".split()  # noqa: SIM905
 )
-"""What ``stats="*"`` asks for in rasterstats."""
+"""The statistics that ``stats="*"`` selects in rasterstats."""
 
 CATEGORICAL = Aggregation("categorical", ("sums",), _categories, "object", OrderStatistics(categories=True))
-"""Dict of each value and the number of its pixels; asked for by ``categorical=True`` rather than by name."""
+"""Dict of each value and the number of its pixels; requested by ``categorical=True`` rather than by name."""
 
 _OTHER_NAMES = {
     "average": "mean",
@@ -300,16 +301,16 @@ _OTHER_NAMES = {
     "fraction": "frac_<value>",
     "frac": "frac_<value>",
 }
-"""Names that other tools give to statistics, and ours."""
+"""Names of statistics in other tools, with the names used here."""
 
 _FAMILIES = ("percentile_", "quantile_", "frac_")
-"""Beginnings of the names that end in a number."""
+"""Prefixes of the names that end in a number."""
 
 
 def apart(
     stats: Asked, add_stats: Mapping[str, Function | Aggregation] | None
 ) -> tuple[str | list[str], dict[str, Function | Aggregation]]:
-    """Tell the names among statistics from the functions, which get the names that they were defined by.
+    """Separate the names among statistics from the functions, which are named after their definitions.
 
     Parameters
     ----------
@@ -321,14 +322,14 @@ def apart(
     Returns
     -------
     names : str or list of str
-        What `parse` takes.
+        Names, as `parse` takes them.
     functions : dict of str to callable or Aggregation
-        All functions by name, those of `add_stats` last.
+        All functions by name, with those of `add_stats` last.
 
     Raises
     ------
     StatisticError
-        A function has no name, or two have the same.
+        A function has no name, or two functions have the same name.
 
     Examples
     --------
@@ -354,7 +355,7 @@ def apart(
             )
         if not name.isidentifier() or name in functions or name in (add_stats or {}):
             raise StatisticError(
-                f"received the function {one!r} as a statistic, whose name {name!r} no result can have; name it: "
+                f"received the function {one!r} as a statistic, but no result can be named {name!r}; name it: "
                 "add_stats={'spread': function}"
             )
         functions[name] = one
@@ -373,8 +374,8 @@ def parse(stats: str | Iterable[str]) -> tuple[Aggregation, ...]:
     Returns
     -------
     tuple of Aggregation
-        In rasterstats' order: statistics with a name of their own, then those with a number in the order given, then
-        ``nodata`` and ``nan``.
+        In rasterstats' order: statistics with fixed names, then those with a number in the order given, then ``nodata``
+        and ``nan``.
 
     Raises
     ------

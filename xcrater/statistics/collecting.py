@@ -1,4 +1,4 @@
-"""Pixels of regions as order statistics take them: values and weights, crater by crater and region by region."""
+"""Pixels of regions in the layout that order statistics take: crater by crater and region by region."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Collector:
-    """Gives the valid pixels of an image's regions; see `xcrater.statistics.quantiles.tile_image.Collect`.
+    """Collects the valid pixels of an image's regions; see `xcrater.statistics.quantiles.tile_image.Collect`.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Collector:
     image : Image
         The pixels.
     craters : Craters
-        Those on the tile.
+        The craters on the tile.
     weighted : bool
         Whether pixels have weights, which include fractions covered.
     """
@@ -39,7 +39,7 @@ class Collector:
     weighted: bool
 
     def __call__(self, index: Array, rows: tuple[int, int]) -> tuple[Array, Array | None, Array]:
-        """Values, weights if there are any, and their numbers, shape (craters, regions), of pixels in some rows."""
+        """Values of the pixels in some rows, their weights if any, and their numbers, shape (craters, regions)."""
         top, _, left, right = self.image.window
         craters, window = self.craters.take(index), (*rows, left, right)
         part = slice(rows[0] - top, rows[1] - top)
@@ -67,13 +67,13 @@ class _Piece:
     Parameters
     ----------
     values, weights : ndarray, shape (n,)
-        Pixels and their weights, region after region; may be longer than there are pixels.
+        Pixels and their weights, region after region; the arrays may be longer than the number of pixels.
     lengths : ndarray of int64, shape (craters, regions)
         Number of pixels of each region.
     members : ndarray of int64, shape (regions,)
-        Position of each region among all.
+        Position of each region among all regions.
     first : int
-        Position of the first of the craters.
+        Position of the first of these craters.
     """
 
     values: Array
@@ -86,7 +86,7 @@ class _Piece:
 def _in_order(
     pieces: Sequence[_Piece], length: Array, dtype: np.dtype[Any], weighted: bool
 ) -> tuple[Array, Array | None]:  # fmt: skip
-    """Values and weights of all pieces, crater by crater and region by region."""
+    """Arrange the values and weights of all pieces crater by crater and region by region."""
     if len(pieces) == 1 and pieces[0].members.size == length.shape[1]:
         end = int(pieces[0].lengths.sum())
         return pieces[0].values[:end], pieces[0].weights[:end] if weighted else None

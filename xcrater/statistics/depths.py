@@ -1,4 +1,4 @@
-"""Depths of craters and what goes with them: rim, floor and background elevation, rim height, slope of the wall."""
+"""Depths of craters and related measures: elevations of rim, floor and background, rim height, slope of the wall."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ METRES = {
     **dict.fromkeys(("m", "metre", "metres", "meter", "meters"), 1.0),
     **dict.fromkeys(("km", "kilometre", "kilometres", "kilometer", "kilometers"), 1000.0),
 }
-"""Metres in a unit of elevation."""
+"""Metres per unit of elevation."""
 
 
 @dataclass(frozen=True)
 class Zones:
-    """Rings around a crater's centre whose elevations tell its depth: inner and outer limit of each, in crater radii.
+    """Rings around a crater's centre from whose elevations its depth is measured.
+
+    Each ring is given by its inner and outer limit in crater radii.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ class Zones:
     background : tuple of float or None
         The surroundings above which the rim rises.
     plane : tuple of float or None
-        Where the plane is fitted that is subtracted from elevations; None to take these as they are.
+        The ring to which the plane is fitted that is subtracted from elevations; None to subtract no plane.
     """
 
     rim: Limits
@@ -55,7 +57,7 @@ class Zones:
         return inner, (inner + outer) / 2, outer
 
     def limits(self) -> dict[str, Limits]:
-        """Limits of all zones by name, of the lower and the upper half of the wall apart."""
+        """Limits of all zones by name, with separate zones for the lower and the upper half of the wall."""
         inner, middle, outer = self.wall_bounds
         limits = {"rim": self.rim, "floor": self.floor, "wall, lower": (inner, middle), "wall, upper": (middle, outer)}
         limits |= {} if self.background is None else {"background": self.background}
@@ -120,7 +122,7 @@ def _limits(name: str, given: object) -> Limits:
         raise RegionError(
             f"received {name}={given!r}; expected its inner and outer limit in crater radii, such as {name}=(0.9, 1.1)"
         )
-    ring = Annulus(*given)  # raises an error that says what is wrong with them
+    ring = Annulus(*given)  # its error says what is wrong with the limits
     return float(ring.inner), float(ring.outer)
 
 
@@ -136,7 +138,7 @@ def _ranks(given: object) -> tuple[float, float]:
 
 
 def _units(da: xr.DataArray) -> tuple[float, str]:
-    """Metres in the raster's unit of elevation, and what the result's attributes say of the unit."""
+    """Metres per unit of the raster's elevations, and the text about the unit for the result's attributes."""
     given = da.attrs.get("units")
     named = {str(unit).strip().lower() for unit in (given if isinstance(given, list | tuple) else [given])}
     if given is None or named <= {"", "none"}:
@@ -159,7 +161,7 @@ def _as_they_are(
     percentiles: Sequence[str],
     options: Any,
 ) -> dict[str, xr.Dataset]:
-    """Statistics of each zone's elevations: count, mean and std, or for those that are ranked count and percentiles."""
+    """Statistics of each zone's elevations: count, mean and std, or count and percentiles for ranked zones."""
     parts = [([name for name in zones if name not in ranked], ["mean", "std", "count"])]
     if ranked:
         parts.append((list(ranked), ["count", *percentiles]))

@@ -1,4 +1,4 @@
-"""From statistics of zones to depths: differences, ratios, slopes, and their standard errors."""
+"""Derivation of depths from statistics of zones: differences, ratios, slopes, and their standard errors."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 SPREAD = 5.0
-"""Distance in percentage points on either side of a percentile over which the density of elevations is taken."""
+"""Percentage points on either side of a percentile over which the density of elevations is estimated."""
 
 
 @dataclass(frozen=True)
 class Derive:
-    """Turns statistics of zones into depths and the measures that go with them.
+    """Turns statistics of zones into depths and related measures.
 
-    It is one function of whole arrays, so that a lazy result has one more task rather than one for every operation.
+    This is one function of whole arrays, so that a lazy result has a single additional task rather than one for every
+    operation.
 
     Parameters
     ----------
@@ -30,7 +31,7 @@ class Derive:
     wall : tuple of float
         Inner limit, middle and outer limit of the wall, in crater radii.
     factor : float
-        Metres in a unit of elevation.
+        Metres per unit of elevation.
     """
 
     zones: tuple[str, ...]
@@ -39,7 +40,7 @@ class Derive:
     factor: float
 
     def needs(self, zone: str) -> list[str]:
-        """Names of the statistics that are needed of a zone, in order."""
+        """Names of the statistics needed for a zone, in order."""
         ranks = dict(self.ranks)
         if zone not in ranks:
             return ["count", "mean", "std"]
@@ -54,7 +55,10 @@ class Derive:
         return [value + suffix for value in values for suffix in ("", "_error")] + [f"{zone}_count" for zone in counts]
 
     def __call__(self, *arrays: Array) -> tuple[Array, ...]:
-        """Values and standard errors in the order of `names`; the last array holds the craters' radii in metres."""
+        """Compute values and standard errors in the order of `names`.
+
+        The last of the given arrays holds the craters' radii in metres.
+        """
         statistics, radius = iter(arrays[:-1]), arrays[-1]
         out: dict[str, Array] = {}
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -78,7 +82,7 @@ class Derive:
 
     def _level(self, zone: str, found: Mapping[str, Array]) -> tuple[Array, Array]:
         """Elevation of a zone and its standard error, metres."""
-        n = np.where(found["count"] > 1, found["count"], np.nan)  # a single pixel tells nothing about scatter
+        n = np.where(found["count"] > 1, found["count"], np.nan)  # a single pixel says nothing about the scatter
         if "mean" in found:
             return self.factor * found["mean"], self.factor * found["std"] / np.sqrt(n)
         p = dict(self.ranks)[zone]
@@ -93,7 +97,7 @@ class Derive:
 
 
 def _spread(p: float) -> float:
-    """Distance to the percentiles around a rank, which stay between 0 and 100."""
+    """Distance from a rank to the percentiles on either side, which must stay between 0 and 100."""
     return min(SPREAD, p, 100.0 - p)
 
 
@@ -102,7 +106,7 @@ def _percentile(p: float) -> str:
 
 
 def percentiles_around(ranks: Iterable[float]) -> list[str]:
-    """Names of the percentiles at some ranks and on either side of them, which tell the density there."""
+    """Names of the percentiles at some ranks and on either side of them, from which the density is estimated."""
     return list(dict.fromkeys(_percentile(p + h) for p in ranks for h in (0.0, -_spread(p), _spread(p))))
 
 

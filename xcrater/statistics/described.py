@@ -1,4 +1,4 @@
-"""What the variables of results are called, and the units that they are in."""
+"""Descriptions and units of the variables of results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OF_VALUES = {
     "range": "range",
     "var": "variance",
 }
-"""Statistics in the units of the raster or in a power of them."""
+"""Statistics whose units are a power of the raster's, with the exponent."""
 
 _NUMBERS = {
     "count": "pixels with a value",
@@ -43,16 +43,16 @@ def attributes(statistic: str, da: xr.DataArray, weights: Any = None) -> dict[st
     Parameters
     ----------
     statistic : str
-        Its name.
+        Name of the statistic.
     da : xarray.DataArray
         The raster.
     weights : {"area"}, xarray.DataArray or None
-        What pixels are weighed by.
+        Weights of the pixels.
 
     Returns
     -------
     dict of str to str
-        ``long_name``, and ``units`` where they are known: a raster without units has means without.
+        ``long_name``, and ``units`` where they are known: means of a raster without units have none either.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def attributes(statistic: str, da: xr.DataArray, weights: Any = None) -> dict[st
     found = {"long_name": f"{text} of {value_name(da)}"}
     units = da.attrs.get("units")
     if not known or not isinstance(units, str) or not units:
-        return found  # those of a user-supplied function are the user's to say
+        return found  # the units of a user-supplied function are unknown
     if statistic == "var":
         units = f"{units}2" if units.isalpha() else "1" if units == "1" else f"({units})2"
     if statistic == "sum" and weights is not None:

@@ -1,4 +1,4 @@
-"""Merged accumulators to the arrays of each statistic."""
+"""The last stage: from merged accumulators to the array of each statistic."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Array = NDArray[Any]
 class LazyState(dict[str, Any]):
     """The merged accumulators of some craters by name, each an array of shape (lead, region, crater).
 
-    An array is laid out when it is first asked for, but for areas and higher moments, which `add_moments` lays out at
-    once. Integers whose sums, or sums of squares, may not fit 64 bits are refused then, to the statistic
-    that asks.
+    An array is laid out when it is first requested, except for areas and higher moments, which `add_moments` lays out
+    immediately. If the sums, or sums of squares, of integers may not fit 64 bits, the request raises an error that
+    names the statistic.
 
     Parameters
     ----------
     sums : ndarray, shape (crater, lead, region, slots)
         The accumulators.
     weighted : bool
-        Whether they are of weighted pixels.
+        Whether the accumulators are of weighted pixels.
     whole : bool
-        Whether pixels are counted whole, rather than by the fraction covered.
+        Whether pixels count whole rather than by the fraction covered.
     """
 
     def __init__(self, sums: Array, *, weighted: bool = False, whole: bool = True) -> None:
@@ -71,21 +71,21 @@ class LazyState(dict[str, Any]):
 
 
 BLOCK = 2**17
-"""Accumulators that are merged at once."""
+"""Number of accumulators that are merged at a time."""
 
 FINISHED = 2**13
-"""Accumulators that are finished at once. An array of this many numbers is small enough for the allocator to keep its
-memory for the next one: workers of dask.distributed hand larger pieces back to the system, which clears them anew."""
+"""Number of accumulators that are finished at a time. An array of this many numbers is small enough for the allocator
+to reuse its memory: workers of dask.distributed return larger pieces to the system, which must then clear them anew."""
 
 
 def _crater_bytes(sums: Array) -> int:
-    """Bytes of the accumulators of one crater, of an array of them that may be empty."""
+    """Bytes of the accumulators of one crater, from an array that may be empty."""
     return math.prod(sums.shape[1:]) * sums.dtype.itemsize
 
 
 @dataclass(frozen=True)
 class Finish:
-    """One request's end: merged tiles to an array for each statistic, shape (lead, region, crater).
+    """Turns the merged partial result of a request into an array for each statistic, shape (lead, region, crater).
 
     Parameters
     ----------
@@ -96,11 +96,11 @@ class Finish:
     regions : int
         Number of regions.
     dtype : str
-        Of the raster.
+        Dtype of the raster.
     scale, offset : float
         ``value = stored * scale + offset``.
     leaf : Leaf
-        What made the partial results.
+        The leaf that made the partial results.
     """
 
     aggregations: tuple[Aggregation, ...]
@@ -112,10 +112,10 @@ class Finish:
     leaf: Leaf
 
     def __call__(self, partial: Partial, lead: int) -> dict[str, Array]:
-        """Finalise; lead is the number of images in the blocks."""
+        """Compute the statistics; lead is the number of images in the blocks."""
         dtype = np.dtype(self.dtype)
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
-        # Craters by the block, which stays in the processor's cache from one step to the next.
+        # Work through blocks of craters that stay in the processor's cache from one step to the next.
         order = self.leaf.order
         table = (
             OrderTable([], Problem(OrderStatistics(), Coding(self.dtype), self.regions, 0), self.craters, lead)
@@ -131,7 +131,7 @@ class Finish:
         cuts = {
             name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
         }
-        # Tiles may have made accumulators of another kind of number than the raster shows: of the integers it stores.
+        # The dtype of the accumulators may differ from that of the raster shown: tiles sum the integers that it stores.
         nothing = {
             name: Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
             for name, start in starts.items()
@@ -168,12 +168,12 @@ class Finish:
 
 @dataclass(frozen=True)
 class FinishSome:
-    """The end of a round: merged tiles to an array for each statistic of the round's craters alone.
+    """Turns the merged partial result of one round into an array for each statistic, for the round's craters alone.
 
     Parameters
     ----------
     finish : Finish
-        The request's end.
+        The last stage of the request.
     craters : ndarray of int32, shape (n,)
         The round's craters, ascending.
     """
@@ -182,7 +182,7 @@ class FinishSome:
     craters: NDArray[np.int32]
 
     def __call__(self, partial: Partial, lead: int) -> tuple[NDArray[np.int32], dict[str, Array]]:
-        """The round's craters, and arrays of shape (lead, region, craters of the round)."""
+        """Return the round's craters, and arrays of shape (lead, region, craters of the round)."""
         sums, moments = (
             [Sums(np.searchsorted(self.craters, piece.row).astype(np.int32), piece.sums) for piece in pieces]
             for pieces in (partial.sums, partial.moments)
@@ -193,18 +193,18 @@ class FinishSome:
 
 @dataclass(frozen=True)
 class FinishRounds:
-    """A request's end that puts the statistics of all rounds into one array for each of them.
+    """Puts the results of all rounds into one array for each statistic.
 
     Parameters
     ----------
     finish : Finish
-        The end of each round.
+        The last stage of the request.
     """
 
     finish: Finish
 
     def __call__(self, rounds: list[tuple[NDArray[np.int32], dict[str, Array]]], lead: int) -> dict[str, Array]:
-        """Arrays of shape (lead, region, crater); each round has the craters that no other has."""
+        """Return arrays of shape (lead, region, crater); no two rounds share a crater."""
         shape = (lead, self.finish.regions, self.finish.craters)
         results = {a.name: np.empty(shape, a.dtype) for a in self.finish.aggregations}
         for craters, arrays in rounds:

@@ -1,4 +1,4 @@
-"""What is collected from the pixels of one tile: sums, areas and moments, and what order statistics need."""
+"""The first stage: sums, areas, moments and the input of order statistics, collected from the pixels of one tile."""
 
 from __future__ import annotations
 
@@ -40,17 +40,18 @@ class Leaf:
     shapes : RegionSet
         The regions.
     nodata : float or None
-        Stored number that stands for no value.
+        Stored number that stands for a missing value.
     order : OrderSearch or None
-        The search for the order statistics that are wanted, besides the sums.
+        The search for order statistics; None if none are requested.
     weights : str or None
-        "area", "given" (then the leaf takes a block of them), or None.
+        "area", "given" (the leaf then takes a block of them), or None.
     area, higher : bool
-        Whether areas and higher moments are wanted, besides the sums.
+        Whether areas and higher moments are requested.
     surface : tuple or None
-        What `xcrater.geometry.areas.pixel_areas` takes besides a window, where areas are wanted or are the weights.
+        Arguments of `xcrater.geometry.areas.pixel_areas` other than the window, if areas are requested or are the
+        weights.
     summarise : bool or None
-        Whether to sum whole squares of pixels once for all craters; None where it pays.
+        Whether to sum whole squares of pixels once for all craters; None to do so where it pays.
     """
 
     shapes: RegionSet
@@ -64,7 +65,7 @@ class Leaf:
 
     @property
     def more(self) -> bool:
-        """Whether extended accumulators, with areas and higher moments, are collected besides."""
+        """Whether extended accumulators, with areas and higher moments, are collected in addition."""
         return self.area or self.higher
 
     @property
@@ -73,12 +74,12 @@ class Leaf:
         return self.shapes.exact or self.weights is not None
 
     def crater_bytes(self, images: int) -> int:
-        """Bytes of the accumulators of one crater on one tile, for so many images."""
+        """Bytes of the accumulators of one crater on one tile, for a number of images."""
         each = self.start(np.dtype("f8")).nbytes + (8 * slots.MOMENTS if self.more else 0)
         return images * len(self.shapes) * each
 
     def start(self, dtype: np.dtype[Any]) -> Array:
-        """An accumulator before any pixel, for a raster of a dtype; of floats where pixels are weighted."""
+        """An accumulator before any pixel, for a raster of a dtype; it is of floats if pixels are weighted."""
         return empty_accumulator(np.dtype("f8") if self.weighted else dtype)
 
     def __call__(self, block: Array, tile: Tile, given: Array | None = None) -> Partial:
@@ -89,9 +90,9 @@ class Leaf:
         block : ndarray, shape (..., rows, columns)
             Stored numbers of the tile's pixels, one image after the other along the leading dimensions.
         tile : Tile
-            Its window and its craters.
+            Window of the tile, and its craters.
         given : ndarray, shape (rows, columns), optional
-            Weight of each pixel, where `weights` is "given".
+            Weight of each pixel, if `weights` is "given".
         """
         weights, areas = self._factors(tile.window, given)
         narrow = list(self._images(block, tile.window, weights, areas))
@@ -124,7 +125,7 @@ class Leaf:
         return Partial([Sums(row, sums)], [] if moments is None else [Sums(row, moments)], found)
 
     def _first_pass(self, image: Image, tile: SharedTile, number: int, sums: Array) -> OrderPartial:
-        """Search one image for order statistics, its accumulators being known."""
+        """Search one image for order statistics, given its accumulators."""
         assert self.order is not None
         sought = self._sought(image, tile, number, sums.shape[1])
         counting = self._counting(image, tile, sums[:, number])
@@ -133,7 +134,7 @@ class Leaf:
         return self.order.first_pass(sought, self._most(sums[:, number]), tile.tiles, tile.by_digits)
 
     def next_pass(self, block: Array, tile: Tile, targets: AnyTargets, number: int) -> OrderPartial:
-        """Take a tile in a later pass, for order statistics of craters that are too large to ship."""
+        """Search a tile in a later pass, for order statistics of craters whose pixels are too many to ship."""
         assert self.order is not None
         images, found = math.prod(block.shape[:-2]), []
         for n, image in enumerate(self._images(block, tile.window, *self._factors(tile.window, None))):
@@ -141,7 +142,7 @@ class Leaf:
         return self.order.merge(found, targets)
 
     def _images(self, block: Array, window: Window, weights: Array, areas: Array) -> Iterator[Image]:
-        """Images of a block of shape (..., rows, columns), as kernels take them."""
+        """Yield the images of a block of shape (..., rows, columns), as kernels take them."""
         for pixels in block.reshape(math.prod(block.shape[:-2]), *block.shape[-2:]):
             native = kernel_block(pixels, self.nodata)
             codes, clean = classify(native, self.nodata)
@@ -150,22 +151,22 @@ class Leaf:
             yield Image(kernels.Pixels(stored, codes, clean, exact), window, weights, areas)
 
     def _sought(self, image: Image, tile: Tile, number: int, images: int) -> TileImage:
-        """One image as the search for order statistics sees it."""
+        """One image in the form that the search for order statistics takes."""
         assert self.order is not None
         weighted = self.weights is not None or self.shapes.exact
         collect = Collector(self.shapes, image, tile.craters, weighted)
         return TileImage(self.order.problem, collect, tile.craters.row, tile.window, number, images)
 
     def _most(self, sums: Array) -> Array:
-        """About how many pixels with values each region has, of its accumulators, shape (craters, regions, slots)."""
+        """Upper estimate of the number of valid pixels of each region, from its accumulators."""
         if not self.shapes.exact:
             return sums[..., slots.PIXELS if self.weighted else slots.COUNT].astype(np.int64)
-        # Pixels all along the edge are partly covered and count less than one each.
+        # Pixels along the edge are partly covered, so each counts less than one.
         pixels = sums[..., slots.PIXELS]
         return (pixels + 8.0 * np.sqrt(pixels) + 16.0).astype(np.int64)
 
     def _counting(self, image: Image, tile: Tile, sums: Array) -> Counting | None:
-        """What counts the keys of an image's regions, where these are narrow and without weights."""
+        """Make the counter of the keys of an image's regions, if keys are narrow and pixels have no weights."""
         stored, codes, clean, _ = image.pixels
         if self.weighted or stored.dtype.kind == "f" or stored.dtype.itemsize > 2:
             return None
@@ -180,7 +181,7 @@ class Leaf:
         return Counting(draw, stored, codes, clean, tile.window, tile.craters.lat, *held)
 
     def _factors(self, window: Window, given: Array | None) -> tuple[Array, Array]:
-        """Weight and area of each pixel of a window, of one row or column where they are all alike."""
+        """Weight and area of each pixel of a window, as a single row or column if they are all alike."""
         areas = np.ones((1, 1))
         if self.surface is not None:
             areas = np.ascontiguousarray(pixel_areas(*self.surface, window, whole=True))
@@ -191,7 +192,7 @@ class Leaf:
         return np.ones((1, 1)), areas
 
     def _surface(self, window: Window, areas: Array) -> Surface | None:
-        """True areas of a window's pixels and of those around it; None where they do not differ or are not wanted."""
+        """True areas of a window's pixels and of those around it; None if they do not differ or are not requested."""
         if self.surface is None:
             return None
         around = areas_around(*self.surface, window, kernels.MARGIN)
@@ -199,12 +200,13 @@ class Leaf:
             return None
         if around.shape[1] > 1:
             known = areas[areas > 0.0]
-            areas = np.where(areas > 0.0, areas, known.mean() if known.size else 1.0)  # of slivers, to tell parts by
+            # Slivers need some positive area, so that their parts can be told
+            areas = np.where(areas > 0.0, areas, known.mean() if known.size else 1.0)
         return around, np.ascontiguousarray(areas)
 
 
 def _in_lanes(image: Image) -> Image:
-    """The image widened to a multiple of `kernels.LANES` columns, as the closed forms take it."""
+    """Widen an image to a multiple of `kernels.LANES` columns, as the closed forms take it."""
     stored, codes, clean, _ = image.pixels
     beside = ((0, 0), (0, -stored.shape[1] % kernels.LANES))
     if not beside[1][1]:

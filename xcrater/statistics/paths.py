@@ -1,9 +1,10 @@
 """The ways in which pixels of one image accumulate: one for each kind of regions and weights.
 
-Regions cut from discs have a closed form on some grids, and their pixels accumulate disc by disc: `WholePixels`, where
-each pixel counts one, `SectorPixels`, where regions are sectors besides, and `Fractions`, where pixels count by the
-fraction covered. All other regions and all weighted pixels accumulate `RunByRun`, which knows nothing of shapes. A way
-is chosen once for each part of a request's regions (`RegionSet.parts`) and then takes every image of every tile.
+Regions cut from discs have a closed form on some grids, and their pixels accumulate disc by disc: by `WholePixels` if
+each pixel counts one, by `SectorPixels` if regions are also cut into sectors, and by `Fractions` if pixels count by the
+fraction covered. All other regions and all weighted pixels accumulate by `RunByRun`, which knows nothing of shapes. A
+way is chosen once for each part of a request's regions (`RegionSet.parts`) and then processes every image of every
+tile.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """One image of a tile, with what each pixel weighs and the area that it shows.
+    """One image of a tile, with the weight and the area of each pixel.
 
     Parameters
     ----------
     pixels : Pixels
-        Stored numbers and which of them are values; for the closed forms, a multiple of `kernels.LANES` wide, which
-        may be wider than the window.
+        Stored numbers and which of them are values. For the closed forms the width is a multiple of `kernels.LANES`,
+        so that it may exceed that of the window.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
     weights, areas : ndarray of float64, shape (rows or 1, columns or 1)
-        Weight and area in m² of each pixel; of one row or column where these are all alike, and 1 where not wanted.
+        Weight and area in m² of each pixel; a single row or column if these are all alike, and 1 if not requested.
     """
 
     pixels: kernels.Pixels
@@ -48,8 +49,8 @@ class Image:
 
 
 Way = Callable[[Image, Craters, kernels.Sums], None]
-"""(image, craters on its tile, accumulators) -> None; overwrites the accumulators of these craters' regions in that
-image, and no others."""
+"""(image, craters on its tile, accumulators) -> None; overwrites only the accumulators of these craters' regions in
+that image."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ class RunByRun:
     members : ndarray of int64, shape (regions,)
         Position of each region among those of the request.
     regions : RegionSet
-        The regions: all with a closed form, or none.
+        The regions, which all have a closed form, or none of them has.
     weighted : bool
         Whether accumulators are of weighted pixels.
     """
@@ -71,12 +72,12 @@ class RunByRun:
     weighted: bool
 
     def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
-        """Accumulate the image's pixels, as `Way` says.
+        """Accumulate the image's pixels; see `Way`.
 
         Raises
         ------
         StatisticError
-            A pixel inside a region has a value and a weight that is negative, infinite or not a number.
+            A pixel inside a region has a value, and a weight that is negative, infinite or not a number.
         """
         for drawn in self.regions.draw(craters, image.window):
             if not kernels.sum_runs(
@@ -101,7 +102,7 @@ class WholePixels:
     members, regions
         As `RunByRun` takes them.
     summarise : bool or None
-        Whether to sum whole squares of pixels once for all craters; None where that pays.
+        Whether to sum whole squares of pixels once for all craters; None to do so where it pays.
     """
 
     members: Array
@@ -127,7 +128,7 @@ class WholePixels:
 
 @dataclass(frozen=True, eq=False)
 class SectorPixels:
-    """Sectors of rings with a closed form whose pixels count one each; parameters as of `RunByRun`."""
+    """Sectors of rings with a closed form whose pixels count one each; for the parameters see `RunByRun`."""
 
     members: Array
     regions: RegionSet
@@ -152,14 +153,14 @@ class SectorPixels:
 
 @dataclass(frozen=True, eq=False)
 class Fractions:
-    """Regions with a closed form whose pixels count by the fraction covered; parameters as of `WholePixels`."""
+    """Regions with a closed form whose pixels count by the fraction covered; for the parameters see `WholePixels`."""
 
     members: Array
     regions: RegionSet
     summarise: bool | None = None
 
     def __call__(self, image: Image, craters: Craters, sums: kernels.Sums) -> None:
-        """Accumulate the image's pixels, as `Way` says; craters that the closed form leaves out go run by run."""
+        """Accumulate the image's pixels; see `Way`. Craters that the closed form leaves out go run by run."""
         grid, pixels, window = self.regions.grid, image.pixels, image.window
         plain = empty_accumulator(pixels.stored.dtype)
         squares = _whole_squares(pixels, plain, self.regions, craters, self.summarise)
@@ -179,14 +180,14 @@ class Fractions:
 
 @dataclass(frozen=True, eq=False)
 class LoneCratersClosed:
-    """Regions with a closed form, some of which lose the pixels of neighbouring craters.
+    """Regions with a closed form, some of which exclude pixels of neighbouring craters.
 
     Parameters
     ----------
     closed_form : WholePixels, SectorPixels or Fractions
-        The way of craters without neighbours.
+        The way for craters without neighbours.
     run_by_run : RunByRun
-        The way of the others, whose regions are discs no more.
+        The way for the others, whose regions are no longer cut from discs alone.
     """
 
     closed_form: WholePixels | SectorPixels | Fractions
@@ -205,14 +206,14 @@ class LoneCratersClosed:
 
 
 def choose_way(members: Array, regions: RegionSet, *, weights: bool, summarise: bool | None) -> Way:
-    """The way to accumulate one part of a request's regions.
+    """Choose the way to accumulate one part of a request's regions.
 
     Parameters
     ----------
     members, regions
         As `RunByRun` takes them.
     weights : bool
-        Whether pixels have weights besides the fraction covered.
+        Whether pixels have weights in addition to the fraction covered.
     summarise : bool or None
         As `WholePixels` takes it.
     """
@@ -228,7 +229,7 @@ def choose_way(members: Array, regions: RegionSet, *, weights: bool, summarise: 
 def sum_true_areas(
     members: Array, regions: RegionSet, images: Sequence[Image], craters: Craters, surface: Surface, out: Array
 ) -> None:
-    """Set the areas of all images' regions to true areas of the parts of pixels that are covered.
+    """Set the areas of all images' regions to the true areas of the covered parts of their pixels.
 
     Parameters
     ----------
@@ -237,11 +238,11 @@ def sum_true_areas(
     images : sequence of Image
         All images of the tile, which share the runs.
     craters : Craters
-        Those on the tile.
+        The craters on the tile.
     surface : tuple of ndarray
         True areas of the tile's pixels; see `Surface`.
     out : ndarray of float64, shape (craters, images, regions, slots)
-        Accumulators with areas, of which slot AREA is overwritten.
+        Extended accumulators, of which the slot AREA is overwritten.
     """
     if not images:
         return
@@ -255,18 +256,18 @@ def sum_true_areas(
 def _replace(
     way: Way, index: Array, members: Array, image: Image, craters: Craters, sums: kernels.Sums
 ) -> None:  # fmt: skip
-    """Overwrite accumulators of some craters by those of another way.
+    """Overwrite the accumulators of some craters by those of another way.
 
     Parameters
     ----------
     way : Way
         The other way.
     index : ndarray of int64, shape (n,)
-        Positions of these craters among the tile's.
+        Positions of these craters among those of the tile.
     members : ndarray of int64, shape (regions,)
-        Positions of the regions, among those of the request, that are overwritten.
+        Positions of the overwritten regions among those of the request.
     image, craters, sums
-        As the way of all craters takes them.
+        Arguments of the way for all craters.
     """
     out = np.empty((index.size, *sums.out.shape[1:]), sums.out.dtype)
     way(image, craters.take(index), sums._replace(out=out))
@@ -274,17 +275,17 @@ def _replace(
 
 
 def _by_rows(craters: Craters, grid: kernels.Rows) -> Array:
-    """Positions of the craters in the order of their rows, so that neighbours find pixels in the processor's cache."""
+    """Positions of the craters sorted by row, so that neighbours find their pixels in the processor's cache."""
     return np.argsort(craters.lat * grid.lat_step, kind="stable")
 
 
 def _whole_squares(
     pixels: kernels.Pixels, start: Array, regions: RegionSet, craters: Craters, summarise: bool | None
 ) -> Array:
-    """Accumulators of whole squares, `kernels.LANES` pixels wide, shape (squares, slots); none if they do not pay."""
+    """Sum whole squares of `kernels.LANES` pixels a side, shape (squares, slots); no square if that does not pay."""
     stored = pixels.stored
     if summarise is None:
-        # It pays once wide regions would visit more pixels than there are.
+        # It pays if wide regions would otherwise visit more pixels than the image has.
         columns = regions.bounds[1].max() * craters.radius * regions.grid.period / np.pi
         wide = columns[columns > 4 * kernels.LANES]
         summarise = bool(np.minimum(wide**2, stored.size).sum() > 2 * stored.size)

@@ -32,7 +32,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 PIECE = 2**18
-"""Number of pixels that are worked on at once."""
+"""Number of pixels that are processed at a time."""
 
 
 def above_planes(
@@ -45,7 +45,7 @@ def above_planes(
     weights: str | None,
     **options: Any,
 ) -> dict[str, xr.Dataset]:
-    """Statistics of each zone's heights above the plane that fits the zone "plane" of the same crater best.
+    """Statistics of each zone's heights above the plane that best fits the zone "plane" of the same crater.
 
     Parameters
     ----------
@@ -56,18 +56,18 @@ def above_planes(
     zones : mapping of str to Annulus
         The zones, one of which is "plane".
     ranked : sequence of str
-        Zones of which percentiles are wanted.
+        Zones for which percentiles are requested.
     percentiles : sequence of str
         Names of the percentiles, such as "percentile_60.0".
     weights : {"area"} or None
-        Whether pixels weigh by their true area.
+        Whether pixels are weighted by their true area.
     **options
         Coverage, nodata and exclude, as `make_request` takes them.
 
     Returns
     -------
     dict of str to xarray.Dataset
-        For each zone mean, std and count, and the percentiles where they are wanted.
+        For each zone mean, std and count, and the percentiles if requested.
     """
     request = make_request(da, cdb, zones, **options)
     raster, names = request.raster, request.names
@@ -95,7 +95,7 @@ COUNT, WEIGHT, MEAN, PRODUCTS = 0, 1, slice(2, 5), slice(5, 11)
 sums of products of deviations from these."""
 
 PAIRS = ((0, 0, 1, 0, 1, 2), (0, 1, 1, 2, 2, 2))
-"""Which two of x, y and z (0, 1, 2) each of those products multiplies: xx, xy, yy, xz, yz, zz."""
+"""The two of x, y and z (0, 1, 2) that each of those products multiplies: xx, xy, yy, xz, yz, zz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +123,9 @@ class Moments(Sized):
     row : ndarray of int32, shape (n,)
         Positions of the craters in the table, ascending.
     sums : ndarray, shape (n, region, image, 11)
-        Their accumulators.
+        Accumulators of the craters.
     pixels : list of Pixels
-        Single pixels of the zones of which percentiles are wanted.
+        Single pixels of the zones for which percentiles are requested.
     """
 
     row: NDArray[np.int32]
@@ -135,9 +135,9 @@ class Moments(Sized):
 
 @dataclass(frozen=True)
 class PlaneLeaf:
-    """A tile's moments of place and elevation, in every zone of its craters.
+    """Computes a tile's moments of position and elevation in every zone of its craters.
 
-    Places are x eastward and y northward in the crater's azimuthal equidistant frame, in crater radii.
+    Positions are x eastward and y northward in the crater's azimuthal equidistant frame, in crater radii.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class PlaneLeaf:
     raster : Raster
         The elevations.
     by_area : bool
-        Whether pixels weigh by their true area.
+        Whether pixels are weighted by their true area.
     kept : tuple of int
         Positions of the zones whose pixels are kept one by one, for percentiles.
     """
@@ -215,19 +215,20 @@ class PlaneLeaf:
             out[..., PRODUCTS.stop - 3 : PRODUCTS.stop] *= [scale, scale, scale * scale]
 
     def _values(self, image: Array, row: Ints, col: Ints) -> tuple[Floats, NDArray[np.bool_]]:
-        """Values of some pixels, and which of them hold one."""
+        """Values of some pixels, and which of the pixels have one."""
         pixels = image[row, col]
         z = np.asarray(self.raster.decode(np.ma.getdata(pixels)), dtype=np.float64)
         return z, ~missing(pixels, self.raster.nodata)
 
 
 def _pixels(drawn: Drawn) -> Iterator[tuple[Ints, Ints, Ints, Floats]]:
-    """Pixels of all regions, a number at a time.
+    """Yield the pixels of all regions in batches.
 
     Yields
     ------
     tuple of ndarray, shape (pixels,)
-        Position of the crater times the number of regions plus that of the region; row; column; fraction covered.
+        Position of the crater times the number of regions, plus the position of the region; row; column; fraction
+        covered.
     """
     begin, runs = drawn.offset[..., 0].ravel(), (drawn.offset[..., 1] - drawn.offset[..., 0]).ravel()
     group = np.repeat(np.arange(begin.size), runs)
@@ -256,9 +257,9 @@ def _add(sums: Floats, group: Ints, cover: Floats, weight: Floats, xyz: Floats) 
     new[:, COUNT] = np.bincount(group, cover, count)
     new[:, WEIGHT] = np.bincount(group, weight, count)
     mass = np.where(new[:, WEIGHT] > 0, new[:, WEIGHT], 1.0)
-    with np.errstate(invalid="ignore"):  # of infinities
+    with np.errstate(invalid="ignore"):  # infinite elevations give inf - inf
         mean = np.stack([np.bincount(group, weight * at, count) / mass for at in xyz])
-        # A second pass, so that deviations lose no digits to a mean far from 0.
+        # A second pass refines the mean, so that deviations lose no digits to a mean far from 0.
         mean += np.stack([np.bincount(group, weight * d, count) / mass for d in xyz - mean[:, group]])
         away = xyz - mean[:, group]
         new[:, MEAN] = mean.T
@@ -314,7 +315,7 @@ class PlaneFinish:
     percentiles: tuple[str, ...]
 
     def __call__(self, found: Moments, images: int) -> dict[str, Floats]:
-        """Array of each statistic, shape (images, regions, craters)."""
+        """Return the array of each statistic, shape (images, regions, craters)."""
         sums = np.zeros((self.craters, self.regions, images, 11))
         if found.row.size:
             sums[found.row] = found.sums
@@ -337,7 +338,7 @@ class PlaneFinish:
 
     @staticmethod
     def _tilt(sums: Floats) -> tuple[Floats, Floats]:
-        """Slopes of the plane along x and y by least squares; NaN where there are no pixels or all lie on one line."""
+        """Least-squares slopes of the plane along x and y; NaN if there are no pixels or all lie on one line."""
         xx, xy, yy, xz, yz, _ = np.moveaxis(sums[..., PRODUCTS], -1, 0)
         with np.errstate(invalid="ignore"):
             squares = xx * yy - xy * xy

@@ -1,4 +1,4 @@
-"""Radial profiles: statistics of rings about every crater, in sectors of azimuth if wanted, and of many craters."""
+"""Radial profiles: statistics of rings around every crater, optionally in sectors of azimuth or stacked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 OUTER = 2.5
-"""How far a profile of so many rings reaches, in crater radii."""
+"""Default outer bound, in crater radii, of a profile given by its number of rings."""
 
 
 def radial_profile(
@@ -42,9 +42,9 @@ def radial_profile(
     add_stats: Mapping[str, Function | Aggregation] | None = None,
     **options: Any,
 ) -> xr.Dataset:
-    """Statistics of rings around every crater; see `CratersAccessor.radial_profile`.
+    """Compute statistics of rings around every crater; see `CratersAccessor.radial_profile`.
 
-    Weights, nodata and exclude are passed on to `zonal.get_stats` as `options`.
+    `options` are weights, nodata and exclude, which are passed on to `zonal.get_stats`.
     """
     radii = _radii(edges, outer)
     azimuths = None if sectors is None else _azimuths(sectors)
@@ -54,7 +54,7 @@ def radial_profile(
         raise StatisticError("received no statistic; expected a name such as 'mean'")
     by = _stack(stack, names)
     if coverage is None and get_option("coverage") == "all_touched":
-        coverage = "center"  # or the pixels on a bound would count in the rings on both sides of it
+        coverage = "center"  # otherwise pixels on a bound would count in the rings on both sides of it
     rings: dict[str, Annulus] = {}
     for inner, outside in itertools.pairwise(radii):
         if azimuths is None:
@@ -80,7 +80,7 @@ def radial_profile(
 
 
 def _bounds(received: object, name: str, to: float, most: float, expected: str) -> list[float]:
-    """Bounds of bins: those received, or of as many equal bins from 0 on."""
+    """Bounds of bins: those received, or those of a number of equal bins from 0."""
     try:
         if isinstance(received, Integral) and not isinstance(received, bool):
             bounds = np.linspace(0.0, to, max(int(received), 0) + 1)
@@ -122,7 +122,7 @@ def _azimuths(sectors: object) -> list[float]:
 
 
 def _unfold(variable: xr.DataArray, bins: dict[str, int]) -> xr.Variable:
-    """A statistic of (..., region, crater) by the bins that the regions are, (..., crater, *bins)."""
+    """Reshape a statistic from (..., region, crater) to (..., crater, *bins), since the regions are bins."""
     *lead, _, crater = variable.dims
     shape = (*variable.shape[:-2], *bins.values(), variable.shape[-1])
     dims = (*lead, *bins, crater)
@@ -145,7 +145,7 @@ def _coordinates(radii: Sequence[float], azimuths: Sequence[float] | None) -> di
 
 
 def _stack(stack: object, names: Sequence[str]) -> str | None:
-    """What the craters of a stack weigh by; None for no stack."""
+    """Check the argument `stack`, and return "craters", "pixels", or None for no stack."""
     by = "craters" if stack is True else None if stack is False else stack
     if by not in (None, "craters", "pixels"):
         raise StatisticError(
@@ -163,8 +163,8 @@ def _stack(stack: object, names: Sequence[str]) -> str | None:
 
 
 def _reduce(function: Callable[..., Any], *variables: xr.DataArray, dtypes: Sequence[Any]) -> Any:
-    """Reduce variables of all craters to one or several; lazily if they are, craters being in one chunk."""
-    if not variables[0].sizes["crater"]:  # nothing is to be computed first, and dask takes no dimension without length
+    """Reduce variables along the craters, which are in one chunk, to one or several; lazily if they are lazy."""
+    if not variables[0].sizes["crater"]:  # nothing needs computing, and dask accepts no dimension of length 0
         variables = tuple(variable.copy(data=np.empty(variable.shape, variable.dtype)) for variable in variables)
     return xr.apply_ufunc(
         function,
@@ -177,12 +177,12 @@ def _reduce(function: Callable[..., Any], *variables: xr.DataArray, dtypes: Sequ
     )
 
 
-_quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")  # numbers from nothing are NaN
+_quiet = np.errstate(invalid="ignore", divide="ignore", over="ignore")  # statistics of no values are NaN
 
 
 @_quiet
 def _mean_of_craters(values: Array) -> tuple[Array, Array, Array]:
-    """Mean along the last axis of what is not NaN, its standard error, and how many these are."""
+    """Mean of the numbers other than NaN along the last axis, its standard error, and their count."""
     there = ~np.isnan(values)
     n = there.sum(axis=-1)
     mean = np.where(there, values, 0.0).sum(axis=-1) / n
@@ -198,7 +198,7 @@ def _pooled(weight: Array, mean: Array) -> Array:
 
 @_quiet
 def _pooled_variance(weight: Array, mean: Array, variance: Array) -> Array:
-    """Population variance of groups together, by theirs and their means (Chan, Golub & LeVeque 1979)."""
+    """Population variance of pooled groups from their variances and means (Chan, Golub & LeVeque 1979)."""
     away = mean - _pooled(weight, mean)[..., None]
     return _pooled(weight, variance + away**2)
 
@@ -213,7 +213,7 @@ def _total(values: Array) -> Array:
 
 @_quiet
 def _sum(values: Array) -> Array:
-    """Sum of what is not NaN; NaN if nothing is."""
+    """Sum of the numbers other than NaN; NaN if there are none."""
     return np.where(np.isnan(values).all(axis=-1), np.nan, np.nansum(values, axis=-1))
 
 
@@ -237,7 +237,7 @@ POOLED: dict[str, tuple[tuple[str, ...], Callable[..., Array]]] = {
     "nodata": (("nodata",), _total),
     "nan": (("nan",), _total),
 }
-"""Statistics of the pixels of all craters together: what each takes of every crater, and how that becomes one."""
+"""Statistics of the pixels of all craters together: the statistics of each crater that they use, and their pooling."""
 
 WEIGHT = Aggregation("weight", ("sums",), itemgetter("weight"))
 """Total weight of the pixels with values."""
@@ -249,11 +249,11 @@ def _collected(names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, Aggrega
 
 
 def _stacked(profile: xr.Dataset, shown: Mapping[str, dict[str, str]], by: str) -> xr.Dataset:
-    """One profile of all craters, of statistics with these attributes."""
+    """Stack the profiles of all craters into one, whose statistics have these attributes."""
     stacked = profile.drop_vars([name for name, variable in profile.variables.items() if "crater" in variable.dims])
     for name, attrs in shown.items():
         if by == "craters":
-            # User-supplied functions give objects; their mean has a meaning where these are numbers
+            # User-supplied functions give objects, of which a mean exists only if they are numbers
             each = profile[name].astype(float) if profile[name].dtype == object else profile[name]
             mean, error, count = _reduce(_mean_of_craters, each, dtypes=(float, float, np.int64))
             stacked[name] = mean.assign_attrs(attrs)

@@ -1,4 +1,4 @@
-"""Trials of compiled kernels, whose machine code may come from a file, on pixels whose sums are known."""
+"""Self-tests of compiled kernels, whose machine code may come from a file, on pixels with known sums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xcrater.table.regions import Annulus
 
 
 def _clean(stored: NDArray[Any]) -> Image:
-    """An image whose pixels all hold values, at the first row and column of its grid."""
+    """An image at the first row and column of its grid in which every pixel has a value."""
     exact = None if stored.dtype.kind == "f" else True
     pixels = kernels.Pixels(stored, np.empty((1, 1), np.uint8), True, exact)
     return Image(pixels, (0, stored.shape[0], 0, stored.shape[1]), np.ones((1, 1)), np.ones((1, 1)))
@@ -27,12 +27,12 @@ def _clean(stored: NDArray[Any]) -> Image:
 
 @cache
 def check_kernels(dtype: str) -> None:
-    """Try the kernels of a dtype, which may come from a file, on pixels whose sums are known; once in a process.
+    """Test the kernels of a dtype, which may come from a file, on pixels with known sums; once per process.
 
     Raises
     ------
     RuntimeError
-        They give other sums.
+        The kernels give other sums.
     """
     size, side, top = (160, 256), 0.25, 20.0
     row, column = np.indices(size)
@@ -64,12 +64,12 @@ def check_kernels(dtype: str) -> None:
 
 @cache
 def check_covered(dtype: str) -> None:
-    """Try the kernels that count pixels by the fraction covered: a disc's pixels sum to its area; once in a process.
+    """Test that the fractions covered of a disc's pixels sum to its area; once per process.
 
     Raises
     ------
     RuntimeError
-        They do not.
+        The kernels give another area.
     """
     size, side, top, lat, rho = (160, 256), 0.25, 20.0, math.radians(0.43), math.radians(10.0)
     rows = kernels.Rows(math.radians(top), math.radians(-side), 360 / side)
@@ -79,7 +79,7 @@ def check_covered(dtype: str) -> None:
     pixels = np.full(size, 7, dtype)
     start = empty_accumulator(np.dtype("f8"))
     Fractions(np.arange(1), shapes)(_clean(pixels), craters, kernels.Sums(start, 0, out))
-    # The integral of the width over latitude, by the substitution that makes it smooth.
+    # Integrate the disc's width over latitude, with a substitution that makes the integrand smooth.
     nodes, weights = np.polynomial.legendre.leggauss(64)
     angle = np.pi / 2 * nodes
     north = lat + rho * np.sin(angle)

@@ -1,8 +1,8 @@
-"""Which statistics of large integers are exact; those that are not are refused, each on its own.
+"""Exactness of statistics of large integers; a statistic that would not be exact is refused by itself.
 
-Sums of squares of integers from 2**31 on do not fit the accumulators, sums may leave 64 bits, and a result is a
-float64, which holds every integer up to 2**53 and only some beyond. Counts and extremes, majorities and numbers of
-distinct values are found among the integers themselves.
+Sums of squares of integers from 2**31 on do not fit the accumulators, sums may exceed 64 bits, and a result is a
+float64, which holds every integer up to 2**53 but only some beyond. Counts, extremes, majorities and numbers of
+distinct values are exact, because they are found among the integers themselves.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from xcrater.errors import StatisticError
 Array = NDArray[Any]
 
 SQUARED = 2**31
-"""Integers smaller than this have sums of squares that fit."""
+"""Sums of squares of integers smaller than this fit the accumulators."""
 
 HELD = 2**53
-"""Up to this, float64 holds every integer."""
+"""The limit up to which float64 holds every integer."""
 
 
 def are_wide(dtype: str) -> bool:
@@ -31,7 +31,7 @@ def are_wide(dtype: str) -> bool:
 
 
 def inexact(integers: Array) -> NDArray[np.bool_]:
-    """Which integers float64 does not hold; of floats, those from `HELD` on, which may have been rounded."""
+    """Which integers float64 does not hold; for floats, those from `HELD` on, which may have been rounded."""
     if integers.dtype.kind == "f":
         return np.asarray(np.isfinite(integers) & (np.abs(integers) > HELD))
     rounded = integers.astype(np.float64)
@@ -40,7 +40,7 @@ def inexact(integers: Array) -> NDArray[np.bool_]:
 
 
 def refuse(statistic: str, why: str) -> StatisticError:
-    """The error about a statistic, to be raised."""
+    """Make the error that refuses a statistic."""
     return StatisticError(
         f"the statistic {statistic!r} of this raster is not exact: {why}; ask for the others without it, or convert "
         "the raster first, which rounds integers beyond 2**53: da = da.astype('float64')"
@@ -48,7 +48,7 @@ def refuse(statistic: str, why: str) -> StatisticError:
 
 
 def check_squares(state: Mapping[str, Any]) -> None:
-    """Refuse a statistic that needs sums of squares of integers too large for them."""
+    """Refuse a statistic that needs sums of squares if the integers are too large for these."""
     if are_wide(state["dtype"]):
         some = state["weight"] > 0
         large = some & ((state["low"] <= -SQUARED) | (state["high"] >= SQUARED))
@@ -57,7 +57,7 @@ def check_squares(state: Mapping[str, Any]) -> None:
 
 
 def check_total(state: Mapping[str, Any]) -> None:
-    """Refuse a statistic that needs the sum of integers that may be too large for it."""
+    """Refuse a statistic that needs the sum of integers if this may exceed 64 bits."""
     if are_wide(state["dtype"]):
         some = state["weight"] > 0
         low, high = (np.where(some, state[name], 0).astype(float) for name in ("low", "high"))
@@ -67,6 +67,6 @@ def check_total(state: Mapping[str, Any]) -> None:
 
 
 def check_held(state: Mapping[str, Any], integers: Array) -> None:
-    """Refuse a statistic some of whose results are integers that float64 does not hold."""
+    """Refuse a statistic if some of its results are integers that float64 does not hold."""
     if (inexact(integers) & (state["weight"] > 0)).any():
         raise refuse(state["statistic"], "float64 does not hold all integers beyond 2**53")

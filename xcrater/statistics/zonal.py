@@ -50,7 +50,7 @@ def get_stats(
     categorical: bool = False,
     add_stats: Mapping[str, Function | Aggregation] | None = None,
 ) -> xr.Dataset:
-    """Statistics of a raster's pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
+    """Compute statistics of the pixels in the regions of every crater; see `CratersAccessor.get_stats`."""
     request = make_request(da, cdb, regions, coverage=coverage, nodata=nodata, exclude=exclude)
     given = check_weights(request, weights)
     names, functions_by_name = apart(stats, add_stats)
@@ -121,7 +121,7 @@ def get_stats(
 
 
 def _rounds(request: Request, plan: Plan, finish: Finish) -> tuple[list[graph.Round], Callable[..., Any]]:
-    """Rounds whose accumulators fit half of the memory together, and what finishes what came of them."""
+    """Divide a request into rounds whose accumulators fit half of the memory; also returns what finishes them."""
     each = finish.leaf.crater_bytes(request.images)
     parts = along_tiles(plan, each, Room.within(get_option("memory")).accumulators)
     if len(parts) < 2:
@@ -138,7 +138,7 @@ def _order(request: Request, wanted: OrderStatistics, weighted: bool, given: boo
 
 
 def _passes(request: Request, plan: Plan, leaf: Leaf) -> tuple[Sequence[Tile], Passes]:
-    """Tiles that know how they share craters, and more passes over those of craters too large to ship."""
+    """Tiles that know how they share craters, and further passes over the tiles of craters too large to ship."""
     order, da = leaf.order, request.da
     assert order is not None
     pixels = np.minimum(request.pixels(), da.shape[-1] * da.shape[-2]) * request.shapes.layers

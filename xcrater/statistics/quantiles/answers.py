@@ -1,4 +1,4 @@
-"""From the keys of whole ROIs to their order statistics."""
+"""Order statistics of ROIs from their complete sets of keys."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from xcrater.statistics.quantiles.wanted import FREQUENCIES
 from xcrater.statistics.quantiles.weighted_passes import WeightedTargets
 
 PIXEL = 1e-9
-"""Error of the fraction of a pixel that a region covers."""
+"""Error of the fraction of a pixel covered by a region."""
 
 SORTED = 2**16
-"""Length of a run of wide keys from which on selecting ranks is faster than sorting."""
+"""Length of a run of wide keys above which selecting ranks is faster than sorting."""
 
 
 AnyTargets = Targets | WeightedTargets
-"""What digit passes know of keys that are wanted, by ranks or by cumulated weights."""
+"""The targets of digit passes: the keys sought, by ranks or by cumulated weights, as far as they are known."""
 
 
 def first_targets(problem: Problem, digits: Pairs) -> AnyTargets:
-    """Targets of the ROIs whose first digits have been counted on all of their tiles."""
+    """Make the targets of the ROIs whose first digits have been counted on all of their tiles."""
     kind = WeightedTargets if problem.weighted else Targets
     return kind.of_first_digits(problem, digits)
 
@@ -44,7 +44,7 @@ class Answers:
     numbers : ndarray of float64, shape (n, `OrderStatistics.columns`)
         Order statistics, in the columns of the declaration.
     categories : ndarray of object, shape (n,), or None
-        Dict of value to number (or weight) of pixels of each ROI, where categories are wanted.
+        Dict of value to number (or weight) of pixels of each ROI, if categories are requested.
     """
 
     roi: Ints
@@ -53,16 +53,16 @@ class Answers:
 
 
 def interpolate(problem: Problem, low: Array, high: Array, n: Ints) -> Floats:
-    """Quantiles from the keys of the ranks on both sides of them, linear in between as numpy's.
+    """Interpolate quantiles linearly between the keys of the ranks on both sides of them, as numpy does.
 
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     low, high : ndarray of unsigned integers, shape (rois, quantiles)
         The smaller and the larger key.
     n : ndarray of int64, shape (rois,)
-        Number of pixels of each ROI; without any, its quantiles are NaN.
+        Number of pixels of each ROI; quantiles of a ROI without pixels are NaN.
     """
     coding = problem.coding
     if coding.mirrored:
@@ -76,12 +76,12 @@ def interpolate(problem: Problem, low: Array, high: Array, n: Ints) -> Floats:
 
 
 def answer_runs(problem: Problem, roi: Ints, keys: Array, weights: Floats | None, offsets: Ints) -> Answers:
-    """Order statistics of ROIs whose keys are all at hand.
+    """Compute the order statistics of ROIs from all of their keys.
 
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     roi : ndarray of int64, shape (n,)
         Number of each ROI.
     keys : ndarray of unsigned integers, shape (pixels,)
@@ -103,7 +103,7 @@ def answer_runs(problem: Problem, roi: Ints, keys: Array, weights: Floats | None
 
 
 def answer_pairs(problem: Problem, pairs: Pairs) -> Answers:
-    """Order statistics of ROIs whose pairs are all at hand."""
+    """Compute the order statistics of ROIs from all of their pairs."""
     wanted, q = problem.wanted, problem.quantiles
     numbers = np.full((pairs.roi.size, wanted.columns), np.nan)
     if q.size and not problem.weighted:
@@ -117,7 +117,7 @@ def answer_pairs(problem: Problem, pairs: Pairs) -> Answers:
 
 
 def answer_targets(problem: Problem, targets: AnyTargets) -> Answers:
-    """Quantiles of ROIs whose keys the last digit pass has completed."""
+    """Compute the quantiles of ROIs whose keys the last digit pass has completed."""
     if isinstance(targets, WeightedTargets):
         return Answers(targets.roi, targets.quantiles(problem))
     keys = targets.prefix.astype(problem.coding.key)
@@ -125,13 +125,13 @@ def answer_targets(problem: Problem, targets: AnyTargets) -> Answers:
 
 
 def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | None:
-    """Fill the columns that depend on the tally of each value; returns the categories, if wanted."""
+    """Fill the columns that depend on the tally of each value, and return the categories if requested."""
     wanted, coding, q = problem.wanted, problem.coding, problem.quantiles
     values, offsets = coding.values(pairs.keys), np.append(pairs.start, pairs.keys.size)
     squares = pairs.squares
     tally = pairs.tally.astype(np.float64 if problem.weighted else np.int64, copy=False)
     backwards = slice(None, None, -1 if coding.mirrored else 1)
-    if coding.mirrored:  # ascending values are descending keys, and the last ROI comes first
+    if coding.mirrored:  # values ascend as keys descend, so reverse everything; the last ROI then comes first
         values, tally = np.ascontiguousarray(values[::-1]), np.ascontiguousarray(tally[::-1])
         offsets = offsets[-1] - offsets[::-1]
         squares = None if squares is None else np.ascontiguousarray(squares[::-1])
@@ -150,7 +150,7 @@ def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | N
         return None
     if coding.scaled or coding.kind == "f":
         named: Array = values
-    else:  # integers have no scale here, so that keys are in the order of values
+    else:  # integers have no scale here, so keys are in the order of values
         named = coding.stored(pairs.keys)
     dicts = np.empty(pairs.roi.size, object)
     for i, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
@@ -159,10 +159,10 @@ def _answer_values(problem: Problem, pairs: Pairs, numbers: Floats) -> Array | N
 
 
 def _slack(tally: Array, squares: Floats | None, offsets: Ints) -> tuple[Array, Any]:
-    """Difference up to which two tallies of each ROI count as equal, and the part of their size that adds to it.
+    """Absolute and relative tolerance within which two tallies of a ROI count as equal.
 
-    Numbers of pixels differ or do not. A covered fraction is exact to `PIXEL`, whether a pixel's own or, on average,
-    those of the many that a sum of fractions is made of; a weight of typical size stands for a pixel covered whole.
+    Numbers of pixels are exact. A covered fraction is exact to `PIXEL`, be it that of one pixel or the mean of the many
+    that make up a sum of fractions; with weights, a weight of typical size takes the place of a fully covered pixel.
     """
     slack = np.zeros(offsets.size - 1, tally.dtype)
     if squares is None:
@@ -175,7 +175,7 @@ def _slack(tally: Array, squares: Floats | None, offsets: Ints) -> tuple[Array, 
 
 
 def _distinct(values: Floats, tally: NDArray[np.generic], offsets: Ints) -> tuple[Floats, Array, Ints]:
-    """Runs of ascending values, with the tallies of those added up that scale and offset have rounded to one value."""
+    """Runs of distinct ascending values; tallies of keys that scale and offset round to the same value are added."""
     new = np.ones(values.size, bool)
     new[1:] = values[1:] != values[:-1]
     new[offsets[:-1][offsets[:-1] < values.size]] = True

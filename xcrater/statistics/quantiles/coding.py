@@ -1,4 +1,4 @@
-"""Keys: pixel values as unsigned integers of the same order."""
+"""Keys: pixel values encoded as unsigned integers of the same order."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Coding:
-    """How stored numbers become keys, and keys become values.
+    """The mapping of stored numbers to keys, and of keys to values.
 
     Integers are shifted so that the least number of their dtype has key 0. The bits of a floating-point number ascend
-    with its magnitude, so the sign bit of positive numbers and all bits of negative ones are flipped. Both maps can be
-    inverted, so order statistics that are found among keys are exact.
+    with its magnitude, so the sign bit of positive numbers and all bits of negative ones are flipped. Both mappings can
+    be inverted, so order statistics found among keys are exact.
 
     Parameters
     ----------
@@ -72,9 +72,9 @@ class Coding:
         return self.key.type(1 << (self.bits - 1))
 
     def keys(self, stored: Array) -> Array:
-        """Keys of stored numbers, none of which is NaN.
+        """Encode stored numbers, none of which may be NaN.
 
-        The keys overwrite the numbers where both are of the same width: pass a copy of numbers that are to stay.
+        If keys have the width of the numbers, they overwrite them: pass a copy of numbers that are still needed.
         """
         if self.kind == "f":
             bits = stored.astype(f"f{self.key.itemsize}", copy=False).view(self.key)
@@ -92,7 +92,7 @@ class Coding:
         return not self.scaled and stored.kind in "iu" and stored.itemsize == 8
 
     def values(self, keys: Array) -> NDArray[np.float64]:
-        """Values of keys. Negative zero comes back as 0.0, an integer that float64 does not hold as NaN."""
+        """Decode keys to values. Negative zero becomes 0.0, and an integer that float64 does not hold becomes NaN."""
         stored = self.stored(keys)
         values = stored.astype(np.float64)
         if self.exact:
@@ -102,7 +102,7 @@ class Coding:
         return values + 0.0
 
     def stored(self, keys: Array) -> Array:
-        """Stored numbers of keys."""
+        """Decode keys to stored numbers."""
         keys = keys.astype(self.key)
         if self.kind == "f":
             bits = np.where(keys & self._sign(), keys ^ self._sign(), ~keys)
@@ -110,6 +110,6 @@ class Coding:
         return (keys ^ self._sign()).view(f"i{self.key.itemsize}") if self.kind == "i" else keys
 
     def nearest(self, value: float) -> float:
-        """The number that stands for a value in the raster: 0.1 is another number in float32 than in float64."""
+        """The number by which the raster's dtype represents a value: 0.1 differs between float32 and float64."""
         stored = np.dtype(self.dtype)
         return float(stored.type(value)) if stored.kind == "f" and not self.scaled else value

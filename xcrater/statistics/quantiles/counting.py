@@ -1,9 +1,8 @@
-"""Order statistics of one tile's pixels of 8 or 16 bits: keys are counted where the pixels lie.
+"""Order statistics of one tile's pixels of 8 or 16 bits, whose keys are counted in place.
 
-A key is a stored number less the least that its dtype holds, so a region has 65,536 distinct keys at most, and counts
-of these answer every order statistic. A region of many pixels is counted rather than sorted, unless its keys lie far
-apart; and whole squares of pixels are counted once for all regions, so that wide regions add up counts rather than
-pixels.
+A key is a stored number less the least number of its dtype, so a region has at most 65,536 distinct keys, and their
+counts give every order statistic. A region of many pixels is counted rather than sorted, unless its keys are widely
+spread. Whole squares of pixels are counted once for all regions, so that wide regions add up counts instead of pixels.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Counting:
-    """One image of a tile whose keys are counted where they lie.
+    """One image of a tile whose keys are counted in place.
 
     Parameters
     ----------
     draw : callable
         Positions of some of the tile's craters -> their regions as runs of pixels, in parts: the positions of a part's
-        regions among all regions, and what is drawn of them.
+        regions among all regions, and the drawn regions.
     stored : ndarray of 8- or 16-bit integers, shape (rows, columns)
         Stored numbers.
     codes : ndarray of uint8, shape (rows, columns), or any where the image is clean
@@ -42,12 +41,12 @@ class Counting:
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) of the image on the whole grid.
     lat : ndarray of float64, shape (craters,)
-        Latitude of each crater. Craters are taken in its order, so that the pixels of neighbours are still in the
+        Latitude of each crater. Craters are processed in its order, so that the pixels of neighbours are still in the
         processor's caches.
     number : ndarray of int64, shape (craters, regions)
         Number of pixels with a value in each region.
     low, high : ndarray of int64, shape (craters, regions)
-        Least and greatest stored number in each region; arbitrary in a region without any.
+        Least and greatest stored number in each region; arbitrary in a region without pixels.
     """
 
     draw: Callable[[Ints], Iterator[tuple[Array, Drawn]]]
@@ -87,7 +86,7 @@ class Counting:
 
     @cached_property
     def _squares(self) -> kernels.Squares:
-        """Counts of whole squares of pixels; of no square unless there are enough wide regions for them to pay."""
+        """Counts of whole squares of pixels; no squares unless enough regions are wide for them to pay."""
         side = kernels.SIDE
         wide = self.number[self.number > 16 * side * side].sum()
         count = (self.stored.shape[0] // side) * (self.stored.shape[1] // side) if wide > 2 * self.stored.size else 0
@@ -100,7 +99,7 @@ class Counting:
         return squares
 
     def select(self, index: Ints, q: Array, mirrored: bool) -> tuple[Array, Array]:
-        """Keys of the ranks on both sides of each quantile.
+        """Select the keys of the ranks on both sides of each quantile.
 
         Parameters
         ----------
@@ -109,12 +108,12 @@ class Counting:
         q : ndarray of float64, shape (quantiles,)
             Quantiles from 0 to 1.
         mirrored : bool
-            Whether the largest key is the smallest value.
+            Whether the largest key belongs to the smallest value.
 
         Returns
         -------
         low, high : ndarray of uint64, shape (n * regions, quantiles)
-            The smaller and the larger key; 0 for regions without any pixel.
+            The smaller and the larger key; 0 for regions without pixels.
         """
         found = np.zeros((2, index.size * self.number.shape[1], q.size), np.uint64)
         for drawn, roi in self._drawn(index):
@@ -125,7 +124,7 @@ class Counting:
         return found[0], found[1]
 
     def pairs(self, index: Ints) -> tuple[Ints, Ints, Array, Array]:
-        """Pairs of keys and their counts.
+        """Make the pairs of keys and their counts.
 
         Parameters
         ----------
@@ -152,7 +151,7 @@ class Counting:
                 self._pixels, drawn.record(), self.window, roi, self._ranges(index), self.least, self._squares,
                 self._scratch, bounds, keys, tally, filled,
             )  # fmt: skip
-        if filled < room // 2:  # a copy, so as not to keep the room that was never filled
+        if filled < room // 2:  # copy, so as not to keep memory that was never filled
             return bounds[0], bounds[1], keys[:filled].copy(), tally[:filled].copy()
         return bounds[0], bounds[1], keys[:filled], tally[:filled]
 
@@ -161,7 +160,7 @@ class Counting:
         return kernels.Ranges(self.number[index].ravel(), self.low[index].ravel(), self.high[index].ravel())
 
     def _drawn(self, index: Ints) -> Iterator[tuple[Drawn, Ints]]:
-        """Regions of some craters, from south to north, and the positions of these regions in the results."""
+        """Yield regions of some craters, from south to north, and the positions of these regions in the results."""
         regions = self.number.shape[1]
         by_latitude = np.argsort(self.lat[index], kind="stable")
         positions = np.arange(index.size * regions).reshape(index.size, regions)[by_latitude]

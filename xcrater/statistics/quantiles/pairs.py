@@ -1,7 +1,7 @@
-"""Pairs: the distinct keys of each ROI, ascending, and how many pixels have each.
+"""Pairs: the distinct keys of each ROI, ascending, and the number of pixels that have each.
 
-Tiles that share a crater ship pairs rather than pixels: pairs merge like accumulators, lose nothing, and there are
-never more of them than pixels, nor more than distinct keys.
+Tiles that share a crater ship pairs rather than pixels. Pairs merge like accumulators and lose nothing, and there are
+never more of them than pixels or than distinct keys.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 NARROW = 2**26
-"""Bytes that waiting pairs of 16-bit keys may take in any case: one ROI has at most 0.7 MB of them."""
+"""Bytes that waiting pairs of 16-bit keys may take in any case; one ROI has at most 0.7 MB of them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of several ROIs, and how many of their tiles are still to come.
+    """Pairs of several ROIs, and the numbers of tiles that they come from and still wait for.
 
     Parameters
     ----------
     roi : ndarray of int64, shape (n,)
         Number of each ROI, ascending.
     seen, tiles : ndarray of int32, shape (n,)
-        Number of tiles that each ROI's pairs come from, and of those that list its crater.
+        Number of tiles from which each ROI's pairs come, and number of tiles that list its crater.
     start, stop : ndarray of int64, shape (n,)
         Position of each ROI's first pair, and the position past its last.
     keys : ndarray of unsigned integers, shape (pairs,)
@@ -44,7 +44,7 @@ class Pairs:
     squares : ndarray of float64, shape (n,), or None
         Sum of the squared weights of each ROI's pixels; None where pixels are counted.
     most : int
-        Upper bound of a tally, by which merging chooses a dtype that holds the sums.
+        Upper bound of a tally, from which merging chooses a dtype that holds the sums.
     """
 
     roi: Ints
@@ -63,13 +63,13 @@ class Pairs:
         return self.keys.nbytes + self.tally.nbytes
 
     def take(self, index: Ints) -> Pairs:
-        """The ROIs at some positions; their pairs stay where they are."""
+        """Select the ROIs at some positions, without copying their pairs."""
         names = ("roi", "seen", "tiles", "start", "stop")
         squares = None if self.squares is None else self.squares[index]
         return replace(self, squares=squares, **{name: getattr(self, name)[index] for name in names})
 
     def packed(self) -> Pairs:
-        """The same with all pairs one after the other, copied unless they are already."""
+        """Make all pairs contiguous, copying them unless they are already."""
         offsets = offsets_of(self.stop - self.start)
         if offsets[-1] == self.keys.size and np.array_equal(offsets[:-1], self.start):
             return self
@@ -78,7 +78,7 @@ class Pairs:
         return replace(self, start=offsets[:-1], stop=offsets[1:], keys=keys, tally=tally)
 
     def split(self) -> tuple[Pairs, Pairs]:
-        """ROIs all of whose tiles have been seen, and the others; the latter do not keep the former's pairs alive."""
+        """Separate the ROIs whose tiles have all been seen from the others, which do not keep their memory alive."""
         done = self.seen == self.tiles
         if done.all() or not done.any():
             none = self.take(np.empty(0, np.int64))
@@ -87,12 +87,12 @@ class Pairs:
 
 
 def offsets_of(length: Array) -> Ints:
-    """Positions where consecutive runs of these lengths begin, and the end of the last."""
+    """Positions at which consecutive runs of these lengths begin, and the end of the last one."""
     return np.append(0, np.cumsum(length.ravel())).astype(np.int64)
 
 
 def sort_runs(keys: Array, offsets: Ints, longest: float) -> None:
-    """Sort long runs of wide keys by numpy, whose sort of these uses vector instructions; kernels see to the others."""
+    """Sort long runs of wide keys with numpy, which uses vector instructions for them; kernels sort the others."""
     if 8 * keys.itemsize > DIGIT:
         length = np.diff(offsets)
         for i in np.flatnonzero((length >= 256) & (length < longest)).tolist():
@@ -100,7 +100,7 @@ def sort_runs(keys: Array, offsets: Ints, longest: float) -> None:
 
 
 def pairs_of_runs(roi: Ints, tiles: NDArray[np.int32], keys: Array, weights: Floats | None, offsets: Ints) -> Pairs:
-    """One tile's pairs, made in place of the keys and weights.
+    """Make one tile's pairs in the memory of the keys and weights.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def pairs_of_runs(roi: Ints, tiles: NDArray[np.int32], keys: Array, weights: Flo
     keys : ndarray of unsigned integers, shape (pixels,)
         Keys of the ROIs' pixels, ROI after ROI. They are overwritten.
     weights : ndarray of float64, shape (pixels,), or None
-        Weight of each pixel. They are overwritten. None counts pixels.
+        Weight of each pixel; None to count pixels. The weights are overwritten.
     offsets : ndarray of int64, shape (n + 1,)
         Position of each ROI's first pixel, and their number.
     """
@@ -133,19 +133,19 @@ def pairs_of_runs(roi: Ints, tiles: NDArray[np.int32], keys: Array, weights: Flo
 
 
 def merge_pairs(parts: Sequence[Pairs], memory: int) -> Pairs:
-    """Merge the pairs of several tiles, two by two.
+    """Merge the pairs of several tiles, two at a time.
 
     Parameters
     ----------
     parts : sequence of Pairs
-        At least one.
+        The pairs of at least one tile.
     memory : int
-        The option of that name, bytes. Half of it is for pairs.
+        The option ``memory``, bytes. Half of it is for pairs.
 
     Raises
     ------
     StatisticError
-        The pairs take more than that.
+        The pairs take more than half of the memory.
     """
     parts = list(parts)
     narrow = 8 * parts[0].keys.itemsize <= DIGIT
@@ -183,5 +183,5 @@ def _merge_two(one: Pairs, two: Pairs) -> Pairs:
     keys, tally, offsets = np.empty(size, one.keys.dtype), np.empty(size, counts), np.empty(roi.size + 1, int)
     tally1, tally2 = (part.tally.astype(counts, copy=False) for part in (one, two))
     kernels.merge_pairs(one.keys, tally1, *ends[0], two.keys, tally2, *ends[1], keys, tally, offsets)
-    end = int(offsets[-1])  # at least half of the room; the rest was never touched and takes no memory
+    end = int(offsets[-1])  # at least half of the allocation; the rest was never touched and takes no memory
     return Pairs(roi, seen, tiles, offsets[:-1], offsets[1:], keys[:end], tally[:end], squares, most)

@@ -1,9 +1,9 @@
-"""Digit passes: keys of wanted ranks found 16 bits at a time, from the highest.
+"""Digit passes: the keys of requested ranks, found 16 bits at a time from the most significant.
 
-A pass over the tiles counts, for each ROI, the 16-bit digits of those keys whose leading bits are known already. The
-counts of all tiles add up; the digit in which a wanted rank falls extends the known bits, and the rank is counted from
-that digit's first key from then on. After the last pass the keys are complete, and exact, whatever the number of
-pixels: a pass holds 65,536 counts for each prefix.
+A pass over the tiles counts, for each ROI, the next 16-bit digits of those keys that begin with the bits known so far.
+The counts of all tiles add up. The digit into which a requested rank falls extends the known bits, and from then on the
+rank is counted from that digit's first key. After the last pass the keys are complete and exact, whatever the number of
+pixels, while a pass holds only 65,536 counts for each prefix.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from xcrater.statistics.quantiles.problem import DIGIT, Problem
 
 
 class Questions(NamedTuple):
-    """What a pass has to count: the digits that follow each distinct prefix of each ROI.
+    """The questions of a pass: each counts the digits that follow one distinct prefix in one ROI.
 
     Parameters
     ----------
     target : ndarray of int64, shape (questions,)
         Position of each question's ROI among the targets, ascending.
     prefix : ndarray of uint64, shape (questions,)
-        Leading bits of the keys that are counted, ascending for each ROI.
+        Leading bits of the keys to count, ascending within each ROI.
     number : ndarray of int64, shape (n, 2, quantiles)
-        Position of the question that gives the next digit of each target.
+        Position of the question that determines the next digit of each target.
     """
 
     target: Ints
@@ -39,7 +39,7 @@ class Questions(NamedTuple):
 
 
 def questions_about(prefix: NDArray[np.uint64]) -> Questions:
-    """What has to be counted to make prefixes longer, shape (n, 2, quantiles)."""
+    """Make the questions that extend prefixes, shape (n, 2, quantiles)."""
     n = len(prefix)
     target = np.repeat(np.arange(n), prefix[0].size if n else 0)
     both = np.stack([target.astype(np.uint64), prefix.ravel()], axis=1)
@@ -55,7 +55,7 @@ class Asked(NamedTuple):
     region : int
         Position of the region.
     first : int
-        Number of its first question; the others follow. In the first pass, the number of the ROI.
+        Number of the region's first question; the others follow. In the first pass it is the number of the ROI.
     prefixes : ndarray of uint64, shape (questions,)
         Leading bits of the keys of each question.
     """
@@ -66,12 +66,12 @@ class Asked(NamedTuple):
 
     @classmethod
     def any_key(cls, region: int, roi: int) -> Asked:
-        """What the first pass asks of a ROI: the first digits of all keys."""
+        """The question of the first pass about a ROI: the first digits of all keys."""
         return cls(region, roi, np.zeros(1, np.uint64))
 
 
 class Searched:
-    """What the targets of ranks and those of cumulated weights share; each is a dataclass of one array per fact."""
+    """Base of the targets of ranks and of cumulated weights, which are dataclasses of arrays with one row per ROI."""
 
     roi: Ints
     prefix: NDArray[np.uint64]
@@ -80,37 +80,37 @@ class Searched:
         return self.roi.size
 
     def take(self, index: Any) -> Self:
-        """The ROIs at some positions."""
+        """Select the ROIs at some positions."""
         return type(self)(*(getattr(self, each.name)[index] for each in fields(self)))  # type: ignore[arg-type]
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """All ROIs of several targets, by their numbers."""
+        """Join several targets, sorted by the numbers of their ROIs."""
         names = [each.name for each in fields(cls)]  # type: ignore[arg-type]
         whole = cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
         return whole.take(np.argsort(whole.roi))
 
     @cached_property
     def questions(self) -> Questions:
-        """What the next pass has to count."""
+        """The questions of the next pass."""
         return questions_about(self.prefix)
 
     def asked(self, region: int, position: int) -> Asked:
-        """The questions about one ROI, given its region and its position among the targets."""
+        """The questions about one ROI, from its region and its position among the targets."""
         first, stop = np.searchsorted(self.questions.target, [position, position + 1]).tolist()
         return Asked(region, first, self.questions.prefix[first:stop])
 
 
 @dataclass(frozen=True, eq=False)
 class Targets(Searched):
-    """Keys that are wanted, as far as they are known.
+    """The keys of requested ranks, as far as they are known.
 
     Parameters
     ----------
     roi : ndarray of int64, shape (n,)
         Number of each ROI, ascending.
     count : ndarray of int64, shape (n,)
-        Number of its pixels.
+        Number of pixels of the ROI.
     prefix : ndarray of uint64, shape (n, 2, quantiles)
         Known leading bits of the keys of the ranks below and above each quantile.
     rank : ndarray of int64, shape (n, 2, quantiles)
@@ -127,7 +127,7 @@ class Targets(Searched):
 
     @classmethod
     def of_first_digits(cls, problem: Problem, digits: Pairs) -> Targets:
-        """Targets of the ROIs whose first digits have been counted on all of their tiles; empty ROIs have none."""
+        """Make targets of ROIs whose first digits have been counted on all of their tiles, except empty ROIs."""
         total = np.append(0, np.cumsum(digits.tally))
         count = total[digits.stop] - total[digits.start]
         filled = np.flatnonzero(count)
@@ -142,7 +142,7 @@ class Targets(Searched):
 
     @classmethod
     def together(cls, problem: Problem, parts: list[Targets]) -> Targets:
-        """All targets of a request, by ROI."""
+        """Join all targets of a request, sorted by ROI."""
         shape = (0, 2, len(problem.wanted.quantiles))
         none = cls(
             np.empty(0, np.int64), np.empty(0, np.int64), np.empty(shape, np.uint64), np.empty(shape, np.int64),
@@ -151,19 +151,19 @@ class Targets(Searched):
         return cls.joined([none, *parts])
 
     def extended(self, digits: Pairs) -> Targets:
-        """Those targets whose digits have been counted on all of their tiles, 16 bits longer.
+        """Extend by 16 bits those targets whose digits have been counted on all of their tiles.
 
         Parameters
         ----------
         digits : Pairs
-            Digits and their counts; the numbers of questions stand for those of ROIs. All questions of a ROI are
-            complete at once, because the same tiles answer them.
+            Digits and their counts, with numbers of questions in place of those of ROIs. All questions about a ROI are
+            complete at the same time, because the same tiles answer them.
         """
         answered = np.unique(self.questions.target[digits.roi])
         return self.take(answered)._extended(self.questions.number[answered], digits)
 
     def _extended(self, number: Ints, digits: Pairs) -> Targets:
-        """The same with one more digit each, found among the digits with a ``number``."""
+        """Extend every target by one digit, found among the digits with a ``number``."""
         past = np.cumsum(digits.tally)
         before = past - digits.tally
         start = before[digits.start[np.searchsorted(digits.roi, number)]]

@@ -1,4 +1,4 @@
-"""What one request's search for order statistics is given, and the memory it may take."""
+"""The order statistics that one request searches for, and the memory that the search may take."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIGIT = 16
 """Bits of a key that one pass over the tiles determines."""
 
 CACHED = 2**22
-"""Pixels with 16-bit keys that stay in the processor's cache."""
+"""Number of pixels with 16-bit keys that fit into the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Problem:
     Parameters
     ----------
     wanted : OrderStatistics
-        The order statistics that the request's aggregations need altogether.
+        The order statistics that all aggregations of the request need together.
     coding : Coding
-        How the raster's stored numbers become keys.
+        The mapping of the raster's stored numbers to keys.
     regions : int
         Number of regions of each crater.
     memory : int
@@ -36,7 +36,7 @@ class Problem:
     weighted : bool
         Whether pixels have weights.
     given : bool
-        Whether the weights are an array, which only the first pass over tiles reads.
+        Whether the weights are a user-supplied array, which only the first pass over tiles reads.
     """
 
     wanted: OrderStatistics
@@ -48,17 +48,17 @@ class Problem:
 
     @property
     def quantiles(self) -> NDArray[np.float64]:
-        """The wanted quantiles, from 0 to 1."""
+        """The requested quantiles, from 0 to 1."""
         return np.array(self.wanted.quantiles)
 
     @property
     def counts_values(self) -> bool:
-        """Whether the answers need the number (or weight) of the pixels of each distinct value."""
+        """Whether the answers require the number (or weight) of the pixels of each distinct value."""
         return self.wanted.distinct or self.weighted
 
     @property
     def narrows(self) -> bool:
-        """Whether keys can be found 16 bits at a time: quantiles alone, of wide keys."""
+        """Whether keys can be found 16 bits at a time, as for quantiles alone of wide keys."""
         return not self.wanted.distinct and self.coding.bits > DIGIT
 
     @property
@@ -68,12 +68,12 @@ class Problem:
 
     @property
     def room(self) -> int:
-        """Pixels that one tile may hold at a time, so that all threads together take half of the memory."""
+        """Number of pixels that a tile may hold at a time so that all threads together take half of the memory."""
         key = self.coding.key.itemsize
-        # Keys and as many to sort them with; counts, values and their copies.
+        # Keys and the same again to sort them; weights; counts, values and their copies.
         each = 2 * key + 16 * self.weighted + (48 if self.counts_values else 0)
         room = max(1, self.memory // (2 * (os.cpu_count() or 1) * each))
-        # Keys that are counted rather than sorted are taken in pieces that stay in the processor's cache.
+        # Keys that are counted rather than sorted are processed in pieces that stay in the processor's cache.
         return min(room, CACHED) if self.coding.bits <= DIGIT else room
 
     def rois(self, craters: NDArray[Any], image: int, images: int) -> NDArray[np.int64]:

@@ -1,21 +1,20 @@
-"""The search for order statistics over the tiles of a plan: exact, in bounded memory, whatever the regions' size.
+"""The search for order statistics over the tiles of a plan: exact and in bounded memory for regions of any size.
 
 Quantiles do not add up like sums, so tiles exchange what does. Pixel values become *keys*, unsigned integers of the
-same order (`coding`). A *ROI* is one region of one crater in one image. A crater that lies on a single tile is
-solved there (`answers`). Of a crater that several tiles share, each tile ships the ROIs' *pairs*, distinct keys
-and the number of pixels that have each (`pairs`); they merge in the tree of partial results, and a ROI is solved, and
-its pairs are dropped, as soon as all of its tiles have been seen. Nothing is rounded or sampled on the way, so the
-answers are those of sorting all pixels, in any chunking.
+same order (`coding`). A *ROI* is one region of one crater in one image. A crater that lies on a single tile is solved
+there (`answers`). For a crater that several tiles share, each tile ships the ROIs' *pairs*, the distinct keys and the
+number of pixels that have each (`pairs`). Pairs merge in the tree of partial results; as soon as all tiles of a ROI
+have been seen, it is solved and its pairs are dropped. Nothing is rounded or sampled on the way, so the answers are
+those of sorting all pixels, in any chunking.
 
-Pairs of wide dtypes may number as many as the pixels. Craters whose pairs would not fit the memory are known before
-anything is read (`sharing`): where quantiles alone are asked for, their tiles count 16-bit *digits* of the
-keys instead, in one pass over the tiles for every 16 bits (`passes`; with weights that are fractions or areas,
-`weighted_passes`). Keys of 8 or 16 bits without weights are counted
-where they lie (`counting`).
+Pairs of wide dtypes may be as many as the pixels. Craters whose pairs would not fit the memory are known before
+anything is read (`sharing`). If only quantiles are requested, their tiles count 16-bit *digits* of the keys instead,
+with one pass over the tiles for every 16 bits (`passes`; with weights that are fractions or areas, `weighted_passes`).
+Keys of 8 or 16 bits without weights are counted in place (`counting`).
 
-A process keeps to the option ``memory``: half of it is for pairs that wait for other tiles, the other half for the
-pixels that all of its threads work on (`Problem.room`). Pairs that cannot be avoided, of frequencies and of quantiles
-with an array of weights, may need more, which raises an error that tells how much.
+A process respects the option ``memory``: half of it is for pairs that wait for other tiles, the other half for the
+pixels on which all of its threads work (`Problem.room`). Pairs that cannot be avoided, those of frequencies and of
+quantiles with an array of weights, may need more; the error then says how much.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from xcrater.statistics.quantiles.weighted_passes import WeightedTargets
 
 @dataclass(frozen=True, eq=False)
 class OrderPartial(Sized):
-    """What one pass over some tiles has found.
+    """Results of one pass over some tiles.
 
     Parameters
     ----------
@@ -55,8 +54,8 @@ class OrderPartial(Sized):
     pairs : list of Pairs
         Pairs that wait for those of other tiles.
     digits : list of Pairs
-        Digits that wait for those of other tiles; the keys are 16 bits of the ROIs' keys. After the first pass, the
-        numbers of questions stand for those of ROIs.
+        Digits that wait for those of other tiles; their keys are 16 bits of the ROIs' keys. After the first pass, they
+        have numbers of questions in place of those of ROIs.
     targets : list of Targets or WeightedTargets
         ROIs that wait for another pass.
     """
@@ -69,12 +68,12 @@ class OrderPartial(Sized):
 
 @dataclass(frozen=True)
 class OrderSearch:
-    """One request's search: what a tile does in each pass, and how the partial results of tiles merge.
+    """One request's search: the work on a tile in each pass, and the merging of partial results.
 
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     """
 
     problem: Problem
@@ -87,7 +86,7 @@ class OrderSearch:
     def first_pass(
         self, image: TileImage, pixels: Ints, tiles: NDArray[np.int32], by_digits: NDArray[np.bool_]
     ) -> OrderPartial:
-        """Take one image of a tile in the first pass.
+        """Search one image of a tile in the first pass.
 
         Parameters
         ----------
@@ -117,7 +116,7 @@ class OrderSearch:
         return self._joined(partial)
 
     def counting_pass(self, counting: Counting, rois: Ints, tiles: NDArray[np.int32]) -> OrderPartial:
-        """Take one image of a tile whose keys are counted where they lie: then there is one pass only.
+        """Search one image of a tile whose keys are counted in place, which takes a single pass.
 
         Parameters
         ----------
@@ -147,14 +146,14 @@ class OrderSearch:
         return self._joined(partial)
 
     def next_pass(self, image: TileImage, targets: AnyTargets, number: int) -> OrderPartial:
-        """Take one image of a tile in a later pass.
+        """Search one image of a tile in a later pass.
 
         Parameters
         ----------
         image : TileImage
             The pixels.
         targets : Targets
-            What the passes before have found.
+            Keys as far as earlier passes have found them.
         number : int
             Number of passes before this one.
         """
@@ -177,9 +176,9 @@ class OrderSearch:
         Parameters
         ----------
         partials : sequence of OrderPartial
-            In the order of the tiles.
+            Partial results in the order of the tiles.
         targets : Targets or None
-            What the passes before have found; None in the first pass.
+            Keys as far as earlier passes have found them; None in the first pass.
 
         Raises
         ------
@@ -191,20 +190,20 @@ class OrderSearch:
         return self._joined(whole, targets)
 
     def targets(self, partial: OrderPartial) -> AnyTargets:
-        """What the next pass needs to know of the merged result of one pass."""
+        """Make the targets of the next pass from the merged result of one pass."""
         kind: Any = WeightedTargets if self.problem.weighted else Targets
         together: AnyTargets = kind.together(self.problem, partial.targets)
         return together
 
     def finish(self, partial: OrderPartial, last: AnyTargets | None = None) -> OrderPartial:
-        """The merged result of the first pass, completed by the targets of the last one."""
+        """Complete the merged result of the first pass by the targets of the last one."""
         if last is None or not len(last):
             return partial
         answers = [*partial.answers, answer_targets(self.problem, last)]
         return replace(partial, answers=answers, targets=[])
 
     def _joined(self, partial: OrderPartial, targets: AnyTargets | None = None) -> OrderPartial:
-        """All pairs merged into one set of them, and complete ROIs solved or made targets."""
+        """Merge all pairs into one set, and turn complete ROIs into answers or targets."""
         answers, new_targets = list(partial.answers), list(partial.targets)
         pairs, digits = [], []
         if partial.pairs:

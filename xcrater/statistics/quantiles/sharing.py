@@ -1,4 +1,4 @@
-"""How tiles share a crater's pixels: by pairs, or by digit passes where pairs would take too much memory."""
+"""The choice of how tiles share a crater: by pairs, or by digit passes if pairs would take too much memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xcrater.engine.plan import FAN_IN, Plan, Spread, Tile
 from xcrater.statistics.quantiles.problem import Problem
 
 PAIR = 32
-"""Upper bound of the bytes of one pair, with the copy that merging makes."""
+"""Upper bound of the bytes of one pair, including the copy made by merging."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class SharedTile(Tile):
     by_digits: NDArray[np.bool_]
 
     def revisited(self) -> SharedTile | None:
-        """The tile as later passes see it, with the craters that these are about; None without any."""
+        """The tile with only those craters that later passes revisit; None if there are none."""
         large = np.flatnonzero(self.by_digits)
         if not large.size:
             return None
@@ -39,14 +39,14 @@ class SharedTile(Tile):
 
 
 def shared_tiles(plan: Plan, by_digits: NDArray[np.bool_]) -> Iterator[SharedTile]:
-    """The plan's tiles, each with how its craters are shared.
+    """Yield the plan's tiles with the way in which their craters are shared.
 
     Parameters
     ----------
     plan : Plan
         Tiles and their craters.
     by_digits : ndarray of bool, shape (craters,)
-        From `choose_digits`, for the whole table.
+        The result of `choose_digits` for the whole table.
     """
     for n, tile in enumerate(plan):
         members = plan.members(n)
@@ -56,28 +56,28 @@ def shared_tiles(plan: Plan, by_digits: NDArray[np.bool_]) -> Iterator[SharedTil
 def choose_digits(
     spread: Spread, tiles: int, pixels: NDArray[np.int64], problem: Problem, *, images: int = 1
 ) -> NDArray[np.bool_]:
-    """Choose the craters whose keys are found by digit passes, by what is known before anything is read.
+    """Choose the craters whose keys are found by digit passes, from what is known before anything is read.
 
-    Craters ship their pairs, except the largest: as many of these take digit passes as it needs for all pairs that
-    wait at any one time to fit half of the memory. Tiles are taken to be read in order.
+    Craters ship their pairs, except for the largest: just enough of these take digit passes for all pairs that wait at
+    any one time to fit half of the memory. Tiles are assumed to be read in order.
 
     Parameters
     ----------
     spread : Spread
-        Over which tiles each crater is spread.
+        The tiles over which each crater is spread.
     tiles : int
         Number of tiles in the plan.
     pixels : ndarray of int64, shape (craters,)
         Upper bound of the number of pixels in all of a crater's regions.
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     images : int
         Number of images in one block.
 
     Returns
     -------
     ndarray of bool, shape (craters,)
-        True for digit passes, and for none where they are impossible or not needed.
+        True for craters that take digit passes; all False if these are impossible or not needed.
     """
     several = spread.count > 1
     if not problem.narrows or problem.given or not several.any():
@@ -86,13 +86,13 @@ def choose_digits(
     first, complete = np.maximum(spread.first, 0), _complete(spread, tiles)
 
     def waiting(limit: int) -> int:
-        """Bytes that wait at most at any one time, if craters up to a size ship their pairs."""
+        """Largest number of bytes that wait at any one time if craters up to a size ship their pairs."""
         held = np.where(size <= limit, size, 0)
         change = np.bincount(first, held, tiles + 1) - np.bincount(complete + 1, held, tiles + 1)
         return int(np.cumsum(change).max())
 
     sizes = np.unique(np.append(0, size))
-    low, high = 0, sizes.size - 1  # nothing waits if only craters of size 0 ship
+    low, high = 0, sizes.size - 1  # nothing waits if only craters of size 0 ship their pairs
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if waiting(int(sizes[middle])) <= problem.memory // 2 else (low, middle - 1)
@@ -101,7 +101,10 @@ def choose_digits(
 
 
 def _complete(spread: Spread, tiles: int) -> NDArray[np.int64]:
-    """Last tile of the smallest group of merged tiles that has all of each crater's: then its pairs are solved."""
+    """Last tile of the smallest group of merged tiles that contains all tiles of each crater.
+
+    The crater's pairs are solved when this group is merged.
+    """
     first, last = np.maximum(spread.first, 0), np.maximum(spread.last, 0)
     complete = last.copy()
     group = 1

@@ -1,4 +1,4 @@
-"""The order statistics of a whole table, as aggregations read them."""
+"""The order statistics of a whole table, from which aggregations read."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from xcrater.statistics.wide_integers import refuse
 
 @dataclass(eq=False)
 class OrderTable:
-    """Order statistics of all ROIs: what an aggregation finds as ``state["order"]``.
+    """Order statistics of all ROIs, which an aggregation finds as ``state["order"]``.
 
-    An aggregation may ask for what it has declared by its `OrderStatistics`. Every answer is an array of shape
-    (lead, region, crater), where lead counts the raster's images (bands, times).
+    An aggregation may read what its `OrderStatistics` declare. Every answer is an array of shape (lead, region,
+    crater), where lead counts the raster's images (bands, times).
 
     Parameters
     ----------
     answers : sequence of Answers
-        Answers of all tiles and passes. A ROI that is in none has no pixel.
+        Answers of all tiles and passes. A ROI that is in none of them has no pixels.
     problem : Problem
-        What was asked for.
+        The requested order statistics.
     craters, images : int
         Length of the table, and number of images.
 
@@ -71,14 +71,14 @@ class OrderTable:
                     self._dicts[part.roi] = part.categories
 
     def block(self, first: int, stop: int, filled: NDArray[np.bool_] | None = None) -> OrderTable:
-        """The craters from ``first`` to before ``stop``.
+        """Select the craters from ``first`` to before ``stop``.
 
         Parameters
         ----------
         first, stop : int
             Positions in the table.
         filled : ndarray of bool, shape (lead, region, crater), or None
-            Where regions have pixels, if NaN there stands for an integer that float64 does not hold.
+            Regions that have pixels, given if a NaN there means an integer that float64 does not hold.
         """
         part = copy(self)
         part._filled = filled
@@ -89,23 +89,23 @@ class OrderTable:
         return part
 
     def declared_by(self, statistic: str, declared: OrderStatistics) -> OrderTable:
-        """The same, of which a statistic sees what it has declared, whatever others have declared besides."""
+        """A view for one statistic, which shows only what the statistic has declared."""
         part = copy(self)
         part._statistic, part._declared = statistic, declared
         return part
 
     def quantile(self, q: float) -> NDArray[np.float64]:
-        """A declared quantile of each region's values, shape (lead, region, crater); NaN without any pixel.
+        """A declared quantile of each region's values, shape (lead, region, crater); NaN without pixels.
 
         Parameters
         ----------
         q : float
-            From 0 to 1, one of `OrderStatistics.quantiles`.
+            The quantile, from 0 to 1; one of `OrderStatistics.quantiles`.
 
         Raises
         ------
         StatisticError
-            It was not declared.
+            The quantile was not declared.
 
         Examples
         --------
@@ -125,7 +125,7 @@ class OrderTable:
         return self._exact(self._numbers[self.problem.wanted.quantile_column(q)])
 
     def frequency(self, name: str) -> NDArray[np.float64]:
-        """The majority, minority or number of distinct values, shape (lead, region, crater); NaN without any pixel.
+        """The majority, minority or number of distinct values, shape (lead, region, crater); NaN without pixels.
 
         Parameters
         ----------
@@ -156,17 +156,17 @@ class OrderTable:
         return self._exact(self._numbers[self.problem.wanted.frequency_column(name)])
 
     def share(self, value: float) -> NDArray[np.float64]:
-        """Fraction, from 0 to 1, of each region's pixels that have a value, shape (lead, region, crater).
+        """Fraction, from 0 to 1, of each region's pixels that have a given value, shape (lead, region, crater).
 
         Parameters
         ----------
         value : float
-            One of `OrderStatistics.shares`.
+            The value; one of `OrderStatistics.shares`.
 
         Raises
         ------
         StatisticError
-            It was not declared.
+            The value was not declared.
 
         Examples
         --------
@@ -188,7 +188,7 @@ class OrderTable:
     def categories(self) -> NDArray[np.object_]:
         """Dicts of each value and the number (or weight) of its pixels, shape (lead, region, crater).
 
-        A region without any pixel has an empty dict.
+        A region without pixels has an empty dict.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class OrderTable:
         return self._shaped(self._dicts)
 
     def _exact(self, flat: Array) -> Array:
-        """The shaped array, without any integer that float64 does not hold."""
+        """Shape an array, after refusing integers that float64 does not hold."""
         shaped = self._shaped(flat)
         if self._filled is not None and (np.isnan(shaped) & self._filled).any():
             raise refuse(self._statistic, "float64 does not hold all integers beyond 2**53")

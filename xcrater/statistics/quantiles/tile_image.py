@@ -1,4 +1,4 @@
-"""One image of a tile: its ROIs' keys, pairs and digits, a bounded number of pixels at a time."""
+"""One image of a tile: the keys, pairs and digits of its ROIs, from a bounded number of pixels at a time."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from xcrater.statistics.quantiles.problem import DIGIT, Problem
 from xcrater.statistics.quantiles.weighted_passes import WeightedDigits
 
 BATCH = 2**20
-"""Pixels of several craters that are worked on at once."""
+"""Number of pixels of several craters that are processed at a time."""
 
 Collect = Callable[[Ints, tuple[int, int]], tuple[Array, Floats | None, Ints]]
 """(positions among the tile's craters, rows (start, stop)) -> values of the valid pixels in these rows, crater by
-crater and region by region, in an array that may be overwritten; their weights, or None; and the number of values of
+crater and region by region, in an array that may be overwritten; their weights, or None; and the number of values in
 each region, shape (craters, regions)."""
 
 
 @dataclass(frozen=True, eq=False)
 class TileImage:
-    """One image of a tile, as the search for order statistics sees it.
+    """One image of a tile in the form that the search for order statistics takes.
 
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     collect : callable
-        See `Collect`.
+        Collects values; see `Collect`.
     craters : ndarray of int, shape (craters,)
         Positions in the table of the tile's craters, ascending.
     window : tuple of int
@@ -58,11 +58,11 @@ class TileImage:
         return self.problem.rois(self.craters, self.image, self.images)
 
     def answers(self, index: Ints) -> Answers:
-        """Order statistics of craters that lie on this tile alone and fit the memory."""
+        """Compute the order statistics of craters that lie on this tile alone and fit the memory."""
         return answer_runs(self.problem, self.rois[index].ravel(), *self._keys(index, self._rows))
 
     def answers_by_digits(self, crater: int) -> Answers:
-        """Quantiles of one crater that lies on this tile alone, by passes over its rows rather than over tiles."""
+        """Compute the quantiles of one crater on this tile alone, by passes over its rows instead of over tiles."""
         roi = self.rois[crater]
         asked = [Asked.any_key(k, int(roi[k])) for k in range(self.problem.regions)]
         targets = first_targets(self.problem, self.digits(crater, asked, 1, 0))
@@ -73,20 +73,20 @@ class TileImage:
         return answer_targets(self.problem, targets)
 
     def answers_by_pairs(self, crater: int) -> Answers:
-        """Order statistics of one crater that lies on this tile alone, with pairs from few rows at a time."""
+        """Compute the order statistics of one crater that lies on this tile alone, from pairs of few rows at a time."""
         return answer_pairs(self.problem, self.pairs(np.array([crater]), np.ones(1, np.int32), banded=True))
 
     def pairs(self, index: Ints, tiles: NDArray[np.int32], *, banded: bool) -> Pairs:
-        """Pairs of some craters, in memory of their own.
+        """Make the pairs of some craters, in separate memory.
 
         Parameters
         ----------
         index : ndarray of int64, shape (n,)
             Positions among the tile's craters.
         tiles : ndarray of int32, shape (n,)
-            Number of tiles that list each of them.
+            Number of tiles that list each crater.
         banded : bool
-            Whether to take few rows at a time, because there is no room for all of the pixels.
+            Whether to process few rows at a time, because memory does not hold all of the pixels.
         """
         roi, tiles = self.rois[index].ravel(), np.repeat(tiles, self.problem.regions)
         pieces: list[Pairs] = []
@@ -98,14 +98,14 @@ class TileImage:
         return replace(merge_pairs(pieces, self.problem.memory), seen=np.ones(roi.size, np.int32))
 
     def digits(self, crater: int, asked: Sequence[Asked], tiles: int, number: int) -> Pairs:
-        """Digits of one crater's keys and their counts, as pairs; the numbers of questions stand for those of ROIs.
+        """Count the digits of one crater's keys, as pairs with numbers of questions in place of those of ROIs.
 
         Parameters
         ----------
         crater : int
             Position among the tile's craters.
         asked : sequence of Asked
-            What is asked of each region.
+            The questions about each region.
         tiles : int
             Number of tiles that list the crater.
         number : int
@@ -121,7 +121,7 @@ class TileImage:
             for a, count in zip(asked, counts, strict=True):
                 kernels.count_digits(keys[offsets[a.region] : offsets[a.region + 1]], shift, a.prefixes, count)
         each = [c for count in counts for c in count]
-        present = [np.flatnonzero(c != 0) for c in each]  # several times as fast as flatnonzero of integers
+        present = [np.flatnonzero(c != 0) for c in each]  # several times faster than flatnonzero of integers
         tally = [c[digit] for c, digit in zip(each, present, strict=True)]
         question = np.concatenate([a.first + np.arange(a.prefixes.size) for a in asked])
         offsets = offsets_of(np.array([digit.size for digit in present]))
@@ -131,7 +131,7 @@ class TileImage:
         )  # fmt: skip
 
     def _weighted_digits(self, crater: int, digits: WeightedDigits, tiles: int) -> Pairs:
-        """Digits of one crater's keys with weights instead of counts."""
+        """Sum the weights of the digits of one crater's keys instead of counting them."""
         for rows in self._bands():
             keys, weights, offsets = self._keys(np.array([crater]), rows)
             assert weights is not None
@@ -143,25 +143,25 @@ class TileImage:
         return self.window[0], self.window[1]
 
     def _bands(self) -> list[tuple[int, int]]:
-        """The tile's rows in bands that fit the memory; one row alone may take more."""
+        """Divide the tile's rows into bands that fit the memory; a single row may take more."""
         start, stop = self._rows
         width = (self.window[3] - self.window[2]) * self.problem.regions
         height = max(1, self.problem.room // max(1, width))
         return [(row, min(row + height, stop)) for row in range(start, stop, height)]
 
     def _keys(self, index: Ints, rows: tuple[int, int]) -> tuple[Array, Floats | None, Ints]:
-        """Keys of some craters' pixels in some rows, ROI after ROI, their weights, and where each ROI's begin."""
+        """Keys of some craters' pixels in some rows, ROI after ROI, their weights, and the offset of each ROI."""
         values, weights, length = self.collect(index, rows)
         return self.problem.coding.keys(values), weights, offsets_of(length)
 
 
 def batches(problem: Problem, index: Ints, pixels: Ints) -> Iterator[Ints]:
-    """Consecutive craters in batches that fit the memory and the processor's cache; one alone may exceed them.
+    """Yield consecutive craters in batches that fit the memory and the processor's cache; a single one may exceed them.
 
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     index : ndarray of int64, shape (n,)
         Positions of craters.
     pixels : ndarray of int64, shape (craters,)

@@ -1,4 +1,4 @@
-"""Which order statistics are wanted: what an aggregation declares, and what a request asks for altogether."""
+"""Declaration of order statistics: those of one aggregation, and those of a whole request."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from xcrater.errors import StatisticError
 
 FREQUENCIES = ("majority", "minority", "unique")
-"""The statistics that the frequencies of distinct values give, in the order of their columns."""
+"""The statistics that follow from the frequencies of distinct values, in the order of their columns."""
 
 
 @dataclass(frozen=True)
 class OrderStatistics:
     """Order statistics that an aggregation takes from ``state["order"]``.
 
-    They are declared ahead, because all that a request needs is found together, in one search over the tiles.
+    They are declared in advance, because one search over the tiles finds everything that a request needs.
 
     Parameters
     ----------
     quantiles : tuple of float
-        Quantiles from 0 to 1, linear between the two nearest ranks as numpy's; of weighted pixels as
+        Quantiles from 0 to 1, linear between the two nearest ranks like numpy's; for weighted pixels as
         `da.craters.get_stats` defines them.
     frequencies : bool
-        Whether the most frequent value, the least frequent one and the number of distinct values are needed.
+        Whether to find the most frequent value, the least frequent one and the number of distinct values.
     shares : tuple of float
-        Values, for each of which the fraction of the pixels that have it is needed.
+        Values for each of which to find the fraction of the pixels that have it.
     categories : bool
-        Whether a dict of every distinct value and the number (or weight) of its pixels is needed.
+        Whether to make a dict of every distinct value and the number (or weight) of its pixels.
 
     Raises
     ------
@@ -46,7 +46,7 @@ class OrderStatistics:
     categories: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("quantiles", "shares"):  # lists would not hash
+        for name in ("quantiles", "shares"):  # convert lists, which cannot be hashed
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for q in self.quantiles:
             if not 0.0 <= q <= 1.0:
@@ -56,7 +56,7 @@ class OrderStatistics:
                 )
 
     def __or__(self, other: OrderStatistics) -> OrderStatistics:
-        """What either of two declarations needs."""
+        """Combine two declarations."""
         return OrderStatistics(
             tuple(sorted({*self.quantiles, *other.quantiles})),
             self.frequencies or other.frequencies,
@@ -69,12 +69,12 @@ class OrderStatistics:
 
     @property
     def distinct(self) -> bool:
-        """Whether the pixels of each distinct value have to be counted."""
+        """Whether the pixels of each distinct value must be counted."""
         return self.frequencies or bool(self.shares) or self.categories
 
     @property
     def columns(self) -> int:
-        """How many numbers these are for each region: quantiles, then `FREQUENCIES`, then shares."""
+        """Number of columns of results per region: quantiles, then `FREQUENCIES`, then shares."""
         return len(self.quantiles) + len(FREQUENCIES) * self.frequencies + len(self.shares)
 
     def quantile_column(self, q: float) -> int:
@@ -95,7 +95,7 @@ class OrderStatistics:
         declared: tuple[float, ...] = getattr(self, field)
         if number not in declared:
             raise StatisticError(
-                f"{number!r} is none of the declared {field} {declared}; "
+                f"{number!r} is not among the declared {field} {declared}; "
                 f"expected order=OrderStatistics({field}=({number!r},))"
             )
         return declared.index(number)

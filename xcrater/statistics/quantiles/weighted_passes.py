@@ -1,12 +1,13 @@
-"""Digit passes for weighted quantiles: the ends of each quantile's interval found 16 bits at a time.
+"""Digit passes for weighted quantiles: the ends of each quantile's interval, found 16 bits at a time.
 
-As `xcrater.statistics.quantiles.passes`, with cumulated weights instead of ranks. A weighted quantile is the mean of
-the values whose cumulated weights lie in an interval (`xcrater.kernels.tallies.weighted_quantiles`): two keys at its
-ends take part by what the interval has of their weights, and all keys between them by all of their weights. So passes
-count the weight of each digit, and the sum of weight times value, which is added up for what lies between the ends.
+They work like `xcrater.statistics.quantiles.passes`, with cumulated weights instead of ranks. A weighted quantile is
+the mean of the values whose cumulated weights lie in an interval (`xcrater.kernels.tallies.weighted_quantiles`). The
+two keys at its ends contribute with the part of their weights that lies in the interval, and all keys in between with
+all of their weights. Passes therefore sum the weight of each digit, and the product of weight and value, which is added
+up for the keys between the ends.
 
-Each question of a pass has two answers: pairs of number ``2 question`` have the weights, those of ``2 question + 1``
-the sums of weight times value, of the same digits.
+Each question of a pass has two answers about the same digits: pairs with number ``2 question`` hold the weights, and
+pairs with number ``2 question + 1`` the sums of weight times value.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from xcrater.statistics.quantiles.passes import Asked, Searched
 from xcrater.statistics.quantiles.problem import DIGIT, Problem
 
 ROUNDING = 1e-15
-"""Part of all weights that a key has to have of an interval to take part."""
+"""Least part of the total weight that a key must have within an interval in order to contribute."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +35,15 @@ class WeightedTargets(Searched):
     roi : ndarray of int64, shape (n,)
         Number of each ROI, ascending.
     total : ndarray of float64, shape (n,)
-        Sum of its weights.
+        Sum of the ROI's weights.
     prefix : ndarray of uint64, shape (n, 2, quantiles)
         Known leading bits of the keys at the lower and the upper end of each quantile's interval.
     place : ndarray of float64, shape (n, 2, quantiles)
-        Cumulated weight of each end, from the first key with the same leading bits on.
+        Cumulated weight of each end, counted from the first key with the same leading bits.
     held : ndarray of float64, shape (n, 2, quantiles)
         Weight of the keys with these leading bits.
     between : ndarray of float64, shape (n, 2, quantiles)
-        Weight of the keys that lie between the two ends for certain, and their sum of weight times value.
+        Weight of the keys that certainly lie between the two ends, and their sum of weight times value.
     tiles : ndarray of int32, shape (n,)
         Number of tiles that list the ROI's crater.
     """
@@ -63,7 +64,7 @@ class WeightedTargets(Searched):
         filled = first[digits.stop[first] > digits.start[first]]
         total = np.array([digits.tally[digits.start[i] : digits.stop[i]].sum() for i in filled], float)
         one = digits.squares[filled] / total
-        # The largest key of a mirrored raster is the smallest value.
+        # In a mirrored raster the largest key belongs to the smallest value.
         q = 1.0 - problem.quantiles if problem.coding.mirrored else problem.quantiles
         start = q * (total - one)[:, None]
         place = np.stack([start, start + one[:, None]], axis=1)
@@ -74,7 +75,7 @@ class WeightedTargets(Searched):
 
     @classmethod
     def together(cls, problem: Problem, parts: list[WeightedTargets]) -> WeightedTargets:
-        """All targets of a request, by ROI."""
+        """Join all targets of a request, sorted by ROI."""
         empty = np.empty((0, 2, len(problem.wanted.quantiles)))
         none = cls(
             np.empty(0, np.int64), np.empty(0), empty.astype(np.uint64), empty, empty, empty, np.empty(0, np.int32)
@@ -82,12 +83,12 @@ class WeightedTargets(Searched):
         return cls.joined([none, *parts])
 
     def extended(self, digits: Pairs) -> WeightedTargets:
-        """Those targets whose digits have been counted on all of their tiles, 16 bits longer."""
+        """Extend by 16 bits those targets whose digits have been counted on all of their tiles."""
         answered = np.unique(self.questions.target[digits.roi // 2])
         return self.take(answered)._extended(self.questions.number[answered], digits)
 
     def _extended(self, number: Ints, digits: Pairs) -> WeightedTargets:
-        """The same with one more digit each, found among the digits with a ``number``."""
+        """Extend every target by one digit, found among the digits with a ``number``."""
         prefix, place, held, between = self.prefix.copy(), self.place.copy(), self.held.copy(), self.between.copy()
         where = np.searchsorted(digits.roi, 2 * number)
         for i, k in np.ndindex(len(self), prefix.shape[2]):
@@ -98,7 +99,7 @@ class WeightedTargets(Searched):
                 weight, moment = digits.tally[run], digits.tally[second]
                 past = np.cumsum(weight)
                 found = int(np.searchsorted(past, place[i, end, k], side="left" if end else "right"))
-                found = min(found, past.size - 1)  # rounding may leave the last of them
+                found = min(found, past.size - 1)  # rounding may lead past the last digit
                 ends.append((found, weight, moment))
                 place[i, end, k] -= past[found] - weight[found]
                 held[i, end, k] = weight[found]
@@ -117,7 +118,7 @@ class WeightedTargets(Searched):
         return replace(self, prefix=prefix, place=place, held=held, between=between)
 
     def quantiles(self, problem: Problem) -> Floats:
-        """The quantiles, shape (n, quantiles), once all bits of the keys are known."""
+        """Compute the quantiles, shape (n, quantiles), once all bits of the keys are known."""
         keys = self.prefix.astype(problem.coding.key)
         low, high = (problem.coding.values(keys[:, end]) for end in (0, 1))
         parts = np.stack([self.held[:, 0] - self.place[:, 0], self.place[:, 1]], axis=1)
@@ -129,7 +130,7 @@ class WeightedTargets(Searched):
             whole = weight + parts.sum(axis=1)
             mean = moment / whole
         for part, value in ((parts[:, 0], low), (parts[:, 1], high)):
-            # As numpy, which adds to the value with the larger part, and meets inf - inf if that is infinite.
+            # Like numpy, start from the value with the larger part, so that inf - inf gives NaN if that is infinite.
             larger = np.where(value > 0, part >= (whole - part) * (1.0 - 1e-9), part * (1.0 - 1e-9) > whole - part)
             mean[np.isinf(value) & (part > 0.0) & (part < whole) & larger] = np.nan
         inside = np.clip(mean, np.minimum(low, high), np.maximum(low, high))
@@ -144,9 +145,9 @@ class WeightedDigits:
     Parameters
     ----------
     problem : Problem
-        What is asked for.
+        The requested order statistics.
     asked : sequence of Asked
-        What is asked of each region.
+        The questions about each region.
     shift : int
         Number of bits below the digit.
     """
@@ -178,7 +179,7 @@ class WeightedDigits:
                 question += 1
 
     def pairs(self, tiles: int) -> Pairs:
-        """The sums as pairs: of each question the weights, then the sums of weight times value."""
+        """The sums as pairs: for each question first the weights, then the sums of weight times value."""
         each = [two for sums in self._sums for two in sums]
         present = [np.flatnonzero(weight) for weight, _ in each]
         number = np.concatenate([a.first + np.arange(a.prefixes.size) for a in self.asked])
