@@ -205,6 +205,26 @@ COMPUTED = {
     "rechunked": lambda da: da.chunk({"y": 33, "x": 71}),
 }
 
+IN_MEMORY = {
+    "double": lambda da: da * 2,
+    "square": lambda da: da * da,
+    "above": lambda da: da.where(da > 90),
+    "classes": lambda da: (da > 90).astype("u1"),
+    "lower": lambda da: 255 - da,
+    "persisted": lambda da: (da.chunk(50) * 2).persist(),
+}
+"""What people compute from a raster that they have read into memory."""
+
+SELECTED = {
+    "slice": lambda da: da.isel(y=slice(10, None)),
+    "sorted": lambda da: da.assign_coords(x=da.x % 360).sortby("x"),
+    "box": lambda da: da.rio.clip_box(-60, -80, 179, 80),
+    "transposed": lambda da: da.transpose("x", "y"),
+    "joined": lambda da: xr.concat([da.isel(x=slice(0, 50)), da.isel(x=slice(50, None))], "x"),
+    "loaded": lambda da: da.chunk(50).compute(),
+}
+"""What leaves each pixel as it is."""
+
 
 class TestPixelsThatAFileHides:
     """Pixels that a file hides are missing in statistics."""
@@ -373,11 +393,6 @@ class TestDerivedArrays:
                 wanted = compute(plain(np.where(gone, np.nan, numbers))).to_numpy()
                 assert_stats(compute(open_mosaic(path, chunks=chunks)), wanted, cdb)
 
-    @pytest.mark.parametrize("chunks", ["auto", None])
-    def test_arrays_computed_from_integers_keep_nodata_if_they_stay_integers(self, image, numbers, gone, cdb, chunks):
-        found = open_mosaic(image, chunks=chunks) // 2
-        assert_stats(found, np.where(gone, np.nan, numbers // 2), cdb)
-
     def test_masks_do_not_need_values(self, image, cdb):
         for da in (open_mosaic(image) - 100.0, open_mosaic(image).load().astype("f4")):
             np.testing.assert_array_equal(da.craters.mask(cdb, "rim"), plain(da.to_numpy()).craters.mask(cdb, "rim"))
@@ -418,6 +433,53 @@ class TestDerivedArrays:
         assert_stats(computed.drop_attrs(deep=False), stored.astype("i4") + 1, cdb)
         assert_stats(open_mosaic(dem) + 1, values + 1, cdb)
 
+    @pytest.mark.parametrize("masked", [False, True])
+    @pytest.mark.parametrize("compute", IN_MEMORY.values(), ids=IN_MEMORY)
+    def test_arrays_computed_in_memory_from_a_scaled_file_are_refused_and_the_advice_helps(self, dem, values, cdb, masked, compute):
+        raw = rioxarray.open_rasterio(dem, masked=masked).squeeze("band", drop=True)
+        with xr.set_options(keep_attrs=True):
+            computed, wanted = compute(raw), compute(open_mosaic(dem, chunks=None))
+        with pytest.raises(GridError, match=r"were computed \(in memory\).*scale_factor=0\.5") as caught:
+            computed.craters.get_stats(cdb, "rim", "mean")
+        assert "da = xcrater.open_mosaic(path)" in str(caught.value)
+        assert_stats(wanted, compute(plain(values)).to_numpy(), cdb)
+
+    @pytest.mark.parametrize("select", SELECTED.values(), ids=SELECTED)
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_selections_in_memory_keep_scale_and_nodata(self, dem, values, cdb, masked, select):
+        raw = rioxarray.open_rasterio(dem, masked=masked).squeeze("band", drop=True)
+        wanted = select(plain(values).rio.write_transform(TRANSFORM))
+        found = select(raw).craters.get_stats(cdb, "rim", STATS, coverage="center")
+        wanted = wanted.craters.get_stats(cdb, "rim", STATS, coverage="center")
+        for name in STATS:
+            np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, err_msg=name)
+
+    @pytest.mark.parametrize("compute", [lambda da: 255 - da, lambda da: da // 2, lambda da: da.clip(50, 100)])
+    @pytest.mark.parametrize("opener", [rioxarray.open_rasterio, open_mosaic])
+    @pytest.mark.parametrize("chunks", [None, 64])
+    def test_integers_computed_from_integers_with_nodata_are_refused_unless_nodata_is_named(self, image, cdb, opener, compute, chunks):
+        with xr.set_options(keep_attrs=True):
+            computed = compute(opener(image, chunks=chunks).squeeze())
+        with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
+            computed.craters.get_stats(cdb, "rim", "mean")
+        assert "nodata=0 in the call" in str(caught.value)
+        missing = int(compute(xr.DataArray(np.uint8(0))))
+        found = computed.craters.get_stats(cdb, "rim", "mean", nodata=missing, coverage="center")["mean"]
+        shown = np.where(computed == missing, np.nan, computed)
+        wanted = plain(shown).craters.get_stats(cdb, "rim", "mean", coverage="center")["mean"]
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+    @pytest.mark.parametrize("chunks", [None, 64])
+    def test_floats_whose_nodata_is_nan_by_now_are_accepted_and_others_refused(self, tmp_path, numbers, gone, cdb, chunks):
+        path = write(tmp_path / "a.tif", np.where(gone, -9999, numbers).astype("f4"), nodata=-9999)
+        values = np.where(gone, np.nan, numbers)
+        da = rioxarray.open_rasterio(path, chunks=chunks).squeeze("band", drop=True)
+        with xr.set_options(keep_attrs=True):
+            assert_stats(da.where(da != -9999) * 2, values * 2, cdb)
+            assert_stats((da > 100).astype("u1"), numbers * ~gone > 100, cdb)
+            with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=-9999"):
+                (da * 2).craters.get_stats(cdb, "rim", "mean")
+
     def test_rasters_that_were_only_opened_are_summed_from_stored_numbers(self, dem, values, cdb):
         da = open_mosaic(dem, chunks=64)
         with raise_if_dask_computes():
@@ -434,6 +496,57 @@ class TestDerivedArrays:
             for ours, theirs in zip(found["rim"], wanted["rim"], strict=True):
                 np.testing.assert_array_equal(np.ma.getmaskarray(ours), np.ma.getmaskarray(theirs))
                 np.testing.assert_array_equal(ours.compressed(), theirs.compressed())
+
+
+class TestVariablesOfADataset:
+    """Bands that xarray or rioxarray has made variables of a dataset, each with its own nodata and scale."""
+
+    @pytest.fixture
+    def path(self, tmp_path, numbers):
+        files = [
+            write(tmp_path / f"{band}.tif", numbers.astype("i2"), nodata=nodata)
+            for band, nodata in enumerate((30, 40, None))
+        ]
+        declared = [
+            "<NoDataValue>30</NoDataValue><Scale>0.5</Scale>",
+            "<NoDataValue>40</NoDataValue><Scale>2</Scale>",
+            "",
+        ]
+        return vrt(tmp_path / "a.vrt", list(zip(declared, files, strict=True)), "Int16")
+
+    @pytest.fixture
+    def wanted(self, numbers):
+        return [np.where(numbers == 30, np.nan, numbers * 0.5), np.where(numbers == 40, np.nan, numbers * 2.0), numbers]
+
+    @pytest.mark.parametrize("chunks", [None, 64])
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_of_band_as_variable(self, path, wanted, cdb, masked, chunks):
+        ds = rioxarray.open_rasterio(path, band_as_variable=True, masked=masked, chunks=chunks)
+        for variable, values in zip(ds.data_vars.values(), wanted, strict=True):
+            assert_stats(variable, values, cdb)
+
+    @pytest.mark.filterwarnings("ignore:Scales differ across bands")
+    @pytest.mark.parametrize("chunks", [None, 64])
+    @pytest.mark.parametrize("masked", [False, True])
+    def test_of_to_dataset_which_takes_the_attributes_away(self, path, wanted, cdb, masked, chunks):
+        ds = rioxarray.open_rasterio(path, masked=masked, chunks=chunks).to_dataset("band")
+        assert not ds[1].attrs
+        for variable, values in zip(ds.data_vars.values(), wanted, strict=True):
+            assert_stats(variable, values, cdb)
+
+    @pytest.mark.parametrize("chunks", [None, 64])
+    @pytest.mark.parametrize("decode", [False, True])
+    def test_of_open_mosaic(self, path, wanted, cdb, decode, chunks):
+        ds = open_mosaic(path, decode=decode, chunks=chunks).to_dataset("band")
+        for variable, values in zip(ds.data_vars.values(), wanted, strict=True):
+            assert_stats(variable, values, cdb)
+
+    @pytest.mark.parametrize("opener", [rioxarray.open_rasterio, open_mosaic])
+    def test_whose_bands_have_one_nodata(self, tmp_path, numbers, cdb, opener):
+        path = write(tmp_path / "a.tif", np.stack([numbers, numbers[::-1]]).astype("i2"), nodata=30)
+        for number, variable in opener(path).to_dataset("band").data_vars.items():
+            shown = numbers[:: 3 - 2 * number]
+            assert_stats(variable, np.where(shown == 30, np.nan, shown), cdb)
 
 
 class TestAttributes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio import Affine
 
 from xcrater.errors import GridError
-from xcrater.raster.files import shape_of_file
+from xcrater.raster.files import read_from
 
 EVEN = 0.05
 """Part of a pixel by which coordinates may be off an even spacing."""
@@ -113,10 +113,10 @@ def _place(da: xr.DataArray, dim: str, declared: Axis | None, crs: pyproj.CRS, p
                 f"the raster has neither coordinates along {dim!r} nor a geotransform. "
                 "Set one: da = da.rio.write_transform(affine.Affine(...))"
             )
-        whole = shape_of_file(da)
-        if whole is not None and size != whole[position]:
+        file = read_from(da)
+        if file is not None and size != file.shape[position]:
             raise GridError(
-                f"the raster has {size} of the {whole[position]} pixels of its file along {dim!r}, and no "
+                f"the raster has {size} of the {file.shape[position]} pixels of its file along {dim!r}, and no "
                 "coordinates that say which. Give it coordinates before it is cut: da = xcrater.open_mosaic(path)"
             )
         return Axis(float(declared.origin), float(declared.step))

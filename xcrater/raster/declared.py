@@ -14,7 +14,7 @@ import rioxarray  # noqa: F401  (registers .rio)
 import xarray as xr
 
 from xcrater.errors import GridError
-from xcrater.raster.files import Packing, packing_of
+from xcrater.raster.files import AsRead, read_from
 from xcrater.raster.mosaic import stored_numbers
 from xcrater.raster.values import representable
 
@@ -29,6 +29,9 @@ VIEWS = {"getitem", "rechunk", "rechunk-merge", "rechunk-split", "astype", "tran
 
 UNMASKED = {"getmaskarray", "invert", "where"}
 """Operations by which xarray takes masked arrays in: what they hide becomes NaN, and all else stays as it is."""
+
+READ = {"source", "preferred_chunks", "rasterio_dtype"}
+"""What xarray's readers of files note in the encoding of a variable, some of it or all."""
 
 PerImage: TypeAlias = float | xr.DataArray
 """A number that holds for all images of a raster, or one for each, along the dimension of its bands."""
@@ -123,8 +126,10 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
     if da.dtype.kind == "b":
         return Declaration(_fills_of_truth(da, nodata), 1.0, 0.0)
     _refuse_other_sign(da)
-    file = packing_of(da)
-    if file is not None and file.hidden:
+    file = read_from(da)
+    da = _with_lost_attributes(da, file)
+    as_stored = "dtype" not in da.encoding  # Else opened as values: what was missing is NaN.
+    if as_stored and file is not None and file.packing.hidden:
         raise GridError(
             f"the file {da.encoding['source']!r} hides pixels by a mask, an alpha band or special constants, and the "
             f"raster was opened without them. Open it so: da = xcrater.open_mosaic({da.encoding['source']!r})"
@@ -132,14 +137,12 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
     scale = _of_images(da, _first(da, ("scales", "scale_factor"), 1.0), "scale_factor")
     offset = _of_images(da, _first(da, ("offsets", "add_offset"), 0.0), "add_offset")
     _refuse_computed(da, scale, offset)
-    if nodata is not None:
-        fills = [_of_images(da, nodata, "nodata")]
-    else:
-        declared = _declared_fills(da, file)
-        fills = [_of_images(da, fill, name) for name, fill in declared.items()]
-        if _describe_others(da, declared):
-            fills = []
-    kept = {_key(fill): fill for fill in fills if isinstance(fill, xr.DataArray) or _can_be(fill, da.dtype)}
+    declared = _declared_fills(da, file if as_stored else None) if nodata is None else {"nodata": nodata}
+    fills = {name: _of_images(da, fill, name) for name, fill in declared.items()}
+    fills = {name: f for name, f in fills.items() if isinstance(f, xr.DataArray) or _can_be(f, da.dtype)}
+    if nodata is None and fills and _describe_others(da, {name: declared[name] for name in fills}):
+        fills = {}
+    kept = {_key(fill): fill for fill in fills.values()}
     return Declaration(tuple(kept.values()), scale, offset)
 
 
@@ -165,17 +168,18 @@ def _refuse_other_sign(da: xr.DataArray) -> None:
         )
 
 
-def _declared_fills(da: xr.DataArray, file: Packing | None) -> dict[str, Any]:
+def _declared_fills(da: xr.DataArray, file: AsRead | None) -> dict[str, Any]:
     """What is declared to stand for no value, by the name that declares it: a number, or a sequence for each band."""
     together = {name: where[name] for where in (da.encoding, da.attrs) for name in FILLS[:2] if name in where}
     if da.dtype.kind == "f" and any(name in da.encoding for name in FILLS[:2]):
         return {}  # Opened as values: what was missing is NaN.
     others = {name: da.attrs[name] for name in FILLS[2:] if name in da.attrs}
     declared = {name: fill for name, fill in (together or others).items() if fill is not None}
-    if file is not None and len(set(file.nodata)) > 1:
-        first = [np.nan if fill is None else fill for fill in file.nodata[:1]]
+    if file is not None and len(set(file.packing.nodata)) > 1:
+        nodata = file.packing.nodata
+        first = [np.nan if fill is None else fill for fill in nodata[:1]]
         if not declared or np.array_equal(np.ravel(next(iter(declared.values()))), first, equal_nan=True):
-            return {"nodatavals": file.nodata}  # The attribute is that of the first band.
+            return {"nodatavals": nodata}  # The attribute is that of the first band.
     if not declared:
         try:
             number = da.rio.nodata  # As `da.rio.set_nodata` leaves it: in no attribute.
@@ -183,6 +187,28 @@ def _declared_fills(da: xr.DataArray, file: Packing | None) -> dict[str, Any]:
             number = None
         declared = {} if number is None else {"nodata": number}
     return declared
+
+
+def _with_lost_attributes(da: xr.DataArray, file: AsRead | None) -> xr.DataArray:
+    """A band that ``to_dataset("band")`` made a variable, with the attributes that it loses thereby."""
+    band = _band_by_name(da)
+    if da.attrs or band is None or isinstance(da.name, str) or file is None or band > len(file.packing.nodata):
+        return da
+    packing = file.packing
+    attrs: dict[str, Any] = {}
+    if not {"scale_factor", "scales"} & da.encoding.keys():
+        attrs = {"scale_factor": packing.scales[band - 1], "add_offset": packing.offsets[band - 1]}
+    if "dtype" not in da.encoding:
+        attrs["_FillValue"] = packing.nodata[band - 1]
+    return da.assign_attrs(attrs)
+
+
+def _band_by_name(da: xr.DataArray) -> int | None:
+    """Which band a variable of a dataset is, as ``to_dataset("band")`` and ``band_as_variable=True`` name them."""
+    if "band" in da.coords or (isinstance(da.name, str) and not da.name.startswith("band_")):
+        return None
+    number = str(da.name).removeprefix("band_")
+    return int(number) if number.isdecimal() and int(number) > 0 else None
 
 
 def _first(da: xr.DataArray, names: Sequence[str], default: float) -> Any:
@@ -203,6 +229,9 @@ def _of_images(da: xr.DataArray, declared: Any, name: str) -> PerImage:
     ):
         bands = np.array(numbers, dtype=float)[da["band"].to_numpy() - 1]
         return xr.DataArray(bands, dims=da["band"].dims) if bands.ndim else float(bands)
+    band = _band_by_name(da)
+    if band is not None and band <= len(numbers):
+        return numbers[band - 1]
     fitting = [dim for dim in da.dims[:-2] if da.sizes[dim] == len(numbers)]
     if len(fitting) != 1:
         raise GridError(
@@ -237,11 +266,28 @@ def _can_be(fill: float, dtype: np.dtype[Any]) -> bool:
     return not np.isnan(fill) and (dtype.kind not in "iuf" or representable(fill, dtype))
 
 
-def _operations(da: xr.DataArray) -> set[str] | None:
-    """What dask computes a raster by from the arrays that it was read from; None for pixels in memory."""
+def _computed_by(da: xr.DataArray) -> set[str]:
+    """Operations that made other numbers of those in a file; none as far as is known that there were any."""
+    operations = _operations(da)
+    return operations - VIEWS - UNMASKED if operations else {"in memory"} if _has_lost_its_file(da) else set()
+
+
+def _has_lost_its_file(da: xr.DataArray) -> bool:
+    """Whether an array has the attributes that rioxarray gives to what it reads, but not the encoding.
+
+    xarray hands attributes on to whatever is computed from an array, and the encoding, which says what file a variable
+    was read from, to selections only.
+    """
+    as_read = {"scale_factor", "add_offset"} <= da.attrs.keys()
+    placed = "AREA_OR_POINT" in da.attrs or any("GeoTransform" in coord.attrs for coord in da.coords.values())
+    return as_read and placed and not da.encoding.keys() & READ
+
+
+def _operations(da: xr.DataArray) -> set[str]:
+    """What dask computes a raster by from the arrays that it was read from; nothing for pixels in memory."""
     graph = getattr(da.data, "dask", None)
     if graph is None:
-        return None
+        return set()
     # A layer that depends on no other, or on the array alone that `dask.array.from_array` was given, is a source.
     computed = (
         name for name, needed in graph.dependencies.items() if any(not n.startswith("original-") for n in needed)
@@ -257,13 +303,14 @@ def _describe_others(da: xr.DataArray, declared: Mapping[str, Any]) -> bool:
     GridError
         It stands on other pixels, and it is not known whether the number still means no value.
     """
-    if da.dtype.kind != "f" or not declared:
-        return False  # Integers of integers: nothing tells them apart.
-    operations = _operations(da)
-    kept = None if operations is None else operations <= VIEWS | UNMASKED
-    if kept or (kept is None and not any(isinstance(fill, np.integer) for fill in declared.values())):
-        return False  # Of pixels in memory no more can be told than that floats have come of integers.
-    if operations is not None and "where" in operations:
+    operations, floats = _operations(da), da.dtype.kind == "f"
+    if _computed_by(da):
+        others = floats or _has_lost_its_file(da)  # Else integers of integers, declared by hand for all we know.
+    else:
+        others = floats and not operations and any(isinstance(fill, np.integer) for fill in declared.values())
+    if not others:
+        return False
+    if floats and ("where" in operations or (isinstance(da.data, np.ndarray) and np.isnan(da.data).any())):
         return True
     name, fill = next(iter(declared.items()))
     raise GridError(
@@ -276,10 +323,10 @@ def _describe_others(da: xr.DataArray, declared: Mapping[str, Any]) -> bool:
 def _refuse_computed(da: xr.DataArray, scale: PerImage, offset: PerImage) -> None:
     """Refuse a scale that stands on pixels which were computed from the stored numbers that it belongs to."""
     plain = not isinstance(scale, xr.DataArray) and not isinstance(offset, xr.DataArray) and (scale, offset) == (1, 0)
-    operations = _operations(da)
-    if plain or operations is None or operations <= VIEWS | UNMASKED:
+    computed = _computed_by(da)
+    if plain or not computed:
         return
-    how = ", ".join(sorted(operations - VIEWS - UNMASKED))
+    how = ", ".join(sorted(computed))
     raise GridError(
         f"received pixels that were computed ({how}) and have the attributes "
         f"scale_factor={scale} and add_offset={offset} of stored numbers. Compute with values: "

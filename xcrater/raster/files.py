@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import rasterio
@@ -301,31 +301,33 @@ def is_what_its_name_says(dataset: Any) -> bool:
         return False
 
 
-def packing_of(da: xr.DataArray) -> Packing | None:
-    """Packing of the file whose stored numbers an array holds as rioxarray read them; None for any other array."""
-    if "dtype" in da.encoding:
-        return None  # opened as values
-    facts = _facts(da)
-    return None if facts is None else facts[0]
+class AsRead(NamedTuple):
+    """What is known of the file that an array was read from.
+
+    Parameters
+    ----------
+    packing : Packing
+        How its bands store values.
+    shape : tuple of int
+        Its rows and columns.
+    """
+
+    packing: Packing
+    shape: tuple[int, int]
 
 
-def shape_of_file(da: xr.DataArray) -> tuple[int, int] | None:
-    """Rows and columns of the file that an array was read from; None where it is not known to be from a file."""
-    facts = _facts(da)
-    return None if facts is None else facts[1]
-
-
-def _facts(da: xr.DataArray) -> tuple[Packing, tuple[int, int]] | None:
+def read_from(da: xr.DataArray) -> AsRead | None:
+    """The file that rioxarray read an array from; None for arrays that were computed, or are from elsewhere."""
     source = da.encoding.get("source")
     if not isinstance(source, str) or "rasterio_dtype" not in da.encoding:
-        return None  # computed, or from elsewhere
-    return _facts_of(source, fingerprint(source))
+        return None
+    return _read_from(source, fingerprint(source))
 
 
 @lru_cache(maxsize=256)
-def _facts_of(path: str, mark: tuple[int, int, str] | None) -> tuple[Packing, tuple[int, int]] | None:
+def _read_from(path: str, mark: tuple[int, int, str] | None) -> AsRead | None:
     try:
         with opened(path) as dataset:
-            return Packing.of(dataset), dataset.shape
+            return AsRead(Packing.of(dataset), dataset.shape)
     except GridError:
         return None  # a dataset in memory that is closed by now, for example
