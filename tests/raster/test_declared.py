@@ -93,6 +93,21 @@ def assert_stats(found: Any, values: np.ndarray, cdb: CraterDatabase, rtol: floa
         np.testing.assert_allclose(found[name].to_numpy(), wanted[name].to_numpy(), rtol=rtol, err_msg=name)
 
 
+def pds4(path: Path, image: np.ndarray, constants: dict[str, str]) -> str:
+    """An image whose label has some special constants."""
+    step = np.pi * 1737400 / 90
+    placed = {"crs": "+proj=eqc +R=1737400 +units=m", "transform": Affine(step, 0, -90 * step, 0, -step, 45 * step)}
+    names = ("LOGICAL_IDENTIFIER", "TITLE", "INVESTIGATION_AREA_NAME", "INVESTIGATION_AREA_LID_REFERENCE")
+    labels = {f"VAR_{name}": "x" for name in (*names, "OBSERVING_SYSTEM_NAME")}
+    labels |= {"VAR_TARGET": "Moon", "VAR_TARGET_TYPE": "Satellite"}
+    write(path, image, driver="PDS4", nodata=1, **placed, **labels)
+    elements = "".join(f"<{name}>{text}</{name}>" for name, text in constants.items())
+    label = re.sub(r"<missing_constant>.*</missing_constant>", elements, path.read_text())
+    assert elements in label
+    path.write_text(label)
+    return str(path)
+
+
 ISIS = {
     "f4": [struct.unpack("<f", struct.pack("<I", bits))[0] for bits in range(0xFF7FFFFB, 0xFF800000)],
     "i2": [-32768, -32767, -32766, -32765, -32764],
@@ -251,16 +266,44 @@ class TestPixelsThatAFileHides:
     def test_special_constants_of_a_pds4_image_are_missing(self, tmp_path, numbers, gone, cdb):
         image = numbers.astype("i2")
         image[gone] = np.random.default_rng(0).choice(np.array([-32768, -32767, -32766], "i2"), gone.sum())
-        step = np.pi * 1737400 / 90
-        placed = {"crs": "+proj=eqc +R=1737400 +units=m", "transform": Affine(step, 0, -90 * step, 0, -step, 45 * step)}
-        names = ("LOGICAL_IDENTIFIER", "TITLE", "INVESTIGATION_AREA_NAME", "INVESTIGATION_AREA_LID_REFERENCE")
-        labels = {f"VAR_{name}": "x" for name in (*names, "OBSERVING_SYSTEM_NAME")}
-        labels |= {"VAR_TARGET": "Moon", "VAR_TARGET_TYPE": "Satellite"}
-        path = Path(write(tmp_path / "a.xml", image, driver="PDS4", nodata=-32768, **placed, **labels))
-        more = "<low_instrument_saturation>-32767</low_instrument_saturation>"
-        more += "<high_instrument_saturation>-32766</high_instrument_saturation>"
-        path.write_text(path.read_text().replace("</missing_constant>", f"</missing_constant>{more}"))
+        constants = {"missing_constant": "-32768", "low_instrument_saturation": "-32767"}
+        path = pds4(tmp_path / "a.xml", image, constants | {"high_instrument_saturation": "-32766"})
         assert_stats(open_mosaic(path), np.where(gone, np.nan, numbers), cdb)
+
+    @pytest.mark.parametrize("chunks", ["auto", None])
+    @pytest.mark.parametrize(
+        ("dtype", "missing", "saturated"),
+        [
+            ("f4", "0xFF7FFFFB", "16#FF7FFFFE#"),
+            ("f4", "16#ff7ffffb#", "-3.40282326356119e+38"),
+            ("f4", "-3.40282265508890445e+38", "0xFF7FFFFE"),
+            ("i2", "0x8000", "16#8003#"),
+            ("u1", "0x00", "0xFF"),
+        ],
+    )
+    def test_are_the_constants_of_pds4_whose_bits_the_label_gives(
+        self, tmp_path, numbers, gone, cdb, dtype, missing, saturated, chunks
+    ):
+        bits = {"f4": (0xFF7FFFFB, 0xFF7FFFFE), "i2": (0x8000, 0x8003), "u1": (0, 255)}[dtype]
+        image = (numbers - 20).astype(dtype) if dtype != "u1" else numbers.astype(dtype)  # 0 and 16 are values
+        image[gone] = np.random.default_rng(0).choice(np.array(bits, f"u{image.itemsize}").view(dtype), gone.sum())
+        constants = {"missing_constant": missing, "high_instrument_saturation": saturated}
+        path = pds4(tmp_path / "a.xml", image, constants)
+        assert_stats(open_mosaic(path, chunks=chunks), np.where(gone, np.nan, image), cdb)
+        for masked in (False, True):
+            with pytest.raises(GridError, match=r"hides pixels by a mask.* xcrater\.open_mosaic\("):
+                rioxarray.open_rasterio(path, masked=masked).craters.get_stats(cdb, "rim", "mean")
+
+    @pytest.mark.parametrize("text", ["0x8000", "16#1FF7FFFFB#", "none (0x00000000)"])
+    def test_constants_of_pds4_that_are_none_are_refused(self, tmp_path, numbers, text):
+        path = pds4(
+            tmp_path / "a.xml", numbers.astype("f4"), {"missing_constant": "0xFF7FFFFB", "error_constant": text}
+        )
+        if text == "0x8000":
+            assert not np.isnan(open_mosaic(path)).any()  # leading zeros may be left out
+        else:
+            with pytest.raises(GridError, match=r"gives error_constant=.* 8 hexadecimal digits"):
+                open_mosaic(path)
 
     @pytest.mark.parametrize("kind", [kind for kind in HIDDEN if "nodata_" not in kind or "together" in kind])
     def test_hidden_pixels_unknown_to_rioxarray_are_refused_and_the_advice_helps(

@@ -129,7 +129,8 @@ def declaration(da: xr.DataArray, nodata: float | int | None = None) -> Declarat
     file = read_from(da)
     da = _with_lost_attributes(da, file)
     as_stored = "dtype" not in da.encoding  # Else opened as values: what was missing is NaN.
-    if as_stored and file is not None and file.packing.hidden:
+    misread = file is not None and bool(file.packing.special) and "special_constants" not in da.encoding
+    if file is not None and (misread or (as_stored and file.packing.hidden)):
         raise GridError(
             f"the file {da.encoding['source']!r} hides pixels by a mask, an alpha band or special constants, and the "
             f"raster was opened without them. Open it so: da = xcrater.open_mosaic({da.encoding['source']!r})"

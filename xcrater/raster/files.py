@@ -25,6 +25,7 @@ from xarray.backends.common import BackendArray
 from xarray.core import indexing
 
 from xcrater.errors import GridError, ReadError
+from xcrater.raster.pds4 import special_constants
 from xcrater.raster.quiet import quietly
 from xcrater.raster.remote import patiently
 from xcrater.raster.sources import local_file
@@ -49,12 +50,15 @@ class Packing:
     hidden : bool
         Whether GDAL hides pixels for another reason than one nodata number: a mask band, an alpha band, the special
         constants of ISIS and PDS4, or numbers that only together mean no value.
+    special : tuple of float
+        Stored numbers that stand for no value and that GDAL does not know; where there are some, they are all.
     """
 
     nodata: tuple[float | None, ...]
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     hidden: bool
+    special: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, dataset: Any) -> Packing:
@@ -62,7 +66,9 @@ class Packing:
         flags = [set(band) for band in dataset.mask_flag_enums]
         simple = all(band in ({MaskFlags.all_valid}, {MaskFlags.nodata}) for band in flags)
         # A declared number can be all_valid as well, where the band's data type cannot hold it.
-        return cls(dataset.nodatavals, tuple(dataset.scales), tuple(dataset.offsets), not simple)
+        special = special_constants(dataset)
+        hidden = bool(special) or not simple
+        return cls(dataset.nodatavals, tuple(dataset.scales), tuple(dataset.offsets), hidden, special)
 
     @property
     def scaled(self) -> bool:
@@ -227,7 +233,10 @@ class FilePixels(BackendArray):
             limit_cache(dataset, rows, columns)
             if self.packing is None:
                 return dataset.read(numbers, window=window, out_dtype=self.dtype)
-            return dataset.read(numbers, window=window, masked=True)
+            if not self.packing.special:
+                return dataset.read(numbers, window=window, masked=True)
+            stored = dataset.read(numbers, window=window)
+            return np.ma.MaskedArray(stored, np.isin(stored, np.array(self.packing.special, stored.dtype)))
 
     def _values(self, stored: np.ma.MaskedArray[Any, Any], bands: slice) -> NDArray[Any]:
         """Values of stored numbers of some bands, NaN where there is none."""

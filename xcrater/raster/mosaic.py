@@ -160,6 +160,8 @@ def open_mosaic(
     da.encoding = dict(labels.encoding)
     if pixels.packing is not None:
         da.encoding |= {name: da.attrs.pop(name) for name in STORED if name in da.attrs} | {"dtype": pixels.stored}
+        if pixels.packing.special:
+            da.encoding["special_constants"] = pixels.packing.special
     da = da if body is None else da.assign_attrs(body=get_body(body).name)
     da = da.squeeze("band", drop=True) if da.sizes["band"] == 1 else da
     if chunks is None:
