@@ -119,6 +119,24 @@ def test_another_body_is_still_refused(tmp_path):
         open_mosaic(tmp_path / "a.tif", body="vulcan")
 
 
+@pytest.mark.parametrize(
+    ("body", "label"),
+    [("mars", "EPSG:4326"), ("moon", "EPSG:4326"), ("venus", "EPSG:4326"), ("mercury", "IAU_2015:30100")],
+)
+def test_the_label_of_another_body_is_no_sphere_of_its_own_and_the_advice_helps(body, label):
+    """GeoTIFFs of Mars that say WGS 84 are common; the Earth's radius must not turn metres into angles."""
+    cdb = table(body, CraterDatabase(pd.DataFrame({"lat": [0.0], "lon": [0.0], "r": [1.0]}), body).body_radius)
+    da = on_degrees(cdb)
+    wanted = da.craters.get_stats(cdb, "rim", "mean")["mean"]
+    mislabelled = da.drop_vars("spatial_ref").rio.write_crs(label)
+    for received in (mislabelled, mislabelled.assign_attrs(body=body)):
+        with pytest.raises(BodyError, match="too far from it for a sphere of its own") as caught:
+            received.craters.get_stats(cdb, "rim", "mean")
+        (advice,) = re.findall(r"da\.rio\.write_crs\([^)]*\)", str(caught.value))
+        corrected = eval(advice, {"da": received})
+        np.testing.assert_array_equal(corrected.craters.get_stats(cdb, "rim", "mean")["mean"], wanted)
+
+
 def test_the_confirmation_does_not_affect_a_raster_on_the_bodys_own_sphere():
     cdb = table("moon", 1737400.0)
     da = on_degrees(cdb)

@@ -478,7 +478,9 @@ class TestDerivedArrays:
 
     @pytest.mark.parametrize("masked", [False, True])
     @pytest.mark.parametrize("compute", IN_MEMORY.values(), ids=IN_MEMORY)
-    def test_arrays_computed_in_memory_from_a_scaled_file_are_refused_and_the_advice_helps(self, dem, values, cdb, masked, compute):
+    def test_arrays_computed_in_memory_from_a_scaled_file_are_refused_and_the_advice_helps(
+        self, dem, values, cdb, masked, compute
+    ):
         raw = rioxarray.open_rasterio(dem, masked=masked).squeeze("band", drop=True)
         with xr.set_options(keep_attrs=True):
             computed, wanted = compute(raw), compute(open_mosaic(dem, chunks=None))
@@ -500,7 +502,9 @@ class TestDerivedArrays:
     @pytest.mark.parametrize("compute", [lambda da: 255 - da, lambda da: da // 2, lambda da: da.clip(50, 100)])
     @pytest.mark.parametrize("opener", [rioxarray.open_rasterio, open_mosaic])
     @pytest.mark.parametrize("chunks", [None, 64])
-    def test_integers_computed_from_integers_with_nodata_are_refused_unless_nodata_is_named(self, image, cdb, opener, compute, chunks):
+    def test_integers_computed_from_integers_with_nodata_are_refused_unless_nodata_is_named(
+        self, image, cdb, opener, compute, chunks
+    ):
         with xr.set_options(keep_attrs=True):
             computed = compute(opener(image, chunks=chunks).squeeze())
         with pytest.raises(GridError, match=r"were computed from others, whose attribute _FillValue=0") as caught:
@@ -513,7 +517,9 @@ class TestDerivedArrays:
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
 
     @pytest.mark.parametrize("chunks", [None, 64])
-    def test_floats_whose_nodata_is_nan_by_now_are_accepted_and_others_refused(self, tmp_path, numbers, gone, cdb, chunks):
+    def test_floats_whose_nodata_is_nan_by_now_are_accepted_and_others_refused(
+        self, tmp_path, numbers, gone, cdb, chunks
+    ):
         path = write(tmp_path / "a.tif", np.where(gone, -9999, numbers).astype("f4"), nodata=-9999)
         values = np.where(gone, np.nan, numbers)
         da = rioxarray.open_rasterio(path, chunks=chunks).squeeze("band", drop=True)

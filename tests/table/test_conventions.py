@@ -392,3 +392,55 @@ class TestSeveralColumns:
             read(crater_table(**positive, morphology="S", lat_source="W")), lat=positive["lat"], lon=positive["lon"]
         )
         assert_right(read(crater_table(hemisphere=["N", "S", "N"])))  # the signs agree with the letters
+
+
+class TestSystemsInAColumn:
+    """What the Gazetteer of Planetary Nomenclature writes beside each feature."""
+
+    @pytest.mark.parametrize(
+        "text", ["Planetocentric, +West, 0 - 360", "+West", "positive west", "West Positive", "PositiveWest", "+W"]
+    )
+    @pytest.mark.parametrize("header", ["Coordinate System", "coordinate_system", "direction", "Lon convention"])
+    def test_westward_longitudes_are_turned_where_the_column_says_so(self, header, text):
+        assert_right(read(crater_table(lon=WEST, **{header: [text] * 3}), "europa"))
+        assert_right(read(crater_table(lon=WEST, **{header: [text, None, text]}), "moon"))
+
+    def test_the_kind_of_latitude_is_read_from_the_column(self):
+        graphic = crater_table(
+            lat=[10.5, -45.0, 0.0], lon=WEST, **{"Coordinate System": ["Planetographic, +West, 0 - 360"] * 3}
+        )
+        by_header = crater_table(lat=None, lon=None, lat_planetographic=LAT, lon_west=WEST)
+        np.testing.assert_allclose(read(graphic, "mars").lat, read(by_header, "mars").lat)
+        assert read(graphic, "mars").lat[0] != pytest.approx(10.5, abs=1e-3)
+        assert_right(read(graphic, "mars"), lat=read(by_header, "mars").lat)
+        assert_right(read(graphic, "moon"))
+        assert_right(read(graphic, "mars", input_crs="planetographic"), lat=read(by_header, "mars").lat)
+
+    @pytest.mark.parametrize("text", ["Planetocentric, +East, -180 - 180", "GCS_Moon_2000", "Saturn", ""])
+    def test_a_column_that_says_east_or_nothing_changes_nothing(self, text):
+        assert_right(read(crater_table(**{"Coordinate System": [text] * 3})))
+
+    def test_rows_in_several_systems_are_refused_and_can_be_read_one_system_at_a_time(self):
+        frame = crater_table(lon=[340.0, -170.25, 130.0], **{"Coordinate System": ["+West", "+East", "+East"]})
+        error = refuse("column 'Coordinate System' names several systems, '+West', '+East'", frame)
+        assert "xcrater.CraterDatabase(table[table['Coordinate System'] == '+West'], ...)" in error
+        parts = [read(frame[frame["Coordinate System"] == text]) for text in ("+West", "+East")]
+        assert [*parts[0].lon, *parts[1].lon] == pytest.approx(LON)
+
+    @pytest.mark.parametrize(
+        ("columns", "options"),
+        [
+            ({"lon": None, "lon_east": LON}, {}),
+            ({}, {"input_crs": "planetocentric"}),
+        ],
+    )
+    def test_a_column_that_contradicts_header_or_input_crs_is_refused_and_the_advice_helps(self, columns, options):
+        frame = crater_table(**columns, **{"Coordinate System": ["+West"] * 3})
+        error = refuse("column 'Coordinate System' says 'west' of the coordinates, and", frame, "mars", **options)
+        names = {"table": frame}
+        exec(error.rpartition("take it away: ")[2], names)
+        assert_right(read(names["table"], "mars", **options))
+
+    def test_letters_in_the_cells_say_more_than_the_column(self):
+        cells = ["20 E", "170.25 W", "130 E"]
+        assert_right(read(crater_table(lon=cells, **{"Coordinate System": ["Planetocentric, +West, 0 - 360"] * 3})))

@@ -130,16 +130,37 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
 
 def _shown(da: xr.DataArray, crs: pyproj.CRS, body: Body) -> Body:
     """The body that a raster is to show; on the raster's own sphere, if the user says which body that shows."""
-    if str(da.attrs.get("body", "")).lower() == body.name:
-        return replace(body, radius=classify(crs).axes[0])
+    own = classify(crs).axes[0]
+    said = str(da.attrs.get("body", "")).lower() == body.name
+    if said and _can_be_sphere_of(body, own):
+        return replace(body, radius=own)
     if same_body(crs, body):
         return body
-    raise BodyError(
+    received = (
         f"the raster's CRS {crs.name!r} (semi-major axis {_axis(crs):g} m) is not on {body.name}, the table's body "
-        f"(radius {body.radius:g} m). If it shows {body.name} on a sphere of its own, say so: da = "
-        f'xcrater.open_mosaic(path, body="{body.name}"), or da = da.assign_attrs(body="{body.name}"); that sphere then '
-        f'turns metres into angles. If the label is wrong, correct it: da = da.rio.write_crs("{body.crs.to_string()}")'
+        f"(radius {body.radius:g} m)"
     )
+    correct = f'da = da.rio.write_crs("{body.crs.to_string()}")'
+    if not _can_be_sphere_of(body, own):
+        raise BodyError(
+            f"{received}, and is too far from it for a sphere of its own. If it shows {body.name} and its coordinates "
+            f"are degrees, the label is wrong: {correct}. If they are metres, write the CRS that they are really in"
+        )
+    raise BodyError(
+        f"{received}. If it shows {body.name} on a sphere of its own, say so: da = "
+        f'xcrater.open_mosaic(path, body="{body.name}"), or da = da.assign_attrs(body="{body.name}"); that sphere then '
+        f"turns metres into angles. If the label is wrong, correct it: {correct}"
+    )
+
+
+def _can_be_sphere_of(body: Body, radius: float) -> bool:
+    """Whether a map of a body may be on a sphere of that radius, metres.
+
+    Bodies of more than some 400 km are round, so that every sphere of theirs is near to the mean one. (The Earth's is
+    5.4 % larger than that of Venus.) Smaller ones have axes of different lengths, of which maps take any.
+    """
+    factor = 1.05 if body.radius > 400e3 else 2.0
+    return body.radius / factor <= radius <= body.radius * factor
 
 
 def crs_wkt(da: xr.DataArray) -> str:

@@ -14,6 +14,7 @@ from xcrater.errors import TableError
 from xcrater.geometry.bodies import Body, Convention, convention_of, ellipsoids, is_projected, to_geodetic
 from xcrater.geometry.sphere import planetocentric_latitude
 from xcrater.table.cells import Cells, Mark, read_cells, shared_mark
+from xcrater.table.coordinate_system import in_stated_system
 from xcrater.table.header import UNITS, Column, SizeColumn, find_column, find_size_column
 from xcrater.table.reading import finite_numbers, read_table, usable_rows
 from xcrater.table.split_coordinates import refuse_hemisphere_column, refuse_sexagesimal_columns
@@ -135,6 +136,9 @@ def _angles(
     refuse_hemisphere_column(table, "longitude", lon_column.name)
     refuse_hemisphere_column(table, "latitude", lat_column.name)
     convention = convention_of(body, input_crs)
+    lat_column, lon_column = in_stated_system(
+        table, lat_column, lon_column, convention, oblate=len(ellipsoids(body)) > 1
+    )
     lat_cells = _read_angles(table, lat_column, faults, mark)
     lon_cells = _read_angles(table, lon_column, faults, mark)
     if not lon_cells.hemisphere.any():

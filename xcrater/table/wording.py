@@ -67,10 +67,11 @@ _DIRECTIONS: dict[str, Direction] = {
     "w": "west", "west": "west", "western": "west", "westward": "west",
 }  # fmt: skip
 _ACROSS: dict[Quantity, tuple[Direction, Direction]] = {"latitude": ("north", "south"), "longitude": ("east", "west")}
-_KINDS: dict[str, LatitudeKind] = dict.fromkeys(
+KINDS: dict[str, LatitudeKind] = dict.fromkeys(
     word_set("planetocentric ocentric centric areocentric geocentric pc"), "planetocentric"
 )
-_KINDS |= dict.fromkeys(word_set("planetographic ographic graphic areographic geodetic pg"), "planetographic")
+KINDS |= dict.fromkeys(word_set("planetographic ographic graphic areographic geodetic pg"), "planetographic")
+"""The latitude that each adjective names."""
 
 _NEUTRAL = word_set("in of positive")
 _CIRCLE = word_set("circ circle circular c img image im center centre")
@@ -185,7 +186,7 @@ def read_wording(column: Hashable, *, projected: bool = False, as_quantity: Quan
         unit,
         found[0] if len(set(found)) == 1 else None,
         quantity == "latitude" and not _POLAR.isdisjoint(words),
-        next((_KINDS[word] for word in words if word in _KINDS), None) if across else None,
+        next((KINDS[word] for word in words if word in KINDS), None) if across else None,
     )
 
 
@@ -208,7 +209,7 @@ def _named_quantity(words: list[str], *, projected: bool) -> tuple[Quantity, int
         return quantity, 3  # if a table has both, columns in degrees are preferred, since they need no conversion
     if quantity == "latitude" and not _POLAR.isdisjoint(words):
         return quantity, 3
-    qualifiers -= {word for word, kind in _KINDS.items() if kind == "planetocentric"}
+    qualifiers -= {word for word, kind in KINDS.items() if kind == "planetocentric"}
     if not qualifiers:
         return quantity, 0
     if qualifiers <= _CIRCLE:
