@@ -141,6 +141,8 @@ def along_tiles(plan: Plan, each: int, most: int) -> list[NDArray[np.int32]]:
     list of ndarray of int32
         Positions in the plan of each round's craters, ascending; craters on no tile are among the first.
     """
+    if plan.member.size * each <= most:
+        return [np.arange(len(plan.craters), dtype=np.int32)]
     order = np.argsort(plan.spread.first, kind="stable")
     found = plan.spread.count[order].astype(np.int64) * each
     number = (np.cumsum(found) - found) // max(most, 1)

@@ -274,14 +274,12 @@ def _computed_by(da: xr.DataArray) -> set[str]:
 
 
 def _has_lost_its_file(da: xr.DataArray) -> bool:
-    """Whether an array has the attributes that rioxarray gives to what it reads, but not the encoding.
+    """Whether an array has the attributes that rioxarray gives to what it reads from a GeoTIFF, but not the encoding.
 
     xarray hands attributes on to whatever is computed from an array, and the encoding, which says what file a variable
     was read from, to selections only.
     """
-    as_read = {"scale_factor", "add_offset"} <= da.attrs.keys()
-    placed = "AREA_OR_POINT" in da.attrs or any("GeoTransform" in coord.attrs for coord in da.coords.values())
-    return as_read and placed and not da.encoding.keys() & READ
+    return da.attrs.keys() >= {"AREA_OR_POINT", "scale_factor", "add_offset"} and not da.encoding.keys() & READ
 
 
 def _operations(da: xr.DataArray) -> set[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial as partial_of
 from typing import Any
 
 import numpy as np
+from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from xcrater import kernels
@@ -70,12 +72,19 @@ class LazyState(dict[str, Any]):
         return array
 
 
-BLOCK = 2**17
-"""Number of accumulators that are merged at a time."""
+BLOCK = 2**18
+"""Accumulators that are merged and finished at once: so many that numpy, which leaves the interpreter to other threads
+meanwhile, has most of the work."""
 
-FINISHED = 2**13
-"""Number of accumulators that are finished at a time. An array of this many numbers is small enough for the allocator
-to reuse its memory: workers of dask.distributed return larger pieces to the system, which must then clear them anew."""
+THREADS = 4
+"""At most so many blocks are finished at the same time: no other task runs beside this step."""
+
+
+def _within(pieces: list[Sums], block: slice) -> list[Sums]:
+    """What pieces have of the craters of a block, whose rows ascend in each piece; at least one piece, maybe empty."""
+    cuts = [np.searchsorted(piece.row, (block.start, block.stop)) for piece in pieces]
+    found = [Sums(p.row[a:b], p.sums[a:b]) for p, (a, b) in zip(pieces, cuts, strict=True) if a < b]
+    return found or [Sums(pieces[0].row[:0], pieces[0].sums[:0])]
 
 
 def _crater_bytes(sums: Array) -> int:
@@ -115,55 +124,54 @@ class Finish:
         """Compute the statistics; lead is the number of images in the blocks."""
         dtype = np.dtype(self.dtype)
         results = {a.name: np.empty((lead, self.regions, self.craters), a.dtype) for a in self.aggregations}
-        # Work through blocks of craters that stay in the processor's cache from one step to the next.
         order = self.leaf.order
         table = (
             OrderTable([], Problem(OrderStatistics(), Coding(self.dtype), self.regions, 0), self.craters, lead)
             if order is None
             else OrderTable(partial.found[0].answers, order.problem, self.craters, lead)
         )
-        exact = table.problem.coding.exact
-        block_size = max(BLOCK // max(lead * self.regions, 1), 64)
-        edges = np.append(np.arange(0, self.craters, block_size), self.craters).astype(np.int32)
         starts = {"sums": self.leaf.start(dtype)} | (
             {"moments": empty_accumulator(np.dtype("f8"), slots.MOMENTS)} if self.leaf.more else {}
         )
-        cuts = {
-            name: [(piece, np.searchsorted(piece.row, edges)) for piece in getattr(partial, name)] for name in starts
-        }
         # The dtype of the accumulators may differ from that of the raster shown: tiles sum the integers that it stores.
-        nothing = {
-            name: Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))
+        pieces = {
+            name: getattr(partial, name)
+            or [Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))]
             for name, start in starts.items()
         }
-        most = int(np.diff(edges).max(initial=0))
-        space = {}
-        for name, none in nothing.items():
-            each = max(_crater_bytes(one.sums) for one in (none, *(piece for piece, _ in cuts[name])))
-            space[name] = np.empty(most * each, np.uint8)
-        for n, (first, stop) in enumerate(itertools.pairwise(edges.tolist())):
-            row = np.arange(first, stop, dtype=np.int32)
-            whole = {}
-            for name, none in nothing.items():
-                pieces = [
-                    Sums(p.row[at[n] : at[n + 1]], p.sums[at[n] : at[n + 1]])
-                    for p, at in cuts[name]
-                    if at[n] < at[n + 1]
-                ]
-                whole[name] = add_up(pieces or [none], row, space[name])
-            size = max(FINISHED // max(lead * self.regions, 1), 64)
-            for part in range(first, stop, size):
-                cut = slice(part, min(part + size, stop))
-                own = {name: sums[cut.start - first : cut.stop - first] for name, sums in whole.items()}
-                state = LazyState(own["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
-                if self.leaf.more:
-                    state.add_moments(own["moments"])
-                state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
-                block = table.block(cut.start, cut.stop, state["weight"] > 0 if exact else None)
-                for a in self.aggregations:
-                    state.update(statistic=a.name, order=block.declared_by(a.name, a.order))
-                    results[a.name][..., cut] = a.finalise(state)
+        # Craters by the block, which stays in the processor's cache from one step to the next.
+        size = max(BLOCK // max(lead * self.regions, 1), 64)
+        blocks = [slice(first, min(first + size, self.craters)) for first in range(0, self.craters, size)]
+        workers = min(CPU_COUNT, THREADS, len(blocks))
+        work = partial_of(self._finish_blocks, pieces, table, results)
+        if workers < 2:
+            work(blocks)
+            return results
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(work, [blocks[n::workers] for n in range(workers)]))
         return results
+
+    def _finish_blocks(
+        self, pieces: dict[str, list[Sums]], table: OrderTable, results: dict[str, Array], blocks: list[slice]
+    ) -> None:
+        """Merge and finalise the craters of some blocks, into their places in the results."""
+        exact = table.problem.coding.exact
+        most = max((block.stop - block.start for block in blocks), default=0)
+        space = {
+            name: np.empty(most * max(_crater_bytes(piece.sums) for piece in each), np.uint8)
+            for name, each in pieces.items()
+        }
+        for block in blocks:
+            row = np.arange(block.start, block.stop, dtype=np.int32)
+            whole = {name: add_up(_within(each, block), row, space[name]) for name, each in pieces.items()}
+            state = LazyState(whole["sums"], weighted=self.leaf.weighted, whole=not self.leaf.shapes.exact)
+            if self.leaf.more:
+                state.add_moments(whole["moments"])
+            state.update(scale=self.scale, offset=self.offset, dtype=self.dtype)
+            answers = table.block(block.start, block.stop, state["weight"] > 0 if exact else None)
+            for a in self.aggregations:
+                state.update(statistic=a.name, order=answers.declared_by(a.name, a.order))
+                results[a.name][..., block] = a.finalise(state)
 
 
 @dataclass(frozen=True)
