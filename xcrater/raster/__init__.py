@@ -1,1 +1,1 @@
-"""What a raster says of itself: its grid, its values, its files."""
+"""Rasters: their grids, their values and their files."""

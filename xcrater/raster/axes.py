@@ -1,4 +1,4 @@
-"""Where the rows and columns of a DataArray lie in the plane of its CRS, from its coordinates and its geotransform."""
+"""Placement of a DataArray's rows and columns in the plane of its CRS, from its coordinates and its geotransform."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from xcrater.errors import GridError
 from xcrater.raster.files import read_from
 
 EVEN = 0.05
-"""Part of a pixel by which coordinates may be off an even spacing."""
+"""Fraction of a pixel by which coordinates may deviate from even spacing."""
 
 FINER = 1 / 50
-"""Ratio of pixel sizes below which coordinates are in another unit than the geotransform, rather than interpolated."""
+"""Ratio of pixel sizes below which coordinates must be in another unit than the geotransform, not interpolated."""
 
 UNITS = {
     "length": {
@@ -32,7 +32,7 @@ UNITS = {
         **dict.fromkeys((f"degree{s}_{d}" for s in ("", "s") for d in ("east", "north", "E", "N")), math.pi / 180),
     },
 }
-"""Units that coordinates may declare, in metres or radians."""
+"""Units that coordinates may declare, with their sizes in metres or radians."""
 
 
 class Axis(NamedTuple):
@@ -58,9 +58,9 @@ def place_axes(da: xr.DataArray, y_dim: str, x_dim: str, crs: pyproj.CRS) -> tup
     da : xarray.DataArray
         The raster.
     y_dim, x_dim : str
-        Its dimensions of rows and columns.
+        Dimensions of its rows and columns.
     crs : pyproj.CRS
-        Its CRS.
+        CRS of the raster.
 
     Returns
     -------
@@ -70,13 +70,13 @@ def place_axes(da: xr.DataArray, y_dim: str, x_dim: str, crs: pyproj.CRS) -> tup
     Raises
     ------
     GridError
-        There are neither coordinates nor a geotransform, they contradict one another, are uneven or rotated, or are in
+        There are neither coordinates nor a geotransform, they contradict each other, are uneven or rotated, or are in
         units that do not fit the CRS.
 
     Notes
     -----
-    Coordinates hold where they and the geotransform differ, as slices keep the geotransform of the whole. Where both
-    agree within the rounding of the coordinates, the geotransform is exact.
+    If the two differ, coordinates take precedence, because slices keep the geotransform of the whole raster. If they
+    agree within the rounding of the coordinates, the geotransform is used, because it is exact.
     """
     declared = _declared_transform(da)
     if declared is None:
@@ -92,7 +92,7 @@ def place_axes(da: xr.DataArray, y_dim: str, x_dim: str, crs: pyproj.CRS) -> tup
 
 
 def _declared_transform(da: xr.DataArray) -> Affine | None:
-    """The geotransform that the raster carries, if it has one; rioxarray would make one from the coordinates."""
+    """The geotransform stored with the raster, if any; rioxarray would make one from the coordinates."""
     written = da.coords[da.rio.grid_mapping].attrs.get("GeoTransform") if da.rio.grid_mapping in da.coords else None
     if written is not None:
         declared = Affine.from_gdal(*map(float, str(written).split()))
@@ -136,17 +136,17 @@ def _place(da: xr.DataArray, dim: str, declared: Axis | None, crs: pyproj.CRS, p
 
 
 def _agree(declared: Axis, centres: NDArray[np.float64], rounding: float) -> bool:
-    """Whether coordinates are those of a geotransform but for rounding, so that it is exact and of these pixels."""
+    """Whether coordinates agree with a geotransform within rounding, so that it describes these pixels exactly."""
     off = centres - (declared.origin + declared.step * (np.arange(len(centres)) + 0.5))
     if np.abs(off).max() < rounding:
         return True
-    # Coordinates may have been rounded before they were stored with more digits.
+    # Coordinates may have been rounded before they were stored in a wider data type.
     halves = [part.mean() for part in np.array_split(off, 2) if part.size]
     return bool(np.abs(off).max() < EVEN * abs(declared.step) and np.abs(halves).max() < 1e-3 * abs(declared.step))
 
 
 def _rounding(coordinate: xr.DataArray, centres: NDArray[np.float64]) -> float:
-    """Distance, in units of the CRS, between numbers that the data type of coordinates can tell apart."""
+    """Spacing, in units of the CRS, of the numbers that the data type of coordinates can represent."""
     if coordinate.dtype.kind != "f":
         return 0.0
     stored = np.abs(coordinate.to_numpy())
@@ -155,11 +155,11 @@ def _rounding(coordinate: xr.DataArray, centres: NDArray[np.float64]) -> float:
 
 
 def _measured(coordinate: xr.DataArray, centres: NDArray[np.float64]) -> Axis:
-    """The axis that evenly spaced centres of pixels lie on."""
+    """The axis defined by evenly spaced centres of pixels."""
     dim, size = coordinate.name, len(centres)
     step = (centres[-1] - centres[0]) / (size - 1)
     start, rounding = centres[0], _rounding(coordinate, centres)
-    if rounding > 1e-3 * abs(step):  # Rounding differs from pixel to pixel, and most of it cancels in a fitted line.
+    if rounding > 1e-3 * abs(step):  # Rounding varies from pixel to pixel, so most of it cancels in a fitted line.
         step, start = np.polynomial.polynomial.polyfit(np.arange(size), centres, 1)[::-1]
         if rounding / math.sqrt(size) > EVEN * abs(step):
             raise GridError(
@@ -183,13 +183,13 @@ def _measured(coordinate: xr.DataArray, centres: NDArray[np.float64]) -> Axis:
 
 
 def _counts(coordinate: xr.DataArray) -> bool:
-    """Whether coordinates may be numbers of pixels, at whole numbers or between them."""
+    """Whether coordinates may be counts of pixels, at whole or half numbers."""
     numbers = coordinate.to_numpy()
     return bool(len(numbers) > 1 and numbers[0] >= 0 and numbers[0] % 0.5 == 0 and (np.diff(numbers) == 1).all())
 
 
 def _refuse_pixel_numbers(da: xr.DataArray, dims: tuple[str, str], declared: Affine) -> None:
-    """Refuse rows and columns that count pixels beside a geotransform with pixels of another size."""
+    """Refuse coordinates that count pixels if the geotransform has pixels of another size."""
     axes = (Axis(declared.f, declared.e), Axis(declared.c, declared.a))
     if any(dim not in da.coords or not _counts(da[dim]) for dim in dims) or abs(abs(declared.a) - 1) < 1e-3:
         return
@@ -207,7 +207,7 @@ def _refuse_pixel_numbers(da: xr.DataArray, dims: tuple[str, str], declared: Aff
 
 
 def _refuse_other_units(coordinate: xr.DataArray, measured: Axis, declared: Axis | None, crs: pyproj.CRS) -> None:
-    """Refuse coordinates far finer than the geotransform: they have been divided by something that no label tells."""
+    """Refuse coordinates far finer than the geotransform, which must be in an undeclared unit."""
     ratio = 1.0 if declared is None else abs(measured.step / declared.step)
     if declared is None or ratio > FINER:
         return
@@ -228,7 +228,7 @@ def _refuse_other_units(coordinate: xr.DataArray, measured: Axis, declared: Axis
 
 
 def _in_units_of(crs: pyproj.CRS, coordinate: xr.DataArray) -> NDArray[np.float64]:
-    """Coordinates in units of the CRS, where they declare others."""
+    """Convert coordinates that declare other units to the units of the CRS."""
     centres: NDArray[np.float64] = np.asarray(coordinate.to_numpy(), dtype=float)
     declared = coordinate.attrs.get("units")
     kind = "angle" if crs.is_geographic else "length"

@@ -1,4 +1,4 @@
-"""Copies of rasters in a layout that is fast to read, made window by window so that they can be gone on with."""
+"""Copies of rasters in a layout that is fast to read, made window by window so that they can be resumed."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from xcrater.raster import zarr_files
 from xcrater.raster.mosaic import describe_raster, open_mosaic, stored_numbers
 
 ENDINGS = (".tif", ".tiff", ".zarr")
-"""Endings of the names of copies: cloud-optimised GeoTIFFs, and Zarr stores."""
+"""Suffixes of copies: cloud-optimised GeoTIFFs, and Zarr stores."""
 
 SIDE = 2048
 """Rows and columns of a chunk of a Zarr store."""
 
 PIXELS = 2**26
-"""Pixels of a window of a raster in tiles, all bands together."""
+"""Number of pixels, over all bands, in a window of a tiled raster."""
 
 TILE = 512
 """Rows and columns of a tile of a GeoTIFF."""
 
 STRIPS = 8
-"""Parts in which a window of full width is read."""
+"""Number of parts in which a window of full width is read."""
 
 PROGRESS = "progress.json"
-"""What has been written of which raster, in the directory of an unfinished copy."""
+"""Name of the file, in the directory of an unfinished copy, that records its progress and its raster."""
 
 Window = tuple[int, int, int, int]
 
@@ -54,10 +54,10 @@ def convert(
     path : str
         The raster, or a pattern or an index of many files of one map.
     out : Path
-        The copy, which its ending tells the format of. What is there is replaced at the end.
+        The copy, whose suffix determines the format. A file that exists there is replaced at the end.
     folder : Path
-        Where the copy grows, on the same file system. If it has the beginning of the same copy of the same raster, this
-        goes on from there.
+        Directory in which the copy grows, on the same file system. If it holds the beginning of the same copy of the
+        same raster, copying resumes from there.
     side : int
         Rows and columns of a chunk of a Zarr store.
     report : callable
@@ -68,7 +68,7 @@ def convert(
     Raises
     ------
     GridError
-        The raster cannot be read, or `folder` has the beginning of another copy.
+        The raster cannot be read, or `folder` holds the beginning of another copy.
     """
     store = out.suffix == ".zarr"
     step = side if store else TILE * max(1, side // TILE)
@@ -101,27 +101,27 @@ def convert(
 
 
 def _source(path: str, step: int) -> xr.DataArray:
-    """The stored numbers of a raster where one nodata number, scale and offset hold for all of it, or else its values.
+    """Open the stored numbers of a raster if one nodata number, scale and offset apply to all of it; else its values.
 
-    Dimensions (band, y, x), in chunks of which several make a window, so that all threads read.
+    Dimensions are (band, y, x). Several chunks make a window, so that all threads read.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BlocksWarning)  # whose advice is to convert
+        warnings.simplefilter("ignore", BlocksWarning)  # it would advise to convert, which is being done
         da = open_mosaic(path)
         assert da.chunks is not None
         rows, strips = da.chunks[-2][0], len(da.chunks[-1]) == 1
-        large = strips and rows * da.shape[-1] > PIXELS  # blocks that are decoded whole, and so once each
+        large = strips and rows * da.shape[-1] > PIXELS  # large blocks are decoded as a whole, so read each only once
         chunks = {"y": rows if large else max(1, step // STRIPS), "x": -1} if strips else {"y": step, "x": step}
         da = stored_numbers(open_mosaic(path, chunks))
     return da if "band" in da.dims else da.expand_dims("band")
 
 
 def _windows(da: xr.DataArray, step: int) -> list[Window]:
-    """Windows that begin and end where chunks of a copy do: whole rows of chunks, or parts of wide ones."""
+    """Windows along the chunks of a copy: whole rows of chunks, or parts of wide rows."""
     bands, height, width = da.shape
     assert da.chunks is not None
     rows = -(-da.chunks[1][0] // step) * step
-    across = width  # of strips, which would be decoded again for each part
+    across = width  # strips are not divided, since they would be decoded again for each part
     if len(da.chunks[2]) > 1:
         across = min(width, max(1, PIXELS // (bands * step * step)) * step)
     return [
@@ -132,7 +132,7 @@ def _windows(da: xr.DataArray, step: int) -> list[Window]:
 
 
 def _done(folder: Path, asked: Mapping[str, Any]) -> int:
-    """How many windows of a copy have been written."""
+    """Number of windows of a copy that have been written."""
     try:
         noted = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -147,7 +147,7 @@ def _done(folder: Path, asked: Mapping[str, Any]) -> int:
 
 
 def _note(folder: Path, progress: Mapping[str, Any]) -> None:
-    """Note how far a copy is."""
+    """Record the progress of a copy."""
     written = folder / f"{PROGRESS}.new"
     with written.open("w", encoding="utf-8") as file:
         json.dump(progress, file)
@@ -163,7 +163,7 @@ def _describe_store(grown: Path, about: Mapping[str, str]) -> None:
 
 
 def _write_part(folder: Path, number: int, da: xr.DataArray, window: Window, block: NDArray[Any]) -> None:
-    """Write a window as a GeoTIFF of its own."""
+    """Write a window as a separate GeoTIFF."""
     a, b, c, d, e, f = list(da.rio.transform())[:6]
     top, _, left, _ = window
     made = folder / "part.tif"
@@ -190,7 +190,7 @@ def _write_part(folder: Path, number: int, da: xr.DataArray, window: Window, blo
 
 
 def _nodata(da: xr.DataArray) -> float | None:
-    """Stored number that stands for no value."""
+    """Stored number that stands for a missing value."""
     nodata = da.attrs.get("_FillValue")
     if nodata is not None:
         return float(nodata)
@@ -198,7 +198,7 @@ def _nodata(da: xr.DataArray) -> float | None:
 
 
 def _join(folder: Path, grown: Path, da: xr.DataArray, windows: list[Window], about: Mapping[str, str]) -> None:
-    """Make one cloud-optimised GeoTIFF, with overviews, of the parts of a raster."""
+    """Combine the parts of a raster into one cloud-optimised GeoTIFF with overviews."""
     virtual = folder / "parts.vrt"
     virtual.write_text(_virtual_raster(da, windows, about), encoding="utf-8")
     rasterio.shutil.copy(

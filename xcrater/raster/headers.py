@@ -1,4 +1,4 @@
-"""What raster files say of themselves when they are opened: grid, blocks, packing, overviews."""
+"""Headers of raster files: grid, blocks, packing, overviews."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from xcrater.raster.files import FilePixels, Packing, fingerprint, opened
 from xcrater.raster.remote import patiently, told_by_server
 
 LARGE_BLOCK = 2**26
-"""Pixels of a block from which on `advise` warns: four times those of a chunk, and 64 MB if a pixel takes a byte."""
+"""Number of pixels in a block from which `advise` warns: four times that of a chunk, or 64 MB at a byte per pixel."""
 
 
 class Header(NamedTuple):
-    """What a raster file says of itself.
+    """The header of a raster file.
 
     Parameters
     ----------
     pixels : FilePixels
-        Its pixels as values.
+        The file's pixels, as values.
     crs : str
-        As WKT; empty for none.
+        CRS as WKT; empty if there is none.
     transform : tuple of float
-        Its geotransform (a, b, c, d, e, f).
+        Geotransform (a, b, c, d, e, f).
     block : tuple of int
         Rows and columns of a block.
     dtypes : tuple of str
@@ -47,24 +47,24 @@ class Header(NamedTuple):
 
     @property
     def path(self) -> str:
-        """What GDAL opens."""
+        """Path that GDAL opens."""
         return self.pixels.path
 
 
 def read_header(path: str, level: int | None) -> Header:
-    """Read what a file, or an overview of it, says of itself.
+    """Read the header of a file, or of one of its overviews.
 
     Parameters
     ----------
     path : str
-        What GDAL opens.
+        Path that GDAL opens.
     level : int or None
-        Which overview, counted from 0 for the finest; None for the full resolution.
+        Overview, counted from 0 for the finest; None for the full resolution.
 
     Raises
     ------
     GridError
-        It is no raster, or has no such overview.
+        The file is not a raster, or has no such overview.
     """
     return patiently(path, lambda: _read_header(path, level))
 
@@ -97,7 +97,7 @@ def _read_header(path: str, level: int | None) -> Header:
 
 
 def header_of(dataset: Any, path: str, packing: Packing, level: int | None = None) -> Header:
-    """What an open dataset of rasterio says of itself, but for how it stores values."""
+    """Make the header of an open rasterio dataset, given how it stores values."""
     stored = np.result_type(*dataset.dtypes).str
     lengths = (dataset.count, *dataset.shape)
     pixels = FilePixels(path, fingerprint(path), lengths, stored, packing, level, told_by_server(path))
@@ -106,7 +106,7 @@ def header_of(dataset: Any, path: str, packing: Packing, level: int | None = Non
 
 
 def packing_as_opened(dataset: Any) -> Packing:
-    """How an open dataset of rasterio stores values; one that is an overview, by what its file says."""
+    """How an open rasterio dataset stores values; for an overview, the file itself is consulted."""
     if dataset.mode == "r" and not isinstance(dataset, rasterio.vrt.WarpedVRT):
         with contextlib.suppress(GridError), opened(dataset.name) as whole:
             if whole.count == dataset.count and whole.shape != dataset.shape and whole.bounds == dataset.bounds:
@@ -115,26 +115,26 @@ def packing_as_opened(dataset: Any) -> Packing:
 
 
 def _of_overview(dataset: Any, whole: Any) -> Packing:
-    """How an overview stores values: GDAL hands nodata and masks on to it, but no scale or offset."""
+    """How an overview stores values: GDAL passes nodata and masks on to it, but not scale and offset."""
     return replace(Packing.of(dataset), scales=tuple(whole.scales), offsets=tuple(whole.offsets))
 
 
 def choose_level(paths: Sequence[str], overview_level: Any, resolution: Any) -> int | None:
-    """The overview to read; None for the full resolution.
+    """Choose the overview to read; None for the full resolution.
 
     Parameters
     ----------
     paths : sequence of str
-        The files, of which the first that can be opened tells what overviews there are.
+        The files; the first that can be opened determines which overviews exist.
     overview_level : int or None
-        The overview, where the user names it.
+        The overview that the user requests, if any.
     resolution : float or None
-        Size of a pixel that is fine enough, in units of the CRS.
+        Largest acceptable size of a pixel, in units of the CRS, if the user gives one.
 
     Raises
     ------
     GridError
-        Both are given, or one of them is no level or size.
+        Both are given, or one of them is not a valid level or size.
     """
     if overview_level is not None:
         if resolution is not None:
@@ -169,14 +169,14 @@ def _sizes(path: str) -> list[float]:
 
 
 def advise(headers: Sequence[Header], stacklevel: int) -> None:
-    """Warn of files that are stored in very large blocks.
+    """Warn about files that are stored in very large blocks.
 
     Parameters
     ----------
     headers : sequence of Header
         The files.
     stacklevel : int
-        As `warnings.warn` counts it here.
+        Stack level, as `warnings.warn` would count it in this function.
     """
     large = [header for header in headers if math.prod(header.block) >= LARGE_BLOCK]
     if not large:

@@ -1,4 +1,4 @@
-"""What tells the files of a raster from others, and from what they were when a run began."""
+"""Identity of the files of a raster, by which changes since the beginning of a run are noticed."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from xcrater.raster.mosaic import files_of
 from xcrater.raster.remote import told_by_server
 
 AT_ONCE = 16
-"""Servers or files that are asked at once."""
+"""Number of servers or files that are queried at a time."""
 
 FileIdentity = list[str | int | None]
-"""Path of a file; its size, time of change and hash of the header, or what a server tells of it."""
+"""Path of a file, followed by its size, time of change and hash of the header, or by what a server reports about it."""
 
 
 def identity(da: xr.DataArray) -> list[FileIdentity]:
-    """What tells each file of a raster from others, as it was when the raster was opened.
+    """Identity of each file of a raster at the time when the raster was opened.
 
     Parameters
     ----------
     da : xarray.DataArray
-        As `xcrater.open_mosaic` opened it; of other arrays no file is known.
+        The raster as `xcrater.open_mosaic` opened it; other arrays have no known files.
 
     Returns
     -------
     list of FileIdentity
-        One for each file. Of servers that tell nothing, the path alone is known.
+        One for each file. If a server reports nothing, it is the path alone.
     """
     found = files_of(da)
     with ThreadPoolExecutor(AT_ONCE) as threads:
@@ -38,19 +38,19 @@ def identity(da: xr.DataArray) -> list[FileIdentity]:
 
 
 def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileIdentity]]) -> None:
-    """Make sure that files are what they were.
+    """Check that files have not changed.
 
     Parameters
     ----------
     rasters : iterable of xarray.DataArray
         The rasters.
     known : iterable of list of FileIdentity
-        What `identity` said of each.
+        Earlier results of `identity` for each raster.
 
     Raises
     ------
     ReadError
-        One of their files has been changed, replaced or removed.
+        A file has been changed, replaced or removed.
     """
     for da, before in zip(rasters, known, strict=True):
         files = files_of(da)
@@ -61,8 +61,8 @@ def check_unchanged(rasters: Iterable[xr.DataArray], known: Iterable[list[FileId
                 raise ReadError.at(
                     file.path,
                     (0, file.shape[1], 0, file.shape[2]),
-                    f"the file {file.path!r} has been changed, replaced or removed since the run began, which has no "
-                    "result therefore; start it again in another --work-dir",
+                    f"the file {file.path!r} has been changed, replaced or removed since the run began, so there is no "
+                    "result; start the run again in another --work-dir",
                 )
 
 

@@ -1,4 +1,4 @@
-"""Many raster files as one: their headers checked against one another, and their pixels read where they lie."""
+"""Many raster files as one: their headers are checked against each other, and their pixels are read on one grid."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from xcrater.raster.sources import Sources, local_file
 from xcrater.raster.values import missing, representable
 
 ALIGNED = 0.05
-"""Part of a pixel by which a file may lie off the grid of the others."""
+"""Fraction of a pixel by which a file may lie off the grid of the others."""
 
 OPENERS = 8
-"""Files that are opened at a time."""
+"""Number of files that are opened at a time."""
 
 
 class Placed(NamedTuple):
-    """A file and where it lies on the grid of a mosaic.
+    """A file and its place on the grid of a mosaic.
 
     Parameters
     ----------
     top, left : int
-        Row and column of its first pixel.
+        Row and column of the file's first pixel.
     pixels : FilePixels
-        Its pixels.
+        Pixels of the file.
     block : tuple of int
-        Rows and columns of one of its blocks.
+        Rows and columns of one block of the file.
     """
 
     top: int
@@ -52,16 +52,16 @@ class Placed(NamedTuple):
 
     @property
     def bottom(self) -> int:
-        """The row past its last."""
+        """The row past the file's last row."""
         return self.top + self.pixels.lengths[1]
 
     @property
     def right(self) -> int:
-        """The column past its last."""
+        """The column past the file's last column."""
         return self.left + self.pixels.lengths[2]
 
     def holds(self, rows: tuple[int, int], columns: tuple[int, int]) -> bool:
-        """Whether all pixels of a window of the mosaic are its own."""
+        """Whether the file contains all pixels of a window of the mosaic."""
         return self.top <= rows[0] and rows[1] <= self.bottom and self.left <= columns[0] and columns[1] <= self.right
 
 
@@ -72,21 +72,22 @@ class MosaicPixels(FilePixels):
     Parameters
     ----------
     files : tuple of Placed
-        The files. Where several hold a value of one pixel, that of the last of them is taken.
+        The files. If several have a value for one pixel, that of the last of them is used.
     fill : float or None
-        Stored number where no file holds a value; None where every pixel holds one, or none can say so.
+        Stored number for pixels without a value in any file; None if every pixel has one, or if no number can stand for
+        a missing value.
 
     Notes
     -----
-    `path` is what the mosaic is called, and `packing` that of all files; where they differ, or where no number of
-    the files' data type means no value though some pixels have none, it is one that hides pixels.
+    `path` is the name of the mosaic, and `packing` that of all files. If the files differ, or if some pixels have no
+    value but no number of the files' data type stands for that, `packing` is one that masks pixels.
     """
 
     files: tuple[Placed, ...] = ()
     fill: float | None = None
 
     def decoded(self, decode: bool = True) -> MosaicPixels:
-        """The same with or without decoding, all files alike."""
+        """The same pixels with or without decoding, for all files."""
         if super().decoded(decode).packing is not None:
             return self
         raw = tuple(file._replace(pixels=replace(file.pixels, packing=None)) for file in self.files)
@@ -94,7 +95,7 @@ class MosaicPixels(FilePixels):
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
-        """Data type of what is read."""
+        """Data type of the pixels as read."""
         return np.result_type(*{file.pixels.dtype for file in self.files})
 
     @cached_property
@@ -103,7 +104,7 @@ class MosaicPixels(FilePixels):
         return np.array([(f.top, f.bottom, f.left, f.right) for f in self.files], dtype=np.int64).T
 
     def chunks(self, step: tuple[int, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Rows and columns of chunks that begin where files do, of about a given shape."""
+        """Rows and columns of chunks of about a given shape that begin where files begin."""
         top, bottom, left, right = self._edges
         return _cut(np.union1d(top, bottom).tolist(), step[0]), _cut(np.union1d(left, right).tolist(), step[1])
 
@@ -113,7 +114,7 @@ class MosaicPixels(FilePixels):
         Raises
         ------
         ReadError
-            One of these files cannot be read there, or is no longer the one that was opened.
+            One of these files cannot be read in that window, or has changed since it was opened.
         """
         top, bottom, left, right = self._edges
         met = np.flatnonzero((top < rows[1]) & (bottom > rows[0]) & (left < columns[1]) & (right > columns[0]))
@@ -142,7 +143,7 @@ class MosaicPixels(FilePixels):
     def _part(
         self, file: Placed, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
     ) -> NDArray[Any]:
-        """A window of one file, given in rows and columns of the mosaic."""
+        """Read a window of one file, given in rows and columns of the mosaic."""
         own_rows = (rows[0] - file.top, rows[1] - file.top)
         own_columns = (columns[0] - file.left, columns[1] - file.left)
         try:
@@ -153,7 +154,7 @@ class MosaicPixels(FilePixels):
 
 
 def _overlap(edges: NDArray[np.int64]) -> bool:
-    """Whether any two of some files, by rows and columns of their edges, have pixels of the same place."""
+    """Whether any two files overlap, from the rows and columns of their edges."""
     top, bottom, left, right = edges
     down = (top < bottom[:, None]) & (bottom > top[:, None])
     across = (left < right[:, None]) & (right > left[:, None])
@@ -161,21 +162,21 @@ def _overlap(edges: NDArray[np.int64]) -> bool:
 
 
 def join(sources: Sources, level: int | None, stacklevel: int) -> Header:
-    """Open files, check them against one another, and place them on one grid.
+    """Open files, check them against each other, and place them on one grid.
 
     Parameters
     ----------
     sources : Sources
         The files.
     level : int or None
-        Which overview of the files is read, counted from 0 for the finest.
+        Overview of the files to read, counted from 0 for the finest; None for the full resolution.
     stacklevel : int
-        Of warnings, as `warnings.warn` counts it here.
+        Stack level of warnings, as `warnings.warn` would count it in this function.
 
     Returns
     -------
     Header
-        That of the whole; its pixels are `MosaicPixels`, its blocks those of the first file.
+        Header of the mosaic; its pixels are `MosaicPixels`, and its block is that of the first file.
 
     Raises
     ------
@@ -219,7 +220,7 @@ def join(sources: Sources, level: int | None, stacklevel: int) -> Header:
 
 
 def _header(path: str, level: int | None) -> Header | None:
-    """Header of a file; None if there is no such file."""
+    """Read the header of a file; None if there is no such file."""
     local = local_file(path)
     if local is not None and not os.path.exists(local):
         return None
@@ -232,7 +233,7 @@ def _header(path: str, level: int | None) -> Header | None:
 
 
 def _check_alike(first: Header, other: Header, same_crs: set[str]) -> None:
-    """Refuse a file that cannot be part of one raster with the first; WKT of equal CRS is added to `same_crs`."""
+    """Refuse a file that cannot form one raster with the first; WKT of an equal CRS is added to `same_crs`."""
     if other.crs not in same_crs:
         if not (first.crs and other.crs and CRS.from_wkt(first.crs) == CRS.from_wkt(other.crs)):
             raise GridError(
@@ -269,7 +270,7 @@ def _places(headers: Sequence[Header]) -> tuple[list[int], list[int]]:
     Raises
     ------
     GridError
-        A file has no geotransform, is rotated, or its pixels are not those of the others' grid.
+        A file has no geotransform, is rotated, or its pixels are not on the grid of the others.
     """
     transforms = np.array([header.transform for header in headers])
     a, _, c, _, e, f = transforms[0]
@@ -301,7 +302,7 @@ def _places(headers: Sequence[Header]) -> tuple[list[int], list[int]]:
 
 
 def _off_grid(first: Header, other: Header, stray: float) -> str:
-    """What is said of a file whose pixels are not on the grid of the first."""
+    """The message about a file whose pixels are not on the grid of the first."""
     (a, b, c, d, e, f), (own_a, _, own_c, _, own_e, own_f) = first.transform, other.transform
     _, height, width = other.pixels.lengths
     aligned = (a, b, c + a * round((own_c - c) / a), d, e, f + e * round((own_f - f) / e))
@@ -315,11 +316,11 @@ def _off_grid(first: Header, other: Header, stray: float) -> str:
 
 
 def _refuse_two_turns(headers: Sequence[Header], columns: Sequence[int], width: int, transform: Any) -> None:
-    """Refuse files that lie in two conventions of longitude: columns past one turn are not looked at."""
+    """Refuse files in two conventions of longitude, because columns past one turn would be ignored."""
     try:
         linear = classify(pyproj.CRS.from_wkt(headers[0].crs)).linear if headers[0].crs else None
     except GridError:
-        return  # which `read_raster` will say with advice
+        return  # `read_raster` refuses this with advice
     if linear is None:
         return
     turn = 360.0 / abs(linear.lon_per_x)
@@ -336,7 +337,7 @@ def _refuse_two_turns(headers: Sequence[Header], columns: Sequence[int], width: 
 
 
 def _has_gaps(files: Sequence[Placed], shape: tuple[int, int]) -> bool:
-    """Whether some pixel is in no file."""
+    """Whether some pixels are in no file."""
     columns = sorted({edge for file in files for edge in (file.left, file.right)})
     where = {edge: n for n, edge in enumerate(columns)}
     changes: dict[int, list[tuple[slice, int]]] = {0: [], shape[0]: []}
@@ -354,11 +355,11 @@ def _has_gaps(files: Sequence[Placed], shape: tuple[int, int]) -> bool:
 
 
 def _common_packing(headers: Sequence[Header], *, gaps: bool) -> tuple[Packing, float | None]:
-    """Packing of all files, and the stored number of a pixel that is in none."""
+    """Packing of all files, and the stored number for pixels that are in no file."""
     first = headers[0].pixels
     packing, stored = first.packing, np.dtype(first.stored)
     assert packing is not None
-    same = len({repr(header.pixels.packing) for header in headers}) == 1  # NaN equals NaN in writing
+    same = len({repr(header.pixels.packing) for header in headers}) == 1  # compared as text, in which NaN equals NaN
     fill = packing.nodata[0]
     if fill is None or not (np.isnan(fill) or representable(fill, stored)):
         fill = float("nan") if stored.kind == "f" else None
@@ -367,7 +368,7 @@ def _common_packing(headers: Sequence[Header], *, gaps: bool) -> tuple[Packing, 
 
 
 def _cut(edges: Sequence[int], step: int) -> tuple[int, ...]:
-    """Lengths of chunks of about a step between the edges of files; edges closer than that are passed over."""
+    """Lengths of chunks of about a step between the edges of files, skipping edges that are closer than that."""
     kept = [edges[0]]
     for edge in edges[1:-1]:
         if edge - kept[-1] >= 3 * step // 4 and edges[-1] - edge >= step // 4:

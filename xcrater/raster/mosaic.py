@@ -1,4 +1,4 @@
-"""Opening rasters lazily."""
+"""Lazy opening of rasters."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from xcrater.raster.remote import patiently
 from xcrater.raster.sources import Sources, absolute, is_plain, sources_of
 
 TARGET_PIXELS = 2**24
-"""Pixels in a chunk that ``chunks="auto"`` aims at."""
+"""Number of pixels in a chunk at which ``chunks="auto"`` aims."""
 
 SMALL = 2**24
-"""Pixels up to which a file is decoded so soon that `check_chunks` says nothing."""
+"""Number of pixels up to which a file is decoded so fast that `check_chunks` does not warn."""
 
 WASTE = 1.25
-"""How many times the pixels of a file may be decoded before `check_chunks` warns."""
+"""Number of times that the pixels of a file may be decoded before `check_chunks` warns."""
 
 
 STORED = ("_FillValue", "missing_value", "scale_factor", "add_offset", "scales", "offsets")
@@ -55,82 +55,81 @@ def open_mosaic(
     overview_level: int | None = None,
     resolution: float | None = None,
 ) -> xr.DataArray:
-    """Open a raster file, or many files of one map, as a lazy DataArray of values, chunks aligned to blocks.
+    """Open a raster file, or many files of one map, as a lazy DataArray of values with chunks aligned to blocks.
 
     Parameters
     ----------
     paths : path, rasterio dataset, or iterable of paths
         Anything that GDAL reads, or many files of one CRS and one grid of pixels, whose order matters only where they
         overlap (see the notes): a list of paths; a pattern such as ``"ctx/*.tif"`` or ``"/vsizip/ctx/*.zip/*.tif"``, in
-        the order of names; or an index, which is a text file (``.txt``, ``.lst``) with one path a line, or a table of
-        footprints with the column ``location``, as ``gdaltindex`` writes it (GeoPackage, shapefile, GeoJSON, …; also
-        ``GTI:`` before it). An open dataset is read as it was opened, be it an overview, a warped view or one in
-        memory; where no path leads to it, it has to stay open until the pixels are read.
+        the order of names; or an index, which is a text file (``.txt``, ``.lst``) with one path per line, or a table of
+        footprints with the column ``location``, as ``gdaltindex`` writes it (GeoPackage, shapefile, GeoJSON, …, with or
+        without the prefix ``GTI:``). An open dataset is read as it was opened, be it an overview, a warped view or one
+        in memory; if it cannot be opened again by a path, it must stay open until the pixels are read.
     chunks : "auto", int, dict or None
-        Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels a chunk: bands of full
-        width where the file has strips. Chunks of many files begin where files do. None reads the raster into memory
-        when its pixels are first asked for.
+        Chunks in pixels. "auto" takes whole blocks of the file, about 16 million pixels per chunk: bands of full width
+        if the file has strips. Chunks of many files begin where files begin. None reads the raster into memory when its
+        pixels are first needed.
     decode : bool
-        Whether to give values. False gives the stored numbers as they are in the file, with nodata, scale and offset
-        as attributes, as rioxarray does.
+        Whether to return values. False returns the stored numbers as they are in the file, with nodata, scale and
+        offset as attributes, as rioxarray does.
     body : str, optional
-        Name of the body that the raster shows, where its CRS has another sphere than the body's of the IAU, as mosaics
-        of Vesta on 289 km have: metres, those of the craters' radii too, become angles by the raster's sphere. It is
-        written to the attribute ``body``, which other DataArrays may be given as well.
+        Name of the body that the raster shows, needed if its CRS has a sphere other than the IAU's for that body, as
+        mosaics of Vesta on 289 km have. Metres, including those of crater radii, are then converted to angles on the
+        raster's sphere. The name is stored as the attribute ``body``, which may also be set on other DataArrays.
     overview_level : int, optional
-        Which overview of the files is read for a coarse pass, counted from 0 for the finest.
+        Overview of the files to read for a coarse pass, counted from 0 for the finest.
     resolution : float, optional
-        Size of a pixel, in units of the CRS, that is fine enough: the coarsest overview whose pixels are not larger is
-        read, or the full resolution where there is none.
+        Largest acceptable size of a pixel, in units of the CRS: the coarsest overview whose pixels are not larger is
+        read, or the full resolution if there is none.
 
     Returns
     -------
     xarray.DataArray
-        Dimensions (y, x), or (band, y, x) where there are several bands. Where the file holds floats or declares a
-        scale or an offset, values are floats, NaN where there is none: float32 where that holds every value exactly,
-        else float64. So are those of a file that hides pixels by more than one nodata number: by a mask or an alpha
+        Dimensions (y, x), or (band, y, x) if there are several bands. If the file holds floats or declares a scale or
+        an offset, values are floats with NaN where they are missing: float32 if that holds every value exactly, else
+        float64. The same applies to a file that masks pixels by more than a single nodata number: by a mask or an alpha
         band, by nodata that differs from band to band, by the special pixels of ISIS cubes or the special constants of
-        PDS4; the measure is what ``rasterio.open(...).read(masked=True)`` hides. Integers that need none of this keep
-        their data type, with nodata as the attribute ``_FillValue``.
+        PDS4; the missing pixels are those of ``rasterio.open(...).read(masked=True)``. Integers that need none of this
+        keep their data type, with nodata as the attribute ``_FillValue``.
 
     Raises
     ------
     FileNotFoundError
-        There is no such file, or none of many.
+        The file does not exist, or none of many files does.
     GridError
-        GDAL cannot read it. Of many files, one is in another CRS, of another data type, or not on the grid of the
-        others; or stored numbers are asked for where files differ in nodata, scale or offset, or where there is no
-        nodata number for a pixel that is in no file.
+        GDAL cannot read the file. Among many files, one has another CRS, another data type, or is not on the grid of
+        the others; or stored numbers are requested although files differ in nodata, scale or offset, or although there
+        is no nodata number for a pixel that is in no file.
     BodyError
-        The body is not known.
+        The body is unknown.
     ReadError
-        When pixels are read: they are damaged, or the file is no longer the one that was opened.
+        Raised when pixels are read, if they are damaged or the file has changed since it was opened.
 
     Warns
     -----
     MissingFilesWarning
         Some of many files do not exist.
     BlocksWarning
-        A file is stored in blocks so large that reading any part of one takes long, and much memory.
+        A file is stored in blocks so large that reading any part of one takes long and much memory.
 
     Notes
     -----
-    Of many files, the last one that holds a value at a pixel gives it, as in GDAL's virtual rasters. Pixels that are in
-    no file are missing ones; a file that exists and cannot be read is an error that names it, and never missing pixels.
-    Each file is decoded by its own nodata, scale and offset. Where they differ, or where integers without nodata leave
-    some pixels out, values are floats, NaN where there is none.
+    Where files overlap, a pixel's value is that of the last file that has one, as in GDAL's virtual rasters. Pixels
+    that are in no file are missing. A file that exists but cannot be read is an error that names it, never missing
+    pixels. Each file is decoded by its own nodata, scale and offset. If these differ, or if integers without nodata
+    leave some pixels out, values are floats with NaN where they are missing.
 
-    Statistics of values that were only opened are summed from the stored numbers, which is as fast as without a scale,
-    and exact. What is computed from them (``da * 2``, ``da.where(...)``) means what it shows.
+    Statistics of a raster that was only opened are summed from its stored numbers, which is exact and as fast as
+    without a scale. Arrays computed from it (``da * 2``, ``da.where(...)``) are used with the values that they show.
 
     Paths may lead to other machines (``https://``, ``s3://``, ``/vsicurl/``, ``/vsizip//vsicurl/``, …). Requests that
-    fail there for a moment are repeated, which GDAL's own options tune (``GDAL_HTTP_MAX_RETRY``,
-    ``GDAL_HTTP_RETRY_DELAY``, …, in the environment); of many files, those for which the server answers 404 are taken
-    for ones that do not exist.
+    fail temporarily are repeated, as tuned by GDAL's own options (``GDAL_HTTP_MAX_RETRY``, ``GDAL_HTTP_RETRY_DELAY``,
+    …, in the environment). Of many files, those for which the server answers 404 count as not existing.
 
-    Chunks of whole blocks never want a block twice. Where they are read, on a cluster in each worker, GDAL's cache of
-    decoded blocks, which would take 5 % of the memory, is set to 4 to 64 MB for the process, depending on the size of
-    a block, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is smaller already.
+    Chunks of whole blocks never need a block twice. In the process that reads them, which on a cluster is each worker,
+    GDAL's cache of decoded blocks, by default 5 % of the memory, is therefore set to 4 to 64 MB depending on the size
+    of a block, unless ``GDAL_CACHEMAX`` is set in the environment or the cache is already smaller.
 
     Examples
     --------
@@ -170,7 +169,7 @@ def open_mosaic(
 
 
 class _Source(NamedTuple):
-    """What pixels come from: the pixels, coordinates and attributes, and rows and columns of chunks for "auto"."""
+    """The source of a raster: pixels, coordinates and attributes, and the rows and columns of chunks for "auto"."""
 
     pixels: FilePixels
     labels: xr.DataArray
@@ -178,7 +177,7 @@ class _Source(NamedTuple):
 
 
 def _single(path: str, level: int | None, *, decode: bool) -> _Source:
-    """A raster that GDAL opens."""
+    """Open a single raster."""
     if zarr_files.is_store(path):
         if level is not None:
             raise GridError(f"received overview_level={level}; the Zarr store {path!r} has no overviews")
@@ -190,7 +189,7 @@ def _single(path: str, level: int | None, *, decode: bool) -> _Source:
     advise([header], stacklevel=3)
     if level is None:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # They are applied band by band.
+            warnings.filterwarnings("ignore", "(Scales|Offsets) differ across bands")  # we apply them band by band
             labels = cast(xr.DataArray, patiently(path, lambda: rioxarray.open_rasterio(path)))
     else:
         labels = _labels(header)
@@ -199,7 +198,7 @@ def _single(path: str, level: int | None, *, decode: bool) -> _Source:
 
 
 def _unbound(dataset: Dataset, *, decode: bool) -> _Source:
-    """An open dataset that no path leads to."""
+    """Take over an open dataset that cannot be opened again by a path."""
     header = header_of(dataset, dataset.name, packing_as_opened(dataset))
     facts = header.pixels
     pixels = DatasetPixels(facts.path, None, facts.lengths, facts.stored, facts.packing, dataset=dataset)
@@ -207,7 +206,7 @@ def _unbound(dataset: Dataset, *, decode: bool) -> _Source:
 
 
 def _many(sources: Sources, level: int | None, *, decode: bool) -> _Source:
-    """Many files."""
+    """Open many files as one raster."""
     header = join(sources, level, stacklevel=3)
     pixels = cast(MosaicPixels, header.pixels)
     if not decode and not (pixels.packing is not None and pixels.packing.alike):
@@ -222,7 +221,7 @@ def _many(sources: Sources, level: int | None, *, decode: bool) -> _Source:
 
 
 def _checked_path(path: Any) -> str:
-    """What GDAL is to open; a local file is looked for."""
+    """Convert a path to the one that GDAL opens, after checking that a local file exists."""
     if not isinstance(path, (str, os.PathLike)):
         raise GridError(f"received an object of type {type(path).__name__}; expected the path of a raster file")
     source = os.fspath(path)
@@ -239,7 +238,7 @@ def _checked_path(path: Any) -> str:
 
 
 def _labels(header: Header) -> xr.DataArray:
-    """Coordinates and attributes as rioxarray gives them for files; without pixels."""
+    """Coordinates and attributes as rioxarray makes them for files, without pixels."""
     bands, height, width = header.pixels.lengths
     a, _, c, _, e, f = header.transform
     coords = {
@@ -260,13 +259,13 @@ def _labels(header: Header) -> xr.DataArray:
 
 
 _PIXELS: WeakValueDictionary[str, FilePixels] = WeakValueDictionary()
-"""What the dask arrays that `open_mosaic` made read, by their names."""
+"""The pixels that dask arrays made by `open_mosaic` read, by the arrays' names."""
 
 
 def _chunked(da: xr.DataArray, pixels: FilePixels, chunks: Any) -> xr.DataArray:
-    """The lazy pixels of a file as a dask array."""
+    """Make a dask array of a file's lazy pixels."""
     what = "stored" if pixels.packing is None else "values"
-    # The name is made of all that the pixels depend on, so that equal names mean equal pixels.
+    # The name covers everything that the pixels depend on, so that equal names mean equal pixels.
     facts = uuid.uuid4() if isinstance(pixels, DatasetPixels) else (pixels, da.dims, chunks)
     token = hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
     da = da.chunk(chunks, name_prefix=f"{what}-", token=token)
@@ -275,7 +274,7 @@ def _chunked(da: xr.DataArray, pixels: FilePixels, chunks: Any) -> xr.DataArray:
 
 
 def describe_raster(da: xr.DataArray) -> dict[str, Any]:
-    """What tells a raster from any other, as JSON can express it.
+    """Describe a raster by what distinguishes it from any other, in terms of JSON.
 
     Parameters
     ----------
@@ -285,10 +284,10 @@ def describe_raster(da: xr.DataArray) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``source``, where it comes from; ``shape`` and ``dtype``; ``files``, of how many files it is made; and of a
-        single file its ``bytes`` and the time in nanoseconds at which it was last ``modified``, or what the ``server``
-        tells of it. ``hash`` depends on all that its pixels do: each file's path, size, time of change and header, or
-        what its server tells, how values are decoded, and the chunks.
+        ``source``, its origin; ``shape`` and ``dtype``; ``files``, the number of its files; and for a single file its
+        ``bytes`` and the time in nanoseconds at which it was last ``modified``, or what the ``server`` reports about
+        it. ``hash`` covers everything that the pixels depend on: each file's path, size, time of change and header, or
+        what its server reports, the decoding of values, and the chunks.
     """
     about: dict[str, Any] = {
         "source": da.encoding.get("source"),
@@ -309,7 +308,7 @@ def describe_raster(da: xr.DataArray) -> dict[str, Any]:
 
 
 def files_of(da: xr.DataArray) -> list[FilePixels]:
-    """The files behind an array that `open_mosaic` opened and that nothing was done to; none of others."""
+    """The files behind an array that `open_mosaic` opened and that is unchanged since; empty for other arrays."""
     pixels = _PIXELS.get(str(getattr(da.data, "name", "")))
     if isinstance(pixels, MosaicPixels):
         return [file.pixels for file in pixels.files]
@@ -317,9 +316,9 @@ def files_of(da: xr.DataArray) -> list[FilePixels]:
 
 
 def stored_numbers(da: xr.DataArray) -> xr.DataArray:
-    """The stored numbers behind values that `open_mosaic` gave and that nothing was done to; other arrays as they are.
+    """The stored numbers behind values that `open_mosaic` returned and that are unchanged; other arrays are returned.
 
-    Their nodata, scale and offset are attributes, and hold for all bands.
+    Nodata, scale and offset are attributes, and apply to all bands.
     """
     pixels = _PIXELS.get(getattr(da.data, "name", ""))
     if pixels is None or pixels.packing is None or not pixels.packing.alike:
@@ -336,7 +335,7 @@ def stored_numbers(da: xr.DataArray) -> xr.DataArray:
 
 
 def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of a chunk: whole blocks, about TARGET_PIXELS."""
+    """Rows and columns of a chunk of whole blocks with about TARGET_PIXELS pixels."""
     height, width = shape
     side = int(TARGET_PIXELS**0.5)
     cols = width if block[1] >= width else min(width, max(1, side // block[1]) * block[1])
@@ -345,9 +344,9 @@ def _auto_chunks(shape: tuple[int, int], block: tuple[int, int]) -> tuple[int, i
 
 
 def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
-    """Warn where blocks of files would be decoded several times, as chunks straddle them.
+    """Warn if blocks of files would be decoded several times, because chunks straddle them.
 
-    For what was opened by open_mosaic, or by rioxarray from a local file, and not cropped since.
+    This covers rasters opened by `open_mosaic`, or by rioxarray from a local file, that have not been cropped since.
     """
     pixels = _PIXELS.get(str(getattr(da.data, "name", "")))
     if isinstance(pixels, MosaicPixels):
@@ -376,7 +375,7 @@ def check_chunks(da: xr.DataArray, stacklevel: int) -> None:
 
 
 def _decoded_times(da: xr.DataArray, shape: tuple[int, int], block: tuple[int, int]) -> float:
-    """How often a pixel is decoded if every chunk reads its blocks for itself."""
+    """Average number of times that a pixel is decoded if every chunk reads its blocks separately."""
     times = 1.0
     for chunks, size, side in zip(cast(Any, da.chunks)[-2:], shape, block, strict=True):
         times *= _decoded_along(np.cumsum([0, *chunks]), 0, size, side) / size
@@ -384,7 +383,7 @@ def _decoded_times(da: xr.DataArray, shape: tuple[int, int], block: tuple[int, i
 
 
 def _decoded_along(edges: NDArray[np.integer], start: int, stop: int, side: int) -> int:
-    """How many rows of a file, or columns, are decoded if every chunk reads its blocks for itself.
+    """Number of rows or columns of a file that are decoded if every chunk reads its blocks separately.
 
     Parameters
     ----------
@@ -393,7 +392,7 @@ def _decoded_along(edges: NDArray[np.integer], start: int, stop: int, side: int)
     start, stop : int
         Edges of the file.
     side : int
-        Rows, or columns, of its blocks.
+        Rows or columns of a block of the file.
     """
     inside = edges[(edges > start) & (edges < stop)]
     cuts = np.concatenate([[start], inside, [stop]]) - start
@@ -402,7 +401,7 @@ def _decoded_along(edges: NDArray[np.integer], start: int, stop: int, side: int)
 
 
 def _check_chunks_of_many(da: xr.DataArray, pixels: MosaicPixels, stacklevel: int) -> None:
-    """Warn where blocks of many files would be decoded several times."""
+    """Warn if blocks of many files would be decoded several times."""
     sizes = [file.pixels.lengths[1] * file.pixels.lengths[2] for file in pixels.files]
     if not da.chunks or sum(sizes) <= SMALL:
         return

@@ -1,4 +1,4 @@
-"""Attributes of coordinates, and what the values of a raster are called: what figures and files show of results."""
+"""Attributes of coordinates, and names for the values of a raster, as figures and files show them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REGION = {"long_name": "name of the region"}
 
 
 def value_name(da: xr.DataArray) -> str:
-    """What the values of a raster are called: its long name, its name, or "values" if it has neither.
+    """Name for the values of a raster: its long name, its name, or "values" if it has neither.
 
     Examples
     --------

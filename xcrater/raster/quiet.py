@@ -1,4 +1,4 @@
-"""Files that are opened without a word of what they lack, as what reads them says it with advice."""
+"""Suppression of rasterio's warning about files without a geotransform, which xcrater refuses with advice."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rasterio.errors import NotGeoreferencedWarning
 
 
 class Quiet:
-    """While it is entered, in any thread, rasterio does not warn of files without a geotransform.
+    """While any thread is within the context, rasterio does not warn about files without a geotransform.
 
-    `read_raster` refuses them, with advice. Python's own `warnings.catch_warnings` is for one thread at a time: of two
-    that overlap, the one that leaves last restores the filters of the other.
+    `read_raster` refuses such files with advice. Python's own `warnings.catch_warnings` is not safe among threads: if
+    two contexts overlap, the one that exits last restores the filters of the other.
     """
 
     def __init__(self) -> None:

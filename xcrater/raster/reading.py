@@ -1,4 +1,4 @@
-"""How a DataArray lies on its body, and what its stored numbers mean. The only module that asks rioxarray."""
+"""Placement of a DataArray on its body, and the meaning of its stored numbers. Only this module uses rioxarray."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Raster:
     extra_dims : tuple of str
         All other dimensions, in order.
     nodata : float or int or None
-        Stored number that stands for no value.
+        Stored number that stands for a missing value.
     scale, offset : float
         ``value = stored * scale + offset``.
     sphere : float
-        Radius of the sphere that turns metres into angles, metres: that of the body, or of the raster's own CRS where
-        that shows the body on another sphere.
+        Radius in metres of the sphere that turns metres into angles: that of the body, or that of the raster's CRS if
+        this shows the body on another sphere.
     surface : tuple
         CRS as WKT and geotransform (a, b, c, d, e, f), as `xcrater.geometry.areas.pixel_areas` takes them.
     """
@@ -60,32 +60,32 @@ class Raster:
         return (self.scale, self.offset) != (1.0, 0.0)
 
     def decode(self, stored: Any) -> Any:
-        """Values of stored numbers, as float64 where a scale or offset applies."""
+        """Convert stored numbers to values, as float64 if a scale or offset applies."""
         return np.multiply(stored, self.scale, dtype=np.float64) + self.offset if self.decodes else stored
 
 
 def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | int | None = None) -> Raster:
-    """Find out how a DataArray's pixels lie on a body.
+    """Determine how a DataArray's pixels lie on a body.
 
     Parameters
     ----------
     da : xarray.DataArray
-        With two spatial dimensions, coordinates or a geotransform, and a CRS that rioxarray finds.
+        Raster with two spatial dimensions, coordinates or a geotransform, and a CRS that rioxarray finds.
     body : Body, optional
-        The body the raster must show.
+        The body that the raster must show.
     nodata : number, optional
-        Stored number that stands for no value, instead of the one the raster declares.
+        Stored number that stands for a missing value, instead of the one that the raster declares.
 
     Returns
     -------
     Raster
-        Its grid, dimension names, nodata, scale and offset.
+        The grid, the names of dimensions, nodata, scale and offset.
 
     Raises
     ------
     GridError
-        No spatial dimensions, no coordinates, no CRS, uneven or rotated pixels, or a projection that cannot be
-        inverted or shows nothing of the body where the pixels are.
+        The raster has no spatial dimensions, coordinates or CRS; its pixels are uneven or rotated; or its projection
+        cannot be inverted or shows nothing of the body where the pixels are.
     BodyError
         The raster shows another body.
     """
@@ -129,7 +129,7 @@ def read_raster(da: xr.DataArray, *, body: Body | None = None, nodata: float | i
 
 
 def _shown(da: xr.DataArray, crs: pyproj.CRS, body: Body) -> Body:
-    """The body that a raster is to show; on the raster's own sphere, if the user says which body that shows."""
+    """Check that a raster shows a body; if the user declares so, the body gets the radius of the raster's sphere."""
     own = classify(crs).axes[0]
     said = str(da.attrs.get("body", "")).lower() == body.name
     if said and _can_be_sphere_of(body, own):
@@ -156,15 +156,15 @@ def _shown(da: xr.DataArray, crs: pyproj.CRS, body: Body) -> Body:
 def _can_be_sphere_of(body: Body, radius: float) -> bool:
     """Whether a map of a body may be on a sphere of that radius, metres.
 
-    Bodies of more than some 400 km are round, so that every sphere of theirs is near to the mean one. (The Earth's is
-    5.4 % larger than that of Venus.) Smaller ones have axes of different lengths, of which maps take any.
+    Bodies of more than some 400 km in radius are round, so any sphere used for them is close to the mean one. (That of
+    the Earth is 5.4 % larger than that of Venus.) Smaller bodies have unequal axes, any of which a map may use.
     """
     factor = 1.05 if body.radius > 400e3 else 2.0
     return body.radius / factor <= radius <= body.radius * factor
 
 
 def crs_wkt(da: xr.DataArray) -> str:
-    """The CRS that a DataArray declares, with the names and codes that it has there."""
+    """WKT of the CRS that a DataArray declares, with its names and codes."""
     return str(da.rio.crs.to_wkt(version="WKT2_2019"))
 
 
@@ -172,14 +172,14 @@ Gridded = TypeVar("Gridded", xr.DataArray, xr.Dataset)
 
 
 def georeferenced(da: Gridded, crs: str, transform: Iterable[float]) -> Gridded:
-    """Write CRS and geotransform (a, b, c, d, e, f) down in pixels of dimensions y and x, as rioxarray does."""
-    # In place: copies would be of every pixel.
+    """Attach a CRS and geotransform (a, b, c, d, e, f) to pixels of dimensions y and x, as rioxarray does."""
+    # In place, because copies would copy every pixel.
     da = da.rio.write_crs(crs, inplace=True).rio.write_transform(Affine(*transform), inplace=True)
     return da.rio.write_coordinate_system(inplace=True) if "x" in da.coords else da
 
 
 def spatial_dims(da: xr.DataArray) -> tuple[str, str]:
-    """Names of a DataArray's dimensions of rows and of columns; a `GridError` if it has none."""
+    """Names of a DataArray's row and column dimensions; raises a `GridError` if it has none."""
     for y, x in (("y", "x"), ("latitude", "longitude"), ("lat", "lon")):
         if y in da.dims and x in da.dims:
             return y, x
@@ -201,7 +201,7 @@ def _crs(da: xr.DataArray, body: Body | None) -> pyproj.CRS:
             f'Set it: da = da.rio.write_crs("{code}") for longitude and latitude on {name}'
         )
     found = pyproj.CRS.from_user_input(crs)
-    refuse_derived(found)  # before its body is judged: another label would not straighten the grid
+    refuse_derived(found)  # before the body is checked, because correcting the body would not straighten the grid
     return found
 
 
@@ -217,7 +217,7 @@ def _edges(da: xr.DataArray, dim: str) -> tuple[int, ...]:
 def _placed(
     crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], body: Body | None
 ) -> tuple[tuple[float, float, float, float] | None, Frame | None]:
-    """Longitude origin and step, latitude origin and step, where linear; a frame where they are no closed form."""
+    """Origin and step of longitude and latitude if these are linear; and a frame if the grid has no closed form."""
     projection = classify(crs)
     radius = projection.axes[0] if body is None else body.radius
     linear = projection.linear

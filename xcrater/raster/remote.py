@@ -1,4 +1,4 @@
-"""Files behind HTTP, S3 and other object stores: what fails for a moment is asked for again."""
+"""Files behind HTTP, S3 and other object stores: requests that fail temporarily are repeated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xcrater.raster.quiet import quietly
 Result = TypeVar("Result")
 
 REMOTE = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs)\b|\b(https?|ftp|s3|gs|az|oss)://")
-"""What paths of files in other places have in them."""
+"""Pattern in the paths of remote files."""
 
 OPTIONS = {
     "GDAL_HTTP_MAX_RETRY": "4",
@@ -33,61 +33,60 @@ OPTIONS = {
     "GDAL_HTTP_LOW_SPEED_TIME": "60",
     "GDAL_HTTP_LOW_SPEED_LIMIT": "1",
 }
-"""Options of GDAL that hold while a remote file is opened or read, unless they are set otherwise.
+"""GDAL options that apply while a remote file is opened or read, unless they are set otherwise.
 
 GDAL then repeats each request by itself, at intervals that begin with the delay, in seconds, and more than double each
-time. The code 0 stands for no answer, as of a connection that was dropped: without it, a file of masks beside an image
-would be taken for absent when the connection drops just then. A transfer below one byte a second for a minute has
-failed.
+time. The code 0 stands for no answer, as after a dropped connection. Without it, a file of masks beside an image would
+count as absent if the connection drops at that moment. A transfer below one byte per second for a minute has failed.
 """
 
 ATTEMPTS = 4
-"""How often a remote file is opened or read as a whole: GDAL notices only then that part of an answer is lacking."""
+"""Number of attempts to open or read a remote file as a whole, since GDAL itself does not repeat truncated answers."""
 
 URL = re.compile(r"https?://[^/]+/(?:.*?\.zip(?=[/!])|.*)")
-"""The URL in a path of GDAL's, up to the archive that the file may be in."""
+"""The URL in a GDAL path, up to the archive that may contain the file."""
 
 PATIENCE = 30.0
-"""Seconds that a server is waited for."""
+"""Seconds to wait for a server."""
 
 FINAL = re.compile(r"HTTP response code: (4(?!08|25|29)\d\d)\b")
-"""Answers that would be the same the next time."""
+"""Answers that repetition would not change."""
 
 ARCHIVE = re.compile(r".*?\.zip(?=[/!])")
 """An archive in the path of a file."""
 
 FIRST = 2**14
-"""Bytes at the beginning of an object that are compared; GDAL asks for as many when it opens a file."""
+"""Number of bytes at the beginning of an object to compare; GDAL requests as many when it opens a file."""
 
 BYTES = """<VRTDataset rasterXSize="{count}" rasterYSize="1">
 <VRTRasterBand dataType="Byte" band="1" subClass="VRTRawRasterBand"><SourceFilename>{path}</SourceFilename>
 <ImageOffset>0</ImageOffset><PixelOffset>1</PixelOffset><LineOffset>{count}</LineOffset></VRTRasterBand></VRTDataset>"""
-"""The first bytes of an object as pixels, which is how GDAL gives them whatever the object is."""
+"""A raster of the first bytes of an object as pixels, by which GDAL reads them whatever the object is."""
 
 NOT_CACHED = "CPL_VSIL_CURL_NON_CACHED"
-"""GDAL's option for files that nothing is remembered of, once they are closed."""
+"""GDAL's option for files about which nothing is remembered once they are closed."""
 
 
 def patiently(path: str, action: Callable[[], Result]) -> Result:
-    """Open or read a file; where it is remote, again after an error, of which GDAL is made to forget first.
+    """Open or read a file; if it is remote, repeat this after an error, having made GDAL forget the failure.
 
     Parameters
     ----------
     path : str
-        What GDAL opens.
+        Path that GDAL opens.
     action : callable
-        Opens the file, and gives what is wanted of it.
+        Opens or reads the file, and returns the result.
 
     Raises
     ------
     GridError, rasterio.errors.RasterioError
-        Those of the last attempt.
+        The error of the last attempt.
 
     Notes
     -----
-    GDAL remembers a file that it could not reach as one that does not exist, for as long as the process runs, and keeps
-    the first part of a transfer that broke off. It forgets them after the last attempt, too, so that the user can try
-    again in the same process.
+    As long as the process runs, GDAL remembers a file that it could not reach as not existing, and keeps the first part
+    of a transfer that broke off. It is made to forget these after the last attempt, too, so that the user can try again
+    in the same process.
     """
     if REMOTE.search(path) is None:
         return action()
@@ -103,7 +102,7 @@ def patiently(path: str, action: Callable[[], Result]) -> Result:
 
 
 def _again_and_again(action: Callable[[], Result], is_final: Callable[[Exception], bool]) -> Result:
-    """Do something until it succeeds, at intervals that double; an error that is final, or the last one, is raised."""
+    """Repeat an action at doubling intervals until it succeeds; raises an error that is final, or the last one."""
     delay = float(_option("GDAL_HTTP_RETRY_DELAY") or OPTIONS["GDAL_HTTP_RETRY_DELAY"])
     for attempt in range(ATTEMPTS):
         try:
@@ -116,23 +115,23 @@ def _again_and_again(action: Callable[[], Result], is_final: Callable[[Exception
 
 
 def told_by_server(path: str, *, anew: bool = False) -> tuple[str, ...]:
-    """What a server tells of a file, by which it is told from an earlier one.
+    """What a server reports about a file, which distinguishes the file from earlier versions.
 
     Parameters
     ----------
     path : str
-        What GDAL opens.
+        Path that GDAL opens.
     anew : bool
-        Whether to ask for what GDAL remembers of the file, too.
+        Whether to request even what GDAL remembers about the file.
 
     Returns
     -------
     tuple of str
-        Length, time of change and entity tag of a file on an HTTP server, those that it tells. GDAL does not say these
-        of objects in other stores, such as S3: of them, a hash of the first bytes, and where the last block of pixels
-        lies, which moves when the blocks before it are compressed to other lengths. Of a file in an archive, what is
-        told of the archive. Nothing of local files, or where the server does not answer: then the path alone tells the
-        file from others.
+        For a file on an HTTP server, those of length, time of change and entity tag that the server reports. GDAL does
+        not give these for objects in other stores, such as S3; for them it is a hash of the first bytes, and the
+        position of the last block of pixels, which moves if earlier blocks are compressed to other lengths. For a file
+        in an archive, what is reported about the archive. Empty for local files, and if the server does not answer;
+        the path alone then identifies the file.
     """
     url = URL.search(path)
     if url is not None:
@@ -186,20 +185,20 @@ def is_absent(error: Exception) -> bool:
 
 
 def _option(name: str) -> str | None:
-    """An option of GDAL's, from the environment or an enclosing `rasterio.Env`."""
+    """A GDAL option, from the environment or an enclosing `rasterio.Env`."""
     value = rasterio.env.get_gdal_config(name, normalize=False)
     return None if value is None else str(value)
 
 
 def _forget(path: str) -> None:
-    """Have GDAL forget what it knows of a remote file; it does when it closes one that it is told not to remember."""
+    """Make GDAL forget a remote file, by closing it with the option not to remember it."""
     options = {NOT_CACHED: _of_gdal(path), "GDAL_HTTP_MAX_RETRY": "0"}
     with contextlib.suppress(RasterioError), rasterio.Env(**options):
         rasterio.open(path).close()
 
 
 def _of_gdal(path: str) -> str:
-    """The path by which GDAL knows a remote file, or the archive that it is in."""
+    """The path by which GDAL knows a remote file, or the archive that contains it."""
     inner = re.search(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs)/.*", path)
     known = inner[0] if inner is not None else re.sub(r"^.*?(https?|ftp|s3|gs|az|oss)://", _prefix, path)
     archive = ARCHIVE.match(known)

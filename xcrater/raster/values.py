@@ -1,4 +1,4 @@
-"""The one rule for missing values: which stored numbers of a raster hold no value, for every operation alike."""
+"""The one rule for missing values, which determines for every operation which pixels of a raster have no value."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xcrater.errors import GridError
 Array = NDArray[Any]
 
 _KERNEL_DTYPE = {"b1": "u1", "i1": "i2", "u4": "i8", "u8": "i8", "f2": "f4", "f12": "f8", "f16": "f8"}
-"""Dtypes that kernels are not compiled for, by kind and size, and the dtype that stands in for each."""
+"""Dtypes for which kernels are not compiled, by kind and size, and the dtype that replaces each."""
 
 
 def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
     """Whether a pixel of a dtype can hold a number, so that it can be nodata there."""
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
-            # The least float32, written with as few digits as tell it from others, is a little less than that.
+            # The least float32, printed with the fewest digits that identify it, is slightly below its exact value.
             return bool(np.isinf(nodata) or np.isfinite(dtype.type(nodata)))
     if dtype.kind == "b":
         return nodata in (0, 1)
@@ -29,20 +29,20 @@ def representable(nodata: float | int, dtype: np.dtype[Any]) -> bool:
 
 
 def sentinel(nodata: float | int | None, dtype: np.dtype[Any]) -> tuple[Any, bool]:
-    """Nodata as a number of a dtype, and whether any pixel of that dtype can hold it; 0 and False otherwise."""
+    """Nodata as a number of a dtype, and whether a pixel of that dtype can hold it; 0 and False otherwise."""
     held = nodata is not None and representable(nodata, dtype)
     return dtype.type(nodata if held else 0), held
 
 
 def missing(pixels: Array, nodata: float | int | None) -> NDArray[np.bool_]:
-    """Which pixels hold no value: nodata, NaN, and what a masked array hides.
+    """Find the pixels without a value: nodata, NaN, and those that a masked array masks.
 
     Parameters
     ----------
     pixels : ndarray or numpy.ma.MaskedArray
         Stored numbers, of any shape.
     nodata : number or None
-        Stored number that stands for no value, if there is one.
+        Stored number that stands for a missing value, if there is one.
 
     Returns
     -------
@@ -60,14 +60,15 @@ def missing(pixels: Array, nodata: float | int | None) -> NDArray[np.bool_]:
 
 
 def kernel_block(pixels: Array, nodata: float | int | None = None) -> Array:
-    """A block with the same values in a native dtype that kernels are compiled for; its mask is kept.
+    """Convert a block to a native dtype for which kernels are compiled, with the same values and mask.
 
     Parameters
     ----------
     pixels : ndarray or numpy.ma.MaskedArray
         Stored numbers.
     nodata : number or None
-        Stored number that stands for no value, if there is one. Where that dtype cannot hold it, it is masked.
+        Stored number that stands for a missing value, if there is one. If the new dtype cannot hold it, such pixels are
+        masked.
 
     Raises
     ------
@@ -90,21 +91,21 @@ def kernel_block(pixels: Array, nodata: float | int | None = None) -> Array:
 
 
 def classify(pixels: Array, nodata: float | int | None) -> tuple[Array, bool]:
-    """Code of each pixel of a block, as kernels take it: the rule of `missing`, with nodata and NaN told apart.
+    """Code each pixel of a block for kernels, by the rule of `missing` but with nodata and NaN distinguished.
 
     Parameters
     ----------
     pixels : ndarray or numpy.ma.MaskedArray, shape (rows, columns)
         Stored numbers in a dtype of `kernel_block`. Masked pixels count as nodata.
     nodata : number or None
-        Stored number that stands for no value, if there is one.
+        Stored number that stands for a missing value, if there is one.
 
     Returns
     -------
     codes : ndarray of uint8, shape (rows, columns) or (1, 1)
-        ``VALID``, ``NODATA`` or ``NAN`` of `xcrater.kernels`; an empty stand-in where all pixels hold values.
+        ``VALID``, ``NODATA`` or ``NAN`` of `xcrater.kernels`; a placeholder of shape (1, 1) if all pixels have values.
     clean : bool
-        Whether all pixels hold values.
+        Whether all pixels have values.
     """
     stored = np.ma.getdata(pixels)
     number, held = sentinel(nodata, stored.dtype)

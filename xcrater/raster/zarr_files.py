@@ -1,8 +1,8 @@
-"""Rasters as Zarr stores with a checksum for every chunk, as ``xcrater convert`` writes them and `open_mosaic` reads.
+"""Zarr stores of rasters with a checksum for every chunk, which ``xcrater convert`` writes and `open_mosaic` reads.
 
-zarr gives fill values in place of a chunk that is missing, without a word, and those would be taken for pixels. So the
-array ``checksum`` of a store holds the CRC-32 of each chunk of ``values``, and each chunk that is read is compared
-with it. ``x``, ``y`` and ``spatial_ref`` are there for xarray and rioxarray.
+zarr silently returns fill values for a missing chunk, which would be taken for pixels. The array ``checksum`` of a
+store therefore holds the CRC-32 of each chunk of ``values``, and each chunk that is read is compared with it. ``x``,
+``y`` and ``spatial_ref`` serve xarray and rioxarray.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ZarrPixels(FilePixels):
     Parameters
     ----------
     made : str
-        Random number that tells the store from any other that was at the same path before.
+        Random number that distinguishes the store from others that were at the same path before.
     side : int
         Rows and columns of a chunk.
     """
@@ -49,7 +49,7 @@ class ZarrPixels(FilePixels):
     side: int = 0
 
     def _stored(self, bands: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]) -> Any:
-        """Stored numbers, masked if they are to be decoded; all chunks that they are in are compared with checksums."""
+        """Read stored numbers, masked if they are to be decoded, and compare every chunk read with its checksum."""
         values, sums = _arrays(self.path, self.made)
         _, height, width = self.lengths
         (first, last), (left, right) = ((part[0] // self.side, -(-part[1] // self.side)) for part in (rows, columns))
@@ -77,7 +77,7 @@ class ZarrPixels(FilePixels):
 
 
 def checksums(block: NDArray[Any], side: int) -> NDArray[np.uint32]:
-    """CRC-32 of each chunk of some bands, rows and columns that begin and end where chunks do."""
+    """CRC-32 of each chunk in a block whose bounds coincide with those of chunks."""
     bands, height, width = block.shape
     little = block.astype(block.dtype.newbyteorder("<"), copy=False)
     sums = [
@@ -98,12 +98,12 @@ def is_store(path: str) -> bool:
 
 
 def read_header(path: str) -> Header:
-    """What a store says of itself.
+    """Read the header of a store.
 
     Raises
     ------
     GridError
-        Its layout is of another version.
+        The layout of the store has another version.
     """
     zarr = require("zarr", extra="zarr")
     root = zarr.open_group(path, mode="r")
@@ -123,13 +123,13 @@ def read_header(path: str) -> Header:
 
 
 def attributes(path: str) -> dict[str, str]:
-    """Units of a store's values, where it tells them."""
+    """Units of a store's values, if it states them."""
     found = require("zarr", extra="zarr").open_group(path, mode="r")["values"].attrs
     return {"units": found["units"]} if "units" in found else {}
 
 
 def units_of(da: xr.DataArray) -> str | None:
-    """The units of all bands of a raster; None where it names none, or several."""
+    """The units common to all bands of a raster; None if there are none, or if bands differ."""
     units = da.attrs.get("units")
     named = {units} if isinstance(units, str) else set(units or ())
     return str(named.pop()) if len(named) == 1 else None
@@ -141,7 +141,7 @@ def create(path: str, da: xr.DataArray, side: int) -> None:
     Parameters
     ----------
     path : str
-        Where there is nothing yet.
+        Path of the store, where nothing exists yet.
     da : xarray.DataArray
         Stored numbers, dimensions (band, y, x), with their nodata, scale and offset as attributes.
     side : int
@@ -153,7 +153,7 @@ def create(path: str, da: xr.DataArray, side: int) -> None:
     scale, offset = float(da.attrs.get("scale_factor", 1.0)), float(da.attrs.get("add_offset", 0.0))
     nodata = da.attrs.get("_FillValue")
     if nodata is not None and not (np.isnan(nodata) or representable(nodata, stored)):
-        nodata = None  # a number that no pixel holds
+        nodata = None  # no pixel can hold this number
     about = {
         "layout": LAYOUT,
         "made": uuid.uuid4().hex,
@@ -173,7 +173,7 @@ def create(path: str, da: xr.DataArray, side: int) -> None:
         attrs |= {"scale_factor": scale, "add_offset": offset}
     import dask.array
 
-    blank = dask.array.zeros(da.shape, dtype=stored, chunks=-1)  # of which nothing is computed
+    blank = dask.array.zeros(da.shape, dtype=stored, chunks=-1)  # only for its metadata; nothing of it is computed
     values = xr.DataArray(blank, {name: da.coords[name] for name in ("y", "x")}, ("band", "y", "x"), attrs=attrs)
     template = xr.Dataset({"values": values}, attrs={ABOUT: about})
     if da.rio.crs:
@@ -188,7 +188,7 @@ def create(path: str, da: xr.DataArray, side: int) -> None:
 
 
 def write(path: str, window: Window, block: NDArray[Any]) -> None:
-    """Write some rows and columns, which begin and end where chunks do, of all bands."""
+    """Write some rows and columns of all bands, whose bounds coincide with those of chunks."""
     root = require("zarr", extra="zarr").open_group(path, mode="r+")
     top, bottom, left, right = window
     side = root.attrs[ABOUT]["chunk"]

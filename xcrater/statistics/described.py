@@ -20,7 +20,7 @@ _OF_VALUES = {
     "range": "range",
     "var": "variance",
 }
-"""Statistics whose units are a power of the raster's, with the exponent."""
+"""Long names of the statistics in the raster's units or a power of them."""
 
 _NUMBERS = {
     "count": "pixels with a value",
