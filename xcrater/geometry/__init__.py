@@ -1,1 +1,1 @@
-"""Bodies, grids and projections: where regions and pixels lie."""
+"""Bodies, grids and projections: the positions of regions and pixels."""

@@ -1,4 +1,4 @@
-"""The antimeridian: polygons whose longitudes run on past ±180, cut there and brought into one turn."""
+"""The antimeridian: polygons whose longitudes continue past ±180 are cut there and moved into one turn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Geometries = NDArray[np.object_]
 
 
 def cut_at_antimeridian(polygons: Geometries) -> Geometries:
-    """Bring longitudes of up to a turn too much into [-180, 180], splitting and merging where needed.
+    """Bring longitudes that are up to a turn out of range into [-180, 180], splitting and merging where needed.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def cut_at_antimeridian(polygons: Geometries) -> Geometries:
     Returns
     -------
     ndarray of shapely.Polygon, shapely.MultiPolygon or None, shape (n,)
-        The same areas; those that were in range are the same objects.
+        The same areas; polygons that were in range are the same objects.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def cut_at_antimeridian(polygons: Geometries) -> Geometries:
         piece = shapely.intersection(polygons[crossing], world)
         pieces.append(shapely.transform(piece, lambda xy, turn=turn: xy - [turn, 0.0]))
     parts, row = shapely.get_parts(np.stack(pieces, axis=1).ravel(), return_index=True)
-    # Touching the cut leaves points and lines behind
+    # Where polygons touch the cut, intersecting leaves points and lines behind
     areal = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
     whole = shapely.multipolygons(parts[areal], indices=row[areal] // 3)
     out = polygons.copy()

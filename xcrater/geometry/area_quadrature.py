@@ -1,4 +1,4 @@
-"""Integrals of true areas: around small polygons, and over pixels of maps whose areal scale varies."""
+"""Quadrature of true areas: along the outlines of small polygons, and over pixels of maps whose areal scale varies."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _BLOCK = 64
 _TAIL = 2e-10
 
 Beyond = Literal["part", "like", "smooth"]
-"""What a pixel across the edge of a map counts: the part inside; as much as if all of it were like that part; or NaN,
-as does every other where areas are not smooth."""
+"""The area of a pixel across the edge of a map: that of the part inside; the area as if all of it were like that part;
+or NaN, as for every other pixel where areas are not smooth."""
 
 
 def enclosed(
@@ -31,20 +31,20 @@ def enclosed(
     Parameters
     ----------
     plane : Plane
-        The CRS, of which the ellipsoid alone plays a part.
+        The CRS, of which only the ellipsoid matters.
     places : callable
         East longitude and geodetic latitude of points of the plane, degrees.
     x, y : ndarray, shape (n,)
         Vertices, edges straight between them.
     ring : ndarray of int64, shape (polygons + 1,)
-        Where each polygon's vertices begin.
+        Position of each polygon's first vertex, and the number of vertices.
     rule : tuple of ndarray
-        Where along an edge it is sampled, and the quadrature's matrix; see `SHORT`.
+        Positions of samples along an edge, and the matrix of the quadrature; see `SHORT`.
 
     Returns
     -------
     ndarray, shape (polygons,)
-        NaN where a point has no longitude and latitude.
+        Areas; NaN if a point has no longitude and latitude.
     """
     size = np.diff(ring)
     after = np.arange(x.size) + 1
@@ -55,7 +55,8 @@ def enclosed(
     lon, lat = (degrees.reshape(x.shape) for degrees in places(x.ravel(), y.ravel()))
     lost = ~(np.isfinite(lon) & np.isfinite(lat))
     lon, lat = np.where(lost, 0.0, lon), np.where(lost, 0.0, lat)
-    # On the sphere of the same area, with the digits that colatitudes need, then as Lambert's azimuthal map around each
+    # Map to the sphere of equal area, keeping the digits that colatitudes need, then by Lambert's azimuthal projection
+    # around each polygon
     pole = np.where(lat < 0.0, -1.0, 1.0)
     total = float(zone_area(plane.a, plane.e2, np.array(-90.0), np.array(90.0), np.array(180.0)))
     half = np.sqrt(zone_area(plane.a, plane.e2, pole * lat, np.full_like(lat, 90.0), 90.0 - pole * lat) / total)
@@ -77,24 +78,24 @@ def enclosed(
 
 
 POLYGONS = 4096
-"""Polygons whose areas are computed at once."""
+"""Number of polygons whose areas are computed at a time."""
 
 
 def _edge_rule(points: int, *, steep: bool) -> tuple[Floats, Floats]:
-    """Make a rule for integrals of f dg along an edge, of two functions f and g by their values at some points.
+    """Make a rule for integrals of f dg along an edge, from the values of two functions f and g at some points.
 
     Parameters
     ----------
     points : int
-        Number of points along an edge, its ends included.
+        Number of points along an edge, including its ends.
     steep : bool
-        Whether functions may behave like square roots at the ends. The points are then Chebyshev's of an angle in
-        which square roots are smooth, otherwise those of the way along the edge.
+        Whether functions may behave like square roots at the ends. The points are then Chebyshev points of an angle in
+        which square roots are smooth; otherwise they are Chebyshev points of the position along the edge.
 
     Returns
     -------
     share, integral : ndarray, shapes (points,) and (points, points)
-        Where the points lie along the edge, from 0 to 1, and the matrix M for which ``f @ M @ g`` is the integral.
+        Positions of the points along the edge, from 0 to 1, and the matrix M for which ``f @ M @ g`` is the integral.
     """
     node = -np.cos(np.pi * np.arange(points) / (points - 1))
     degree = np.arange(points)
@@ -108,14 +109,14 @@ def _edge_rule(points: int, *, steep: bool) -> tuple[Floats, Floats]:
 SHORT, _STEEP = _edge_rule(5, steep=False), _edge_rule(9, steep=True)
 
 
-# Chebyshev's points and what turns values there into coefficients
+# Chebyshev points, and the matrix that turns values there into coefficients
 _POINTS = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
 _COEFFICIENTS = np.polynomial.chebyshev.chebvander(_POINTS, _NODES - 1).T * (2.0 / _NODES)
 _COEFFICIENTS[0] /= 2
 
 
 def by_blocks(plane: Plane, x: Floats, y: Floats, beyond: Beyond) -> Floats:
-    """True areas of pixels, m², by interpolation over blocks, which are halved where the density is not smooth.
+    """Compute true areas of pixels, m², by interpolation over blocks, halving those where the density is not smooth.
 
     Parameters
     ----------
@@ -124,17 +125,17 @@ def by_blocks(plane: Plane, x: Floats, y: Floats, beyond: Beyond) -> Floats:
     x, y : ndarray, shapes (columns + 1,) and (rows + 1,)
         Edges of columns and rows, units of the CRS.
     beyond : {"part", "like", "smooth"}
-        What a pixel across the edge of the map counts; see `Beyond`.
+        Area of a pixel across the edge of the map; see `Beyond`.
 
     Returns
     -------
     ndarray, shape (rows, columns)
-        Areas; of pixels off the map 0, or NaN if `beyond` is "smooth".
+        Areas; 0 for pixels off the map, or NaN if `beyond` is "smooth".
 
     Notes
     -----
-    Over each block the density is a sum of products of Chebyshev polynomials along y and x, whose integrals over
-    pixels are known. A block is smooth enough where the last coefficients are negligible.
+    Over each block the density is a sum of products of Chebyshev polynomials along y and x, whose integrals over pixels
+    are known. A block is smooth enough if the last coefficients are negligible.
     """
     rows, cols = y.size - 1, x.size - 1
     out = np.full((rows, cols), np.nan if beyond == "smooth" else 0.0)
@@ -178,7 +179,7 @@ def _coefficients(plane: Plane, x: Floats, y: Floats, blocks: NDArray[np.int64])
     across, down = points(x[left], x[right]), points(y[top], y[bottom])
     shape = (len(blocks), _NODES, _NODES)
     density = areal_density(plane, *(np.broadcast_to(v, shape) for v in (across[:, None, :], down[:, :, None])))
-    # Corners of a block reach a little further than its points
+    # The corners of a block lie slightly beyond its points
     corner_x, corner_y = x[blocks[:, [2, 2, 3, 3]]], y[blocks[:, [0, 1, 0, 1]]]
     corner_off = ~inverse(plane, corner_x.ravel(), corner_y.ravel())[2].reshape(-1, 4)
     off = np.isnan(density).reshape(-1, _NODES**2)
@@ -214,9 +215,9 @@ def _halved(blocks: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _sample(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: Floats, whole: bool) -> None:
-    """Set the areas of some pixels (row, column) by Gauss' rule in each of `_PANELS` by `_PANELS` parts of a pixel.
+    """Set the areas of some pixels (row, column) by Gauss's rule in each of `_PANELS` by `_PANELS` parts of a pixel.
 
-    If `whole`, what lies off the map counts as much as what lies on it.
+    If `whole`, parts off the map count as much as those on it.
     """
     nodes, weights = _GAUSS
     share = ((np.arange(_PANELS)[:, None] + (nodes + 1) / 2) / _PANELS).ravel()
@@ -233,7 +234,7 @@ def _sample(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: 
 
 
 def _enclose(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out: Floats) -> None:
-    """Set the areas of some pixels (row, column) that are wholly on the map by integrals along their edges."""
+    """Set the areas of some pixels (row, column) that lie entirely on the map, by integrals along their edges."""
     for some in np.array_split(pixels, len(pixels) // POLYGONS + 1) if len(pixels) else ():
         r, c = some.T
         px = x[c][:, None] + _ACROSS * (x[c + 1] - x[c])[:, None]
@@ -242,7 +243,7 @@ def _enclose(plane: Plane, x: Floats, y: Floats, pixels: NDArray[np.int64], out:
         out[r, c] = enclosed(plane, partial(places, plane), px.ravel(), py.ravel(), ring, _STEEP)
 
 
-# A pixel's outline, each side in four parts: the scale may bend somewhere
+# A pixel's outline, with each side in four parts because the scale may have kinks
 _WAY = np.linspace(0.0, 1.0, 5)[:4]
 _ACROSS = np.concatenate([_WAY, np.ones(4), 1.0 - _WAY, np.zeros(4)])
 _DOWN = np.roll(_ACROSS, 4)

@@ -1,6 +1,6 @@
-"""The areal scale of a CRS: what true areas depend on, and area on the body per area on the plane.
+"""The areal scale of a CRS: area on the body per area on the plane, and the coordinates on which it depends.
 
-What the CRS is, `xcrater.geometry.projection.classify` says; how its areas vary over the plane is measured here.
+`xcrater.geometry.projection.classify` classifies the CRS; this module measures how its areas vary over the plane.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ _ROUND_TRIP = 1e-7
 
 @dataclass(frozen=True)
 class Plane:
-    """What true areas depend on in a CRS.
+    """Properties of a CRS that determine true areas.
 
     Parameters
     ----------
     a, e2 : float
         Semi-major axis in metres, and the eccentricity squared.
     kind : {"cylindrical", "equal area", "other"}
-        What areas depend on: "cylindrical" on y alone, "equal area" on nothing.
+        How areas vary: for "cylindrical" with y alone, for "equal area" not at all.
     linear : tuple of float or None
-        Latitude where y is 0, latitude and longitude per unit, degrees, where both are linear.
+        Latitude where y is 0, and latitude and longitude per unit, degrees; None unless both are linear.
     planetocentric : bool
         Whether the latitude of `linear` is planetocentric.
     proj : pyproj.Proj or None
         The projection; None for longitude and latitude.
     lon_per_unit : float
-        Of a cylindrical projection, degrees.
+        Longitude per unit of x in a cylindrical projection, degrees.
     spherical : bool
-        Whether the projection takes an ellipsoid for a sphere.
+        Whether the projection treats an ellipsoid as a sphere.
     square_metres : float
         Area of a square of one unit on the plane, in m² of the plane.
     """
@@ -65,7 +65,7 @@ _local = threading.local()
 
 
 def plane_of(crs: Any) -> Plane:
-    """The record of a CRS; one per thread, as PROJ's objects are."""
+    """The record of a CRS, one per thread, because PROJ objects must not be shared."""
     crs = pyproj.CRS.from_user_input(crs)
     planes: dict[str, Plane] = _local.__dict__.setdefault("planes", {})
     key = crs.to_wkt()
@@ -88,7 +88,7 @@ def _make_plane(crs: pyproj.CRS) -> Plane:
         return Plane(a, e2, "cylindrical", (0.0, unit, unit), projection.planetocentric)
     try:
         with warnings.catch_warnings():
-            # What a PROJ string loses, names and codes, plays no part in areas
+            # A PROJ string loses names and codes, which do not affect areas
             warnings.simplefilter("ignore", UserWarning)
             proj = pyproj.Proj(crs)
     except pyproj.exceptions.CRSError as err:
@@ -103,7 +103,7 @@ def _make_plane(crs: pyproj.CRS) -> Plane:
 
 
 def _with_dependence(plane: Plane) -> Plane:
-    """The record of a projection with what its areas depend on, which is found out by trying it at some places."""
+    """Complete the record of a projection by the variation of its areas, found by trying it at some places."""
     assert plane.proj is not None
     lon = central(plane) + np.array([-100.0, -60.0, -20.0, 10.0, 70.0, 110.0])
     lat = np.array([-75.0, -45.0, -10.0, 0.0, 25.0, 50.0, 80.0])
@@ -129,13 +129,13 @@ def _with_dependence(plane: Plane) -> Plane:
             return plane
     assert plane.proj is not None
     if plane.spherical:
-        return plane  # equal areas on a sphere are not those of the ellipsoid
+        return plane  # a projection of equal areas on the sphere does not have them on the ellipsoid
     scale = plane.proj.get_factors(lons[good], lats[good], errcheck=False).areal_scale
     return replace(plane, kind="equal area") if np.abs(scale - 1.0).max() < 1e-8 else plane
 
 
 def _is_spherical(plane: Plane, lon: Floats, lat: Floats) -> bool:
-    """Whether PROJ computes with a sphere although the body is an ellipsoid, told by its area of a small square."""
+    """Whether PROJ computes on a sphere although the body is an ellipsoid, judged by its area of a small square."""
     assert plane.proj is not None
     if plane.e2 == 0.0:
         return False
@@ -160,7 +160,7 @@ def central(plane: Plane) -> float:
 
 
 def inverse(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Longitude and latitude of points on the plane, and which of them are on the map: those that project back."""
+    """Longitude and latitude of points on the plane, and which of them are on the map, because they project back."""
     assert plane.proj is not None
     lon, lat = plane.proj(x, y, inverse=True)
     good = np.isfinite(lon) & np.isfinite(lat)
@@ -172,7 +172,7 @@ def inverse(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats, NDArray
 
 
 def places(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Longitude and latitude of points that are of the map; PROJ may fail to find one, but not all beside it."""
+    """Longitude and latitude of points of the map; if PROJ fails to invert one, a neighbouring point is used."""
     lon, lat, good = inverse(plane, x, y)
     for shift in (1e-12, -1e-11, 1e-10, -1e-9, 1e-9, -1e-8, 1e-8, 3e-8):
         lost = np.flatnonzero(~good)
@@ -184,7 +184,7 @@ def places(plane: Plane, x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def surrounded(plane: Plane, x: Floats, y: Floats) -> bool:
-    """Whether the window's whole border is of the map."""
+    """Whether the whole border of a window lies on the map."""
     across, down = np.ones(x.size), np.ones(y.size)
     border_x = np.concatenate([x, x, x[0] * down, x[-1] * down])
     border_y = np.concatenate([y[0] * across, y[-1] * across, y, y])
@@ -192,7 +192,7 @@ def surrounded(plane: Plane, x: Floats, y: Floats) -> bool:
 
 
 def areal_density(plane: Plane, x: Floats, y: Floats) -> Floats:
-    """Area on the body per area on the plane at some points, NaN off the map."""
+    """Area on the body per area on the plane at some points; NaN off the map."""
     assert plane.proj is not None
     lon, lat, good = inverse(plane, x.ravel(), y.ravel())
     out = np.full(x.size, np.nan)

@@ -1,4 +1,4 @@
-"""True areas of pixels, on sphere or ellipsoid, in any projection."""
+"""True areas of pixels on the sphere or ellipsoid, in any projection."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Transform = tuple[float, float, float, float, float, float]
 Window = tuple[int, int, int, int]
 """(row_start, row_stop, col_start, col_stop) in pixels of the whole grid."""
 
-_BENT = 3e-6  # third differences of areas above this part of them are not smooth
+_BENT = 3e-6  # areas whose third differences exceed this fraction of them are not smooth
 
 
 def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool = False) -> Floats:
-    """True areas of the pixels of a window.
+    """Compute true areas of the pixels of a window.
 
     Parameters
     ----------
@@ -33,35 +33,35 @@ def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool =
     window : tuple of int
         (row_start, row_stop, col_start, col_stop), anywhere on the grid.
     whole : bool
-        Whether a pixel across the edge of a map has the area it would have if all of it were like the part inside,
+        Whether a pixel across the edge of a map has the area that it would have if all of it were like the part inside,
         so that a fraction of its square has that fraction of the area.
 
     Returns
     -------
     ndarray
-        Areas in m². Of shape (1, 1) where all are the same, (rows, 1) where they depend on latitude alone, else
-        (rows, columns); all broadcast to the last. A pixel outside of the projection's domain, or beyond a pole, has
-        the area 0 (if `whole`, that of all others on an equal-area map); one that is partly outside counts the part
+        Areas in m², of shape (1, 1) if all are equal, (rows, 1) if they depend on latitude alone, and (rows, columns)
+        otherwise; all broadcast to the last. A pixel outside the projection's domain, or beyond a pole, has the area 0
+        (if `whole`, that of all others on an equal-area map). A pixel that is partly outside has the area of the part
         inside, to about 1 % of the whole pixel.
 
     Raises
     ------
     GridError
-        The transform is rotated or flat, or the CRS has no ellipsoid or cannot be computed with.
+        The transform is rotated or flat, or the CRS has no ellipsoid or cannot be used by PROJ.
 
     Notes
     -----
-    Longitude/latitude grids and cylindrical projections have areas between parallels, which on the ellipsoid are
-    differences of q (Snyder 1987, eq. 3-12), taken without cancellation: relative errors stay near 1e-13 wherever
+    Pixels of longitude/latitude grids and cylindrical projections lie between parallels. On the ellipsoid their areas
+    are differences of q (Snyder 1987, eq. 3-12), taken without cancellation: relative errors stay near 1e-13 wherever
     latitude is linear in rows, and 1e-15 radians over the pixel's height elsewhere. Equal-area projections have one
-    area. For the rest, 1 over PROJ's areal scale, a smooth function, is interpolated by polynomials of degree 7 over
-    blocks of pixels, which are halved until their last coefficients are below 2e-10 of the first, and integrated over
-    each pixel exactly; PROJ's own derivatives limit that to relative errors of about 1e-10. Pixels where the scale is
-    not smooth have the integral along their sides of an equal-area map's x dy. Only those across the edge of the
-    domain are sampled (32 × 32 points).
+    area. For all others, 1 over PROJ's areal scale, a smooth function, is interpolated by polynomials of degree 7 over
+    blocks of pixels, which are halved until their last coefficients are below 2e-10 of the first, and is integrated
+    exactly over each pixel; PROJ's own derivatives limit this to relative errors of about 1e-10. Where the scale is not
+    smooth, the area of a pixel is the integral of x dy of an equal-area map along its sides. Only pixels across the
+    edge of the domain are sampled (32 × 32 points).
 
-    Where PROJ has a projection for spheres only, it takes an ellipsoid's longitude and geodetic latitude as if they
-    were a sphere's; areas are still those on the ellipsoid.
+    If PROJ has a projection for spheres only, it treats an ellipsoid's longitude and geodetic latitude as those of a
+    sphere; areas are still those on the ellipsoid.
 
     Examples
     --------
@@ -79,22 +79,22 @@ def pixel_areas(crs: Any, transform: Transform, window: Window, *, whole: bool =
 
 
 def areas_around(crs: Any, transform: Transform, window: Window, margin: int) -> Floats:
-    """True areas of the pixels of a window and of those around it, as far as areas change smoothly.
+    """Compute true areas of the pixels of a window and of those around it, as far as areas vary smoothly.
 
     Parameters
     ----------
     crs, transform, window
         As for `pixel_areas`; the window is not empty.
     margin : int
-        How many pixels on every side.
+        Number of pixels to add on every side.
 
     Returns
     -------
     ndarray
-        Areas in m². Of shape (1, 1) where all are the same, (rows + 2 margin, 1) where they depend on latitude alone,
-        else (rows + 2 margin, columns + 2 margin). NaN where they are anything but smooth (third differences above
-        3e-6 of them), at the edge of the map above all, and off it; past the poles, where latitude is linear in rows,
-        they go on by the same formula, growing negative.
+        Areas in m², of shape (1, 1) if all are equal, (rows + 2 margin, 1) if they depend on latitude alone, and
+        (rows + 2 margin, columns + 2 margin) otherwise. NaN where they are not smooth (third differences above 3e-6 of
+        them), mainly at the edge of the map, and off the map. If latitude is linear in rows, areas past the poles
+        continue by the same formula and become negative.
     """
     a, _, c, _, e, f = (float(number) for number in tuple(transform)[:6])
     margin += 2
@@ -103,7 +103,7 @@ def areas_around(crs: Any, transform: Transform, window: Window, margin: int) ->
     rows, cols = (slice(2, -2) if size > 1 else slice(None) for size in areas.shape)
     bent = np.zeros(areas.shape, bool)
     if areas.shape[1] > 1:
-        for axis in (0, 1):  # as good as parabolas from pixel to pixel?
+        for axis in (0, 1):  # smooth areas are close to parabolas from pixel to pixel
             most = _BENT * np.abs(areas[:-3] if axis == 0 else areas[:, :-3])
             off = ~(np.abs(np.diff(areas, n=3, axis=axis)) <= most)
             met = np.moveaxis(bent, axis, 0)
@@ -113,28 +113,28 @@ def areas_around(crs: Any, transform: Transform, window: Window, margin: int) ->
 
 
 def enclosed_areas(crs: Any, places: Places, u: Floats, v: Floats, ring: NDArray[np.int64]) -> Floats:
-    """True areas of small polygons on any plane.
+    """Compute true areas of small polygons on any plane.
 
     Parameters
     ----------
     crs
-        As for `pixel_areas`; its body alone counts.
+        As for `pixel_areas`; only its ellipsoid matters.
     places : callable
         East longitude and geodetic latitude of places on the plane, degrees.
     u, v : ndarray, shape (n,)
-        Vertices on the plane; the first ones of a ring are not repeated. Edges are straight there.
+        Vertices on the plane, where edges are straight; the first vertex of a ring is not repeated.
     ring : ndarray of int64, shape (polygons + 1,)
-        Where each polygon's vertices begin.
+        Position of each polygon's first vertex, and the number of vertices.
 
     Returns
     -------
     ndarray, shape (polygons,)
-        Areas in m²; NaN where some place has no longitude and latitude.
+        Areas in m²; NaN if some place has no longitude and latitude.
 
     Notes
     -----
-    The integral of x dy along the edges, on Lambert's azimuthal map of the sphere of equal area (Snyder 1987, eq. 3-11
-    and 24-2) around each polygon, interpolated at five of Chebyshev's points of each edge.
+    An area is the integral of x dy along the edges, on Lambert's azimuthal map of the sphere of equal area (Snyder
+    1987, eq. 3-11 and 24-2) around the polygon, interpolated at five Chebyshev points of each edge.
     """
     plane, found = plane_of(crs), [np.empty(0)]
     for first in range(0, ring.size - 1, POLYGONS):
@@ -145,7 +145,7 @@ def enclosed_areas(crs: Any, places: Places, u: Floats, v: Floats, ring: NDArray
 
 
 def _areas(plane: Plane, steps: tuple[float, float, float, float], window: Window, beyond: Beyond) -> Floats:
-    """Areas of the pixels of a window; steps are the transform's a, c, e and f."""
+    """Areas of the pixels of a window; `steps` are a, c, e and f of the transform."""
     a, c, e, f = steps
     if plane.linear is not None:
         origin, per_unit, lon_per_unit = plane.linear
@@ -164,9 +164,9 @@ def _areas(plane: Plane, steps: tuple[float, float, float, float], window: Windo
 def _between_parallels(
     plane: Plane, origin: float, step: float, rows: tuple[int, int], width: float, past: bool
 ) -> Floats:
-    """Areas where latitude is linear in rows: `origin` and `step` in degrees, `width` of a pixel in degrees.
+    """Areas on a grid whose latitude is linear in rows; `origin`, `step` and the `width` of a pixel are in degrees.
 
-    Past the poles there are none, or those of the same formula.
+    Past the poles they are 0, or if `past`, they continue by the same formula.
     """
     edges = origin + step * np.arange(rows[0], rows[1] + 1)
     low, high = np.minimum(edges[:-1], edges[1:]), np.maximum(edges[:-1], edges[1:])
@@ -181,14 +181,14 @@ def _between_parallels(
 
 
 def _rows_of_cylinder(plane: Plane, y: Floats, a: float, smooth: bool) -> Floats:
-    """Areas between the latitudes of row edges; NaN of rows not wholly on the map, if they are to be smooth."""
+    """Areas between the latitudes of row edges; if `smooth`, NaN for rows that are not entirely on the map."""
     assert plane.proj is not None
     lon = central(plane)
     x, equator = plane.proj(lon, 0.0)
     up = np.sign(plane.proj(lon, 1.0)[1] - equator)
     _, lat = plane.proj(np.full_like(y, x), y, inverse=True)
     shown = np.isfinite(lat) & (np.abs(lat) <= 90.0)
-    # Edges beyond the map, as of the cylindrical equal-area projection, are the pole's
+    # Edges beyond the map, which the cylindrical equal-area projection has, count as the pole
     lat = np.clip(np.where(np.isfinite(lat), lat, 90.0 * up * np.sign(y - equator)), -90.0, 90.0)
     low, high = np.minimum(lat[:-1], lat[1:]), np.maximum(lat[:-1], lat[1:])
     areas = zone_area(plane.a, plane.e2, low, high, high - low) * np.radians(a * abs(plane.lon_per_unit))

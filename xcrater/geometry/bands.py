@@ -1,4 +1,4 @@
-"""Rings on maps whose columns are linear in longitude: they run on in longitude and are closed over the poles."""
+"""Rings on maps whose columns are linear in longitude; they are continuous in longitude and closed over the poles."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _BEYOND_POLE = 2.0**-32  # pixels
 
 
 def band_rings(frame: Frame, curves: Curves, nvert: int, sign: float) -> list[Rings]:
-    """Rings that enclose discs, or ellipses, on a cylindrical map.
+    """Make rings that enclose discs, or ellipses, on a cylindrical map.
 
     Parameters
     ----------
     frame : Frame
-        Of the cylindrical kind.
+        A frame of the cylindrical kind.
     curves : Curves
         The boundaries.
     nvert : int
-        Number of vertices of the polygon that stands for each; 0 for the true curve.
+        Number of vertices of the polygon that stands for each boundary; 0 for the true curve.
     sign : float
         1 for shells, whose areas are positive in pixel coordinates; -1 for holes.
 
     Returns
     -------
     list of Rings
-        Owned by the index of the curve. Where a disc holds both poles there are two: the whole body, and a hole
+        Rings owned by the index of the curve. A disc that contains both poles has two: the whole body, and a hole
         around the point opposite to its centre.
     """
     whole = frame.cap_radius(curves.reach) >= 180.0
@@ -54,7 +54,7 @@ def band_rings(frame: Frame, curves: Curves, nvert: int, sign: float) -> list[Ri
 
 
 def _closed_over_poles(frame: Frame, traced: Traced, lon: Floats, sign: float) -> list[Rings]:
-    """Rings closed along the pole that they go around; `lon` is the longitude of every curve's centre."""
+    """Close rings along the pole that they go around; `lon` is the longitude of every curve's centre."""
     (owner, size, u, v), advance = traced
     parts: list[Rings] = []
     offset = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
@@ -63,7 +63,7 @@ def _closed_over_poles(frame: Frame, traced: Traced, lon: Floats, sign: float) -
         rows = np.flatnonzero(held)
         if not rows.size:
             continue
-        # Of a ring that goes east, with the region on its left, the region lies to the north.
+        # The region lies to the left of its ring, so a ring that goes east has it to the north.
         pole = frame.project(np.array([frame.centre[0]]), np.array([frame.limits[1 if east else 0]]))[1][0]
         first = u[offset[rows]]
         tail_u = np.stack([first + advance[rows], first + advance[rows], first], axis=1)
@@ -77,7 +77,7 @@ def _closed_over_poles(frame: Frame, traced: Traced, lon: Floats, sign: float) -
     if rows.size:
         vertices, _ = gather(offset, rows)
         parts.append(oriented(Rings(owner[rows], size[rows], u[vertices], v[vertices]), sign * frame.hand))
-        # A ring around the point opposite is the hole of a region that holds both poles.
+        # A ring around the point opposite to the centre is the hole of a region that contains both poles.
         inverted = owner[rows[area[rows] < 0]]
         if inverted.size:
             parts.append(_whole_body(frame, inverted, lon, sign))
@@ -85,7 +85,7 @@ def _closed_over_poles(frame: Frame, traced: Traced, lon: Floats, sign: float) -
 
 
 def _whole_body(frame: Frame, owner: Ints, lon: Floats, sign: float) -> Rings:
-    """Rings around the whole body, each beginning on the meridian of its owner's centre."""
+    """Make rings around the whole body, each beginning on the meridian of its owner's centre."""
     first, _ = frame.project(lon[owner], np.zeros(owner.size))
     south, north = frame.limit_rows()
     turn = 360.0 * frame.columns[1]
@@ -95,7 +95,7 @@ def _whole_body(frame: Frame, owner: Ints, lon: Floats, sign: float) -> Rings:
 
 
 def past_poles(frame: Frame, outlines: Outlines) -> Outlines:
-    """Edges along a pole moved a hair beyond it, lest they pass through the centres of a row that lies across it."""
+    """Move edges along a pole slightly beyond it, so that they cannot pass through the centres of a row across it."""
     if frame.kind != "cylindrical":
         return outlines
     poles = frame.limit_rows()
@@ -106,17 +106,17 @@ def past_poles(frame: Frame, outlines: Outlines) -> Outlines:
 
 
 def joined(outlines: Outlines) -> Outlines:
-    """Outlines without seams across holes: a seam there would count as touching pixels.
+    """Remove seams across holes from outlines, because a seam there would count as touching pixels.
 
-    Where a region and its hole go round the same pole, both become one ring. Where the region alone does, its seam,
-    which lies on the crater's meridian, is moved to where neither a hole around the crater nor one around the point
-    opposite can be.
+    If a region and its hole go round the same pole, both become one ring. If only the region does, its seam, which lies
+    on the crater's meridian, is moved to where there can be neither a hole around the crater nor one around the point
+    opposite to it.
     """
     u, v, ring, shape, period = outlines.u, outlines.v, outlines.ring, outlines.shape, outlines.period
     size = np.diff(ring)
     after = np.arange(u.size) + 1
     after[ring[1:][size > 0] - 1] = ring[:-1][size > 0]
-    edges = np.flatnonzero(np.abs(u[after] - u) > period * (1 - 1e-9))  # those along a pole
+    edges = np.flatnonzero(np.abs(u[after] - u) > period * (1 - 1e-9))  # only edges along a pole are a turn long
     edge_ring = np.searchsorted(ring, edges, side="right") - 1
     polar = np.unique(edge_ring)
     polar_shape = np.searchsorted(shape, polar, side="right") - 1
@@ -128,7 +128,7 @@ def joined(outlines: Outlines) -> Outlines:
     for i in shapes[count == 2].tolist():
         outer, inner = polar[(polar >= shape[i]) & (polar < shape[i + 1])].tolist()
         along, hole = edges[edge_ring == outer], edges[edge_ring == inner]
-        if hole.size == 2:  # all of the body less all of the body
+        if hole.size == 2:  # shell and hole are both the whole body, so nothing remains
             new[outer] = new[inner] = np.empty((2, 0))
             continue
         along = along[v[along] == v[hole[0]]]
@@ -137,7 +137,7 @@ def joined(outlines: Outlines) -> Outlines:
                 _opened(np.stack([u[ring[k] : ring[k + 1]], v[ring[k] : ring[k + 1]]]), edge - ring[k])
                 for k, edge in ((outer, along[0]), (inner, hole[0]))
             )
-            if shell.shape[1] == 2:  # the shell is the whole body: its seam goes where the hole's is
+            if shell.shape[1] == 2:  # the shell is the whole body, so its seam is moved to that of the hole
                 shell[0] = gap[0, [-1, 0]]
             gap[0] += period * np.rint((shell[0, -1] - gap[0, 0]) / period)
             new[outer], new[inner] = np.concatenate([shell, gap], axis=1), np.empty((2, 0))
@@ -145,9 +145,9 @@ def joined(outlines: Outlines) -> Outlines:
 
 
 def _seam_moved(line: Floats, polar_edges: Ints, period: float) -> Floats:
-    """A ring of shape (2, n) that goes round a pole, its seam away from the crater's meridian.
+    """Move the seam of a ring around a pole, shape (2, n), away from the crater's meridian.
 
-    `polar_edges` are the indices of the edges along poles: two where the ring is the whole body.
+    `polar_edges` are the indices of the edges along poles, of which there are two if the ring is the whole body.
     """
     if polar_edges.size == 2:
         return np.stack([line[0] + period / 4, line[1]])
@@ -160,12 +160,12 @@ def _seam_moved(line: Floats, polar_edges: Ints, period: float) -> Floats:
 
 
 def _opened(line: Floats, edge: np.int64) -> Floats:
-    """A ring of shape (2, n) from after one of its edges to before it, without the ends of that edge."""
+    """Open a ring of shape (2, n) at one of its edges, leaving out the ends of that edge."""
     return np.roll(line, -(edge + 1), axis=1)[:, 1:-1]
 
 
 def _with_rings(outlines: Outlines, new: dict[int, Floats]) -> Outlines:
-    """Outlines with some rings replaced, by their index; rings without a vertex are left out."""
+    """Replace some rings of outlines, by index; rings without vertices are left out."""
     u, v, ring = outlines.u, outlines.v, outlines.ring
     rings = [new.get(k, np.stack([u[a:b], v[a:b]])) for k, (a, b) in enumerate(itertools.pairwise(ring.tolist()))]
     kept = np.array([r.shape[1] > 0 for r in rings])

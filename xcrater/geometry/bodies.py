@@ -21,9 +21,9 @@ from xcrater.geometry.sphere import geodetic_latitude, planetocentric_latitude
 
 Floats = NDArray[np.float64]
 
-# Bodies whose published tables count longitude westward; craterpy takes them so by default.
+# Bodies whose published tables count longitude westward, which is craterpy's default for them.
 _WEST_BY_DEFAULT = frozenset({"mercury", "ganymede", "enceladus", "tethys", "dione", "rhea", "iapetus"})
-# Of these, the ones that craterpy also calls planetographic although the IAU lists no (or no spherical) such system.
+# Those among them that craterpy also calls planetographic, although the IAU lists no (or no spherical) such system.
 _WEST_PLANETOGRAPHIC = frozenset({"mercury", "enceladus", "tethys", "dione", "rhea"})
 # Degrees to add to a longitude on Vesta. The crater Claudia lies at 146° E, 136° E and 356° E in these systems;
 # the first is the IAU's.
@@ -68,7 +68,7 @@ class Convention(NamedTuple):
     """Whether positive longitudes lie in the west."""
     latitude: Literal["planetocentric", "planetographic"]
     stated: bool
-    """Whether the user states it; False for what is taken by default."""
+    """Whether the user states the convention; False for a default."""
 
 
 def body_names() -> list[str]:
@@ -172,7 +172,7 @@ def same_body(crs: Any, body: Body) -> bool:
 
 
 def body_of_crs(crs: Any) -> Body | None:
-    """Name the body that a CRS belongs to, where that can be told.
+    """Identify the body that a CRS belongs to, if possible.
 
     Parameters
     ----------
@@ -182,8 +182,8 @@ def body_of_crs(crs: Any) -> Body | None:
     Returns
     -------
     Body or None
-        The body of its IAU code; else the one that lists exactly its ellipsoid; else the only one that
-        `same_body` accepts. None if none or several fit.
+        The body of its IAU code; otherwise the one that lists exactly its ellipsoid; otherwise the only one that
+        `same_body` accepts. None if no body or several bodies fit.
 
     Examples
     --------
@@ -207,23 +207,23 @@ def body_of_crs(crs: Any) -> Body | None:
 
 
 def to_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, input_crs: Any = "default") -> tuple[Floats, Floats]:
-    """Bring coordinates to east longitude and planetocentric latitude.
+    """Convert coordinates to east longitude and planetocentric latitude.
 
     Parameters
     ----------
     lon, lat : array_like, shape (n,)
-        Longitude in any convention of range, and latitude; degrees. For a projected `input_crs`, x and y in its
-        units. The order of axes in `input_crs` plays no part.
+        Longitude in any range, and latitude; degrees. For a projected `input_crs`, x and y in its units. The order of
+        axes in `input_crs` does not matter.
     body : Body
         The body that the coordinates are on.
     input_crs : str or pyproj.CRS, default "default"
-        What the coordinates are in:
+        System of the coordinates:
 
         - ``"planetocentric"``: east longitude, planetocentric latitude.
-        - ``"planetographic"``: the body's IAU planetographic system. Longitude is west-positive where that one is,
+        - ``"planetographic"``: the body's IAU planetographic system. Longitude is west-positive if that system's is,
           and also on Mercury, Enceladus, Tethys, Dione and Rhea; latitude is that of the normal to the ellipsoid.
-        - ``"default"``: what craterpy takes by default. Longitude is west-positive on Mercury, Ganymede, Enceladus,
-          Tethys, Dione, Rhea and Iapetus, otherwise east-positive; latitude is planetocentric.
+        - ``"default"``: craterpy's default. Longitude is west-positive on Mercury, Ganymede, Enceladus, Tethys, Dione,
+          Rhea and Iapetus, and east-positive otherwise; latitude is planetocentric.
         - ``"claudia_dp"``, ``"claudia_p"``, ``"dawn_claudia"``: the longitude systems in use on Vesta.
         - anything ``pyproj.CRS.from_user_input`` takes, on the same body. A geographic CRS on an oblate ellipsoid
           has planetographic latitudes unless its axis says planetocentric.
@@ -268,7 +268,7 @@ def to_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, input_crs: Any = "de
 
 
 def from_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, crs: Any) -> tuple[Floats, Floats]:
-    """Bring east longitude and planetocentric latitude to the coordinates of a CRS; the inverse of `to_geodetic`.
+    """Convert east longitude and planetocentric latitude to the coordinates of a CRS; the inverse of `to_geodetic`.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ def from_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, crs: Any) -> tuple
     -------
     x, y : ndarray, shape (n,)
         Longitude and latitude in the unit, direction and kind of the CRS; or easting and northing. The order of its
-        axes plays no part. Points that a projection does not show are infinite.
+        axes does not matter. Points that a projection does not show are infinite.
 
     Raises
     ------
@@ -301,7 +301,7 @@ def from_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, crs: Any) -> tuple
     axes = None if frame is None else _axes(frame)
     assert frame is not None
     x, y = np.asarray(lon, dtype=float) - prime_meridian(frame), np.asarray(lat, dtype=float)
-    x = np.where(np.abs(x) > 180.0, _wrap(x), x)  # 180 remains 180: it is the eastern edge of a polygon
+    x = np.where(np.abs(x) > 180.0, _wrap(x), x)  # 180 is kept, because it may be the eastern edge of a polygon
     names = [axis.name.lower() for axis in frame.axis_info]
     lat_at = next(i for i, name in enumerate(names) if "lat" in name)
     lon_axis = frame.axis_info[next(i for i, name in enumerate(names) if "lon" in name)]
@@ -318,7 +318,7 @@ def from_geodetic(lon: ArrayLike, lat: ArrayLike, body: Body, crs: Any) -> tuple
 
 
 def crs_on_body(crs: Any, body: Body) -> pyproj.CRS:
-    """The CRS that a user names, which must be a geographic or projected one of the body; else a `BodyError`."""
+    """Read a user's CRS, which must be a geographic or projected one of the body; raises a `BodyError` otherwise."""
     remedy = f"expected a CRS of {body.name} that pyproj reads, such as {body.crs.to_string()!r}"
     try:
         found = horizontal(pyproj.CRS.from_user_input(crs))
@@ -333,7 +333,7 @@ def crs_on_body(crs: Any, body: Body) -> pyproj.CRS:
 
 
 def convention_of(body: Body, input_crs: Any = "default") -> Convention:
-    """Tell how an `input_crs` of `to_geodetic` that is not projected counts longitude and latitude.
+    """Determine how an `input_crs` of `to_geodetic` that is not projected counts longitude and latitude.
 
     Parameters
     ----------
@@ -394,7 +394,7 @@ def is_projected(input_crs: Any) -> bool:
     (False, True)
     """
     if isinstance(input_crs, str) and input_crs.strip().lower() in _SYSTEMS:
-        return False  # PROJ would search its database for these names, at length
+        return False  # PROJ would search its database for these names, which takes long
     try:
         return bool(horizontal(pyproj.CRS.from_user_input(input_crs)).is_projected)
     except CRSError:
@@ -446,7 +446,7 @@ def _fits(axes: tuple[float, float], naif: int) -> bool:
 
 
 def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
-    """The CRS without its vertical part or its transformation to another datum."""
+    """Remove the vertical part of a CRS and its transformation to another datum."""
     while crs.is_bound or crs.is_compound:
         inner = crs.source_crs if crs.is_bound else crs.sub_crs_list[0]
         if inner is None:
@@ -456,7 +456,7 @@ def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
 
 
 def _naif(crs: pyproj.CRS) -> int | None:
-    """NAIF code in the IAU code that a CRS or its base carries; never one guessed from its parameters."""
+    """NAIF code from the IAU code of a CRS or its base; it is never guessed from parameters."""
     crs = horizontal(crs)
     for candidate in (crs, crs.geodetic_crs):
         code = candidate.to_json_dict().get("id", {}) if candidate is not None else {}
@@ -491,7 +491,7 @@ def _input_crs(input_crs: Any, body: Body) -> pyproj.CRS:
 
 
 def _wrap(lon: Floats) -> Floats:
-    """Longitude in [-180, 180); numbers already there keep every bit."""
+    """Longitude in [-180, 180); numbers already in range keep every bit."""
     with np.errstate(invalid="ignore"):
         wrapped = np.mod(lon + 180.0, 360.0) - 180.0
     wrapped = np.where((lon >= -180.0) & (lon < 180.0), lon, wrapped)
@@ -518,8 +518,8 @@ def _from_crs(x: Floats, y: Floats, crs: pyproj.CRS) -> tuple[Floats, Floats]:
     lat_at = next(i for i, name in enumerate(names) if "lat" in name)
     lon_at = next(i for i, name in enumerate(names) if "lon" in name)
     if crs.is_projected:
-        # Both CRSs keep their own axis order here, and the frame's is read off its axes: always_xy would only
-        # put in order those axes that point east and north.
+        # Both CRSs keep their own axis order here, and the frame's is read from its axes, because always_xy only
+        # reorders axes that point east and north.
         northing_first = "north" in crs.axis_info[0].name.lower()
         inverse = pyproj.Transformer.from_crs(crs, frame)
         point = inverse.transform(y, x) if northing_first else inverse.transform(x, y)
@@ -530,7 +530,7 @@ def _from_crs(x: Floats, y: Floats, crs: pyproj.CRS) -> tuple[Floats, Floats]:
     axes = _axes(frame)
     if axes is not None and "planetocentric" not in lat_axis.name.lower():
         lat = planetocentric_latitude(lat, axes)
-    return _wrap(lon + prime_meridian(frame)), lat.copy()  # never the array of the caller
+    return _wrap(lon + prime_meridian(frame)), lat.copy()  # a copy, so as not to return the caller's array
 
 
 def _degrees(angle: Floats, radians_per_unit: float) -> Floats:
@@ -538,14 +538,14 @@ def _degrees(angle: Floats, radians_per_unit: float) -> Floats:
 
 
 def prime_meridian(frame: pyproj.CRS) -> float:
-    """East longitude of the frame's zero meridian, degrees."""
+    """East longitude of a geographic CRS's prime meridian, degrees."""
     meridian = frame.prime_meridian
     offset = 0.0 if meridian is None else meridian.longitude * float(meridian.unit_conversion_factor) / _DEGREE
     with warnings.catch_warnings():
-        # pyproj warns that a PROJ string may lose something; but +lon_0 of a longlat shows nowhere else
+        # pyproj warns that a PROJ string may lose information, but the +lon_0 of a longlat is found nowhere else
         warnings.simplefilter("ignore", UserWarning)
         try:
             match = re.search(r"\+lon_0=(\S+)", frame.to_proj4())
-        except CRSError:  # planetocentric axes have no PROJ string, and no +lon_0 either
+        except CRSError:  # a CRS with planetocentric axes has no PROJ string, and hence no +lon_0
             match = None
     return offset + (float(match[1]) if match else 0.0)

@@ -1,4 +1,4 @@
-"""Pixel bounds of regions, for the plan: too large rather than too small, and much cheaper than outlines."""
+"""Pixel bounds of regions for the plan: never too small, perhaps too large, and much cheaper than outlines."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from xcrater.geometry.tracing import BATCH, SAGITTA, Ellipses, curves_about
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_POINTS = 16  # around a cap
+_POINTS = 16  # number of points around a cap
 
 
 def ring_boxes(
     frame: Frame, craters: Caps, outer: float, nvert: int = 0, ellipses: Ellipses | None = None
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Pixel bounds of every crater's largest region, too large rather than too small.
+    """Pixel bounds that contain every crater's largest region, perhaps with a margin.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     craters : Caps
-        Placed on the frame's grid.
+        Craters placed on the frame's grid.
     outer : float
         Bound of the region in crater radii, or in multiples of the ellipse.
     nvert : int
-        Number of vertices of its polygon; 0 for the true curve.
+        Number of vertices of the region's polygon; 0 for the true curve.
     ellipses : Ellipses, optional
-        One per crater, instead of circles of the craters' radii.
+        One ellipse per crater, instead of circles of the craters' radii.
 
     Returns
     -------
@@ -42,8 +42,9 @@ def ring_boxes(
 
     Notes
     -----
-    A few points around the region are projected. The margin is the greatest second difference between them, eight
-    times how far an arc lies from its chord, and half a pixel. Ellipses have the boxes of the circles around them.
+    A few points around the region are projected. The margin is half a pixel plus the greatest second difference between
+    them, which is eight times the distance of an arc from its chord. Ellipses have the boxes of the circles around
+    them.
     """
     curves = curves_about(frame, craters, ellipses).scaled(outer)
     lon, lat = curves.lon, curves.lat
@@ -54,7 +55,7 @@ def ring_boxes(
             block = slice(start, start + BATCH // _POINTS)
             found[:, block] = _band_boxes(frame, lon[block], lat[block], cap[block])
         return found[0], found[1], found[2], found[3]
-    # Well inside of the domain, so that the map is smooth all around
+    # Regions well inside the domain, around which the map is smooth
     done = well_inside(frame, curves.scaled(1.5), nvert)
     if frame.kind != "azimuthal" or nvert:
         done &= np.abs(lat) + 1.5 * cap < 90.0
@@ -84,7 +85,7 @@ def ring_boxes(
 
 
 def _off_the_map(frame: Frame, lon: Floats, lat: Floats, cap: Floats, nvert: int) -> Bools:
-    """Which regions are certainly outside of an azimuthal domain."""
+    """Which regions certainly lie outside an azimuthal domain."""
     distance, _ = polar_coordinates(frame.centre, lon, lat)
     if nvert:
         return np.asarray((np.abs(lat) + 2 * cap < 90.0) & (distance - 3 * cap >= frame.limits[1]))
@@ -92,9 +93,9 @@ def _off_the_map(frame: Frame, lon: Floats, lat: Floats, cap: Floats, nvert: int
 
 
 def _rim_boxes(frame: Frame, lon: Floats, lat: Floats, nvert: int) -> Floats:
-    """Bounds of small regions across the rim of an azimuthal domain, by points of theirs, shape (n, k)."""
+    """Bounds of small regions across the rim of an azimuthal domain, from points on them, shape (n, k)."""
     distance, azimuth = polar_coordinates(frame.centre, lon, lat)
-    # Points beyond the rim are brought to it. A region may cross the rim anywhere between two of its points.
+    # Points beyond the rim are moved onto it, because a region may cross the rim anywhere between two of its points.
     x, y = great_circle_direct(*frame.centre, np.minimum(distance, frame.limits[1]), azimuth)
     u, v = (a.reshape(x.shape) for a in frame.project(x.ravel(), y.ravel()))
     step = [np.abs(np.diff(axis, axis=1)).max(axis=1) for axis in (v, u)]
@@ -113,7 +114,7 @@ def _band_boxes(frame: Frame, lon: Floats, lat: Floats, cap: Floats) -> Floats:
 
 
 def _points_around(lon: Floats, lat: Floats, cap: Floats, nvert: int) -> tuple[Floats, Floats]:
-    """Points around each cap; for a polygon around the cap's box of longitude and latitude, which holds it."""
+    """Points around each cap; for a polygon, points around the box in longitude and latitude that contains the cap."""
     if nvert:
         return _box_points(lon, lat, cap)
     azimuth = 2 * np.pi * np.arange(_POINTS) / _POINTS
@@ -121,7 +122,7 @@ def _points_around(lon: Floats, lat: Floats, cap: Floats, nvert: int) -> tuple[F
 
 
 def _box_points(lon: Floats, lat: Floats, cap: Floats) -> tuple[Floats, Floats]:
-    """Five points along each side of every cap's box of longitude and latitude, shape (n, 20)."""
+    """Five points along each side of every cap's box in longitude and latitude, shape (n, 20)."""
     half = half_width(lat, cap)
     side = np.linspace(-1.0, 1.0, 5)
     one = np.ones(5)
@@ -131,7 +132,7 @@ def _box_points(lon: Floats, lat: Floats, cap: Floats) -> tuple[Floats, Floats]:
 
 
 def _bounds(u: Floats, v: Floats, *, closed: bool) -> Floats:
-    """Top, bottom, west and east of rows of points, with a margin for what lies between them."""
+    """Top, bottom, west and east of rows of points, with a margin for the arcs between them."""
     edges = []
     for axis in (v, u):
         margin = _second_differences(axis, closed=closed) + 0.5
@@ -140,7 +141,7 @@ def _bounds(u: Floats, v: Floats, *, closed: bool) -> Floats:
 
 
 def _second_differences(axis: Floats, *, closed: bool) -> Floats:
-    """Greatest second difference of every row of points: around it, or along each of four sides of five."""
+    """Greatest second difference of every row of points: around a closed curve, or along four sides of five points."""
     if closed:
         bend = np.roll(axis, 1, axis=1) - 2 * axis + np.roll(axis, -1, axis=1)
     else:

@@ -1,4 +1,4 @@
-"""The attributes of craters that geometry asks for, as a protocol: geometry knows no class of the layers above."""
+"""The attributes of craters that geometry needs, as a protocol, because geometry knows no class of the layers above."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ class Caps(Protocol):
         """Angular radius, radians."""
 
     def take(self, index: NDArray[np.integer]) -> Caps:
-        """The caps at some positions."""
+        """Select the caps at some positions."""

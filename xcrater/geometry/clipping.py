@@ -1,9 +1,9 @@
 """Regions as geometries in the plane of a frame, clipped to the map's domain.
 
 The plane (`Frame.to_plane`) has longitude from the central meridian and latitude as its coordinates; for azimuthal
-maps, distance from the centre laid off along its azimuth. Maps are torn along straight lines or circles there, so that
-shapely's intersections cut regions exactly where the map ends. Only regions that meet the rim of the domain need this,
-one by one; all others are traced in batches, see `xcrater.geometry.tracing`.
+maps, the distance from the centre laid off along its azimuth. Maps are torn along straight lines or circles in that
+plane, so shapely's intersections cut regions exactly where the map ends. Only regions that meet the rim of the domain
+need this, one at a time; all others are traced in batches, see `xcrater.geometry.tracing`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from xcrater.geometry.tracing import SAGITTA, Curves, Ellipses, curves_about
 
 Floats = NDArray[np.float64]
 Course = Callable[[Floats], tuple[Floats, Floats]]
-"""East longitude and geodetic latitude along a closed line, by how much of it has passed, from 0 to 1."""
+"""East longitude and geodetic latitude along a closed line, as a function of the fraction passed, from 0 to 1."""
 
 LATTICE = 2.0**-43
-"""Longitudes on multiples of this, in degrees, stay the same to the last digit when moved by whole turns."""
+"""Longitudes that are multiples of this, in degrees, keep their last digit when they are moved by whole turns."""
 
 _RIM_VERTICES = 2**14
 _NEGLIGIBLE_BULGE = 1e-9  # degrees
@@ -39,14 +39,14 @@ _NEGLIGIBLE_BULGE = 1e-9  # degrees
 def ring_shape(
     frame: Frame, craters: Caps, i: int, inner: float, outer: float, nvert: int = 0, ellipses: Ellipses | None = None
 ) -> Any:
-    """One crater's region as a geometry in the plane in which regions are clipped.
+    """Make the geometry of one crater's region in the plane in which regions are clipped.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body; of the normal or azimuthal kind.
+        Frame of the raster, of the normal or azimuthal kind.
     craters : Caps
-        Placed on the frame's grid.
+        Craters placed on the frame's grid.
     i : int
         Position of the crater.
     inner, outer, nvert, ellipses
@@ -55,8 +55,8 @@ def ring_shape(
     Returns
     -------
     shapely geometry
-        Edges are straight in longitude and geodetic latitude; or, where coordinates are polar, in distance from the
-        centre and azimuth, and there the region is not clipped to the domain.
+        Edges are straight in longitude and geodetic latitude. If coordinates are polar, they are straight in distance
+        from the centre and azimuth, and the region is not clipped to the domain.
     """
     index = np.array([i])
     curve = curves_about(frame, craters.take(index), None if ellipses is None else ellipses.take(index))
@@ -64,29 +64,29 @@ def ring_shape(
 
 
 def polygon_shape(frame: Frame, table: PolygonTable, i: int) -> Any:
-    """One polygon of a table as a geometry in the plane in which regions are clipped; see `ring_shape`."""
+    """Make the geometry of one polygon of a table in the plane in which regions are clipped; see `ring_shape`."""
     shape = polygon_region(_unclipped(frame), table_rings(table, i, table.lon))
     if frame.kind == "azimuthal" or frame.sphere:
         return shape
-    # Edges that are straight in planetocentric latitude bend in geodetic latitude, by little between near vertices
+    # Edges that are straight in planetocentric latitude are curved in geodetic latitude, but little over short lengths
     fine = shapely.segmentize(shape, np.degrees(0.25 / frame.per_radian))
     return shapely.transform(fine, lambda xy: np.stack([xy[:, 0], frame.geodetic(xy[:, 1])], axis=1))
 
 
 def drawn_shape(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
-    """A polygon whose edges are straight on the map, as a geometry in the plane in which regions are clipped.
+    """Convert a polygon whose edges are straight on the map to the plane in which regions are clipped.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body; of the normal or azimuthal kind.
+        Frame of the raster, of the normal or azimuthal kind.
     rings : list of (u, v)
-        Vertices of its rings in pixel coordinates: shells with a positive area, holes with a negative one.
+        Vertices of the polygon's rings in pixel coordinates: shells with a positive area, holes with a negative one.
 
     Returns
     -------
     shapely geometry or None
-        As `ring_shape` has it; None where an edge leaves the map.
+        A geometry like that of `ring_shape`; None if an edge leaves the map.
     """
     frame = _unclipped(frame)
     shells: list[Any] = []
@@ -104,7 +104,7 @@ def drawn_shape(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
 
 
 def _along_drawn_edges(frame: Frame, u: Floats, v: Floats) -> Course:
-    """The course along the edges of a ring that are straight in pixel coordinates."""
+    """The course along the edges of a ring, which are straight in pixel coordinates."""
     corner, corners_u, corners_v = np.arange(u.size + 1), np.append(u, u[0]), np.append(v, v[0])
 
     def course(t: Floats) -> tuple[Floats, Floats]:
@@ -115,16 +115,16 @@ def _along_drawn_edges(frame: Frame, u: Floats, v: Floats) -> Course:
 
 
 def ring_region(frame: Frame, curve: Curves, inner: float, outer: float, nvert: int) -> Any:
-    """What lies between two multiples of one curve, clipped to the domain.
+    """The region between two multiples of one curve, clipped to the domain.
 
     Parameters
     ----------
     frame : Frame
-        Of the normal or azimuthal kind.
+        A frame of the normal or azimuthal kind.
     curve : Curves
-        Of length 1.
+        A single curve.
     inner, outer : float
-        The multiples; no hole where `inner` is 0.
+        The multiples; no hole if `inner` is 0.
     nvert : int
         Number of vertices of the polygon that stands for each bounding curve; 0 for the true curve.
     """
@@ -133,7 +133,7 @@ def ring_region(frame: Frame, curve: Curves, inner: float, outer: float, nvert: 
 
 
 def _enclosed_by(frame: Frame, curve: Curves, nvert: int) -> Any:
-    """What one curve encloses, clipped to the domain."""
+    """The region enclosed by one curve, clipped to the domain."""
     if frame.cap_radius(curve.reach)[0] >= 180.0:
         return domain(frame)
     course: Course
@@ -159,20 +159,20 @@ def _enclosed_by(frame: Frame, curve: Curves, nvert: int) -> Any:
 
 
 def polygon_region(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
-    """A polygon clipped to the domain.
+    """Clip a polygon to the domain.
 
     Parameters
     ----------
     frame : Frame
-        Of the normal or azimuthal kind.
+        A frame of the normal or azimuthal kind.
     rings : list of (lon, lat)
-        Vertices of its rings, degrees, edges straight in longitude and planetocentric latitude. What lies within an
-        odd number of rings is inside.
+        Vertices of the polygon's rings, degrees, with edges straight in longitude and planetocentric latitude. Points
+        within an odd number of rings are inside.
 
     Returns
     -------
     shapely geometry
-        In the plane of the frame, but with planetocentric latitudes, unless coordinates are polar.
+        The region in the plane of the frame, but with planetocentric latitudes unless coordinates are polar.
     """
     if frame.kind != "azimuthal":
         shape = reduce(
@@ -187,7 +187,7 @@ def polygon_region(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
     for x, y in rings:
         course = _along_edges(frame, x, y)
         p, q = _traced(frame, course, np.linspace(0.0, 1.0, x.size * max(8, 256 // x.size) + 1))
-        # A ring that turns the other way in the plane than in longitude and latitude holds the point opposite.
+        # A ring whose orientation in the plane differs from that in longitude and latitude encloses the point opposite.
         outside ^= bool(signed_area(p, q) * signed_area(x, y) < 0)
         shape = shapely.symmetric_difference(shape, valid(shapely.Polygon(np.stack([p, q], axis=1))))
     whole = domain(frame)
@@ -195,7 +195,7 @@ def polygon_region(frame: Frame, rings: list[tuple[Floats, Floats]]) -> Any:
 
 
 def _along_edges(frame: Frame, lon: Floats, lat: Floats) -> Course:
-    """The course along the edges of a ring that are straight in longitude and planetocentric latitude."""
+    """The course along the edges of a ring, which are straight in longitude and planetocentric latitude."""
     corner, corners_x, corners_y = np.arange(lon.size + 1), np.append(lon, lon[0]), np.append(lat, lat[0])
 
     def course(t: Floats) -> tuple[Floats, Floats]:
@@ -206,18 +206,18 @@ def _along_edges(frame: Frame, lon: Floats, lat: Floats) -> Course:
 
 
 def table_rings(table: PolygonTable, i: int, lon: Floats) -> list[tuple[Floats, Floats]]:
-    """Longitudes and latitudes of each ring of a shape of a table; `lon` takes the place of its own longitudes."""
+    """Longitudes and latitudes of each ring of a shape in a table, with `lon` in place of the table's longitudes."""
     rings = itertools.pairwise(table.ring[table.shape[i] : table.shape[i + 1] + 1].tolist())
     return [(lon[a:b], table.lat[a:b]) for a, b in rings]
 
 
 def wrapped(lon: Floats) -> Floats:
-    """Longitude in [-180, 180), the same to the last digit for those a turn apart."""
+    """Longitude in [-180, 180); longitudes a turn apart give identical results to the last digit."""
     return np.asarray(np.mod(np.round(lon / LATTICE) * LATTICE + 180.0, 360.0) - 180.0)
 
 
 def valid(shape: Any) -> Any:
-    """A polygon whose ring touches itself, as the area that it encloses an odd number of times."""
+    """Make a polygon valid whose ring touches itself, as the area that the ring encloses an odd number of times."""
     if shapely.is_valid(shape):
         return shape
     parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))
@@ -228,7 +228,7 @@ def valid(shape: Any) -> Any:
 
 
 def domain(frame: Frame) -> Any:
-    """What the map shows of the body, as a polygon in the plane."""
+    """The part of the body that the map shows, as a polygon in the plane."""
     if frame.kind == "azimuthal":
         return _disc(frame.limits[1])
     rim = 180.0 - INSET
@@ -242,15 +242,15 @@ def _disc(radius: float) -> Any:
 
 
 def _unclipped(frame: Frame) -> Frame:
-    """The frame with a domain that holds all of the body where the plane shows all of it."""
+    """A copy of a frame whose domain is the whole body, if the plane shows all of it."""
     return replace(frame, limits=(0.0, 180.0)) if frame.kind == "azimuthal" else frame
 
 
 def _traced(frame: Frame, course: Course, t: Floats) -> tuple[Floats, Floats]:
-    """Vertices in the plane of a closed line that keeps to its course on the ground within a fraction of a pixel.
+    """Vertices, in the plane, of a closed line that follows its course on the ground to a fraction of a pixel.
 
-    `t` are the first vertices to try. Between vertices there are others, moved outward by a third of their distance
-    from the chord: Simpson's rule for the area.
+    `t` are the first vertices to try. Further vertices between them are moved outward by a third of their distance from
+    the chord, which is Simpson's rule for the area.
     """
     tolerance = 0.1 * SAGITTA / frame.per_radian
     p, q = frame.to_plane(*course(t))
@@ -275,14 +275,14 @@ def _traced(frame: Frame, course: Course, t: Floats) -> tuple[Floats, Floats]:
 
 
 def _ground(frame: Frame, p: Floats, q: Floats) -> tuple[Floats, Floats]:
-    """Longitude, from an arbitrary meridian, and geodetic latitude of points of the plane, on the map or not."""
+    """Longitude from an arbitrary meridian, and geodetic latitude, of points of the plane, on the map or not."""
     if frame.kind == "azimuthal":
         return great_circle_direct(*frame.centre, np.hypot(p, q), np.arctan2(p, q))
     return p, q
 
 
 def _clipped(frame: Frame, p: Floats, q: Floats) -> Any:
-    """What a closed line in the plane has on its left, clipped to the domain."""
+    """The area to the left of a closed line in the plane, clipped to the domain."""
     if frame.kind == "azimuthal":
         ring = valid(shapely.Polygon(np.stack([p, q], axis=1)))
         if signed_area(p, q) > 0:
@@ -304,7 +304,7 @@ def _clipped(frame: Frame, p: Floats, q: Floats) -> Any:
 
 
 def _brought_onto_map(frame: Frame, shape: Any) -> Any:
-    """A shape whose longitudes run on, cut at the seam of the map and brought onto it."""
+    """Cut a shape with continuous longitudes at the seam of the map, and move its parts onto the map."""
     west, _, east, _ = shape.bounds
     pieces = []
     for turn in range(int(np.floor((west + 180.0) / 360.0)), int(np.floor((east + 180.0) / 360.0)) + 1):

@@ -1,9 +1,9 @@
-"""Frames: how the pixels of one raster lie on its body, whatever the projection.
+"""Frames: the placement of one raster's pixels on its body, for any projection.
 
-A `Frame` leads from pixel coordinates to longitude and latitude and back, and to the plane in which regions are
-clipped to the map. Three kinds of projection need three ways to stay clear of the places where the map is torn:
+A `Frame` converts pixel coordinates to longitude and latitude and back, and to the plane in which regions are clipped
+to the map. Three kinds of projection need different ways of dealing with the places where the map is torn:
 
-- ``"cylindrical"``: columns are linear in longitude. Rings run on in longitude and are closed over the poles.
+- ``"cylindrical"``: columns are linear in longitude. Rings are continuous in longitude and closed over the poles.
 - ``"normal"``: torn along the meridian opposite to the central one (sinusoidal, Mollweide, conic, ...). Regions
   that cross it are cut there in the plane of longitude and latitude.
 - ``"azimuthal"``: one-to-one within a cap around a centre. Regions that leave the cap are clipped to it in the
@@ -36,38 +36,38 @@ from xcrater.geometry.sphere import (
 Floats = NDArray[np.float64]
 
 INSET = 1e-9
-"""How far, in degrees, the plane of a frame stays within the meridian where a map is torn."""
+"""Distance, in degrees, that the plane of a frame keeps from the meridian along which a map is torn."""
 
 
 class MapPlane(NamedTuple):
-    """The plane of a CRS, and where the pixels of a raster lie in it."""
+    """The plane of a CRS, and the position of a raster's pixels in it."""
 
     crs: str
-    """A projected CRS as WKT, or longitude and geodetic latitude as `xcrater.geometry.projection.geodetic_crs`."""
+    """A projected CRS as WKT, or longitude and geodetic latitude as a `xcrater.geometry.projection.geodetic_crs`."""
     transform: tuple[float, float, float, float]
-    """x of the first column's outer edge and per column, y of the first row's and per row; units of the CRS."""
+    """x of the first column's outer edge, x per column, y of the first row's outer edge, y per row; units of `crs`."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """How a raster of any projection lies on a body.
+    """The placement of a raster of any projection on a body.
 
-    Plain values only, so that frames can be hashed, pickled and compared. Make one with `make_frame` or
+    It holds plain values only, so that frames can be hashed, pickled and compared. Make one with `make_frame` or
     `linear_frame`. Latitudes are planetocentric in `pixels` and `lonlat`, geodetic elsewhere.
 
     Parameters
     ----------
     crs : str
-        The raster's CRS as WKT; empty where columns are linear in longitude and rows in latitude.
+        The raster's CRS as WKT; empty if columns are linear in longitude and rows in latitude.
     transform : tuple of float
-        Outer edge of the first column, step per column, outer edge of the first row and step per row, in units
-        of the CRS; degrees of east longitude and of latitude where `crs` is empty.
+        Outer edge of the first column, step per column, outer edge of the first row and step per row, in units of the
+        CRS; in degrees of east longitude and of latitude if `crs` is empty.
     shape : tuple of int
         Rows and columns.
     axes : tuple of float
         Semi-major and semi-minor axis of the raster's ellipsoid, metres.
     radius : float
-        Body radius in metres by which the angular radii of craters become metres.
+        Body radius in metres that converts the angular radii of craters to metres.
     kind : str
         ``"cylindrical"``, ``"normal"`` or ``"azimuthal"``.
     centre : tuple of float
@@ -76,14 +76,14 @@ class Frame:
         Southernmost and northernmost geodetic latitude of the domain, degrees; for the azimuthal kind 0 and the
         greatest distance from the centre.
     columns : tuple of float
-        Of the cylindrical kind: column coordinate of the central meridian, and columns per degree of longitude.
+        For the cylindrical kind, column coordinate of the central meridian, and columns per degree of longitude.
     hand : float
-        1 where counter-clockwise on the body has a positive area in pixel coordinates, else -1.
+        1 if rings that are counter-clockwise on the body have a positive area in pixel coordinates, else -1.
     ocentric : bool
-        Whether rows are linear in planetocentric latitude (where `crs` is empty).
+        Whether rows are linear in planetocentric latitude, if `crs` is empty.
     linear_in : MapPlane or None
-        The raster's own plane where its CRS is projected although `crs` is empty, as it is for the equidistant
-        cylindrical projection of a sphere.
+        The raster's own plane if its CRS is projected although `crs` is empty, as for the equidistant cylindrical
+        projection of a sphere.
     """
 
     crs: str
@@ -101,7 +101,7 @@ class Frame:
 
     @property
     def map_plane(self) -> MapPlane | None:
-        """The plane of the raster's CRS; None where longitude and planetocentric latitude are themselves that plane."""
+        """The plane of the raster's CRS; None if that plane is longitude and planetocentric latitude itself."""
         if self.crs:
             return MapPlane(self.crs, self.transform)
         if self.linear_in is None and not self.sphere and not self.ocentric:
@@ -110,7 +110,7 @@ class Frame:
 
     @property
     def period(self) -> float:
-        """Columns per turn of longitude; infinite where columns do not repeat."""
+        """Columns per turn of longitude; infinite if columns do not repeat."""
         return 360.0 * abs(self.columns[1]) if self.kind == "cylindrical" else np.inf
 
     @property
@@ -127,15 +127,15 @@ class Frame:
     # Latitudes and distances on the body
 
     def geodetic(self, lat: Floats) -> Floats:
-        """Geodetic latitude of a planetocentric one, degrees."""
+        """Convert planetocentric to geodetic latitude, degrees."""
         return geodetic_latitude(lat, self.axes)
 
     def planetocentric(self, lat: Floats) -> Floats:
-        """Planetocentric latitude of a geodetic one, degrees."""
+        """Convert geodetic to planetocentric latitude, degrees."""
         return planetocentric_latitude(lat, self.axes)
 
     def destination(self, lon: Floats, lat: Floats, angle: Floats, azimuth: Floats) -> tuple[Floats, Floats]:
-        """Points at some distance and azimuth from others.
+        """Find the points at some distance and azimuth from others.
 
         Parameters
         ----------
@@ -156,9 +156,9 @@ class Frame:
         return geodesic_direct(lon, lat, angle * self.radius, azimuth, self.axes)
 
     def cap_radius(self, angle: Floats) -> Floats:
-        """Angular radius, degrees, of a cap in geodetic coordinates that certainly holds a geodesic circle.
+        """Angular radius, degrees, of a cap in geodetic coordinates that certainly contains a geodesic circle.
 
-        Along a geodesic, normals turn by at most the greatest curvature of the ellipsoid, a / b².
+        Along a geodesic, the normal turns per length by at most the greatest curvature of the ellipsoid, a / b².
         """
         if self.sphere:
             return np.degrees(angle)
@@ -167,7 +167,7 @@ class Frame:
     # Pixels, longitude and latitude
 
     def pixels(self, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
-        """Pixel coordinates of points.
+        """Convert longitude and latitude to pixel coordinates.
 
         Parameters
         ----------
@@ -177,22 +177,22 @@ class Frame:
         Returns
         -------
         u, v : ndarray, shape (n,)
-            Along columns and rows; not finite outside of the projection's domain.
+            Coordinates along columns and rows; not finite outside the projection's domain.
         """
         return self.project(np.asarray(lon, dtype=float), self.geodetic(np.asarray(lat, dtype=float)))
 
     def lonlat(self, u: ArrayLike, v: ArrayLike) -> tuple[Floats, Floats]:
-        """East longitude and planetocentric latitude of pixel coordinates, degrees.
+        """Convert pixel coordinates to east longitude and planetocentric latitude, degrees.
 
         Parameters
         ----------
         u, v : array_like, shape (n,)
-            Along columns and rows.
+            Coordinates along columns and rows.
 
         Returns
         -------
         lon, lat : ndarray, shape (n,)
-            NaN where the projection shows no point of the body.
+            Degrees; NaN where the projection shows no point of the body.
         """
         u, v = np.broadcast_arrays(np.asarray(u, dtype=float), np.asarray(v, dtype=float))
         x_origin, x_step, y_origin, y_step = self.transform
@@ -204,7 +204,7 @@ class Frame:
         x, y = x_origin + x_step * u, y_origin + y_step * v
         lon, lat = forward.transform(*((y, x) if northing_first else (x, y)), direction="INVERSE", errcheck=False)
         lon, lat = np.where(np.isfinite(lon), lon, np.nan), np.where(np.isfinite(lat), lat, np.nan)
-        # Beyond the rim PROJ may answer with a point of the other side: only points that project back are on the map.
+        # Beyond the rim PROJ may return a point on the other side, so only points that project back are on the map.
         back_u, back_v = self.project(lon, lat)
         with np.errstate(invalid="ignore"):
             away = np.abs(back_u - u)
@@ -214,9 +214,10 @@ class Frame:
         return np.where(shown, lon, np.nan), np.where(shown, self.planetocentric(lat), np.nan)
 
     def project(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-        """Pixel coordinates of east longitude and geodetic latitude, degrees.
+        """Convert east longitude and geodetic latitude, degrees, to pixel coordinates.
 
-        Not finite outside of the projection's domain. Where columns are linear in longitude, both run on together.
+        These are not finite outside the projection's domain. If columns are linear in longitude, they continue with
+        longitudes beyond a turn.
         """
         x_origin, x_step, y_origin, y_step = self.transform
         cylindrical = self.kind == "cylindrical"
@@ -231,7 +232,7 @@ class Frame:
         return u, np.where(np.isfinite(y), (y - y_origin) / y_step, np.nan)
 
     def shown(self, first: int, stop: int) -> Floats:
-        """Part of the height of rows [first, stop) that is on the body, where latitude depends on rows alone."""
+        """Fraction of the height of rows [first, stop) that is on the body, if latitude depends on rows alone."""
         if self.kind != "cylindrical":
             return np.ones(stop - first)
         poles = self.limit_rows()
@@ -245,9 +246,9 @@ class Frame:
     # The plane in which regions are clipped
 
     def to_plane(self, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-        """Points of the plane in which regions are clipped, of east longitude and geodetic latitude, degrees.
+        """Convert east longitude and geodetic latitude, degrees, to the plane in which regions are clipped.
 
-        Its coordinates are longitude from the central meridian and latitude, in degrees; for the azimuthal kind the
+        Its coordinates are longitude from the central meridian and latitude, in degrees; for the azimuthal kind, the
         distance from the centre, in degrees, laid off along its azimuth.
         """
         if self.kind != "azimuthal":
@@ -256,7 +257,7 @@ class Frame:
         return distance * np.sin(azimuth), distance * np.cos(azimuth)
 
     def from_plane(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
-        """East longitude and geodetic latitude of points of the plane in which regions are clipped, on the map."""
+        """Convert points on the map, in the plane in which regions are clipped, to longitude and geodetic latitude."""
         if self.kind != "azimuthal":
             rim = 180.0 - INSET
             p = p if self.kind == "cylindrical" else np.clip(p, -rim, rim)
@@ -264,19 +265,19 @@ class Frame:
         return great_circle_direct(*self.centre, np.hypot(p, q), np.arctan2(p, q))
 
     def plane(self, u: Floats, v: Floats) -> tuple[Floats, Floats]:
-        """Points of the plane in which regions are clipped, of pixel coordinates; NaN where the map shows none."""
+        """Convert pixel coordinates to the plane in which regions are clipped; NaN where the map shows no point."""
         lon, lat = self.lonlat(u, v)
         p, q = self.to_plane(lon, self.geodetic(lat))
         if self.kind == "normal":
             p = np.mod(p + 180.0, 360.0) - 180.0
-            # A point on the seam belongs to the side of the map that it is drawn on
+            # A point on the seam belongs to the side of the map on which it is drawn
             (middle, beside), _ = self.project(self.centre[0] + np.array([0.0, 1.0]), np.zeros(2))
             east = (u - middle) * (beside - middle)
             p = np.where(np.abs(p) > 179.0, np.copysign(p, east), p)
         return p, q
 
     def plane_to_pixels(self, p: Floats, q: Floats) -> tuple[Floats, Floats]:
-        """Pixel coordinates of points of the plane in which regions are clipped."""
+        """Convert points of the plane in which regions are clipped to pixel coordinates."""
         return self.project(*self.from_plane(p, q))
 
 
@@ -292,18 +293,19 @@ def linear_frame(
     ocentric: bool = True,
     linear_in: MapPlane | None = None,
 ) -> Frame:
-    """The frame of a grid with columns linear in longitude and rows in latitude.
+    """Make the frame of a grid with columns linear in longitude and rows linear in latitude.
 
     Parameters
     ----------
     transform : tuple of float
-        East longitude of the first column's outer edge and per column, latitude of the first row's and per row.
+        East longitude of the first column's outer edge, longitude per column, latitude of the first row's outer edge,
+        latitude per row; degrees.
     shape : tuple of int
         Rows and columns.
     axes : tuple of float
-        Semi-major and semi-minor axis, metres; any sphere by default.
+        Semi-major and semi-minor axis, metres; a unit sphere by default.
     radius : float
-        Body radius by which angular radii of craters become metres.
+        Body radius that converts the angular radii of craters to metres.
     ocentric : bool
         Whether latitudes are planetocentric.
     linear_in : MapPlane, optional
@@ -328,23 +330,23 @@ def linear_frame(
 def make_frame(
     crs: pyproj.CRS, transform: tuple[float, float, float, float], shape: tuple[int, int], radius: float
 ) -> Frame:
-    """The frame of a raster in a projected CRS.
+    """Make the frame of a raster in a projected CRS.
 
     Parameters
     ----------
     crs : pyproj.CRS
-        Projected.
+        The projected CRS.
     transform : tuple of float
-        x of the first column's outer edge and per column, y of the first row's and per row; units of the CRS.
+        x of the first column's outer edge, x per column, y of the first row's outer edge, y per row; units of the CRS.
     shape : tuple of int
         Rows and columns.
     radius : float
-        Body radius in metres by which angular radii of craters become metres.
+        Body radius in metres that converts the angular radii of craters to metres.
 
     Returns
     -------
     Frame
-        With its kind, centre and domain found out.
+        The frame, whose kind, centre and domain are determined here.
 
     Raises
     ------
@@ -385,7 +387,7 @@ def make_frame(
     if projection.family == "azimuthal":
         natural = 90.0 if name in ("ortho", "gnom") else 180.0
         if name == "aeqd" and abs(lat_0) < 90.0:
-            # Geodesics from a point of an oblate body first meet along a short line around the point opposite.
+            # On an oblate body, geodesics from a point first meet along a short line around the point opposite.
             natural -= 360.0 * (1 - axes[1] / axes[0])
         return _capped(replace(frame, kind="azimuthal", centre=(lon_0, lat_0)), natural)
     if projection.family == "local":
@@ -394,7 +396,7 @@ def make_frame(
 
 
 def _hand(frame: Frame, lon: float, lat: float) -> float:
-    """Whether the map keeps the sense of rotation around a point of it."""
+    """1 if the map preserves the sense of rotation around one of its points, else -1."""
     bearing = np.arange(3) * 2 * np.pi / 3
     x, y = great_circle_direct(np.full(3, lon), np.full(3, lat), np.full(3, 1e-3), -bearing)
     u, v = frame.project(x, y)
@@ -402,7 +404,7 @@ def _hand(frame: Frame, lon: float, lat: float) -> float:
 
 
 def _linear_columns(frame: Frame) -> tuple[float, float] | None:
-    """Column of the central meridian and columns per degree, where columns depend on longitude alone, linearly."""
+    """Column of the central meridian and columns per degree, if columns depend linearly on longitude alone."""
     lon = np.linspace(-179.0, 179.0, 9)
     lat = np.array([-70.0, -40.0, 0.0, 40.0, 70.0])
     u = np.stack([frame.project(frame.centre[0] + lon, np.full(9, y))[0] for y in lat])
@@ -413,7 +415,7 @@ def _linear_columns(frame: Frame) -> tuple[float, float] | None:
 
 
 def _latitudes(frame: Frame) -> tuple[float, float]:
-    """Latitudes between which the map is finite and no farther away than it matters."""
+    """Latitudes between which the map is finite and within reach of the raster."""
     rows, cols = frame.shape
     far = 4.0 * (rows + cols) + 8.0 * np.pi * frame.per_radian
     found = []
@@ -432,7 +434,7 @@ def _latitudes(frame: Frame) -> tuple[float, float]:
 
 
 def _capped(frame: Frame, natural: float) -> Frame:
-    """Limit an azimuthal frame to a cap that holds the raster, within the projection's own domain."""
+    """Limit an azimuthal frame to a cap that contains the raster, within the projection's own domain."""
     rows, cols = frame.shape
     reach = np.concatenate([np.linspace(0.01, natural, 4000)[:-1], natural - 10.0 ** np.arange(-9.0, 0.5, 0.5)])
     reach = np.unique(reach[reach > 0])
@@ -448,7 +450,7 @@ def _capped(frame: Frame, natural: float) -> Frame:
         if natural > 90.0:
             good &= np.isfinite(away).all(axis=1) | (reach > 170.0)
         beyond = (np.hypot(u - u0, v - v0) > needed).all(axis=1)
-    last = int(np.argmin(good)) if not good.all() else good.size  # the first that fails
+    last = int(np.argmin(good)) if not good.all() else good.size  # position of the first failure
     enough = np.flatnonzero(beyond[:last])
     at = int(enough[0]) if enough.size else last - 1
     if at < 0:

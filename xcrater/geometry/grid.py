@@ -1,4 +1,4 @@
-"""Grid: how a raster's rows and columns, and its chunks, lie on the body."""
+"""The grid of a raster: the placement of its rows, columns and chunks on the body."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ Window = tuple[int, int, int, int]
 
 Floats = NDArray[np.float64]
 Boxes = tuple[Floats, Floats, Floats, Floats]
-"""First and last row coordinate, first and last column coordinate of every crater's region; NaN for no region."""
+"""First and last row coordinate, and first and last column coordinate, of every crater's region; NaN for no region."""
 
 
 @dataclass(frozen=True)
 class Grid:
     """A raster grid on a body.
 
-    Where columns are equally spaced in longitude and rows in latitude, on a sphere, regions have a closed form.
-    Any other grid has a `frame`, which draws their outlines.
+    If columns are equally spaced in longitude and rows in latitude, on a sphere, regions have a closed form. Any other
+    grid has a `frame`, in which their outlines are drawn.
 
     Parameters
     ----------
     shape : tuple of int
         Rows and columns.
     lon_origin, lon_step : float
-        East longitude of the first column's outer edge, and per column; degrees. The step is negative where
-        columns run west. On a grid without closed form 0 and 1, so that craters are placed by longitude.
+        East longitude of the first column's outer edge, and longitude per column; degrees. The step is negative if
+        columns run west. On a grid without a closed form they are 0 and 1, so that craters are placed by longitude.
     lat_origin, lat_step : float
-        Latitude of the first row's outer edge, and per row; degrees. The step is positive on south-up grids.
-        On a grid without closed form 0 and 1.
+        Latitude of the first row's outer edge, and latitude per row; degrees. The step is positive on south-up grids.
+        On a grid without a closed form they are 0 and 1.
     row_edges, col_edges : tuple of int
-        Where chunks begin and end, from 0 to the shape.
+        Bounds of the chunks, from 0 to the shape.
     frame : Frame or None
-        How pixels lie on the body, for a grid without closed form.
+        Placement of the pixels on the body, for a grid without a closed form.
     linear_in : MapPlane or None
         The raster's own plane, for a grid with a closed form whose CRS is projected.
     """
@@ -62,21 +62,21 @@ class Grid:
 
     @property
     def period(self) -> float:
-        """Columns per turn of longitude; infinite where columns do not repeat."""
+        """Columns per turn of longitude; infinite if columns do not repeat."""
         return 360.0 / abs(self.lon_step) if self.frame is None else self.frame.period
 
     @property
     def columns(self) -> int:
-        """Columns that count: those of one turn of longitude, where the grid goes on and shows places again."""
+        """Number of columns that count: at most those of one turn of longitude, since further ones repeat places."""
         return self.shape[1] if self.shape[1] < self.period + 0.5 else round(self.period)
 
     @property
     def wraps(self) -> bool:
-        """Whether the last column that counts is the first one's western neighbour."""
+        """Whether the last column that counts is a neighbour of the first one across the edge of the grid."""
         return abs(self.period - self.columns) < 0.5 and round(self.period) == self.columns
 
     def to_frame(self) -> Frame:
-        """The frame that draws outlines on this grid; one with a closed form has one, too."""
+        """The frame in which outlines are drawn on this grid; grids with a closed form also have one."""
         if self.frame is not None:
             return self.frame
         steps = (self.lon_origin, self.lon_step, self.lat_origin, self.lat_step)
@@ -84,11 +84,11 @@ class Grid:
 
     @property
     def radians(self) -> Rows:
-        """Where rows and columns lie, as kernels take it."""
+        """Positions of rows and columns in radians, as kernels take them."""
         return Rows(float(np.radians(self.lat_origin)), float(np.radians(self.lat_step)), float(self.period))
 
     def tiles(self, windows: Iterable[Window]) -> Iterator[tuple[tuple[int, int], Window]]:
-        """The chunks that any of some windows meets, in row-major order: chunk numbers and window."""
+        """Yield the chunks that meet any of some windows, in row-major order, as chunk numbers and window."""
         rows, cols = np.asarray(self.row_edges), np.asarray(self.col_edges)
         met = set()
         for row_start, row_stop, col_start, col_stop in windows:

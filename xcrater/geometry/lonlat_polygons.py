@@ -1,7 +1,7 @@
 """Outlines of craters' regions in longitude and latitude, for drawing and for GIS files.
 
 Rings are built around each crater's own meridian, from the half-widths of `xcrater.geometry.sphere.disc_nodes`, and
-are closed over a pole where they hold it; `xcrater.geometry.antimeridian` then brings them into [-180, 180].
+are closed over a pole if they contain it; `xcrater.geometry.antimeridian` then moves them into [-180, 180].
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ Geometries = NDArray[np.object_]
 
 _CIRCLE_VERTICES = 360
 _CRATERS_PER_BLOCK = 65_536
-_LATTICE = 2.0**-44  # degrees; sums of its multiples and whole turns are exact
+_LATTICE = 2.0**-44  # degrees; sums of multiples of this and whole turns are exact
 
 
 def region_polygons(
     lon: ArrayLike, lat: ArrayLike, radius: ArrayLike, inner: float, outer: float, nvert: int | None
 ) -> Geometries:
-    """Outline of each crater's region, in longitude and latitude, for drawing and for GIS files.
+    """Make the outline of each crater's region in longitude and latitude, for drawing and for GIS files.
 
-    Edges are straight in longitude and latitude. A region that holds a pole is closed over it, along latitude
-    ±90; one that crosses the antimeridian is cut there, so all longitudes lie in [-180, 180].
+    Edges are straight in longitude and latitude. A region that contains a pole is closed over it, along latitude ±90.
+    A region that crosses the antimeridian is cut there, so that all longitudes lie in [-180, 180].
 
     Parameters
     ----------
@@ -44,8 +44,8 @@ def region_polygons(
     Returns
     -------
     ndarray of shapely.Polygon or shapely.MultiPolygon, shape (n,)
-        The disc within ``outer`` radii less the one within ``inner``. A disc of 180° or more is the whole body,
-        so a region whose inner bound is as wide as that is an empty polygon.
+        The disc within ``outer`` radii less the one within ``inner``. A disc of 180° or more is the whole body, so a
+        region with such an inner bound is an empty polygon.
 
     Notes
     -----
@@ -79,12 +79,12 @@ def region_polygons(
 
 
 def _disc_rings(lon: Floats, lat: Floats, radius: Floats, nvert: int) -> tuple[Geometries, NDArray[np.bool_]]:
-    """Boundary of each disc in longitudes that run on past ±180, and whether it holds no pole."""
+    """Boundary of each disc in longitudes that continue past ±180, and whether the disc contains no pole."""
     node_lat, half_width = disc_nodes(lat, np.minimum(radius, 180.0), nvert)
     half_width = np.round(half_width / _LATTICE) * _LATTICE
     whole = radius >= 180.0
     north, south = (half_width[:, 0] == 180.0) | whole, (half_width[:, -1] == 180.0) | whole
-    # Between the poles of the whole body there is nothing but the meridian where the strip is cut
+    # The outline of the whole body runs from pole to pole along the meridian where the strip is cut
     half_width[whole] = 180.0
     node_lat[whole] = np.linspace(90.0, -90.0, node_lat.shape[1])
 
@@ -94,7 +94,7 @@ def _disc_rings(lon: Floats, lat: Floats, radius: Floats, nvert: int) -> tuple[G
             rows = np.flatnonzero((north == holds_north) & (south == holds_south))
             if not len(rows):
                 continue
-            # A node on the centre's own meridian is both the east and the west side's: take it once
+            # A node on the centre's own meridian belongs to both the east and the west side, so take it once
             west = slice(None if holds_north else 1, None if holds_south else -1)
             dlon = [half_width[rows], -half_width[rows, west][:, ::-1]]
             phi = [node_lat[rows], node_lat[rows, west][:, ::-1]]
@@ -111,10 +111,10 @@ def _disc_rings(lon: Floats, lat: Floats, radius: Floats, nvert: int) -> tuple[G
 
 
 def _subtract(shells: Geometries, holes: Geometries, plain: NDArray[np.bool_]) -> Geometries:
-    """Discs less their inner discs; `plain` says which of the inner ones hold no pole."""
+    """Subtract inner discs from discs; `plain` tells which of the inner discs contain no pole."""
     out = np.empty(len(shells), dtype=object)
     out[plain] = shapely.polygons(shells[plain], holes[plain, None])
-    # Near a pole straight edges let an inner polygon reach through a slightly larger one
+    # Near a pole, the straight edges of an inner polygon may cross those of a slightly larger one
     rest = ~plain | ~shapely.is_valid(out)
     out[rest] = shapely.difference(shapely.polygons(shells[rest]), shapely.polygons(holes[rest]))
     return out

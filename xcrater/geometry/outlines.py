@@ -1,8 +1,8 @@
-"""Outlines of regions, on grids that have no closed form and for areas: rings of vertices in pixel coordinates.
+"""Outlines of regions as rings of vertices in pixel coordinates, for grids without a closed form and for areas.
 
 The boundary of every region is traced on the ellipsoid and projected point by point, with so many points that the
-polygon keeps to the true boundary within a hundredth of a pixel. Functions, for craters placed on a frame's grid
-(`xcrater.geometry.caps.Caps`) or for polygons in longitude and latitude (`PolygonTable`)::
+polygon follows the true boundary to a hundredth of a pixel. These functions serve craters placed on a frame's grid
+(`xcrater.geometry.caps.Caps`) or polygons in longitude and latitude (`PolygonTable`)::
 
     ring_outlines(frame, craters, inner, outer, nvert=0, finely=None, ellipses=None) -> Outlines
     polygon_outlines(frame, table, finely=None) -> Outlines
@@ -11,7 +11,7 @@ polygon keeps to the true boundary within a hundredth of a pixel. Functions, for
     boxes.ring_boxes(frame, craters, outer, nvert=0, ellipses=None) -> (top, bottom, west, east)
 
 With ``ellipses=tracing.Ellipses(semi_major, semi_minor, azimuth)``, one per crater, `inner` and `outer` are multiples
-of the ellipse instead of the crater's circle, and craters' radii play no part.
+of the ellipse instead of the crater's circle, and the craters' radii do not matter.
 """
 
 from __future__ import annotations
@@ -58,29 +58,29 @@ def ring_outlines(
     finely: Bools | None = None,
     ellipses: Ellipses | None = None,
 ) -> Outlines:
-    """Outline of every crater's disc or annulus.
+    """Outline every crater's disc or annulus.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     craters : Caps
-        Placed on the frame's grid.
+        Craters placed on the frame's grid.
     inner, outer : float
-        Bounds of the region in crater radii, or in multiples of the ellipse; no hole where `inner` is 0.
+        Bounds of the region in crater radii, or in multiples of the ellipse; no hole if `inner` is 0.
     nvert : int
-        Number of vertices of the polygon that stands for each bounding curve, edges straight in longitude and
-        geodetic latitude; 0 draws the true curve: of circles, all points at one geodesic distance.
+        Number of vertices of the polygon that stands for each bounding curve, with edges straight in longitude and
+        geodetic latitude; 0 draws the true curve, which for a circle is all points at one geodesic distance.
     finely : ndarray of bool, shape (n,), optional
-        Craters whose outlines are to keep to the true boundary within a thousandth of a pixel. It plays no part where
-        columns are linear in longitude.
+        Craters whose outlines follow the true boundary to a thousandth of a pixel. Without effect if columns are linear
+        in longitude.
     ellipses : Ellipses, optional
-        One per crater, instead of circles of the craters' radii.
+        One ellipse per crater, instead of circles of the craters' radii.
 
     Returns
     -------
     Outlines
-        One shape per crater. Its vertices depend on nothing but the crater and the frame.
+        One shape per crater. Its vertices depend only on the crater and the frame.
     """
     curves = curves_about(frame, craters, ellipses)
     bounds = [(bound, sign) for bound, sign in ((outer, 1.0), (inner, -1.0)) if bound > 0]
@@ -105,23 +105,23 @@ def ring_outlines(
 
 
 def well_inside(frame: Frame, curves: Curves, nvert: int) -> Bools:
-    """Which curves lie so well inside of the domain of a map that they are closed curves on it.
+    """Which curves lie so far inside the domain of a map that they are closed curves on it.
 
     Parameters
     ----------
     frame : Frame
-        Of the normal or azimuthal kind.
+        A frame of the normal or azimuthal kind.
     curves : Curves
         Boundaries of regions.
     nvert : int
-        Number of vertices of the polygon that stands for each; 0 for the true curve.
+        Number of vertices of the polygon that stands for each boundary; 0 for the true curve.
     """
     cap, lon, lat = frame.cap_radius(curves.reach) + 1e-6, curves.lon, curves.lat
     if frame.kind == "azimuthal":
         distance, _ = polar_coordinates(frame.centre, lon, lat)
         if not nvert:
             return np.asarray(distance + cap < frame.limits[1])
-        # Edges that are straight in longitude and latitude leave the cap, the more so near a pole.
+        # Edges that are straight in longitude and latitude leave the cap, especially near a pole.
         return np.asarray((distance + 3 * cap < frame.limits[1]) & (np.abs(lat) + 2 * cap < 90.0))
     p = np.mod(lon - frame.centre[0] + 180.0, 360.0) - 180.0
     inside = (lat + cap < frame.limits[1]) & (lat - cap > frame.limits[0]) & (cap < 90.0)
@@ -129,12 +129,12 @@ def well_inside(frame: Frame, curves: Curves, nvert: int) -> Bools:
 
 
 def polygon_outlines(frame: Frame, table: PolygonTable, finely: Bools | None = None) -> Outlines:
-    """Outlines of polygons whose edges are straight in longitude and planetocentric latitude, or in another plane.
+    """Outline polygons whose edges are straight in longitude and planetocentric latitude, or in another plane.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     table : PolygonTable
         The polygons.
     finely : ndarray of bool, shape (len(table),), optional
@@ -177,15 +177,15 @@ def polygon_outlines(frame: Frame, table: PolygonTable, finely: Bools | None = N
 
 
 def _away_from_seams(frame: Frame, table: PolygonTable, inside: Bools) -> list[tuple[float, Ints]]:
-    """Polygons given in another plane that can be traced from there, and a meridian that they do not meet.
+    """Polygons given in another plane that can be traced from there, grouped by a meridian that they do not meet.
 
-    `inside` says which polygons certainly lie well inside of the map's domain.
+    `inside` tells which polygons certainly lie well inside the map's domain.
     """
     if table.plane is None:
         return []
     filled = np.diff(table.shape) > 0
     opposite = frame.centre[0] - 180.0
-    if frame.kind == "azimuthal":  # has no seam
+    if frame.kind == "azimuthal":  # azimuthal maps have no seam
         rest = np.flatnonzero(filled & ~inside)
         inside = inside.copy()
         inside[rest] = _on_one_side(frame, table.take(rest))
@@ -202,7 +202,7 @@ def _away_from_seams(frame: Frame, table: PolygonTable, inside: Bools) -> list[t
 
 
 def _on_one_side(frame: Frame, table: PolygonTable) -> Bools:
-    """Which polygons an azimuthal map shows whole: its projection is one-to-one around them, and they end there."""
+    """Which polygons an azimuthal map shows entirely, because its projection is one-to-one in and around them."""
     if not len(table):
         return np.zeros(0, bool)
     u, v = frame.pixels(table.lon, table.lat)
@@ -211,7 +211,7 @@ def _on_one_side(frame: Frame, table: PolygonTable) -> Bools:
     with np.errstate(invalid="ignore"):
         shown &= great_circle_distance(lon, lat, table.lon, table.lat) < 1e-6
     whole = np.logical_and.reduceat(shown, table.ring[table.shape[:-1]])
-    # A region that ends within the domain, and goes on beyond it, holds the point opposite to the centre
+    # A region with its boundary inside the domain that nevertheless extends beyond it contains the point opposite
     across, up = frame.centre[0] + 180.0, -frame.planetocentric(np.array(frame.centre[1]))
     polygons = table.polygons()
     for turn in range(-3, 3):
@@ -220,7 +220,7 @@ def _on_one_side(frame: Frame, table: PolygonTable) -> Bools:
 
 
 def _planetocentric_image(frame: Frame) -> Image:
-    """The map, of longitude and planetocentric latitude; longitudes a turn apart give the same to the last digit."""
+    """The map as a function of longitude and planetocentric latitude, identical for longitudes a turn apart."""
 
     def image(lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
         lat = frame.geodetic(lat)
@@ -232,7 +232,7 @@ def _planetocentric_image(frame: Frame) -> Image:
 
 
 def _near_the_centre(frame: Frame, table: PolygonTable, lon: Floats) -> tuple[Floats, Bools]:
-    """Longitudes of polygons within a turn of the map's centre, and which polygons lie well inside of the domain."""
+    """Longitudes of polygons within a turn of the map's centre, and which polygons lie well inside the domain."""
     west, east, south, north = _extents(table, lon)
     turn = 360.0 * np.rint(((west + east) / 2 - frame.centre[0]) / 360.0)
     lon = lon - np.repeat(turn, np.diff(table.ring[table.shape]))
@@ -247,7 +247,7 @@ def _near_the_centre(frame: Frame, table: PolygonTable, lon: Floats) -> tuple[Fl
 
 
 def _extents(table: PolygonTable, lon: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Least and greatest longitude and least and greatest latitude of each shape; 0 of those without a ring."""
+    """Least and greatest longitude, and least and greatest latitude, of each shape; 0 for shapes without rings."""
     starts = table.ring[table.shape]
     filled = np.flatnonzero(np.diff(starts))
     west, east, south, north = (np.zeros(len(table)) for _ in range(4))
@@ -259,7 +259,7 @@ def _extents(table: PolygonTable, lon: Floats) -> tuple[Floats, Floats, Floats, 
 
 
 def _clipped_rings(frame: Frame, owner: int, region: Any, image: Image) -> Rings:
-    """Rings, in pixel coordinates, of a geometry in the plane; `image` leads from there to pixel coordinates."""
+    """Make rings in pixel coordinates from a geometry in the plane; `image` maps the plane to pixel coordinates."""
     rings = []
     for part in shapely.get_parts(region):
         if shapely.get_type_id(part) == shapely.GeometryType.POLYGON and not part.is_empty:

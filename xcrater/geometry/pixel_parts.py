@@ -1,8 +1,8 @@
 """True areas of the intersections of regions and single pixels, where the areal scale of the map is not smooth.
 
-Maps are torn and folded at their edges, and projections that are tabulated have kinks. The plane in which regions are
-clipped (`Frame.to_plane`) has none of this, and edges of maps are straight lines or circles there. So the outlines of
-pixels are brought into that plane, instead of regions being brought onto the map.
+Maps are torn and folded at their edges, and tabulated projections have kinks. The plane in which regions are clipped
+(`Frame.to_plane`) has none of this, and edges of maps are straight lines or circles there. The outlines of pixels are
+therefore transformed to that plane, instead of regions to the map.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_STEPS = 4, 8, 16  # along a side: as few as tell the area as well as the most do, and keep so close to the side
+_STEPS = 4, 8, 16  # points along a side; the fewest are used that match the area and the course of the most
 _SAME, _CLOSE = 1e-7, 3e-5
 _MOST = 32
 _HALVINGS = 45
 _AT_ONCE = 2**13  # pixels
-_BACK = 2e-3  # radians; no pixel lacks so little of the plane's edge, but rounding may turn the way around
-_BESIDE = 1e-3  # degrees; how far from the edge of the plane a map may end and be taken to end at it
+_BACK = 2e-3  # radians; a smaller step backwards along the plane's edge is rounding
+_BESIDE = 1e-3  # degrees; a map that ends within this distance of the plane's edge is taken to end at it
 
 
 def true_parts(frame: Frame, shapes: Sequence[Any], which: Ints, column: Ints, row: Ints) -> Floats:
-    """True area of the intersection of a shape and a pixel.
+    """Compute the true areas of intersections of shapes and pixels.
 
     Parameters
     ----------
     frame : Frame
-        Of kind "normal" or "azimuthal".
+        A frame of kind "normal" or "azimuthal".
     shapes : sequence of shapely geometries
-        In the frame's plane, see `xcrater.geometry.clipping.ring_shape`.
+        Shapes in the frame's plane; see `xcrater.geometry.clipping.ring_shape`.
     which : ndarray of int64, shape (n,)
         Position in `shapes` of the shape to intersect.
     column, row : ndarray of int64, shape (n,)
@@ -49,14 +49,13 @@ def true_parts(frame: Frame, shapes: Sequence[Any], which: Ints, column: Ints, r
     Returns
     -------
     ndarray, shape (n,)
-        Areas in m²; NaN where a shape and a pixel do not meet, or the edge of the map there is not that of the plane.
+        Areas in m²; NaN if a shape and a pixel do not meet, or if the edge of the map there is not that of the plane.
 
     Notes
     -----
-    Sides of pixels are curves in the plane. They are traced by points that are the denser the closer they are to
-    where a side ends, as maps fold like a square root; every other point is moved outward by a third of its distance
-    from the chord, Simpson's rule for the area. Where the map ends within a pixel, the edge of the plane closes its
-    outline.
+    Sides of pixels are curves in the plane. They are traced by points that are denser towards the ends of a side,
+    because maps fold like a square root; every other point is moved outward by a third of its distance from the chord,
+    which is Simpson's rule for the area. Where the map ends within a pixel, the edge of the plane closes its outline.
     """
     areas = np.full(which.size, np.nan)
     order = np.lexsort((row, column))
@@ -69,14 +68,14 @@ def true_parts(frame: Frame, shapes: Sequence[Any], which: Ints, column: Ints, r
 
 
 def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
-    """True areas of geometries in the plane, NaN of those that have none."""
+    """True areas of geometries in the plane; NaN for those that have no area."""
     parts, source = shapely.get_parts(pieces, return_index=True)
     solid = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
     parts, source = parts[solid], source[solid]
     rings, part = shapely.get_rings(parts, return_index=True)
     hole = np.diff(part, prepend=-1) == 0
     vertices, ring = shapely.get_coordinates(rings, return_index=True)
-    last = np.diff(ring, append=-1) != 0  # the first vertex again
+    last = np.diff(ring, append=-1) != 0  # the last vertex of a ring repeats its first
     p, q = vertices[~last].T
     ends = np.concatenate([[0], np.cumsum(np.bincount(ring, minlength=rings.size) - 1)])
     areas = enclosed_areas(frame.crs, frame.from_plane, p, q, ends)
@@ -85,7 +84,7 @@ def _areas(frame: Frame, pieces: NDArray[Any]) -> Floats:
 
 
 def _pixel_outlines(frame: Frame, column: Ints, row: Ints) -> NDArray[Any]:
-    """Polygons in the plane of what the map shows of pixels; None where its edge is not that of the plane."""
+    """Polygons, in the plane, of the parts of pixels on the map; None where the map's edge is not that of the plane."""
     tried = _STEPS[-1]
     p, q = _side(frame, column[:, None], row[:, None], np.arange(4 * tried) / tried)
     on = np.isfinite(p)
@@ -102,7 +101,7 @@ def _pixel_outlines(frame: Frame, column: Ints, row: Ints) -> NDArray[Any]:
         areas.append(shapely.area(outlines[-1]))
         (to_p, to_q), (over_p, over_q) = np.diff(line[..., ::2], axis=2), line[..., 1::2] - line[..., :-1:2]
         bent.append(np.abs(to_p * over_q - to_q * over_p).sum(axis=1) / 2)
-    # The most are enough where half as many are nearly as good
+    # The largest number of points suffices if half as many give nearly the same
     off = np.abs(np.array([areas[0], areas[1], areas[2] + (areas[1] - areas[2]) / 16.0]) - areas[-1])
     same = (off <= _SAME * areas[-1]) & (np.array(bent) <= _CLOSE * areas[-1])
     fewest = same.argmax(axis=0)
@@ -124,22 +123,22 @@ def _pixel_outlines(frame: Frame, column: Ints, row: Ints) -> NDArray[Any]:
 
 
 def _swollen(line: Floats) -> Floats:
-    """Lines of shape (2, ..., an odd number of points), every other one moved outward; of shape (..., points, 2)."""
+    """Move every other point of lines outward; from shape (2, ..., an odd number of points) to (..., points, 2)."""
     line[..., 1::2] += (line[..., 1::2] - (line[..., :-1:2] + line[..., 2::2]) / 2) / 3
     return np.moveaxis(line, 0, -1)
 
 
 def _side(frame: Frame, column: Any, row: Any, way: Any) -> tuple[Floats, Floats]:
-    """Points of the plane on the sides of pixels, NaN off the map.
+    """Points of the plane on the sides of pixels; NaN off the map.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     column, row : array_like of int
         The pixels.
     way : array_like
-        How far to go around each pixel, counter-clockwise on the body, in sides from its first corner; any number.
+        Distance around each pixel, counter-clockwise on the body, in sides from its first corner; any number.
 
     Returns
     -------
@@ -156,9 +155,9 @@ def _side(frame: Frame, column: Any, row: Any, way: Any) -> tuple[Floats, Floats
 
 
 def _traced(frame: Frame, column: Any, row: Any, start: Floats, stop: Floats) -> Floats:
-    """Points along stretches of sides, of shape (..., points, 2), which lie the denser the closer to the ends.
+    """Points along stretches of sides, shape (..., points, 2), which are denser towards the ends.
 
-    `start` and `stop` say between where, as `_side` takes it.
+    `start` and `stop` bound the stretches, as distances that `_side` takes.
     """
     way = start[..., None] + (stop - start)[..., None] * np.sin(np.pi / 2 * np.arange(_MOST + 1) / _MOST) ** 2
     way[..., -1] = stop
@@ -166,12 +165,12 @@ def _traced(frame: Frame, column: Any, row: Any, start: Floats, stop: Floats) ->
 
 
 def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools) -> list[Any]:
-    """Polygons of pixels that are not wholly on the map, or that it is torn in."""
+    """Polygons of pixels that are not entirely on the map, or in which it is torn."""
     step = 1.0 / max(_STEPS)
     begins, ends = on & ~np.roll(joined, 1, axis=1), on & ~joined
     pixel, first = np.nonzero(begins)
     same, last = np.nonzero(ends)
-    # Of each pixel as many begin as end; the first to end may belong to the last that began.
+    # Each pixel has as many beginnings as ends of stretches, and its first end may belong to its last beginning.
     shift = np.zeros(pixel.size, np.int64)
     starts = [*np.flatnonzero(np.diff(pixel, prepend=-1)).tolist(), pixel.size]
     for a, b in itertools.pairwise(starts):
@@ -207,18 +206,18 @@ def _at_the_edge(frame: Frame, column: Ints, row: Ints, on: Bools, joined: Bools
 
 
 def _last_on(frame: Frame, column: Ints, row: Ints, way: Any, step: float) -> Floats:
-    """How far around pixels the map goes on from points of it, found by halving.
+    """Find by bisection how far the map extends around pixels from points on it.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     column, row : ndarray of int64, shape (n,)
         The pixels.
     way : ndarray, shape (n,)
-        Points on the map, as `_side` takes them.
+        Points on the map, as distances that `_side` takes.
     step : float
-        How far from these the map has certainly ended; negative for the clockwise sense.
+        Distance from these within which the map certainly ends; negative for the clockwise sense.
     """
     low, high = np.zeros(way.size), np.full(way.size, step)
     before, _ = _side(frame, column, row, way)
@@ -232,9 +231,9 @@ def _last_on(frame: Frame, column: Ints, row: Ints, way: Any, step: float) -> Fl
 
 
 def _edge_of_plane(frame: Frame, end: Floats, begin: Floats) -> Floats | None:
-    """Points of the plane's edge, counter-clockwise, from where a line ends to where the next begins; shape (2, n).
+    """Points of the plane's edge, counter-clockwise from the end of a line to the beginning of the next; shape (2, n).
 
-    None where they do not lie there.
+    None if these ends do not lie on the edge.
     """
     if frame.kind == "azimuthal":
         turn = np.mod(np.arctan2(begin[1], begin[0]) - np.arctan2(end[1], end[0]), 2 * np.pi)
@@ -247,7 +246,7 @@ def _edge_of_plane(frame: Frame, end: Floats, begin: Floats) -> Floats | None:
         return np.stack([radius * np.cos(angle), radius * np.sin(angle)])[:, 1:-1]
     places = []
     for p, q in (end, begin):
-        # Along the edge from the south-eastern corner: east, north, west and south
+        # Distances from the edges, counted from the south-eastern corner: east, north, west and south
         away = np.array([180.0 - p, 90.0 - q, 180.0 + p, 90.0 + q])
         way = np.array([90.0 + q, 360.0 - p, 630.0 - q, 900.0 + p])
         nearest = int(away.argmin())

@@ -1,4 +1,4 @@
-"""Where pixels lie on the body, and where they lie as seen from a crater."""
+"""Positions of pixels on the body, and relative to a crater."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Floats = NDArray[np.float64]
 
 
 def lonlat(grid: Grid, u: ArrayLike, v: ArrayLike) -> tuple[Floats, Floats]:
-    """East longitude and planetocentric latitude of pixel coordinates.
+    """Convert pixel coordinates to east longitude and planetocentric latitude.
 
     Parameters
     ----------
     grid : Grid
         The raster's grid.
     u, v : array_like
-        Along columns and rows; (0.5, 0.5) is the first pixel's centre. They broadcast.
+        Coordinates along columns and rows, which broadcast; (0.5, 0.5) is the first pixel's centre.
 
     Returns
     -------
     lon, lat : ndarray
-        Degrees. Longitudes run on with columns where the grid goes round the body. NaN where the grid shows no point
-        of the body.
+        Degrees. Longitudes are continuous along columns if the grid goes round the body. NaN where the grid shows no
+        point of the body.
 
     Examples
     --------
@@ -43,28 +43,28 @@ def centres(craters: Caps) -> tuple[Floats, Floats]:
 
 
 def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tuple[Floats, Floats]:
-    """Distance and azimuth of points, each as seen from the centre of a crater of its own.
+    """Distance and azimuth of points from the centres of craters.
 
     Parameters
     ----------
     grid : Grid
-        The raster's grid, which says what ellipsoid the points lie on.
+        The raster's grid, which determines the ellipsoid.
     craters : Caps
-        Placed on it; one per point, or one for all of them.
+        Craters placed on the grid; one per point, or one for all of them.
     lon, lat : array_like
         East longitude and planetocentric latitude of the points, degrees.
 
     Returns
     -------
     distance : ndarray
-        Length of the great circle, on an ellipsoid that of the geodesic, in crater radii.
+        Length of the great circle, on an ellipsoid of the geodesic, in crater radii.
     azimuth : ndarray
-        Degrees clockwise from north at the crater's centre, in [0, 360); 0 of the centre itself.
+        Degrees clockwise from north at the crater's centre, in [0, 360); 0 for the centre itself.
 
     Notes
     -----
-    On the sphere distances are those of Vincenty (1975), with the arctangent, which is accurate at every distance;
-    on an ellipsoid Karney's (2013), as pyproj computes them.
+    Distances on the sphere follow Vincenty (1975), whose arctangent is accurate at every distance; those on an
+    ellipsoid follow Karney (2013), as pyproj computes them.
 
     Examples
     --------
@@ -86,16 +86,16 @@ def seen_from(grid: Grid, craters: Caps, lon: ArrayLike, lat: ArrayLike) -> tupl
 
 
 def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) -> tuple[Floats, Floats]:
-    """Points at some distance and azimuth, each as seen from the centre of a crater of its own: `seen_from` backwards.
+    """Points at a distance and azimuth from the centres of craters: the inverse of `seen_from`.
 
     Parameters
     ----------
     grid : Grid
-        The raster's grid, which says what ellipsoid the points lie on.
+        The raster's grid, which determines the ellipsoid.
     craters : Caps
-        Placed on it; one per point, or one for all of them.
+        Craters placed on the grid; one per point, or one for all of them.
     distance : array_like
-        Along the great circle, on an ellipsoid along the geodesic, in crater radii.
+        Distance along the great circle, on an ellipsoid along the geodesic, in crater radii.
     azimuth : array_like
         Degrees clockwise from north at the crater's centre.
 
@@ -107,7 +107,8 @@ def reached(grid: Grid, craters: Caps, distance: ArrayLike, azimuth: ArrayLike) 
 
     Notes
     -----
-    Snyder (1987, eq. 5-3 to 5-6) on the sphere; Karney (2013), as pyproj computes it, on an ellipsoid.
+    Points on the sphere follow Snyder (1987, eq. 5-3 to 5-6); those on an ellipsoid follow Karney (2013), as pyproj
+    computes them.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Polygons given in a projected or planetographic CRS, drawn straight on the rasters that have this CRS.
+"""Polygons given in a projected or planetographic CRS, drawn with straight edges on rasters in the same CRS.
 
-There nothing stands between the given vertices and the pixels but the raster's geotransform: no longitudes, no seams of
-the map and no edges that bend. GDAL, exactextract and rasterstats draw polygons so. On rasters in another CRS the edges
-bend; `bent_outlines` traces them as closely as the pixels require.
+On such rasters, only the geotransform lies between the given vertices and the pixels: there are no longitudes, no seams
+of the map and no curved edges. GDAL, exactextract and rasterstats draw polygons in the same way. On rasters in another
+CRS the edges are curved; `bent_outlines` traces them as closely as the pixels require.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from xcrater.geometry.tracing import refine
 Floats = NDArray[np.float64]
 
 _AT_THE_POLE = 1e-9
-"""Rows nearer to a pole than this lie on it, but for rounding in the geotransform."""
+"""Rows closer to a pole than this lie on it, apart from rounding in the geotransform."""
 
 
 def lies_in_plane(frame: Frame, polygons: PlanePolygons | None) -> bool:
@@ -36,28 +36,28 @@ def lies_in_plane(frame: Frame, polygons: PlanePolygons | None) -> bool:
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     polygons : PlanePolygons or None
-        The polygons as given; None where these were given in longitude and planetocentric latitude.
+        The polygons as given; None if they were given in longitude and planetocentric latitude.
     """
     map_plane = frame.map_plane
     return polygons is not None and map_plane is not None and same_plane(map_plane.crs, polygons.crs)
 
 
 def plane_outlines(frame: Frame, polygons: PlanePolygons) -> Outlines:
-    """Outlines of polygons that lie in the plane of a raster, see `lies_in_plane`.
+    """Outline polygons that were given in the plane of a raster; see `lies_in_plane`.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     polygons : PlanePolygons
         The polygons.
 
     Returns
     -------
     Outlines
-        One shape per polygon, with the given vertices and no others; not clipped to the raster.
+        One shape per polygon, with exactly the given vertices; not clipped to the raster.
     """
     assert frame.map_plane is not None
     x_origin, x_step, y_origin, y_step = frame.map_plane.transform
@@ -71,19 +71,19 @@ def plane_outlines(frame: Frame, polygons: PlanePolygons) -> Outlines:
 
 
 def plane_shape(frame: Frame, polygons: PlanePolygons, position: int) -> Any:
-    """One of such polygons as a geometry in the plane in which regions are clipped.
+    """Make the geometry of one such polygon in the plane in which regions are clipped.
 
     Parameters
     ----------
     frame, polygons
         As for `plane_outlines`.
     position : int
-        Which of the polygons.
+        Position of the polygon.
 
     Returns
     -------
     shapely geometry or None
-        See `xcrater.geometry.clipping.ring_shape`; None where an edge leaves the map.
+        See `xcrater.geometry.clipping.ring_shape`; None if an edge leaves the map.
     """
     outlines = plane_outlines(frame, polygons.take(np.array([position])))
     rings = itertools.pairwise(outlines.ring.tolist())
@@ -91,27 +91,28 @@ def plane_shape(frame: Frame, polygons: PlanePolygons, position: int) -> Any:
 
 
 def bent_outlines(frame: Frame, polygons: PlanePolygons, seam: float, tolerance: float) -> Rings:
-    """Rings of polygons whose edges are straight in another plane than that of the raster, and so bend on it.
+    """Make rings of polygons whose edges are straight in a plane other than the raster's, and curved on the raster.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     polygons : PlanePolygons
-        Polygons that lie on the map, edges and all. On a map with a seam they neither hold a pole nor cross it.
+        Polygons that lie on the map with all of their edges. On a map with a seam they neither contain a pole nor cross
+        the seam.
     seam : float
         Meridian at which longitudes are cut, degrees.
     tolerance : float
-        How far the outline may lie from the true edges, pixels.
+        Largest distance of the outline from the true edges, pixels.
 
     Returns
     -------
     Rings
-        In pixel coordinates, owned by the polygons' positions, shells with a positive area.
+        Rings in pixel coordinates, owned by the polygons' positions; shells have a positive area.
     """
     projection = classify(pyproj.CRS(polygons.crs))
     projected, axes = projection.family != "geographic", projection.axes
-    # `refine` takes edges that are long in degrees for those that may bend to and fro
+    # `refine` assumes that edges which are long in degrees may curve both ways
     degree = np.radians(axes[0]) / metres_per_unit(polygons.crs) if projected else 1.0
 
     def image(p: Floats, q: Floats) -> tuple[Floats, Floats]:

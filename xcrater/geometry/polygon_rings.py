@@ -1,4 +1,4 @@
-"""Rings of polygons on a body: their longitudes unwrapped, edges divided, closed over the poles, assembled again."""
+"""Rings of polygons on a body: unwrapping longitudes, dividing edges, closing over poles, and reassembling."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rings:
     ----------
     x, y : ndarray, shape (vertices,)
         Coordinates: degrees of longitude and latitude, or x and y of a CRS. The last vertex of a ring repeats its
-        first, or is a whole turn further on.
+        first, perhaps a whole turn further on.
     start : ndarray of int64, shape (rings + 1,)
         Position of each ring's first vertex, and the number of vertices.
     part : ndarray of int64, shape (rings,)
@@ -45,7 +45,7 @@ class Rings:
     pole : ndarray of int64, shape (rings,)
         The pole over which the ring is closed: 1 north, -1 south, 0 none.
     turned : ndarray of bool, shape (rings,)
-        Whether the ring bounds what lies on its other side: more than half of the body, with both poles.
+        Whether the ring bounds the area on its other side: more than half of the body, including both poles.
     """
 
     x: Floats
@@ -63,7 +63,7 @@ class Rings:
 
     @property
     def winding(self) -> Ints:
-        """How often each ring goes around the body, eastwards positive."""
+        """Number of times that each ring goes around the body, positive eastwards."""
         return np.rint((self.x[self.start[1:] - 1] - self.x[self.start[:-1]]) / 360.0).astype(np.int64)
 
 
@@ -78,7 +78,7 @@ def rings_of(parts: Geometries) -> Rings:
 
 
 def of_parts(rings: Rings, parts: Ints) -> Rings:
-    """The rings of the given parts, which must be sorted; parts are numbered anew."""
+    """Select the rings of some parts, which must be sorted; parts are renumbered."""
     keep = np.flatnonzero(np.isin(rings.part, parts))
     vertices, start = gather(rings.start, keep)
     part = np.searchsorted(parts, rings.part[keep])
@@ -94,9 +94,9 @@ def unwrap(rings: Rings, *, whole_turns: bool, along_poles: bool = False) -> Non
     rings : Rings
         Rings whose `x` are longitudes; changed in place.
     whole_turns : bool
-        Whether a step of 360° stays as it is, rather than becoming one of 0°.
+        Whether a step of 360° is kept rather than becoming 0°.
     along_poles : bool
-        Whether steps from pole to pole, along the edge of the plane, stay as they are, however long.
+        Whether steps along latitude ±90°, the edge of the plane, are kept, however long.
     """
     step = np.diff(rings.x)
     turns = np.where(np.abs(step) > 180.0, -np.round(step / 360.0), 0.0)
@@ -119,7 +119,7 @@ def pole_steps(rings: Rings) -> Flags:
 
 
 def mean_latitude(rings: Rings) -> Floats:
-    """Mean of each ring's latitude over longitude, degrees; meaningful for rings that go once around the body."""
+    """Mean latitude over longitude of each ring, degrees; meaningful for rings that go once around the body."""
     trapezoid = (rings.y[1:] + rings.y[:-1]) / 2 * np.diff(rings.x)
     trapezoid[rings.start[1:-1] - 1] = 0.0
     total = np.add.reduceat(trapezoid, rings.start[:-1])
@@ -134,7 +134,7 @@ def orient(rings: Rings) -> None:
 
 
 def _orientation(x: Floats, y: Floats, start: Ints, hole: Flags) -> Ints:
-    """Positions of the vertices in the order in which shells run counter-clockwise and holes clockwise."""
+    """Order of the vertices in which shells run counter-clockwise and holes clockwise."""
     wrong = (signed_area(x, y, start) < 0.0) != hole
     size = np.diff(start)
     order = np.arange(x.size)
@@ -145,7 +145,7 @@ def _orientation(x: Floats, y: Floats, start: Ints, hole: Flags) -> Ints:
 def signed_area(x: Floats, y: Floats, start: Ints) -> Floats:
     """Twice the area of closed rings, positive where they run counter-clockwise."""
     size = np.diff(start)
-    # Coordinates relative to the ring's first vertex keep the digits of a small ring
+    # Coordinates relative to the ring's first vertex preserve the digits of a small ring
     x, y = x - np.repeat(x[start[:-1]], size), y - np.repeat(y[start[:-1]], size)
     cross = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0.0)
     cross[start[1:] - 1] = 0.0
@@ -180,21 +180,21 @@ def densify(
     tolerance : ndarray, shape (rings,)
         Largest sagitta per ring, degrees.
     transform : callable
-        Longitude and latitude of x and y, NaN where there are none.
+        Maps x and y to longitude and latitude; NaN where there are none.
     suspects : ndarray of bool, shape (vertices,)
-        Vertices at which edges begin that may need dividing.
+        First vertices of edges that may need dividing.
     wrap : bool
         Whether the longitudes of neighbouring points may differ by whole turns.
 
     Returns
     -------
     ndarray of int64
-        Rings that have points without longitude and latitude; where there are any, no ring was changed.
+        Rings that have points without longitude and latitude; if there are any, no ring was changed.
     """
     ends = np.zeros(rings.x.size, dtype=bool)
     ends[rings.start[1:] - 1] = True
     begin = np.flatnonzero(~ends)
-    # Rows x0, y0, x1, y1 of one column per edge; the pieces of an edge take its place
+    # Rows x0, y0, x1, y1 with one column per edge; the pieces of an edge replace it
     edges = np.stack([rings.x[begin], rings.y[begin], rings.x[begin + 1], rings.y[begin + 1]])
     ring = rings.number[begin]
     undecided = suspects[begin]
@@ -207,7 +207,7 @@ def densify(
         lost = np.unique(ring[np.isnan(deviation)])
         if lost.size:
             return lost
-        # The sagitta falls as the square of the length. Divide in several passes, as an edge may bend in places only
+        # The sagitta falls as the square of the length. An edge may be curved only in places, hence several passes.
         pieces = np.ceil(np.sqrt(np.clip(deviation / tolerance[ring], 1.0, _PIECES**2))).astype(np.int64)
         if pieces.max() == 1:
             break
@@ -253,14 +253,14 @@ def _deviation(edges: Floats, transform: Transform, *, wrap: bool) -> Floats:
     apart = np.where(length > 0.0, across, np.hypot(east[:-1], north[:-1]))
     deviation = np.where(np.isnan(lon).any(axis=0), np.nan, apart.max(axis=0))
     if wrap:
-        # An edge of more than half a turn must be divided, or its ends would be joined the short way round
+        # An edge of more than half a turn must be divided, since its ends would otherwise be joined the short way round
         direct = (lon[-1] - lon[0] + 180.0) % 360.0 - 180.0
         deviation += np.abs(east[-1] - direct * shrink) * (np.abs(step.sum(axis=0) - direct) > 1.0)
     return np.asarray(deviation)
 
 
 def assemble(rings: Rings, parts: int) -> Geometries:
-    """Assemble polygons from rings, closed over the poles, with holes in the same turn as their shells."""
+    """Assemble polygons from rings, closing them over the poles and moving holes into the turn of their shells."""
     x, y, start = _close_over_poles(rings)
     linear = shapely.linearrings(
         np.stack([x, y], axis=-1), indices=np.repeat(np.arange(len(rings.part)), np.diff(start))
@@ -281,7 +281,7 @@ def assemble(rings: Rings, parts: int) -> Geometries:
 
 
 def _close_over_poles(rings: Rings) -> tuple[Floats, Floats, Ints]:
-    """x, y and start of all rings, with an edge to the pole and back added where a ring goes around it."""
+    """x, y and start of all rings, after adding an edge to the pole and back to each ring that goes around it."""
     polar = np.flatnonzero(rings.pole)
     if not polar.size:
         return rings.x, rings.y, rings.start
@@ -304,7 +304,7 @@ def _close_over_poles(rings: Rings) -> tuple[Floats, Floats, Ints]:
 
 
 def _around_the_pole(rings: Geometries, turned: Flags, plain: Any) -> Any:
-    """A shell that goes around the body, less its holes, also where these cross the shell's seam."""
+    """Subtract holes from a shell that goes around the body, even if they cross the shell's seam."""
     middle = shapely.bounds(rings[0])[[0, 2]].mean()
     strip = shapely.box(middle - 180.0, -90.0, middle + 180.0, 90.0)
 
@@ -319,7 +319,7 @@ def _around_the_pole(rings: Geometries, turned: Flags, plain: Any) -> Any:
     for hole in shapes[1:]:
         rest = out.difference(_copies(hole))
         if abs(out.area - rest.area - hole.area) > 1e-6 * hole.area:
-            return plain  # a hole outside of its shell, which the check of the plain polygon's validity reports
+            return plain  # a hole lies outside its shell, which the validity check of the plain polygon reports
         out = rest
     return out
 
@@ -330,7 +330,7 @@ def _copies(polygon: Any) -> Any:
 
 
 def mend(polygons: Geometries, owner: Ints) -> tuple[Geometries, Ints]:
-    """Make parts valid, in which chords of edges that almost met may cross; returns parts and their owners."""
+    """Make parts valid in which chords of edges that almost met may cross; returns parts and their owners."""
     bad = ~shapely.is_valid(polygons)
     if bad.any():
         polygons = polygons.copy()
@@ -344,13 +344,13 @@ def mend(polygons: Geometries, owner: Ints) -> tuple[Geometries, Ints]:
 
 
 def shift(geometries: Geometries, turns: Floats) -> Geometries:
-    """Geometries moved eastwards by whole turns."""
+    """Move geometries eastwards by whole turns."""
     moved = np.flatnonzero(turns)
     if not moved.size:
         return geometries
     out = geometries.copy()
     xy, number = shapely.get_coordinates(geometries[moved], return_index=True)
     xy[:, 0] += 360.0 * turns[moved][number]
-    # set_coordinates works in place on the array it is given
+    # set_coordinates changes the array that it is given
     out[moved] = shapely.set_coordinates(geometries[moved].copy(), xy)
     return out

@@ -1,4 +1,4 @@
-"""Polygons of the craters of a table in flat arrays, one shape per crater; and as they were given in another CRS."""
+"""Polygons of a table's craters in flat arrays, one shape per crater, in longitude and latitude or another CRS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Geometries = NDArray[np.object_]
 
 @dataclass(frozen=True, eq=False)
 class PlanePolygons:
-    """Polygons as flat arrays in the CRS that they were given in: one shape, perhaps empty, per crater.
+    """Polygons as flat arrays in the CRS in which they were given: one shape, perhaps empty, per crater.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class PlanePolygons:
         `xcrater.geometry.projection.geodetic_crs` writes it.
     x, y : ndarray, shape (n,)
         Vertices as easting and northing in units of the CRS, or as east longitude and geodetic latitude, degrees, with
-        longitudes that run on as those of a `PolygonTable`; the first vertex of a ring is not repeated.
+        continuous longitudes like those of a `PolygonTable`; the first vertex of a ring is not repeated.
     ring : ndarray of int64, shape (rings + 1,)
         Position of each ring's first vertex, and the number of vertices.
     shape : ndarray of int64, shape (shapes + 1,)
@@ -61,15 +61,15 @@ class PolygonTable:
     ----------
     lon, lat : ndarray, shape (n,)
         East longitude and planetocentric latitude of the vertices, degrees; the first vertex of a ring is not repeated.
-        Along a ring longitudes run on without jumps, also past ±180. A ring around a pole returns to its first
-        longitude along latitude ±90.
+        Longitudes are continuous along a ring, even past ±180. A ring around a pole returns to its first longitude
+        along latitude ±90.
     ring : ndarray of int64, shape (rings + 1,)
         Position of each ring's first vertex, and the number of vertices.
     shape : ndarray of int64, shape (shapes + 1,)
         Position of each shape's first ring, and the number of rings. Shells run counter-clockwise (longitude to the
         right, latitude up) and each is followed by its holes, which run clockwise.
     plane : PlanePolygons or None
-        The same shapes in the CRS that they were given in, in which their edges are straight; None where edges are
+        The same shapes in the CRS in which they were given and in which their edges are straight; None if edges are
         straight in longitude and planetocentric latitude.
     """
 
@@ -92,7 +92,7 @@ class PolygonTable:
         Parameters
         ----------
         index : ndarray of int or bool, or slice
-            Positions in the order wanted; a position may occur more than once.
+            Positions of the shapes, in the order of the result; a position may occur more than once.
 
         Returns
         -------
@@ -119,7 +119,7 @@ class PolygonTable:
         Returns
         -------
         ndarray of object, shape (shapes,)
-            A geometry per shape, None for an empty one. Longitudes run on past ±180 as in the table.
+            A geometry per shape, None for an empty one. Longitudes continue past ±180 as in the table.
         """
         rings = linear_rings(self.lon, self.lat, self.ring)
         part = np.cumsum(shapely.is_ccw(rings)) - 1
@@ -129,7 +129,7 @@ class PolygonTable:
 
 
 def linear_rings(x: Floats, y: Floats, start: Ints) -> Geometries:
-    """Shapely's linear rings of vertices in flat arrays whose first vertices are not repeated."""
+    """Make shapely's linear rings from vertices in flat arrays, in which first vertices are not repeated."""
     number = np.repeat(np.arange(start.size - 1), np.diff(start))
     return np.asarray(shapely.linearrings(np.stack([x, y], axis=-1), indices=number), dtype=object)
 
@@ -142,14 +142,14 @@ def collect(parts: Geometries, owner: Ints, count: int) -> Geometries:
     parts : ndarray of shapely.Polygon
         The polygons.
     owner : ndarray of int64
-        The shape that each belongs to.
+        The shape that each polygon belongs to.
     count : int
         Number of shapes.
 
     Returns
     -------
     ndarray of object, shape (count,)
-        A polygon or multipolygon per shape, None for a shape without any.
+        A polygon or multipolygon per shape, None for a shape without polygons.
     """
     out = np.full(count, None, dtype=object)
     pieces = np.bincount(owner, minlength=count)
@@ -162,7 +162,7 @@ def collect(parts: Geometries, owner: Ints, count: int) -> Geometries:
 
 
 def offsets(sizes: NDArray[np.integer]) -> Ints:
-    """Offsets of groups that lie one after the other in a flat array.
+    """Compute the offsets of groups that lie one after the other in a flat array.
 
     Parameters
     ----------
@@ -185,14 +185,14 @@ def gather(start: Ints, groups: NDArray[np.integer]) -> tuple[Ints, Ints]:
     start : ndarray of int64, shape (groups + 1,)
         Offsets of all groups; see `offsets`.
     groups : ndarray of int, shape (k,)
-        The groups wanted, in the order wanted.
+        The groups to find, in the order of the result.
 
     Returns
     -------
     members : ndarray of int64
         Positions of their members, group after group.
     begin : ndarray of int64, shape (k + 1,)
-        Offsets of the groups wanted among `members`.
+        Offsets of these groups in `members`.
     """
     size = start[groups + 1] - start[groups]
     begin = offsets(size)

@@ -1,7 +1,7 @@
-"""What a CRS is: ellipsoid, family of projections, origin, and whether it is linear in longitude and latitude.
+"""Classification of a CRS: ellipsoid, family of projections, origin, and linearity in longitude and latitude.
 
-Whoever asks such a question of a CRS asks `classify`. What depends on one raster's pixels beyond that is found out by
-`xcrater.geometry.frame.make_frame`; what true areas depend on, by `xcrater.geometry.areas`.
+All such questions are answered by `classify`. Properties that also depend on a raster's pixels are determined by
+`xcrater.geometry.frame.make_frame`, and the dependence of true areas by `xcrater.geometry.areas`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _INTERRUPTED = frozenset(
 )
 
 _ROUND_TRIP = 1e-7
-"""Points of a plane that come back to this fraction of the body's radius show a place on the body."""
+"""Points of a plane that project back to within this fraction of the body's radius show a place on the body."""
 
 _SAME_AXES = 1e-9
-"""Ellipsoids whose axes differ by less than this fraction differ by rounding."""
+"""Ellipsoids whose axes differ by less than this fraction are equal apart from rounding."""
 
 _SAME_PLACE = 1e-12
-"""Planes that differ by less than this fraction of the body's radius differ by rounding."""
+"""Planes that differ by less than this fraction of the body's radius are equal apart from rounding."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Linear:
     lon, lat : float
         Longitude where x is 0 and latitude where y is 0.
     lon_per_x, lat_per_y : float
-        Degrees per unit of the CRS; negative where longitudes are counted westward.
+        Degrees per unit of the CRS; negative if longitudes are counted westward.
     """
 
     lon: float
@@ -58,12 +58,12 @@ class Linear:
 
 @dataclass(frozen=True)
 class Projection:
-    """A CRS, classified.
+    """The classification of a CRS.
 
     Parameters
     ----------
     method : str
-        PROJ's name of the projection, such as ``"stere"``; empty where PROJ has none.
+        PROJ's name of the projection, such as ``"stere"``; empty if PROJ has none.
     family : str
         ``"geographic"``; ``"azimuthal"``, one-to-one around the projection's origin; ``"local"``, one-to-one around
         the raster; ``"interrupted"``, torn in several places; ``"other"``, torn at most along one meridian.
@@ -74,8 +74,8 @@ class Projection:
     planetocentric : bool
         Whether latitudes of the CRS's axes are planetocentric.
     linear : Linear or None
-        Longitude and latitude, where x and y are linear in them on any grid of this CRS: those of geographic CRSs,
-        and of the equidistant cylindrical projection of a sphere.
+        Longitude and latitude as linear functions of x and y, for geographic CRSs and for the equidistant cylindrical
+        projection of a sphere; None for all others.
     """
 
     method: str
@@ -97,12 +97,12 @@ def classify(crs: pyproj.CRS) -> Projection:
     Parameters
     ----------
     crs : pyproj.CRS
-        Geographic or projected; a vertical part, or a transformation to another datum, plays no part.
+        A geographic or projected CRS; a vertical part, or a transformation to another datum, is ignored.
 
     Returns
     -------
     Projection
-        What the CRS is.
+        The classification.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def classify(crs: pyproj.CRS) -> Projection:
         linear = Linear(prime_meridian(crs), sign * degrees, 0.0, degrees)
         return Projection("longlat", "geographic", axes, (linear.lon, 0.0), planetocentric, linear)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # pyproj: a PROJ string loses the CRS's names
+        warnings.simplefilter("ignore", UserWarning)  # pyproj warns that a PROJ string loses the CRS's names
         terms = crs.to_dict()
     method = str(terms.get("proj", ""))
     geodetic = crs.geodetic_crs
@@ -146,7 +146,7 @@ def classify(crs: pyproj.CRS) -> Projection:
 
 
 def refuse_derived(crs: pyproj.CRS) -> None:
-    """Raise an error for coordinates that PROJ calls longitude and latitude, but that are those of a rotated globe.
+    """Raise an error for coordinates that PROJ calls longitude and latitude, but that refer to a rotated globe.
 
     Parameters
     ----------
@@ -187,20 +187,20 @@ def _equidistant(crs: pyproj.CRS, terms: dict[str, str], radius: float, origin: 
     per_x = degrees / float(np.cos(np.radians(float(terms.get("lat_ts", 0.0)))))
     lon = origin[0] - per_x * float(terms.get("x_0", 0.0)) / metres
     lat = origin[1] - degrees * float(terms.get("y_0", 0.0)) / metres
-    # Coordinates may be counted westward, as in the IAU's planetographic systems.
+    # Longitudes may be counted westward, as in the IAU's planetographic systems.
     sign = -1.0 if crs.axis_info and "west" in crs.axis_info[0].direction.lower() else 1.0
     return Linear(lon, sign * per_x, lat, degrees)
 
 
 def geodetic_crs(axes: tuple[float, float]) -> str:
-    """East longitude and geodetic latitude on an ellipsoid of these semi-axes, metres, as a PROJ string."""
+    """PROJ string of east longitude and geodetic latitude on an ellipsoid with these semi-axes, metres."""
     return f"+proj=longlat +a={axes[0]!r} +b={axes[1]!r} +no_defs"
 
 
 @lru_cache(maxsize=256)
 def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pyproj.Transformer, bool]:
-    """From east longitude and geodetic latitude to x and y, and whether y comes first; one for each thread."""
-    # Neither always_xy nor the CRS's own geodetic frame: axes of IAU codes may point west or be planetocentric.
+    """Transformer from east longitude and geodetic latitude to x and y, and whether y comes first; one per thread."""
+    # Neither always_xy nor the CRS's own geodetic frame will do: axes of IAU codes may point west or be planetocentric.
     geodetic = pyproj.CRS(geodetic_crs(axes))
     projected = pyproj.CRS(crs)
     northing_first = "north" in projected.axis_info[0].name.lower()
@@ -213,13 +213,13 @@ def transformer(crs: str, axes: tuple[float, float], thread: int) -> tuple[pypro
 def same_plane(first: str, second: str) -> bool:
     """Whether two CRSs have the same x and y, or longitude and latitude, for every place on the body.
 
-    Names, codes, the order of axes and the way in which parameters are written play no part: projected CRSs are tried
-    on places all over the body, because rasters and tables label one and the same projection in many ways.
+    Names, codes, the order of axes and the notation of parameters do not matter: projected CRSs are compared at places
+    all over the body, because rasters and tables label the same projection in many ways.
 
     Parameters
     ----------
     first, second : str
-        Projected CRSs as WKT, or those of `geodetic_crs`.
+        Projected CRSs as WKT, or results of `geodetic_crs`.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def same_plane(first: str, second: str) -> bool:
     kinds = [classify(pyproj.CRS(crs)) for crs in (first, second)]
     axes = [kind.axes for kind in kinds]
     geographic = [kind.family == "geographic" for kind in kinds]
-    # A flattening that was written out with few digits leaves the last ones of an axis open
+    # A flattening written with few digits leaves the last digits of an axis uncertain
     if not np.allclose(axes[0], axes[1], rtol=_SAME_AXES, atol=0.0) or any(geographic):
         return all(geographic) and bool(np.allclose(axes[0], axes[1], rtol=_SAME_AXES, atol=0.0))
     lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-179.0, 180.0, 7.0), np.arange(-89.5, 90.0, 7.0)))
@@ -246,7 +246,7 @@ def same_plane(first: str, second: str) -> bool:
     if not np.array_equal(*shown) or not shown[0].any():
         return False
     mine, theirs = (plane[:, shown[0]] for plane in planes)
-    # Towards the rim of a map coordinates may grow without bounds, and with them their rounding
+    # Towards the rim of a map, coordinates and their rounding errors may grow without bounds
     size = np.maximum(np.abs(mine), axes[0][0] / metres_per_unit(first))
     return bool((np.abs(mine - theirs) <= _SAME_PLACE * size).all())
 
@@ -254,8 +254,8 @@ def same_plane(first: str, second: str) -> bool:
 def on_map(crs: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
     """Tell which points of the plane of a projected CRS show a place on the body.
 
-    Beyond the rim of many maps PROJ answers with a place on the other side of the body, so that only points which
-    project back are on the map. Maps whose columns are linear in longitude go on for any number of turns.
+    Beyond the rim of many maps PROJ returns a place on the other side of the body, so only points that project back are
+    on the map. Maps whose columns are linear in longitude continue for any number of turns.
 
     Parameters
     ----------
@@ -289,7 +289,7 @@ def on_map(crs: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
     shown = projects_back(x, y)
     if not shown.all() and _repeats(crs, axes):
         return np.isfinite(x) & np.isfinite(y)
-    for beside in (1e-9, 1e-8):  # a point on the rim may come back on the other side of the map
+    for beside in (1e-9, 1e-8):  # a point on the rim may project back to the other side of the map
         for east, north in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             lost = np.flatnonzero(~shown)
             shown[lost] = projects_back(x[lost] + east * beside * size, y[lost] + north * beside * size)
@@ -298,7 +298,7 @@ def on_map(crs: str, x: Floats, y: Floats) -> NDArray[np.bool_]:
 
 @lru_cache(maxsize=256)
 def _repeats(crs: str, axes: tuple[float, float]) -> bool:
-    """Whether a map goes on after a turn of longitude: its x depends on longitude alone, and linearly."""
+    """Whether a map continues after a turn of longitude, because its x depends linearly on longitude alone."""
     there, northing_first = transformer(crs, axes, threading.get_ident())
     lon, lat = np.meshgrid(classify(pyproj.CRS(crs)).origin[0] + np.array([-120.0, 0.0, 120.0]), [-50.0, 0.0, 70.0])
     x = np.asarray(there.transform(lon, lat, errcheck=False)[1 if northing_first else 0])

@@ -1,4 +1,4 @@
-"""Rings of vertices in pixel coordinates: the records that outlines are made of, their areas and their order."""
+"""Rings of vertices in pixel coordinates: the records of which outlines consist, their areas and their order."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Outlines:
         Vertices along columns and rows; pixel (r, c) covers [c, c + 1) x [r, r + 1). Rings are not closed: the
         first vertex is not repeated.
     ring : ndarray of int64, shape (rings + 1,)
-        Where each ring's vertices begin.
+        Position of each ring's first vertex, and the number of vertices.
     shape : ndarray of int64, shape (shapes + 1,)
-        Where each shape's rings begin.
+        Position of each shape's first ring, and the number of rings.
     period : float
-        Columns per turn of longitude; infinite where columns do not repeat.
+        Columns per turn of longitude; infinite if columns do not repeat.
 
     Notes
     -----
     ``sum(u[i] * v[i + 1] - u[i + 1] * v[i]) / 2`` over the rings is the area: shells are positive, holes negative.
-    A point is inside where the winding number is not 0. With a finite period a shape stands for all of its copies.
+    A point is inside if its winding number is not 0. With a finite period a shape stands for all of its copies.
     """
 
     u: Floats
@@ -60,7 +60,7 @@ class Outlines:
 
 
 class Rings(NamedTuple):
-    """Rings in flat arrays before they are put in the order of their shapes.
+    """Rings in flat arrays, not yet in the order of their shapes.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Rings(NamedTuple):
     size : ndarray of int64, shape (rings,)
         Number of vertices of each ring; the first is not repeated.
     u, v : ndarray, shape (sum of sizes,)
-        Vertices of all rings, one ring after the other. Pixel coordinates, or those of another plane.
+        Vertices of all rings, one ring after the other, in pixel coordinates or those of another plane.
     """
 
     owner: Ints
@@ -79,13 +79,13 @@ class Rings(NamedTuple):
 
 
 def signed_area(x: Floats, y: Floats) -> float:
-    """Area of one ring, positive where it runs counter-clockwise (x to the right, y up)."""
+    """Area of one ring, positive if it runs counter-clockwise (x to the right, y up)."""
     x, y = x - x[0], y - y[0]
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
 
 
 def ring_areas(u: Floats, v: Floats, offset: Ints) -> Floats:
-    """Signed area of every ring of flat arrays; `offset` says where each ring's vertices begin."""
+    """Signed area of every ring in flat arrays; `offset` holds the position of each ring's first vertex."""
     size = np.diff(offset)
     first = np.repeat(offset[:-1], size)
     x, y = u - u[first], v - v[first]
@@ -96,7 +96,7 @@ def ring_areas(u: Floats, v: Floats, offset: Ints) -> Floats:
 
 
 def oriented(rings: Rings, sign: float) -> Rings:
-    """The rings as they are where `sign` is positive, with their vertices in reverse where it is negative."""
+    """Return rings unchanged if `sign` is positive, and with reversed vertices if it is negative."""
     owner, size, u, v = rings
     if sign > 0 or not size.size:
         return rings
@@ -111,11 +111,11 @@ def assemble(parts: Iterable[Rings], shapes: int, period: float) -> Outlines:
     Parameters
     ----------
     parts : iterable of Rings
-        Rings of one shape keep the order in which they come.
+        The rings; those of one shape keep their order.
     shapes : int
-        Number of shapes; those that no ring belongs to are empty.
+        Number of shapes; shapes without rings are empty.
     period : float
-        Columns per turn of longitude, see `Outlines`.
+        Columns per turn of longitude; see `Outlines`.
     """
     parts = list(parts)
     owner = np.concatenate([np.empty(0, np.int64), *(part.owner for part in parts)]).astype(np.int64)

@@ -1,7 +1,7 @@
 """Formulas of the sphere and of the ellipsoid of revolution: great circles, geodesics, small circles and latitudes.
 
-Longitudes are east longitudes and azimuths run clockwise from north. Longitudes and latitudes are in degrees; every
-other angle says its unit. All functions are vectorised and broadcast their arguments.
+Longitudes are east longitudes, and azimuths run clockwise from north. Longitudes and latitudes are in degrees; the unit
+of every other angle is stated. All functions are vectorised and broadcast their arguments.
 
 Compiled kernels carry their own copies of the few formulas that they evaluate per pixel (`xcrater.kernels.resample`
 the direct problem, `xcrater.kernels.half_widths` and `xcrater.kernels.disc_areas` half-widths of discs): they cannot
@@ -30,14 +30,14 @@ Floats = NDArray[np.float64]
 
 
 def great_circle_direct(lon: Any, lat: Any, distance: Any, azimuth: Any) -> tuple[Floats, Floats]:
-    """Solve the direct problem on the sphere: where great circles lead (Snyder 1987, eq. 5-3 to 5-6).
+    """Solve the direct problem on the sphere: the end points of great circles (Snyder 1987, eq. 5-3 to 5-6).
 
     Parameters
     ----------
     lon, lat : array_like
         Starting points, degrees.
     distance : array_like
-        Angular distance to go, degrees.
+        Angular distance, degrees.
     azimuth : array_like
         Azimuth at the start, radians.
 
@@ -71,11 +71,11 @@ def great_circle_inverse(lon: Any, lat: Any, other_lon: Any, other_lat: Any) -> 
     distance : ndarray
         Length of the great circle, radians.
     azimuth : ndarray
-        Azimuth at the start, degrees in [0, 360); 0 where both points coincide.
+        Azimuth at the start, degrees in [0, 360); 0 if both points coincide.
 
     Notes
     -----
-    The spherical case of Vincenty (1975): its arctangent is accurate at every distance.
+    This is the spherical case of Vincenty (1975), whose arctangent is accurate at every distance.
 
     Examples
     --------
@@ -90,31 +90,31 @@ def great_circle_inverse(lon: Any, lat: Any, other_lon: Any, other_lat: Any) -> 
 
 
 def polar_coordinates(centre: tuple[float, float], lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
-    """Angular distance and azimuth of points as seen from one centre, such as that of an azimuthal projection.
+    """Angular distance and azimuth of points from one centre, such as that of an azimuthal projection.
 
     Parameters
     ----------
     centre : tuple of float
-        Longitude and latitude, degrees. Seen from a pole, every meridian has an azimuth of its own.
+        Longitude and latitude of the centre, degrees. From a pole, every meridian has its own azimuth.
     lon, lat : ndarray
         The points, degrees.
 
     Returns
     -------
     distance : ndarray
-        Degrees.
+        Angular distance, degrees.
     azimuth : ndarray
-        Radians in [-pi, pi].
+        Azimuth, radians in [-pi, pi].
     """
     phi, turn = np.radians(lat), np.radians(lon - centre[0])
     sin_0, cos_0 = np.sin(np.radians(centre[1])), np.cos(np.radians(centre[1]))
-    cos_0 = 0.0 if abs(centre[1]) == 90.0 else cos_0  # exactly, so that meridians stay apart at the opposite pole too
+    cos_0 = 0.0 if abs(centre[1]) == 90.0 else cos_0  # exact, so that meridians stay distinct even at the opposite pole
     east, north, up = _local_vector(sin_0, cos_0, phi, turn)
     return np.degrees(np.arctan2(np.hypot(east, north), up)), np.arctan2(east, north)
 
 
 def great_circle_distance(lon: Floats, lat: Floats, other_lon: Floats, other_lat: Floats) -> Floats:
-    """Angular distance between points, radians, by haversines: accurate for points that are close together.
+    """Angular distance between points, radians, by haversines, which are accurate for points that are close together.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def great_circle_distance(lon: Floats, lat: Floats, other_lon: Floats, other_lat
 
 
 def _direct_vector(phi: Any, rho: Any, cos_azimuth: Any, sin_azimuth: Any) -> tuple[Any, Any, Any]:
-    """Unit vector to the end of a great circle: x towards the start's meridian in the equator, z to the north pole."""
+    """Unit vector to the end of a great circle: x towards the start's meridian at the equator, z to the north pole."""
     sin_rho, cos_rho, sin_phi, cos_phi = np.sin(rho), np.cos(rho), np.sin(phi), np.cos(phi)
     x = cos_phi * cos_rho - sin_phi * sin_rho * cos_azimuth
     y = sin_rho * sin_azimuth
@@ -137,7 +137,7 @@ def _direct_vector(phi: Any, rho: Any, cos_azimuth: Any, sin_azimuth: Any) -> tu
 
 
 def _local_vector(sin_0: Any, cos_0: Any, phi: Any, turn: Any) -> tuple[Any, Any, Any]:
-    """East, north and up of points in the horizon of a centre; latitude and longitude from it in radians."""
+    """East, north and up components of points in the horizon system of a centre; angles in radians."""
     east = np.cos(phi) * np.sin(turn)
     north = cos_0 * np.sin(phi) - sin_0 * np.cos(phi) * np.cos(turn)
     up = sin_0 * np.sin(phi) + cos_0 * np.cos(phi) * np.cos(turn)
@@ -160,7 +160,7 @@ def half_width(lat: Floats, radius: Floats) -> Floats:
     Returns
     -------
     ndarray
-        Degrees; 90 or NaN where the circle holds a pole, so that every longitude meets it.
+        Degrees; 90 or NaN if the circle contains a pole, so that every longitude meets it.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.degrees(np.arcsin(np.minimum(1.0, np.sin(np.radians(radius)) / np.cos(np.radians(lat)))))
@@ -185,7 +185,7 @@ def disc_nodes(lat: ArrayLike, radius: ArrayLike, nvert: int) -> tuple[Floats, F
     Returns
     -------
     node_lat, node_half_width : ndarray, shape (n, nvert // 2 + 1)
-        Degrees. A first (last) half-width of 180 says that the disc holds the north (south) pole.
+        Degrees. A first (last) half-width of 180 means that the disc contains the north (south) pole.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def disc_nodes(lat: ArrayLike, radius: ArrayLike, nvert: int) -> tuple[Floats, F
     rho = np.radians(np.asarray(radius, dtype=float))[:, None]
     azimuth = 2 * np.pi * np.arange(nvert // 2 + 1) / nvert
     cos_azimuth, sin_azimuth = np.cos(azimuth), np.sin(azimuth)
-    sin_azimuth[-1] = 0.0  # exactly due south, whatever pi rounds to
+    sin_azimuth[-1] = 0.0  # exactly due south, despite the rounding of pi
     x, y, z = _direct_vector(phi, rho, cos_azimuth, sin_azimuth)
     return np.degrees(np.arctan2(z, np.hypot(x, y))), np.degrees(np.arctan2(y, x))
 
@@ -207,14 +207,14 @@ def disc_nodes(lat: ArrayLike, radius: ArrayLike, nvert: int) -> tuple[Floats, F
 
 @lru_cache(maxsize=256)
 def _geod(axes: tuple[float, float], thread: int) -> pyproj.Geod:
-    """Geodesics on an ellipsoid; one object per thread, because PROJ's are not to be shared."""
+    """Geodesics on an ellipsoid; one object per thread, because PROJ objects must not be shared."""
     return pyproj.Geod(a=axes[0], b=axes[1])
 
 
 def geodesic_direct(
     lon: Floats, lat: Floats, metres: Floats, azimuth: Floats, axes: tuple[float, float]
 ) -> tuple[Floats, Floats]:
-    """Solve the direct problem on an ellipsoid: where geodesics lead (Karney 2013, as pyproj computes it).
+    """Solve the direct problem on an ellipsoid: the end points of geodesics (Karney 2013, as pyproj computes it).
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def geodesic_inverse(
     metres : ndarray
         Length of the geodesic.
     azimuth : ndarray
-        Azimuth at the start, degrees in [0, 360); 0 where both points coincide.
+        Azimuth at the start, degrees in [0, 360); 0 if both points coincide.
     """
     lon, lat, other_lon, other_lat = np.broadcast_arrays(lon, lat, other_lon, other_lat)
     azimuth, _, metres = _geod(axes, threading.get_ident()).inv(lon, lat, other_lon, other_lat)
@@ -270,7 +270,7 @@ def geodesic_inverse(
 
 
 def geodetic_latitude(lat: Floats, axes: tuple[float, float]) -> Floats:
-    """Geodetic latitude of a planetocentric one (Snyder 1987, eq. 3-28).
+    """Convert planetocentric to geodetic latitude (Snyder 1987, eq. 3-28).
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ def geodetic_latitude(lat: Floats, axes: tuple[float, float]) -> Floats:
 
 
 def planetocentric_latitude(lat: Floats, axes: tuple[float, float]) -> Floats:
-    """Planetocentric latitude of a geodetic one (Snyder 1987, eq. 3-28).
+    """Convert geodetic to planetocentric latitude (Snyder 1987, eq. 3-28).
 
     Parameters
     ----------
@@ -310,11 +310,11 @@ def _scale_tangent(lat: Floats, factor: float) -> Floats:
         return lat
     phi = np.radians(lat)
     scaled = np.degrees(np.arctan2(factor * np.sin(phi), np.cos(phi)))
-    return np.asarray(np.where(np.abs(lat) == 90.0, lat, scaled))  # a pole stays one to the last digit
+    return np.asarray(np.where(np.abs(lat) == 90.0, lat, scaled))  # keep poles exact to the last digit
 
 
 def geodetic_interval(e2: float, low: Floats, high: Floats, height: Floats) -> tuple[Floats, Floats, Floats]:
-    """Geodetic latitudes of planetocentric ones (Snyder 1987, eq. 3-28), and their difference without cancellation.
+    """Convert planetocentric to geodetic latitudes (Snyder 1987, eq. 3-28), with their difference free of cancellation.
 
     Parameters
     ----------
@@ -328,11 +328,11 @@ def geodetic_interval(e2: float, low: Floats, high: Floats, height: Floats) -> t
     Returns
     -------
     low, high, height : ndarray
-        The same of geodetic latitudes, degrees.
+        The geodetic latitudes and their difference, degrees.
     """
     k = 1.0 / (1.0 - e2)
     s, t = (np.degrees(np.arctan2(k * np.sin(np.radians(v)), np.cos(np.radians(v)))) for v in (low, high))
-    # The tangent of the difference from both tangents: no digits are lost
+    # The tangent of the difference follows from both tangents without loss of digits
     u, v = np.radians(low), np.radians(high)
     apart = np.arctan2(k * np.sin(np.radians(height)), np.cos(u) * np.cos(v) + k**2 * np.sin(u) * np.sin(v))
     return np.where(np.abs(low) == 90.0, low, s), np.where(np.abs(high) == 90.0, high, t), np.degrees(apart)
@@ -346,7 +346,7 @@ def zone_area(a: float, e2: float, low: Floats, high: Floats, height: Floats) ->
     a : float
         Semi-major axis of the ellipsoid, metres.
     e2 : float
-        Its squared eccentricity.
+        Squared eccentricity of the ellipsoid.
     low, high : ndarray
         Geodetic latitudes of the parallels, degrees.
     height : ndarray
@@ -359,7 +359,8 @@ def zone_area(a: float, e2: float, low: Floats, high: Floats, height: Floats) ->
 
     Notes
     -----
-    A difference of two values of q (Snyder 1987, eq. 3-12), rearranged so that none of its two terms cancels.
+    This is the difference of two values of q (Snyder 1987, eq. 3-12), rearranged so that neither of its terms suffers
+    from cancellation.
     """
     middle = (low + high) / 2
     cosine = np.where(np.abs(middle) > 45.0, np.sin(np.radians(90.0 - np.abs(middle))), np.cos(np.radians(middle)))

@@ -1,9 +1,9 @@
-"""Closed curves about centres, traced on the ellipsoid and projected to rings of vertices.
+"""Closed curves around centres, traced on the ellipsoid and projected to rings of vertices.
 
-A curve is given by its angular distance from the centre as a function of azimuth: constant for a circle, the polar
+A curve is given by its angular distance from the centre as a function of azimuth: constant for a circle, and the polar
 form ``a b / sqrt((b cos t)² + (a sin t)²)`` for an ellipse whose semi-major axis points along t = 0. Everything that
-outlines regions (`xcrater.geometry.outlines`, `clipping`, `boxes`) takes an optional `Ellipses` beside the craters and
-is otherwise the same for both.
+outlines regions (`xcrater.geometry.outlines`, `clipping`, `boxes`) takes an optional `Ellipses` besides the craters,
+and is otherwise the same for both.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Image = Callable[[Floats, Floats], tuple[Floats, Floats]]
-"""A map from one plane to another, of arrays of coordinates."""
+"""A mapping of arrays of coordinates from one plane to another."""
 
 SAGITTA = 0.01
-"""How far, in pixels, a boundary may lie from the edges that stand for it."""
+"""Largest distance, in pixels, of a boundary from the edges that represent it."""
 
 BATCH = 2**20
-"""How many vertices are traced at once."""
+"""Number of vertices that are traced at a time."""
 
-_NEGLIGIBLE_BULGE = 0.02  # of the tolerance; edges that bulge more get a vertex in their middle that keeps the area
+_NEGLIGIBLE_BULGE = 0.02  # of the tolerance; edges that bulge more get a middle vertex that preserves the area
 _FEWEST_VERTICES, _MOST_VERTICES = 32, 2**18
 
 
 @dataclass(frozen=True, eq=False)
 class Ellipses:
-    """Ellipses about the centres of craters, one per crater.
+    """Ellipses around the centres of craters, one per crater.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class Ellipses:
         return self.semi_major.size
 
     def take(self, index: NDArray[np.integer] | slice) -> Ellipses:
-        """The ellipses at some positions."""
+        """Select the ellipses at some positions."""
         return Ellipses(self.semi_major[index], self.semi_minor[index], self.azimuth[index])
 
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """Circles, or ellipses, about centres on the body of a frame.
+    """Circles or ellipses around centres on the body of a frame.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Curves:
     reach : ndarray, shape (n,)
         Greatest angular distance of a curve from its centre, radians: a circle's radius, an ellipse's semi-major axis.
     semi_minor, axis : ndarray, shape (n,), or None
-        Of ellipses: semi-minor axis and azimuth of the semi-major axis, radians.
+        Semi-minor axis of ellipses, and azimuth of their semi-major axis, radians; None for circles.
     """
 
     lon: Floats
@@ -84,7 +84,7 @@ class Curves:
         return self.lon.size
 
     def take(self, index: NDArray[np.integer] | slice) -> Curves:
-        """The curves at some positions."""
+        """Select the curves at some positions."""
         return Curves(*(None if a is None else a[index] for a in self._arrays()))  # type: ignore[arg-type]
 
     def _arrays(self) -> tuple[Floats | None, ...]:
@@ -101,9 +101,9 @@ class Curves:
         Parameters
         ----------
         turn : array_like, shape (k,)
-            How far round, radians, from due south on the northern half of the body and from due north on the southern:
-            the angle at the centre of a circle, the eccentric anomaly of an ellipse, in which equal steps follow the
-            curvature.
+            Angle around the curve, radians, from due south in the northern hemisphere and from due north in the
+            southern: the angle at the centre of a circle, or the eccentric anomaly of an ellipse, whose equal steps
+            follow the curvature.
 
         Returns
         -------
@@ -124,12 +124,11 @@ class Curves:
         Parameters
         ----------
         frame : Frame
-            Says on which ellipsoid.
+            The frame, which determines the ellipsoid.
         turn : array_like, shape (k,)
             As in `polar`.
         exact_start : bool
-            Whether the first point, of turn 0, lies on the centre's own meridian, or the opposite one, to the last
-            digit.
+            Whether the first point, at turn 0, lies on the centre's meridian, or the opposite one, to the last digit.
 
         Returns
         -------
@@ -145,16 +144,16 @@ class Curves:
 
 
 def curves_about(frame: Frame, craters: Caps, ellipses: Ellipses | None = None) -> Curves:
-    """The rims of craters as curves on the body, or ellipses about the craters' centres.
+    """Make curves of the rims of craters, or of ellipses around the craters' centres.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     craters : Caps
-        Placed on the frame's grid.
+        Craters placed on the frame's grid.
     ellipses : Ellipses, optional
-        One per crater, instead of the circles of the craters' radii.
+        One ellipse per crater, instead of circles of the craters' radii.
     """
     lon = np.asarray(craters.lon, dtype=float)
     lat = frame.geodetic(np.degrees(np.asarray(craters.lat, dtype=float)))
@@ -169,9 +168,9 @@ class Traced(NamedTuple):
     Parameters
     ----------
     rings : Rings
-        One per curve, owned by its index.
+        One ring per curve, owned by the curve's index.
     advance : ndarray, shape (rings,)
-        By how many columns a ring that goes round the body ends after its first vertex; 0 for closed rings.
+        Columns by which a ring that goes round the body ends beyond its first vertex; 0 for closed rings.
     """
 
     rings: Rings
@@ -179,25 +178,25 @@ class Traced(NamedTuple):
 
 
 def trace_smoothly(frame: Frame, curves: Curves) -> list[Traced]:
-    """True curves, each with as many vertices as it needs.
+    """Trace true curves, each with as many vertices as it needs.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     curves : Curves
-        Well inside of the map's domain, unless columns are linear in longitude.
+        Curves well inside the map's domain, unless columns are linear in longitude.
 
     Returns
     -------
     list of Traced
-        Batches of rings with the same number of vertices; vertices are moved outward so that areas are kept.
+        Batches of rings with the same number of vertices; vertices are moved outward to preserve areas.
 
     Notes
     -----
     From n points of a curve follow its area by n and by n / 2 of them, and the distances of points from the chords
-    between their neighbours, which are four times what the chords between neighbouring points would leave. The number
-    is doubled until both have settled.
+    between their neighbours, which are four times the distances of the curve from chords between neighbouring points.
+    The number of points is doubled until both have converged.
     """
     need = np.full(len(curves), _FEWEST_VERTICES)
     out = []
@@ -216,7 +215,7 @@ def trace_smoothly(frame: Frame, curves: Curves) -> list[Traced]:
             again = ((bulge > SAGITTA) | unsettled) & (n < _MOST_VERTICES)
             doublings = np.ceil(np.log2(np.sqrt(np.maximum(bulge[again], SAGITTA) / SAGITTA))).astype(np.int64)
             need[batch[again]] = np.minimum(n << np.maximum(doublings, 1), _MOST_VERTICES)
-            if advance.any():  # both ends of a ring round the body lie on the crater's meridian
+            if advance.any():  # both ends of a ring around the body lie on the crater's meridian
                 fine_u[:, 0] = np.where(advance != 0, u[:, 0], fine_u[:, 0])
             good = ~again
             size = np.full(np.count_nonzero(good), n)
@@ -227,7 +226,7 @@ def trace_smoothly(frame: Frame, curves: Curves) -> list[Traced]:
 
 
 def _sampled(frame: Frame, curves: Curves, n: int) -> tuple[Floats, Floats, Floats]:
-    """Pixel coordinates of n points of each curve, shape (curves, n), and by how many columns each advances."""
+    """Pixel coordinates of n points of each curve, shape (curves, n), and the columns by which each curve advances."""
     x, y = curves.points(frame, 2 * np.pi * np.arange(n) / n, exact_start=True)
     advance = np.zeros(len(curves))
     if frame.kind == "cylindrical":
@@ -239,14 +238,14 @@ def _sampled(frame: Frame, curves: Curves, n: int) -> tuple[Floats, Floats, Floa
 
 
 def run_on(lon: Floats) -> tuple[Floats, Floats]:
-    """Longitudes of closed rings, shape (n, k), without jumps along each, and how many turns each goes eastward."""
+    """Make longitudes of closed rings, shape (n, k), continuous; also returns the turns that each goes eastward."""
     lon = np.unwrap(lon, period=360.0, axis=1)
     closing = np.mod(lon[:, :1] - lon[:, -1:] + 180.0, 360.0) - 180.0
     return lon, np.rint((lon[:, -1] + closing[:, 0] - lon[:, 0]) / 360.0)
 
 
 def _bulges(frame: Frame, u: Floats, v: Floats, advance: Floats) -> tuple[Floats, Bools]:
-    """How far curves bulge from their chords near the raster, pixels, and which of them come near it."""
+    """Distances of curves from their chords near the raster, pixels, and which curves come near it."""
     rows, cols = frame.shape
     odd_u, odd_v = u[:, 1::2], v[:, 1::2]
     next_u = np.append(u[:, 2::2], u[:, :1] + advance[:, None], axis=1)
@@ -261,18 +260,18 @@ def _bulges(frame: Frame, u: Floats, v: Floats, advance: Floats) -> tuple[Floats
 
 
 def _area(u: Floats, v: Floats, advance: Floats, level: Floats) -> Floats:
-    """Area between each row of vertices and a level; a row ends `advance` columns after its first vertex."""
+    """Area between each row of vertices and a level; a row ends `advance` columns beyond its first vertex."""
     height = v - level[:, None]
     width = np.diff(u, axis=1, append=u[:, :1] + advance[:, None])
     return np.asarray(((height + np.roll(height, -1, axis=1)) * width).sum(axis=1) / 2)
 
 
 def _area_preserving(u: Floats, v: Floats, advance: Floats) -> tuple[Floats, Floats]:
-    """Vertices of smooth rings moved outward so that the polygon has the ring's area.
+    """Move the vertices of smooth rings outward so that the polygon has the area of the ring.
 
-    A ring whose k-th harmonic is c, at n equal steps, has the area pi k |c|²; its polygon n/2 sin(x) |c|² with
+    A ring whose k-th harmonic is c, at n equal steps, has the area pi k |c|²; its polygon has n/2 sin(x) |c|² with
     x = 2 pi k / n. Second differences have the gain s = 2 - 2 cos(x), and sqrt(x / sin x) = 1 + s / 12 + 19 s² / 1440
-    to the sixth order.
+    to sixth order.
     """
     moved = []
     for axis, jump in ((u, advance[:, None]), (v, np.zeros((advance.size, 1)))):
@@ -283,12 +282,12 @@ def _area_preserving(u: Floats, v: Floats, advance: Floats) -> tuple[Floats, Flo
 
 
 def trace_polygons(frame: Frame, curves: Curves, nvert: int) -> list[Traced]:
-    """Polygons through points of curves, edges straight in longitude and geodetic latitude.
+    """Trace polygons through points of curves, with edges straight in longitude and geodetic latitude.
 
     Parameters
     ----------
     frame : Frame
-        How the raster lies on the body.
+        Frame of the raster.
     curves : Curves
         As in `trace_smoothly`.
     nvert : int
@@ -297,7 +296,7 @@ def trace_polygons(frame: Frame, curves: Curves, nvert: int) -> list[Traced]:
     Returns
     -------
     list of Traced
-        Batches of rings, which may have more vertices than the polygons, because edges bend on the map.
+        Batches of rings, which may have more vertices than the polygons, because edges are curved on the map.
     """
     out = []
     block = max(1, BATCH // (4 * nvert))
@@ -313,32 +312,32 @@ def trace_polygons(frame: Frame, curves: Curves, nvert: int) -> list[Traced]:
             out.append(Traced(refine(frame, corners, frame.project), advance))
             continue
         p, turns = run_on(p)
-        # The last edge of a ring round the body ends a turn further on: trace it as an open line.
+        # The last edge of a ring around the body ends a turn further on, so trace the ring as an open line.
         p = np.append(p, p[:, :1] + 360.0 * turns[:, None], axis=1)
         q = np.clip(np.append(q, q[:, :1], axis=1), *frame.limits)
         corners = Rings(owner, np.full(owner.size, nvert + 1), p.ravel(), q.ravel())
         _, size, u, v = refine(frame, corners, frame.project, closed=False)
         keep = np.ones(u.size, bool)
-        keep[np.cumsum(size) - 1] = False  # the last vertex, which is the first one again
+        keep[np.cumsum(size) - 1] = False  # the last vertex repeats the first one
         out.append(Traced(Rings(owner, size - 1, u[keep], v[keep]), 360.0 * turns * frame.columns[1]))
     return out
 
 
 def refine(frame: Frame, rings: Rings, image: Image, *, closed: bool = True, tolerance: float = SAGITTA) -> Rings:
-    """Images of rings in pixel coordinates, with vertices added where edges bend.
+    """Map rings to pixel coordinates, adding vertices where edges are curved.
 
     Parameters
     ----------
     frame : Frame
-        Says which edges come near the raster; others are not divided.
+        Frame of the raster; only edges that come near the raster are divided.
     rings : Rings
-        Vertices in some plane whose units are of the size of degrees on the body, edges straight there.
+        Rings with straight edges in some plane whose units are about the size of degrees on the body.
     image : callable
-        Pixel coordinates of points of that plane.
+        Maps points of that plane to pixel coordinates.
     closed : bool
         Whether the last vertex of each ring is joined to its first one.
     tolerance : float
-        How far an edge may lie from its image, pixels.
+        Largest distance of an edge from its image, pixels.
 
     Returns
     -------
@@ -347,8 +346,8 @@ def refine(frame: Frame, rings: Rings, image: Image, *, closed: bool = True, tol
 
     Notes
     -----
-    Edges are halved until their middle lies on the chord to within the tolerance. One that bulges less still gets its
-    middle as a vertex, moved outward by a third of the bulge: Simpson's rule for the area.
+    Edges are halved until their middle lies on the chord to within the tolerance. An edge that bulges less still gets
+    its middle as a vertex, moved outward by a third of the bulge, which is Simpson's rule for the area.
     """
     owner, size, p, q = rings
     if not size.size:
@@ -370,7 +369,7 @@ def refine(frame: Frame, rings: Rings, image: Image, *, closed: bool = True, tol
         bend_u, bend_v = u - (u0 + u1) / 2, v - (v0 + v1) / 2
         bulge = np.hypot(bend_u, bend_v)
         length = np.hypot(u1 - u0, v1 - v0)
-        # A long edge may cross its chord in the middle.
+        # The middle of a long edge says little, since the edge may cross its chord there.
         long = np.maximum(np.abs(dp), np.abs(dq)) * (t1 - t0) > 2.0
         split = _near(frame, u, v, length)
         split &= ((bulge > tolerance) | (long & (bulge + length > tolerance))) & (depth < 39)
@@ -389,7 +388,7 @@ def refine(frame: Frame, rings: Rings, image: Image, *, closed: bool = True, tol
 
 
 def _near(frame: Frame, u: Floats, v: Floats, length: Floats) -> Bools:
-    """Whether points lie within some length of the raster, pixels; at any column where columns repeat."""
+    """Whether points lie within a length, pixels, of the raster; columns do not matter if they repeat."""
     rows, cols = frame.shape
     near = (v > -length - 1) & (v < rows + length + 1)
     return near if frame.kind == "cylindrical" else near & (u > -length - 1) & (u < cols + length + 1)
