@@ -9,7 +9,6 @@ from functools import partial as partial_of
 from typing import Any
 
 import numpy as np
-from dask.system import CPU_COUNT
 from numpy.typing import NDArray
 
 from xcrater import kernels
@@ -139,9 +138,11 @@ class Finish:
             or [Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))]
             for name, start in starts.items()
         }
-        # Craters by the block, which stays in the processor's cache from one step to the next.
+        # Blocks of craters small enough to stay in the processor's cache from one step to the next.
         size = max(BLOCK // max(lead * self.regions, 1), 64)
         blocks = [slice(first, min(first + size, self.craters)) for first in range(0, self.craters, size)]
+        from dask.system import CPU_COUNT  # late, because only the graph loads dask at import
+
         workers = min(CPU_COUNT, THREADS, len(blocks))
         work = partial_of(self._finish_blocks, pieces, table, results)
         if workers < 2:
