@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,6 +122,16 @@ def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:
         return [plan]
     on_tile = plan.spread.count > 0
     return [plan.only(on_tile & (number == n)) for n in range(int(number.max()) + 1) if (number[on_tile] == n).any()]
+
+
+def used_up(rounds: list[Plan]) -> Iterator[Plan]:
+    """The rounds in order, each of which is forgotten once it has been used.
+
+    A plan knows of every crater of the table on which tiles it lies, even of those that are left to other rounds.
+    """
+    rounds.reverse()
+    while rounds:
+        yield rounds.pop()
 
 
 def along_tiles(plan: Plan, each: int, most: int) -> list[NDArray[np.int32]]:

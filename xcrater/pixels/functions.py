@@ -17,6 +17,7 @@ from xcrater.engine.neighbours import Exclude
 from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
 from xcrater.engine.request import Request, make_request
+from xcrater.engine.rounds import used_up
 from xcrater.engine.sized import Sized
 from xcrater.engine.weights import block_weights, check_weights
 from xcrater.errors import FunctionError
@@ -293,7 +294,7 @@ def map_craters(
             LabelledTile(t.index, t.window, t.craters, t.number, t.spread, index[t.craters.row].to_numpy())
             for t in plan.spread_tiles()
         ]
-        for plan in source.rounds()
+        for plan in used_up(source.rounds())
     ]
     beside = weights if isinstance(weights, xr.DataArray) else None
     leaf = MapLeaf(cutter, call, apart, None if weights is None else "area" if beside is None else "given")

@@ -18,7 +18,7 @@ from xcrater.engine import graph
 from xcrater.engine.craters import Craters
 from xcrater.engine.plan import Plan, SpreadTile
 from xcrater.engine.reduction import Handover, Output, Reduction, chained
-from xcrater.engine.rounds import AHEAD, Room, give_memory_back
+from xcrater.engine.rounds import AHEAD, Room, give_memory_back, used_up
 from xcrater.engine.sized import Sized
 from xcrater.options import get_option
 from xcrater.pixels import blocks as _blocks
@@ -207,7 +207,7 @@ def gather(source: BlockSource) -> Any:
     """
     request, leaf = source.request, GatherLeaf(source.cutter)
     check_result(int(source.sizes.sum()), "arrays.compute()", "use arrays.iter_computed(), or arrays.to_zarr(path)")
-    rounds = [list(plan.spread_tiles()) for plan in source.rounds()]
+    rounds = [list(plan.spread_tiles()) for plan in used_up(source.rounds())]
     return graph.reduce_rounds(
         request.da,
         [graph.Round(tiles, Handover.to_last(tiles, leaf.complete)) for tiles in rounds],
@@ -229,11 +229,11 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     (`BlockSource.large`) that it cannot wait in memory for its last tile.
     """
     leaf, room = GatherLeaf(source.cutter), Room.within(get_option("memory"))
-    rounds = source.rounds()
-    steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in rounds)
+    to_read, to_complete = itertools.tee(used_up(source.rounds()))
+    steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in to_read)
     read = graph.each_tile(source.request.da.data, steps, leaf)
     with source.request.naming_craters():
-        for plan in rounds:
+        for plan in to_complete:
             handover = Handover.to_last(plan.spread_tiles(), leaf.complete)
             for completed in handover.in_turn(itertools.islice(read, len(plan))):
                 yield from (of_regions for of_regions in completed if len(of_regions[0]))
