@@ -1,1 +1,1 @@
-"""From a request to tasks: regions, craters on a grid, the plan of tiles, the graph."""
+"""From a request to tasks: regions and craters on a grid, the plan of tiles, the graph."""

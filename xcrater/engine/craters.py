@@ -1,4 +1,4 @@
-"""Craters on a grid, and the discs that are left out of their regions."""
+"""Craters on a grid, and the discs that are excluded from their regions."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Craters:
     lat : ndarray, shape (n,)
         Planetocentric latitude of the centre, radians.
     radius : ndarray, shape (n,)
-        Angular radius, radians: metres by the body's radius.
+        Angular radius, radians: the radius in metres over that of the body.
     shapes : tuple of CraterShapes
-        Shapes of each region that differs from crater to crater, one per crater in each.
+        For each region that differs from crater to crater, the shapes of all craters.
     near : Neighbours or None
-        Discs to leave out of each crater's regions, where there are any.
+        Discs to exclude from each crater's regions; None if there are none.
     meridians : tuple of float
-        Longitude of column coordinate 0 and longitude per column, degrees: those of the grid where it has a closed
-        form, else 0 and 1.
+        Longitude of column coordinate 0 and longitude per column, degrees: those of the grid if it has a closed form,
+        else 0 and 1.
     """
 
     row: NDArray[np.int32]
@@ -62,11 +62,11 @@ class Craters:
         return np.asarray(origin + step * self.column)
 
     def caps(self) -> kernels.Caps:
-        """The craters as kernels take them, for grids with a closed form."""
+        """The record of the craters that kernels take, for grids with a closed form."""
         return kernels.Caps(self.column, self.lat, self.radius)
 
     def take(self, index: NDArray[np.integer] | slice) -> Craters:
-        """The craters at some positions of this table."""
+        """Select the craters at some positions of this table."""
         shapes = tuple(of_region.take(index) for of_region in self.shapes)
         near = None if self.near is None else self.near.take(index)
         return Craters(
@@ -74,17 +74,17 @@ class Craters:
         )
 
     def on(self, window: Window, period: float) -> Craters:
-        """The craters without neighbours that do not reach a window of the grid."""
+        """The same craters, without those neighbours that do not reach a window of the grid."""
         return self if self.near is None else replace(self, near=self.near.on(window, period))
 
 
 def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any]) -> Craters:
-    """Put a crater table on a grid.
+    """Place a crater table on a grid.
 
     Parameters
     ----------
     grid : Grid
-        Where.
+        The grid.
     lon, lat, angle : ndarray, shape (n,)
         Longitude and latitude of the centres and angular radii, degrees.
     """
@@ -99,18 +99,18 @@ def place(grid: Grid, lon: NDArray[Any], lat: NDArray[Any], angle: NDArray[Any])
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """Discs that are cut out of the regions of some craters.
+    """Discs that are excluded from the regions of some craters.
 
     Parameters
     ----------
     offset : ndarray of int64, shape (craters + 1,)
-        Where each crater's discs begin in `member`.
+        Position of each crater's first disc in `member`, and the number of members.
     member : ndarray of int32
-        Positions in `discs`, crater by crater and ascending within one.
+        Positions in `discs`, crater by crater and ascending for each crater.
     discs : Craters
-        The discs, each of one radius; none that no crater has.
+        The discs, as craters of one radius each; every disc belongs to some crater.
     bounds : ndarray of int32, shape (discs, 4)
-        First and last row and column that each may meet; columns from within a turn of the grid's first.
+        First and last row and column that each disc may meet; columns count from within a turn of the grid's first.
     """
 
     offset: Ints
@@ -119,13 +119,13 @@ class Neighbours:
     bounds: NDArray[np.int32]
 
     def take(self, index: NDArray[np.integer] | slice) -> Neighbours | None:
-        """Those of the craters at some positions; None where there are none."""
+        """Select the neighbours of the craters at some positions; None if they have none."""
         chosen = np.arange(self.offset.size - 1)[index] if isinstance(index, slice) else index
         at, offset = gather(self.offset, chosen)
         return self._of(offset, self.member[at])
 
     def on(self, window: Window, period: float) -> Neighbours | None:
-        """Those whose discs may reach a window of the grid; None where none does."""
+        """Select the neighbours whose discs may reach a window of the grid; None if there are none."""
         reaches = meets(tuple(self.bounds.T), window, period)
         if reaches.all():
             return self
@@ -150,7 +150,7 @@ class Neighbours:
 
 
 def meets(bounds: Sequence[NDArray[Any]], window: Window, period: float) -> Flags:
-    """Whether boxes, or copies of them a turn away, meet a window; those of no region do not."""
+    """Whether boxes, or their copies a turn away, meet a window; boxes that are NaN do not."""
     top, bottom, west, east = bounds
     met = (bottom > window[0]) & (top < window[1])
     width = window[3] - window[2]
@@ -161,7 +161,7 @@ def meets(bounds: Sequence[NDArray[Any]], window: Window, period: float) -> Flag
 
 
 def on_grid(grid: Grid, cdb: CraterTable, sphere: float) -> Craters:
-    """Put a table on a grid; a sphere of some radius, metres, turns the craters' radii into angles."""
+    """Place a table on a grid, converting the craters' radii to angles on a sphere of a radius in metres."""
     return place(
         grid,
         cdb.lon.to_numpy(float),

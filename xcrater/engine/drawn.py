@@ -1,4 +1,4 @@
-"""Regions as runs of pixels: what every operation consumes, whatever drew it."""
+"""Regions as runs of pixels, the form that every operation consumes, however they were drawn."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from xcrater import kernels
 
 Array = NDArray[Any]
 Surface = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""True areas of a window's pixels and of those around it, and the areas that pixels count with."""
+"""True areas of a window's pixels and of those around it, and the areas with which pixels count."""
 
 ROOM = 2**18
-"""Runs that are drawn at once, unless one crater needs more."""
+"""Number of runs that are drawn at a time, unless one crater needs more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,13 +25,14 @@ class Drawn:
     Parameters
     ----------
     craters : slice
-        Which of the craters.
+        Positions of these craters among those that are drawn.
     runs : ndarray of int64, shape (3, n)
         (row, start, stop), rows ascending and columns ascending within a row, region after region.
     weight : ndarray, shape (n,)
-        Fraction covered of each pixel of a run; or what is covered of its true area, as part of the one it counts.
+        Fraction covered of each pixel of a run; or the covered true area, as a fraction of the area that the pixel
+        counts with.
     offset : ndarray of int64, shape (craters, regions, 2)
-        Where each region's runs begin and end.
+        Positions at which each region's runs begin and end.
     """
 
     craters: slice
@@ -40,11 +41,11 @@ class Drawn:
     offset: Array
 
     def record(self) -> kernels.Runs:
-        """The runs as kernels take them."""
+        """The record of the runs that kernels take."""
         return kernels.Runs(self.runs, self.weight, self.offset)
 
     def in_order(self) -> Drawn:
-        """The same runs, and no others, crater by crater and region by region."""
+        """Arrange exactly these runs crater by crater and region by region."""
         sizes = np.diff(self.offset, axis=2).ravel()
         ends = np.cumsum(sizes)
         offset = np.stack([ends - sizes, ends], axis=1).reshape(self.offset.shape)
@@ -54,6 +55,6 @@ class Drawn:
         return Drawn(self.craters, self.runs[:, at], self.weight[at], offset)
 
     def pixels(self) -> int:
-        """How many pixels all regions have, those of several counted for each."""
+        """Number of pixels of all regions; a pixel of several regions counts for each."""
         total = np.concatenate([[0], np.cumsum(self.runs[2] - self.runs[1])]) if self.offset.size else np.zeros(1, int)
         return int((total[self.offset[..., 1]] - total[self.offset[..., 0]]).sum())

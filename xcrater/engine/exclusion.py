@@ -1,4 +1,4 @@
-"""Runs of regions without the pixels near to other craters."""
+"""Removal of pixels near other craters from the runs of regions."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def leave_out(
     window: Window,
     draw_discs: Callable[[Craters, Window], Iterable[Drawn]],
 ) -> Iterator[Drawn]:
-    """Runs without the pixels whose centres lie in the discs of the craters' neighbours.
+    """Remove from runs the pixels whose centres lie in the discs of the craters' neighbours.
 
     Parameters
     ----------
     drawn : iterable of Drawn
         Regions of the craters.
     near : Neighbours
-        Discs to leave out of each crater's regions.
+        Discs to exclude from each crater's regions.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     draw_discs : callable
-        Discs and a window -> their runs, pixels by their centres.
+        Discs and a window -> the runs of pixels whose centres lie in the discs.
     """
     begin, depth = np.empty(window[1] - window[0] + 1, np.int64), np.zeros(window[3] - window[2] + 1, np.int64)
     for some in drawn:

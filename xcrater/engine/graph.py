@@ -1,4 +1,4 @@
-"""Runs reductions, eagerly or as dask graphs: the only module that imports dask.
+"""Execution of reductions, eagerly or as dask graphs; the only module here that imports dask at the top.
 
 A dask graph has one leaf task for each touched tile, a tree of merges in a fixed order, and one task that finishes. A
 raster in memory runs through the same three functions without a graph.
@@ -43,17 +43,17 @@ Position = tuple[int, ...]
 
 
 class Round(NamedTuple):
-    """Tiles that are read one after another.
+    """Tiles that are read in one round over the raster.
 
     Parameters
     ----------
     tiles : sequence of Tile
-        The tiles, each with the craters of this round alone.
+        The tiles, each with only the craters of this round.
     handover : Handover, optional
-        What these tiles hand to later ones of the round.
+        How these tiles hand incomplete craters to later tiles of the round.
     finish : callable, optional
-        (partial result of the round, number of images in the block) -> something smaller. The reduction's own finish
-        then takes the list of what came of all rounds, every one of which has a finish.
+        (partial result of the round, number of images in the block) -> something smaller. If one round has a finish,
+        all of them do, and the reduction's own finish takes the list of their results.
     """
 
     tiles: Sequence[Tile]
@@ -67,7 +67,7 @@ class Group(NamedTuple):
     Parameters
     ----------
     rounds : sequence of Round
-        The tiles that they lie on, each with the craters of this group alone.
+        The tiles on which these craters lie, each with only the craters of this group.
     start, stop : int
         Position of the first crater along the dimension of craters, and the position past the last.
     """
@@ -83,14 +83,14 @@ def is_lazy(da: xr.DataArray) -> bool:
 
 
 def reduce_rounds(da: xr.DataArray, rounds: Sequence[Round], reduction: Reduction, *, token: Any) -> dict[str, Any]:
-    """Reduce the tiles of a raster to arrays of all craters, in rounds of which one starts when another is over.
+    """Reduce the tiles of a raster to arrays of all craters, in rounds that run one after another.
 
     Parameters
     ----------
     da : xarray.DataArray
         The raster, rows and columns last.
     rounds : sequence of Round
-        The tiles to read, in order; those of one round after those of another.
+        The tiles to read, round by round and in order within each.
     reduction : Reduction
         The operation.
     token : object
@@ -104,8 +104,9 @@ def reduce_rounds(da: xr.DataArray, rounds: Sequence[Round], reduction: Reductio
 
     Notes
     -----
-    A further round or pass reads its tiles again: blocks kept since the first would be in memory all at once. To that
-    end the tasks of the source are copied under other names, and the copies start once what comes before is over.
+    A further round or pass reads its tiles again, because keeping the blocks since the first would hold all of them in
+    memory at once. For that the tasks of the source are copied under other names, and the copies start when the
+    previous round or pass is over.
     """
     if is_lazy(da):
         return _reduce_lazily(da.data, [Group(rounds, 0, 0)], reduction, token, grouped=False)
@@ -131,12 +132,12 @@ def reduce_groups(da: xr.DataArray, groups: Sequence[Group], reduction: Reductio
     da : xarray.DataArray
         The raster, rows and columns last.
     groups : sequence of Group
-        Consecutive craters each, all craters together.
+        Groups of consecutive craters that together contain all craters.
     reduction : Reduction
-        The operation, of one pass and without a handover: all tiles of a group come to the same task.
+        The operation, of one pass and without a handover, since one task merges all tiles of a group.
     token : object
-        Everything besides the raster, the groups' bounds and the declared outputs that the results depend on, the
-        groups' tiles included.
+        Everything besides the raster, the groups' bounds and the declared outputs that the results depend on, including
+        the groups' tiles.
 
     Returns
     -------
@@ -202,7 +203,8 @@ def _reduce_lazily(
     if reduction.passes is not None and reduction.passes.tiles:
         graph, last = _add_passes(graph, name, source, reduction.passes, reduction.merge, partials)
 
-    # With a single output the task that finishes gives the array itself, else a dict that one more task looks it up in.
+    # With a single output, the finishing task returns the array itself; otherwise it returns a dict, in which one
+    # further task per output looks its array up.
     only = next(iter(outputs)) if len(outputs) == 1 else None
     whole = _stage(name, "finish")
     names = {out: whole if only else _stage(name, "pick") + f"-{out}" for out in outputs}
@@ -220,8 +222,8 @@ def _reduce_lazily(
         for out, tasks in chosen.items():
             zeros = (0 for _ in outputs[out].shape)
             key = (names[out], *(lead if reduction.keep_images else ()), *((n,) if grouped else ()), *zeros)
-            # Picked one after another: of several at once the scheduler of a cluster would give some to an idle worker,
-            # which would have to fetch the arrays of all outputs first.
+            # Picked one after another: if several were ready at once, the scheduler of a cluster would give some to an
+            # idle worker, which would first have to fetch the arrays of all outputs.
             tasks[key] = (_finish_only, *task) if only else (_pick, (whole, *lead, n), out, *picked)
             picked = [key]
     if only is None:
@@ -238,15 +240,15 @@ def _reduce_lazily(
 def _stage(name: str, stage: str, number: int | None = None) -> str:
     """Name of the tasks of one stage of a reduction.
 
-    Schedulers expect tasks to last as long as those before whose names begin with the same words, up to the hash: a
-    stage has words of its own, so that a look into a dict is not taken to last as long as reading a tile.
+    Schedulers estimate the duration of a task from earlier ones whose names agree up to the hash. Each stage therefore
+    has a distinct name, so that a look into a dict is not expected to last as long as reading a tile.
     """
     words, rest = name.split("-", 1)
     return f"{words}-{stage}-{rest}" + ("" if number is None else f"-{number}")
 
 
 def _shapes(reduction: Reduction, images: tuple[int, ...], craters: int | None = None) -> dict[str, tuple[int, ...]]:
-    """Shape of each output of a block with these lengths along the extra dimensions, and of a group's craters."""
+    """Shape of each output for a block with these lengths along the extra dimensions, and for a group's craters."""
     first = (*(images if reduction.keep_images else ()), *(() if craters is None else (craters,)))
     return {name: (*first, *out.shape) for name, out in reduction.outputs.items()}
 
@@ -263,7 +265,7 @@ def _add_leaves(
 
 
 def _add_handover(layer: Tasks, name: str, position: Position, handover: Handover, keys: list[Any]) -> list[Any]:
-    """Add tasks that hand over what tiles leave to later ones: keys of all partial results."""
+    """Add tasks that complete craters at their last tile; returns the keys of all partial results."""
     own: list[Any] = []
     handed: dict[int, list[Any]] = {}
     for n, (key, receivers) in enumerate(zip(keys, handover.receivers, strict=True)):
@@ -280,7 +282,7 @@ def _add_handover(layer: Tasks, name: str, position: Position, handover: Handove
 def _add_merges(
     layer: Tasks, name: str, position: Position, merge: Callable[..., Any], keys: list[Any], *state: Any
 ) -> list[Any]:
-    """Add tasks that merge partial results until at most `FAN_IN` are left: their keys."""
+    """Add tasks that merge partial results until at most `FAN_IN` are left, and return their keys."""
     level = 0
     while len(keys) > FAN_IN:
         merged = []
@@ -292,7 +294,7 @@ def _add_merges(
 
 
 def _pass_in_memory(block: np.ndarray, first: Any, passes: Passes) -> Any:
-    """All further passes over a raster in memory: the partial result after them."""
+    """Run all further passes over a raster in memory, and return the partial result after them."""
     state = passes.between(first)
     for number in range(1, passes.count + 1):
         found = [passes.leaf(_arguments([block], tile)[0], tile, state, number) for tile in passes.tiles]
@@ -303,7 +305,7 @@ def _pass_in_memory(block: np.ndarray, first: Any, passes: Passes) -> Any:
 def _add_passes(
     graph: HighLevelGraph, name: str, source: Array, passes: Passes, merge: Merge, partials: dict[Position, list[Any]]
 ) -> tuple[HighLevelGraph, str]:
-    """Add further passes to a graph, whose results replace the partials: the graph, and the name of its last layer."""
+    """Add further passes to a graph, whose results replace the partials; returns the graph and its last layer."""
     layer: Tasks = {}
     for position, keys in partials.items():
         layer[(_stage(name, "first"), *position)] = (merge, keys)
@@ -346,7 +348,7 @@ def _read_again(
     graph: HighLevelGraph, gate: str, keys: Iterable[Sequence[Any]], last: str, sources: Sequence[Array]
 ) -> tuple[HighLevelGraph, list[Array]]:
     """Add copies of the sources' tasks that start once some tasks, of the layer ``last``, are over."""
-    # Each key has a task of its own to tell that it is over, so that on a cluster no result moves for it.
+    # A separate task per key signals that it is over, so that no result has to move on a cluster.
     over = {(f"{gate}-over", n): (_nothing, key) for n, key in enumerate(itertools.chain.from_iterable(keys))}
     graph = _after(graph, gate, {**over, gate: (_open, list(over))}, last)
     copies = [bind(source, Delayed(gate, graph), seed=gate) for source in sources]
@@ -354,16 +356,16 @@ def _read_again(
 
 
 def _nothing(*_: Any) -> None:
-    """Result of a task that others only wait for."""
+    """The function of tasks for which others only wait."""
 
 
 def _open(_: Sequence[Any]) -> None:
-    """What happens between one round and the next."""
+    """The function of the gate between two rounds."""
     give_memory_back()
 
 
 def only_waits(task: Any) -> bool:
-    """Whether a task uses nothing of the tasks before it, but waits for them to be over."""
+    """Whether a task only waits for the tasks before it, without using their results."""
     return isinstance(task, tuple) and bool(task) and task[0] in (_nothing, _open)
 
 
@@ -372,7 +374,7 @@ def _next_state(between: Callable[[Any], Any], merge: Callable[..., Any], partia
 
 
 def _after(graph: HighLevelGraph, name: str, layer: Tasks, *others: str) -> HighLevelGraph:
-    """A graph with one more layer, which depends on some that it has."""
+    """Add a layer to a graph, which depends on some of the existing layers."""
     return HighLevelGraph({**graph.layers, name: layer}, {**graph.dependencies, name: set(others)})
 
 
@@ -381,7 +383,7 @@ def _layer(name: str, layer: Tasks, sources: Sequence[Any]) -> HighLevelGraph:
 
 
 def _last_merge(rounds: Sequence[Round], reduction: Reduction) -> Merge:
-    """What merges the partial results that are left at the end; those of finished rounds are listed."""
+    """The function that combines the last partial results: a merge, or a list if rounds are finished separately."""
     return list if any(one.finish is not None for one in rounds) else reduction.merge
 
 
@@ -402,12 +404,12 @@ def _finish_all(
 
 
 def _pick(arrays: Mapping[str, np.ndarray], name: str, *_: np.ndarray) -> np.ndarray:
-    """The array of one output; others are only waited for."""
+    """Pick the array of one output; further arguments are only waited for."""
     return arrays[name]
 
 
 def _finish_only(*arguments: Any) -> np.ndarray:
-    """The array of a reduction's single output."""
+    """Finish a reduction with a single output, and return its array."""
     (array,) = _finish_all(*arguments).values()
     return array
 
@@ -415,7 +417,7 @@ def _finish_only(*arguments: Any) -> np.ndarray:
 def from_tiles(
     grid: Grid, tiles: Iterable[Tile], fill: Callable[[Tile], np.ndarray], *, dtype: Any, token: Any
 ) -> Array:
-    """A lazy array with one task per chunk of a grid.
+    """Make a lazy array with one task per chunk of a grid.
 
     Parameters
     ----------
@@ -437,12 +439,12 @@ def from_tiles(
 
 
 def to_dask(da: xr.DataArray) -> Array:
-    """The pixels of a raster as a dask array; pixels in memory become one chunk."""
+    """Return the pixels of a raster as a dask array; pixels in memory become one chunk."""
     return da.data if is_lazy(da) else dask.array.from_array(da.data, chunks=-1)
 
 
 def token(*parts: Any) -> str:
-    """A hash of everything that a result depends on."""
+    """Hash everything that a result depends on."""
     return str(tokenize(*parts))
 
 
@@ -456,7 +458,7 @@ def gather(
     meta: np.ndarray,
     token: Any,
 ) -> Array:
-    """A lazy array of one block, assembled from some tiles of a raster.
+    """Make a lazy array of one block, assembled from some tiles of a raster.
 
     Parameters
     ----------
@@ -483,14 +485,14 @@ def gather(
 
 
 def each_tile(source: Array | np.ndarray, steps: Iterable[Sequence[Tile]], leaf: Leaf) -> Iterator[Any]:
-    """Partial results of tiles in order, some being computed while the caller uses those before.
+    """Yield the partial results of tiles in order; the next ones are computed while the caller uses the last.
 
     Parameters
     ----------
     source : dask.array.Array or ndarray
         The raster's pixels, rows and columns last; extra dimensions in one chunk.
     steps : iterable of sequence of Tile
-        The tiles to read, those together that are computed at once.
+        The tiles to read, in steps that are each computed together.
     leaf : callable
         (block, tile) -> partial result.
     """
@@ -514,19 +516,19 @@ def each_tile(source: Array | np.ndarray, steps: Iterable[Sequence[Tile]], leaf:
     with ThreadPoolExecutor(1) as thread:
         coming = None
         for number, tiles in enumerate(itertools.chain(steps, [None])):
-            # The thread sees the scheduler that is set here and now.
+            # A thread does not inherit context variables, so hand it the scheduler that is set here.
             context = contextvars.copy_context()
             following = None if tiles is None else thread.submit(context.run, read, number, tiles)
             if coming is not None:
                 results = coming.result()[::-1]
-                coming = None  # so that no result is held once it has been used
+                coming = None  # release the results as soon as they have been used
                 while results:
                     yield results.pop()
             coming = following
 
 
 def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.ndarray, token: Any) -> Array:
-    """A lazy array of one block that needs no raster.
+    """Make a lazy array of one block that needs no raster.
 
     Parameters
     ----------
@@ -545,7 +547,7 @@ def single(make: Callable[[], np.ndarray], *, shape: tuple[int, ...], meta: np.n
 
 
 def _arguments(arrays: Sequence[np.ndarray], tile: Tile, *, copy: bool = True) -> tuple[Any, ...]:
-    """What a leaf takes of arrays in memory: the tile's block of the first, the tile, and its blocks of the others."""
+    """Arguments of a leaf for arrays in memory: the tile's block of the first, the tile, and blocks of the others."""
     blocks = [_view(array, (0, array.shape[-2], 0, array.shape[-1]), tile.window) for array in arrays]
     first, *others = [block.copy() for block in blocks] if copy else blocks
     return first, tile, *others
@@ -557,14 +559,14 @@ def _view(block: np.ndarray, tile: Window, part: Window) -> np.ndarray:
 
 
 Compute = Callable[..., tuple[Any, ...]]
-"""(lazy things, and where their tasks run, as `dask.compute` takes it by keyword) -> their results."""
+"""(lazy collections, and keywords of `dask.compute` that set where tasks run) -> results."""
 
 _compute: contextvars.ContextVar[Compute] = contextvars.ContextVar("compute", default=dask_compute)
 
 
 @contextlib.contextmanager
 def computing_by(function: Compute) -> Iterator[None]:
-    """Within the block, `compute` hands lazy things to a function instead of dask's."""
+    """Within the block, `compute` passes lazy collections to a function instead of dask's."""
     before = _compute.set(function)
     try:
         yield
@@ -573,14 +575,14 @@ def computing_by(function: Compute) -> Iterator[None]:
 
 
 def compute(*collections: Any, workers: int | None = None) -> tuple[Any, ...]:
-    """Compute lazy things together, on the scheduler that is set, or on that many threads.
+    """Compute lazy collections together, on the current scheduler or on a number of threads.
 
     Parameters
     ----------
     *collections : object
-        Lazy xarray or dask objects; anything else is returned as it is.
+        Lazy xarray or dask objects; anything else is returned unchanged.
     workers : int, optional
-        Number of threads; -1 for one per core, -2 for one less, as joblib counts. None leaves it to dask.
+        Number of threads; -1 for one per core, -2 for one less, as in joblib. None leaves the choice to dask.
     """
     if workers is None:
         with naming_lost_tiles(*collections), progress.bar():

@@ -1,4 +1,4 @@
-"""What a cluster that ended a run has lost: its errors name tasks, ours name tiles of the raster."""
+"""Errors for runs that a cluster ended: dask's errors name tasks, ours name tiles of the raster."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from xcrater.errors import LostTilesError
 from xcrater.geometry.grid import Window
 
 NAMED = 3
-"""Tiles that an error names before it counts the others."""
+"""Number of tiles that an error names before it counts the others."""
 
 
 @contextmanager
 def naming_lost_tiles(*collections: Any) -> Iterator[None]:
-    """Within the block, errors of a cluster that lost workers or its scheduler say which tiles are lost with them.
+    """Within the block, turn errors of a cluster that lost workers or its scheduler into errors that name the tiles.
 
     Parameters
     ----------
     *collections : object
-        What is computed in the block: lazy xarray or dask objects, or anything else.
+        The objects that the block computes: lazy xarray or dask objects, or anything else.
 
     Raises
     ------
     LostTilesError
-        Instead of the errors of dask.distributed, which is not imported unless there is a client.
+        Raised in place of the errors of dask.distributed, which is imported only if there is a client.
     """
     try:
         yield
@@ -61,7 +61,7 @@ def naming_lost_tiles(*collections: Any) -> Iterator[None]:
 
 
 def _tiles_of(collections: Sequence[Any], key: Any) -> list[Tile]:
-    """The tile that a task is about, whose key may have been renamed since; all tiles for a task that joins them."""
+    """The tile of a task, even if its key has been renamed; all tiles for a task that combines them."""
     tiles: dict[Any, Tile] = {}
     for each in collections:
         graph = each.__dask_graph__() if hasattr(each, "__dask_graph__") else None

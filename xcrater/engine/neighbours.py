@@ -1,4 +1,4 @@
-"""Which craters lie so near to one another that pixels of one's regions are left out for the sake of the other."""
+"""Neighbouring craters: those so close to each other that pixels near one are left out of the other's regions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 BLOCK = 2**17
-"""Craters whose neighbours are looked up at once."""
+"""Number of craters whose neighbours are looked up at a time."""
 
 _FAR = 2.0**30
 _HAIR = 1e-6
@@ -30,29 +30,30 @@ _HAIR = 1e-6
 
 @dataclass(frozen=True)
 class Exclude:
-    """Pixels near to other craters, which regions are to be without.
+    """Exclusion of pixels near other craters from all regions.
 
     Parameters
     ----------
     within : float
         Distance from another crater's centre up to which pixels are left out, in radii of that crater.
     min_ratio, max_ratio : float
-        Which craters count: those whose radius is from so many to so many times the radius of the crater whose region
-        it is, both included.
+        Bounds, inclusive, of the ratio of the other crater's radius to that of the crater whose region it is; craters
+        with other ratios do not count.
     of : CraterDatabase, optional
-        The other craters, of the same body; None for those of the same table. One of exactly the same centre and
+        The other craters, on the same body; None for those of the same table. A crater with exactly the same centre and
         radius is the crater itself.
 
     Raises
     ------
     RegionError
-        A number is negative or none, or `of` is no table.
+        A number is out of range or not a number, or `of` is not a table.
 
     Notes
     -----
-    A pixel is left out where its centre lies within the true circle, of great-circle distance or, on an ellipsoid,
-    of geodesic distance: whatever rule says which pixels belong to the region, and by what fraction. Pixels that are
-    left out are no part of the region, nor of the statistic ``coverage``.
+    A pixel is left out if its centre lies within the true circle, which is one of great-circle distance or, on an
+    ellipsoid, of geodesic distance. This does not depend on the coverage rule, nor on the fraction of the pixel that
+    the region covers. Pixels that are left out do not belong to the region, nor do they count in the statistic
+    ``coverage``.
 
     Examples
     --------
@@ -77,7 +78,7 @@ class Exclude:
         ):
             raise RegionError(
                 f"received exclude with min_ratio={self.min_ratio!r}, max_ratio={self.max_ratio!r}; expected radii of "
-                "other craters by the crater's own, 0 <= min_ratio <= max_ratio: Exclude(1.0, min_ratio=0.5)"
+                "other craters over the crater's own, 0 <= min_ratio <= max_ratio: Exclude(1.0, min_ratio=0.5)"
             )
         if not (self.of is None or isinstance(self.of, CraterTable)):
             raise RegionError(
@@ -91,19 +92,19 @@ def _is_number(value: object) -> bool:
 
 
 def check_exclude(exclude: object, cdb: CraterTable) -> Exclude | None:
-    """What is to be left out around the craters of a table.
+    """Check the argument `exclude` of an operation.
 
     Parameters
     ----------
     exclude : Exclude, number or None
-        A number is that of an `Exclude`, crater radii from the centres of the table's other craters.
+        The argument; a number stands for an `Exclude` of that many crater radii around the table's other craters.
     cdb : CraterDatabase
         The table.
 
     Raises
     ------
     RegionError, BodyError
-        It is none of these, or has craters of another body.
+        The argument has another type, or has craters of another body.
     """
     if exclude is None:
         return None
@@ -125,7 +126,7 @@ def check_exclude(exclude: object, cdb: CraterTable) -> Exclude | None:
 def find_neighbours(
     grid: Grid, cdb: CraterTable, craters: Craters, boxes: Sequence[Boxes], exclude: Exclude, *, sphere: float
 ) -> Neighbours | None:
-    """Look up the discs that are to be left out of each crater's regions.
+    """Find the discs to exclude from each crater's regions.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def find_neighbours(
     whole = (0, grid.shape[0], 0, grid.columns)
     there, shapes = _shapes(around, np.flatnonzero(meets(around, whole, grid.period)), turn)
     tree = shapely.STRtree(shapes)
-    # A pixel that a region takes lies no more than half a pixel beyond its box, with its centre.
+    # The centre of a pixel that belongs to a region lies no more than half a pixel beyond the region's box.
     asked = [_brought(box, turn, 0.5 + _HAIR) for box in boxes]
     known, other = ([np.asarray(at, dtype=float) for at in (t.lon, t.lat, t.rad)] for t in (cdb, others))
     sizes, members = [np.zeros(1, np.int64)], [np.empty(0, np.int32)]
@@ -179,7 +180,7 @@ def find_neighbours(
             itself = np.logical_and.reduce([a[crater] == b[disc] for a, b in zip(known, other, strict=True)])
             kept = (exclude.min_ratio <= ratio) & (ratio <= exclude.max_ratio) & ~itself
             pairs.append(crater[kept] * len(discs) + disc[kept])
-        pair = np.sort(np.concatenate(pairs))  # each once, though boxes may meet twice
+        pair = np.sort(np.concatenate(pairs))  # duplicates, from boxes that meet twice, become adjacent
         crater, disc = np.divmod(pair[np.append(True, pair[1:] != pair[:-1])[: pair.size]], len(discs))
         sizes.append(np.bincount(crater - first, minlength=stop - first))
         members.append(disc.astype(np.int32))
@@ -190,7 +191,7 @@ def find_neighbours(
 
 
 def _brought(boxes: Boxes, turn: float, margin: float = _HAIR) -> Boxes:
-    """Boxes a little larger, with their middles within the first turn of columns, none wider than a turn."""
+    """Enlarge boxes slightly, and move their middles into the first turn of columns; none is wider than a turn."""
     top, bottom, west, east = boxes
     if turn:
         middle, half = np.mod((west + east) / 2, turn), np.minimum((east - west) / 2, turn / 2)
@@ -199,7 +200,7 @@ def _brought(boxes: Boxes, turn: float, margin: float = _HAIR) -> Boxes:
 
 
 def _shapes(boxes: Boxes, some: Ints, turn: float) -> tuple[Ints, NDArray[np.object_]]:
-    """Some boxes as shapes, those that leave the first turn of columns once more where they enter it again."""
+    """Make shapes of some boxes; one that leaves the first turn of columns is repeated where it enters it again."""
     west, east = (some[boxes[2][some] < 0], some[boxes[3][some] > turn]) if turn else (some[:0], some[:0])
     at = np.concatenate([some, west, east])
     shift = np.repeat([0.0, turn, -turn], [some.size, west.size, east.size])

@@ -1,4 +1,4 @@
-"""Regions drawn by their outlines: on grids without a closed form, of any shape, and for true areas."""
+"""Drawing of regions by their outlines: on grids without a closed form, for any shape, and for true areas."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xcrater.table.regions import Member
 Array = NDArray[Any]
 
 OUTLINED, SHAPES = 2**12, 2**10
-"""Craters whose outlines are traced at once, and regions that are kept at once as shapes in the plane."""
+"""Numbers of craters whose outlines are traced at a time, and of regions kept at a time as shapes in the plane."""
 
 
 def draw_outlines(
@@ -33,24 +33,24 @@ def draw_outlines(
     most: int,
     surface: Surface | None,
 ) -> Iterator[Drawn]:
-    """Runs of regions drawn by their outlines, as many craters at once as there is room for.
+    """Draw regions as runs by their outlines, as many craters at a time as there is room for.
 
     Parameters
     ----------
     regions : sequence of Member
         The regions.
     rule : CoverageRule
-        Which pixels belong to a region.
+        The rule that decides which pixels belong to a region.
     frame : Frame
-        How pixels lie on the body.
+        Frame of the raster.
     craters : Craters
         The craters.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     most : int
-        Runs that are drawn at once, unless one crater needs more.
+        Number of runs that are drawn at a time, unless one crater needs more.
     surface : tuple of ndarray or None
-        Areas by which fractions covered are those of the pixels' true areas.
+        Areas with which fractions covered become those of the pixels' true areas.
     """
 
     def outlines(some: Craters, finely: Sequence[Array | None] = ()) -> list[Outlines]:
@@ -70,7 +70,7 @@ def draw_outlines(
             kernels.outline_rooms(shapes, window, rooms)
         scratch = kernels.polygon_scratch(window, int(rooms[:, 0].max()), surface)
         shown = frame.shown(*window[:2])
-        if surface is not None and surface[0].shape[1] == 1:  # of the others, shares are of what is on the body
+        if surface is not None and surface[0].shape[1] == 1:  # with areas, fractions refer to the part on the body
             shown = np.where(np.isnan(surface[0][kernels.MARGIN : -kernels.MARGIN, 0]), shown, 1.0)
         ends = np.cumsum(rooms[:, 1])
         first = 0
@@ -83,7 +83,7 @@ def draw_outlines(
             n, out = 0, kernels.Runs(runs, weight, offset)
             for k, shapes in enumerate(polygons):
                 n = kernels.draw_outlines(shapes, first, stop, rule.mode, window, scratch, out, n, k)
-            if rule.weighs and shown.min(initial=1.0) < 1.0:  # of a row across a pole, what is on the body is all
+            if rule.weighs and shown.min(initial=1.0) < 1.0:  # in a row across a pole, only the part on the body counts
                 part = shown[runs[0, :n] - window[0]]
                 weight[:n] = np.minimum(weight[:n] / np.where(part > 0, part, 1.0), 1.0)
             if surface is not None and bends is not None:
@@ -96,11 +96,11 @@ def draw_outlines(
 def _measure_parts(
     regions: Sequence[Member], frame: Frame, craters: Craters, drawn: kernels.Runs, window: Window, surface: Surface
 ) -> None:
-    """Set the shares of true areas of partly covered pixels around which areas are not smooth."""
+    """Set the covered fractions of true area for partly covered pixels around which areas are not smooth."""
     (runs, weight, offset), (around, areas) = drawn, surface
     smooth = np.isfinite(around[kernels.MARGIN - 1 :, kernels.MARGIN - 1 :])
     row, column = runs[0] - window[0], runs[1] - window[2]
-    near = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # what the kernel takes the shape of areas from
+    near = ((1, 1), (0, 1), (2, 1), (1, 0), (1, 2))  # the pixels from which the kernel infers how areas vary
     known = np.logical_and.reduce([smooth[row + i, column + j] for i, j in near])
     partly = np.flatnonzero((weight < 1.0) & ~known)
     if not partly.size:
@@ -120,7 +120,7 @@ def _measure_parts(
 
 
 def _bends(around: Array) -> Array | None:
-    """Numbers of pixels before each row and column around which areas are not smooth; None where all are."""
+    """Cumulative numbers, by row and column, of pixels whose areas are not smooth; None if all are smooth."""
     rough = np.isnan(around)
     if not rough.any():
         return None
@@ -128,7 +128,7 @@ def _bends(around: Array) -> Array | None:
 
 
 def _meets(bends: Array, window: Window, outlines: Outlines) -> Array:
-    """Which shapes' boxes hold such pixels, or have them beside them."""
+    """Which shapes' boxes contain such pixels, or are next to one."""
     west, east, north, south = outlines.bounds()
 
     def index(at: Array, first: int, size: int, beyond: int) -> Array:

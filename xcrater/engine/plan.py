@@ -1,4 +1,4 @@
-"""Which craters meet which tile of a raster: plain arrays, before anything is read."""
+"""The plan: which craters meet which tile of a raster, as plain arrays, made before anything is read."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Ints = NDArray[np.int64]
 
 
 FAN_IN = 16
-"""How many partial results merge into one."""
+"""Number of partial results that merge into one."""
 
 
 TOGETHER = 2**14
-"""Craters of several tiles that are looked up at once."""
+"""Number of craters, of one or several tiles, that are looked up at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spread:
-    """Over how many tiles of a plan each crater is spread, and which of them are its first and its last.
+    """The number of tiles of a plan that list each crater, and the first and the last of them.
 
-    What one tile alone cannot complete of a crater waits for the last tile that lists it: all others have been read
-    by then if tiles are read in order.
+    A crater that one tile alone cannot complete waits for the last tile that lists it; if tiles are read in order, all
+    others have been read by then.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class Spread:
 
     Notes
     -----
-    A tile may list a crater of which it turns out to hold no pixel, because boxes are taken a hair too large. So these
-    are upper bounds: a crater with pixels on a single tile may still be listed by two.
+    A tile may list a crater of which it turns out to have no pixel, because boxes are slightly enlarged. The numbers
+    are therefore upper bounds: a crater with pixels on a single tile may still be listed by two.
     """
 
     count: NDArray[np.int32]
@@ -52,7 +52,7 @@ class Spread:
     last: Ints
 
     def take(self, index: NDArray[np.integer] | slice) -> Spread:
-        """The craters at some positions."""
+        """Select the craters at some positions."""
         return Spread(self.count[index], self.first[index], self.last[index])
 
 
@@ -65,9 +65,9 @@ class Tile:
     index : tuple of int
         Chunk number along rows and columns.
     window : tuple of int
-        (row_start, row_stop, col_start, col_stop) on the whole grid; columns past one turn of longitude left out.
+        (row_start, row_stop, col_start, col_stop) on the whole grid, without columns past one turn of longitude.
     craters : Craters
-        In table order.
+        The craters, in table order.
     """
 
     index: tuple[int, int]
@@ -77,7 +77,7 @@ class Tile:
 
 @dataclass(frozen=True, eq=False)
 class SpreadTile(Tile):
-    """A tile that knows which of its craters lie on other tiles as well.
+    """A tile that knows which of its craters also lie on other tiles.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class SpreadTile(Tile):
 
     @property
     def receivers(self) -> Ints:
-        """Positions of the tiles that complete craters of this one, ascending; this tile always is among them."""
+        """Positions, ascending, of the tiles that complete craters of this one; always including this tile."""
         return np.union1d(self.spread.last, [self.number])
 
 
@@ -109,7 +109,7 @@ class Plan:
     tile : ndarray of int64, shape (t,)
         Number of each touched tile, ``row_chunk * column_chunks + column_chunk``, ascending.
     offset : ndarray of int64, shape (t + 1,)
-        Where each tile's craters begin in `member`.
+        Position of each tile's first crater in `member`, and the number of members.
     member : ndarray of int32
         Positions in `craters`, tile by tile, ascending within a tile.
     """
@@ -127,7 +127,7 @@ class Plan:
         rows, cols = self.grid.row_edges, self.grid.col_edges
         across, columns, period = len(cols) - 1, self.grid.columns, self.grid.period
         offset = self.offset.tolist()
-        first = stop = 0  # of the members whose craters have been looked up together, which is faster
+        first = stop = 0  # bounds of the members whose craters have been looked up together, which is faster
         for n, tile in enumerate(self.tile.tolist()):
             i, j = divmod(tile, across)
             window = (rows[i], rows[i + 1], cols[j], min(cols[j + 1], columns))
@@ -139,7 +139,7 @@ class Plan:
             yield Tile((i, j), window, craters.on(window, period))
 
     def only(self, craters: NDArray[Any]) -> Plan:
-        """The tiles that any of some craters touch, and these craters on them; by position, or by a mask of all."""
+        """The plan of some of the craters alone, given by position or by a mask."""
         kept = np.zeros(len(self.craters), bool)
         kept[craters] = True
         chosen = kept[self.member]
@@ -150,21 +150,21 @@ class Plan:
         )
 
     def members(self, n: int) -> NDArray[np.int32]:
-        """Positions in `craters` of those that the tile at position ``n`` lists."""
+        """Positions in `craters` of the craters that the tile at position ``n`` lists."""
         return self.member[self.offset[n] : self.offset[n + 1]]
 
     @cached_property
     def spread(self) -> Spread:
-        """Over how many tiles each of `craters` is spread."""
+        """The spread of `craters` over the tiles."""
         n = len(self.craters)
         tile = np.repeat(np.arange(len(self)), np.diff(self.offset))
         first, last = np.full(n, -1), np.full(n, -1)
-        last[self.member] = tile  # tiles ascend, and the last assignment stays
+        last[self.member] = tile  # tiles ascend, and the last assignment wins
         first[self.member[::-1]] = tile[::-1]
         return Spread(np.bincount(self.member, minlength=n).astype(np.int32), first, last)
 
     def spread_tiles(self) -> Iterator[SpreadTile]:
-        """The tiles in order, each with the spread of its craters."""
+        """Yield the tiles in order, each with the spread of its craters."""
         for n, tile in enumerate(self):
             yield SpreadTile(tile.index, tile.window, tile.craters, n, self.spread.take(self.members(n)))
 
@@ -172,12 +172,12 @@ class Plan:
 def extents(grid: Grid, craters: Craters, outer: float) -> tuple[Floats, Floats, Floats]:
     """Bounds of every crater's disc on the grid: first and last row coordinate, half-width in columns.
 
-    A disc that holds a pole has half a turn as its half-width. The widest parallel of a cap that holds none
-    has ``sin h = sin rho / cos lat`` (the right spherical triangle of pole, centre and point of tangency).
+    A disc that contains a pole has a half-width of half a turn. For a cap that contains no pole, the widest half-width
+    is ``sin h = sin rho / cos lat`` (from the right spherical triangle of pole, centre and point of tangency).
     """
     rho = np.minimum(outer * craters.radius, np.pi)
     north, south = craters.lat + rho, craters.lat - rho
-    # A disc that ends at a pole to the last digit may be rounded to either side of it later on.
+    # A disc that ends exactly at a pole may later be rounded to either side of it.
     polar = (north > np.pi / 2 - 1e-9) | (south < 1e-9 - np.pi / 2)
     whole = rho >= np.pi
     north = np.where(whole | (north > np.pi / 2), np.pi / 2, north)
@@ -191,19 +191,19 @@ def extents(grid: Grid, craters: Craters, outer: float) -> tuple[Floats, Floats,
 
 
 def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Boxes:
-    """Pixel bounds of every crater's disc, too large rather than too small.
+    """Pixel bounds that contain every crater's disc, perhaps with a margin.
 
     Parameters
     ----------
     grid : Grid
-        Where.
+        The grid.
     craters : Craters
         The table, placed on the grid.
     outer : float
         The disc's radius, in crater radii.
     nvert : int
-        Number of vertices of the polygon that stands for the disc; 0 for the true circle. On a grid with a
-        closed form the box holds both.
+        Number of vertices of the polygon that stands for the disc; 0 for the true circle. On a grid with a closed form
+        the box contains both.
     """
     if grid.frame is not None:
         return ring_boxes(grid.frame, craters, outer, nvert)
@@ -212,7 +212,7 @@ def disc_boxes(grid: Grid, craters: Craters, outer: float, nvert: int = 0) -> Bo
 
 
 def outline_boxes(outlines: Outlines) -> Boxes:
-    """Pixel bounds of shapes that are drawn already, such as a user's polygons.
+    """Pixel bounds of shapes that have been drawn, such as a user's polygons.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def outline_boxes(outlines: Outlines) -> Boxes:
 
 
 def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> Plan:
-    """Cut a crater table by tile.
+    """Divide a crater table by tile.
 
     Parameters
     ----------
@@ -233,13 +233,13 @@ def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> P
     craters : Craters
         The table, placed on the grid.
     boxes : float or sequence of Boxes
-        Pixel bounds of every crater's regions, one of `disc_boxes` or `outline_boxes` for each kind of region. A
-        number is the radius in crater radii of the largest disc, a true circle if the grid has no closed form.
+        Pixel bounds of every crater's regions, from `disc_boxes` or `outline_boxes`, for each kind of region. A number
+        is the radius of the largest disc in crater radii; the disc is a true circle if the grid has no closed form.
 
     Notes
     -----
-    A crater is listed with every tile that one of its boxes meets, a box taken a hair too large so that rounding
-    never decides which tile counts a pixel.
+    A crater is listed with every tile that one of its boxes meets. Boxes are slightly enlarged, so that rounding never
+    decides which tile counts a pixel.
     """
     if isinstance(boxes, int | float):
         boxes = [disc_boxes(grid, craters, boxes)]
@@ -250,13 +250,13 @@ def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> P
         if found
         else 2 * (np.empty(0, np.int64),)
     )
-    order = np.argsort(member, kind="stable")  # of a few ascending runs, which numpy merges
+    order = np.argsort(member, kind="stable")  # the input consists of a few ascending runs, which numpy merges fast
     tile, member = tile[order], member[order]
-    # Of numbers of 16 bits, a stable sort takes numpy one pass.
+    # numpy's stable sort of 16-bit numbers is a radix sort, which is faster.
     number = tile.astype(np.uint16 if (len(grid.row_edges) - 1) * (len(grid.col_edges) - 1) <= 2**16 else np.int64)
     order = np.argsort(number, kind="stable")
     tile, member = tile[order], member[order]
-    # Two turns, or two boxes, of one crater may meet the same tile.
+    # Two copies a turn apart, or two boxes, of one crater may meet the same tile.
     again = np.zeros(tile.size, bool)
     again[1:] = (tile[1:] == tile[:-1]) & (member[1:] == member[:-1])
     tile, member = tile[~again], member[~again]
@@ -265,7 +265,7 @@ def make_plan(grid: Grid, craters: Craters, boxes: float | Sequence[Boxes]) -> P
 
 
 def _tiles_of(grid: Grid, boxes: Boxes, row_chunk: Ints, col_chunk: Ints) -> tuple[Ints, Ints]:
-    """Tile numbers and crater rows of all tiles that boxes meet."""
+    """Numbers of all tiles that boxes meet, and positions of the craters that the boxes belong to."""
     height, width, period = grid.shape[0], grid.columns, grid.period
     top, bottom, west, east = boxes
     shown = np.isfinite(top)

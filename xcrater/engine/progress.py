@@ -1,4 +1,4 @@
-"""A bar that shows how far a computation has come, where somebody looks at it."""
+"""A progress bar for computations that somebody is watching."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TextIO
 from xcrater.options import get_option
 
 AFTER = 3.0
-"""Seconds after which a computation gets a bar."""
+"""Seconds after which a computation shows a bar."""
 
 
 @contextmanager
 def bar() -> Iterator[None]:
-    """Show dask's bar for computations in the block on dask's threads that take longer than some seconds.
+    """Show dask's progress bar for computations in the block on dask's threads that take longer than some seconds.
 
-    There is none where the option ``progress`` is off, where nobody looks (neither a terminal nor a notebook), and
-    where a bar is shown already, as by the command line or by the user's own `dask.diagnostics.ProgressBar`. Clusters
-    have their dashboard.
+    No bar appears if the option ``progress`` is off, if nobody is watching (there is neither a terminal nor a
+    notebook), or if a bar is already shown by the command line or by the user's own `dask.diagnostics.ProgressBar`.
+    Clusters have their dashboard.
     """
     from dask.callbacks import Callback
     from dask.diagnostics.progress import ProgressBar
@@ -33,8 +33,8 @@ def bar() -> Iterator[None]:
 
 
 def looked_at() -> TextIO | None:
-    """The stream that somebody reads at once: of a terminal, or of a notebook; None if there is none."""
-    if sys.stderr is None or sys.stderr.isatty():  # there is none in programs with windows alone
+    """The stream that somebody is watching, of a terminal or of a notebook; None if there is none."""
+    if sys.stderr is None or sys.stderr.isatty():  # programs with only windows have no standard error
         return sys.stderr
     shell = sys.modules.get("IPython")
     inside = None if shell is None else shell.get_ipython()

@@ -1,4 +1,4 @@
-"""What a run was asked: the raster, the table, the regions and the options that its results follow from."""
+"""Provenance of a run: the raster, the table, the regions and the options that determine its results."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def describe_run(
     regions : iterable of str
         Names of the regions.
     options : mapping
-        Everything else that results depend on, by name; what JSON cannot express is written as text.
+        Everything else that results depend on, by name; values that JSON cannot express are written as text.
     table : str, optional
-        Where the table was read from.
+        Path from which the table was read.
     command : str, optional
         The command line.
     run_id : str, optional
@@ -49,8 +49,8 @@ def describe_run(
     Returns
     -------
     dict
-        What JSON can express: ``xcrater`` (the version), ``rasters``, ``table``, ``regions``, ``options``, and those of
-        ``command`` and ``run_id`` that were given. Equal rasters, tables, regions and options have equal descriptions.
+        A dict that JSON can express, with ``xcrater`` (the version), ``rasters``, ``table``, ``regions``, ``options``,
+        and ``command`` and ``run_id`` if given. Equal rasters, tables, regions and options have equal descriptions.
     """
     about: dict[str, Any] = {
         "xcrater": importlib.metadata.version("xcrater"),
@@ -70,21 +70,21 @@ def _describe_table(cdb: CraterTable) -> dict[str, Any]:
 
 
 def _hash_of_table(data: pd.DataFrame) -> str:
-    """A hash of the labels and cells of a table."""
+    """Hash the labels and cells of a table."""
     digest = hashlib.blake2b(repr(list(data.columns)).encode(), digest_size=16)
     digest.update(pd.util.hash_pandas_object(data.index, index=False).to_numpy().tobytes())
     for n in range(data.shape[1]):
         column = data.iloc[:, n]
         try:
             hashed = pd.util.hash_pandas_object(column, index=False)
-        except TypeError:  # cells that have no hash, such as geometries
+        except TypeError:  # some cells, such as geometries, cannot be hashed
             hashed = pd.util.hash_pandas_object(column.map(repr), index=False)
         digest.update(hashed.to_numpy().tobytes())
     return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON can express it."""
+    """Convert a value to one that JSON can express."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):

@@ -1,13 +1,13 @@
 """The one protocol by which operations reduce tiles to arrays: leaf, merge, finish, and what an operation needs.
 
-Statistics, planes of depths, chips, user-supplied functions and arrays of pixels each declare a `Reduction`;
-`xcrater.engine.graph` runs it, eagerly or as a dask graph. This module knows neither.
+Statistics, planes of depths, chips, user-supplied functions and arrays of pixels each declare a `Reduction`, which
+`xcrater.engine.graph` runs eagerly or as a dask graph. This module knows neither dask nor any operation.
 
     each tile ──leaf──► partial ──merge (tree)──► partial ──finish──► one array for each output
 
-What one tile cannot complete of a crater that lies on several takes one of two roads. Sums merge: any tree will do.
-Pixels do not: they are handed to the last tile that lists the crater (`Handover`), where the crater is completed, so
-that no more than the pixels of unfinished craters is ever held.
+The partial results of a crater that lies on several tiles take one of two routes. Sums merge in any tree. Pixels do
+not: they are handed to the last tile that lists the crater (`Handover`), where the crater is completed, so that only
+the pixels of unfinished craters are ever held.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import xarray as xr
 from xcrater.engine.plan import SpreadTile, Tile
 
 Leaf = Callable[..., Any]
-"""(block, tile) -> partial result; a third argument is the block of the raster beside, where one is declared."""
+"""(block, tile) -> partial result; a third argument is the block of the raster `beside`, if one is declared."""
 
 Merge = Callable[[Sequence[Any]], Any]
 """List of partial results, in the order of their tiles -> one partial result; takes an empty list."""
 
 Finish = Callable[..., Mapping[str, np.ndarray]]
-"""(partial result, number of images in the block) -> array of each output. A reduction that is run group by group
-also passes the position of the group's first crater and the position past its last."""
+"""(partial result, number of images in the block) -> array of each output. A reduction that runs group by group also
+receives the position of the group's first crater and the position past its last."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Output:
     Parameters
     ----------
     shape : tuple of int
-        Lengths of the dimensions after the raster's extra ones; group by group, after the dimension of craters.
+        Lengths of the dimensions after the raster's extra ones, or after the dimension of craters if the reduction runs
+        group by group.
     dtype : str
         Data type.
     """
@@ -63,7 +64,7 @@ class Passes:
     merge : callable
         (list of partial results, state) -> one partial result; takes an empty list.
     between : callable
-        Partial result of all tiles -> state: as little as possible of what the next pass needs to know.
+        Partial result of all tiles -> state, the least information that the next pass needs.
     finish : callable
         (partial result of the first pass, state after the last one) -> partial result.
     """
@@ -78,15 +79,15 @@ class Passes:
 
 @dataclass(frozen=True, eq=False)
 class Handover:
-    """How tiles hand what they cannot complete to the last tile that lists the crater.
+    """The handing over of incomplete craters to the last tile that lists them.
 
-    The leaf of a reduction with a handover gives a dict: its own partial result under None, and under the position of
-    each receiver what it hands to that tile.
+    The leaf of a reduction with a handover returns a dict with its own partial result under None, and with what it
+    hands to another tile under the position of that tile.
 
     Parameters
     ----------
     receivers : sequence of sequence of int
-        Positions of the tiles to which each tile hands something; none comes before the tile itself.
+        For each tile, positions of the tiles to which it hands something, none of which precedes the tile itself.
     complete : callable
         (everything handed to one tile, in the order of tiles) -> partial result.
     """
@@ -96,11 +97,11 @@ class Handover:
 
     @classmethod
     def to_last(cls, tiles: Iterable[SpreadTile], complete: Callable[[Sequence[Any]], Any]) -> Handover:
-        """Hand over to the last tile that lists each crater, as the plan knows it."""
+        """Make the handover to the last tile that lists each crater, from the tiles of a plan."""
         return cls([tile.receivers.tolist() for tile in tiles], complete)
 
     def in_turn(self, found: Iterable[Mapping[Any, Any]]) -> Iterator[Any]:
-        """Partial results of tiles read in order: each tile's own, then that of the craters it completes."""
+        """Yield partial results of tiles in order: each tile's own, then that of the craters it completes."""
         handed: dict[int, list[Any]] = {}
         for n, (parts, receivers) in enumerate(zip(found, self.receivers, strict=True)):
             yield parts[None]
@@ -120,12 +121,12 @@ class Reduction:
     leaf, merge, finish : callable
         The three stages; see `Leaf`, `Merge` and `Finish`.
     outputs : mapping of str to Output
-        The arrays that it makes, by name.
+        The resulting arrays, by name.
     keep_images : bool
-        Whether every image of the raster is reduced for itself, so that outputs have the raster's extra dimensions
-        first. Otherwise these must be one chunk, and outputs do not have them.
+        Whether every image of the raster is reduced separately, so that outputs have the raster's extra dimensions
+        first. Otherwise these must be in one chunk, and outputs do not have them.
     beside : xarray.DataArray, optional
-        An array of the raster's rows and columns, such as weights, whose block the leaf takes as well.
+        A second array on the raster's rows and columns, such as weights, whose block the leaf also takes.
     passes : Passes, optional
         Further passes over some tiles.
     """
@@ -140,5 +141,5 @@ class Reduction:
 
 
 def chained(partials: Sequence[Sequence[Any]]) -> list[Any]:
-    """Merge of partial results that are sequences: one after the other."""
+    """Merge partial results that are sequences by concatenating them."""
     return [item for partial in partials for item in partial]

@@ -1,4 +1,4 @@
-"""The regions of a request on a grid, and how they are drawn: by closed forms, or by their outlines."""
+"""The regions of a request on a grid, drawn by closed forms or by their outlines."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class RegionSet:
-    """The regions of one request, and what places them on a grid.
+    """The regions of one request, and their placement on a grid.
 
     Parameters
     ----------
     regions : tuple of Member
-        The regions. Those cut from discs about the centre have a closed form where the grid has one; all others are
-        drawn by their outlines.
+        The regions. Those cut from discs around the centre have a closed form if the grid has one; all others are drawn
+        by their outlines.
     coverage : {"all_touched", "center", "exact"}
         Which pixels belong to a region.
     grid : Rows
@@ -42,7 +42,7 @@ class RegionSet:
     closed : bool
         Whether discs have a closed form on the grid.
     frame : Frame or None
-        How pixels lie on the body, for outlines, areas and azimuths.
+        Placement of the pixels on the body, for outlines, areas and azimuths.
     """
 
     regions: tuple[Member, ...]
@@ -55,11 +55,11 @@ class RegionSet:
         return len(self.regions)
 
     def of(self, positions: Sequence[int]) -> RegionSet:
-        """Some of the regions."""
+        """Select some of the regions."""
         return replace(self, regions=tuple(self.regions[k] for k in positions))
 
     def parts(self) -> list[tuple[Array, RegionSet]]:
-        """Regions with a closed form, and those drawn by their outlines: the positions and regions of each kind."""
+        """Separate regions with a closed form from those drawn by outlines; positions and regions of each kind."""
         drawn = [not self.closed or region.bounds is None for region in self.regions]
         members = [[k for k, is_drawn in enumerate(drawn) if is_drawn == kind] for kind in (False, True)]
         return [(np.array(some), replace(self.of(some), closed=not kind)) for kind, some in enumerate(members) if some]
@@ -71,19 +71,19 @@ class RegionSet:
 
     @cached_property
     def vertices(self) -> Array:
-        """Vertices of each region's polygons, shape (regions,); 0 for true circles."""
+        """Number of vertices of each region's polygons, shape (regions,); 0 for true circles."""
         return np.array([region.vertices for region in self.regions], dtype=np.int64)
 
     @cached_property
     def in_sectors(self) -> bool:
-        """Whether any region lies between two azimuths alone."""
+        """Whether any region is restricted to a range of azimuths."""
         return any(region.azimuths for region in self.regions)
 
     def boxes(self, grid: Grid, craters: Craters) -> list[Boxes]:
         """Pixel bounds of every crater's regions on a grid, for each kind of outline.
 
-        Discs about the centre are bounded by the largest of them: on a grid with a closed form the true circle's box
-        holds all polygons within it, elsewhere there is one box for each number of vertices.
+        Discs around the centre are bounded by the largest of them. On a grid with a closed form the box of the true
+        circle contains all of its polygons; on others there is one box for each number of vertices.
         """
         largest: dict[int, float] = {}
         for region in self.regions:
@@ -95,12 +95,12 @@ class RegionSet:
 
     @property
     def rule(self) -> CoverageRule:
-        """The rule that says which pixels belong to a region."""
+        """The rule that decides which pixels belong to a region."""
         return RULES[self.coverage]
 
     @property
     def mode(self) -> int:
-        """The kernels' number of the coverage rule."""
+        """The number by which kernels know the coverage rule."""
         return self.rule.mode
 
     @property
@@ -111,10 +111,10 @@ class RegionSet:
     def draw(
         self, craters: Craters, window: Window, most: int = ROOM, surface: Surface | None = None
     ) -> Iterator[Drawn]:
-        """Runs of every region of some craters within a window, as many craters at once as there is room for.
+        """Draw every region of some craters as runs within a window, as many craters at a time as there is room for.
 
-        All regions have a closed form, or none has: see `parts`. With a surface, fractions covered are those of the
-        pixels' true areas.
+        Either all regions have a closed form or none has; see `parts`. With a surface, fractions covered are those of
+        the pixels' true areas.
         """
         if self.in_sectors:
             assert self.frame is not None
@@ -128,17 +128,17 @@ class RegionSet:
             drawn = draw_outlines(self.regions, self.rule, self.frame, craters, window, most, surface)
         if craters.near is None:
             return drawn
-        # Regions drawn by their outlines, such as polygons, may lie on a grid where discs have a closed form.
+        # Even if regions are drawn by their outlines, such as polygons, discs may have a closed form on the grid.
         closed = self.frame is None or (self.frame.sphere and not self.frame.crs)
         discs = RegionSet((Circle(1.0, None),), "center", self.grid, closed, self.frame)
         return leave_out(drawn, craters.near, window, discs.draw)
 
     def rings(self) -> RegionSet:
-        """The whole rings that the regions are sectors of."""
+        """The whole rings of which the regions are sectors."""
         return replace(self, regions=tuple(self.regions[k].ring() for k in self._rings()[0]))
 
     def sectors(self, members: Array, window: Window) -> kernels.Sectors:
-        """The regions as sectors of `rings`, for kernels; ``members`` are their positions in the output."""
+        """The regions as sectors of `rings`, in a record for kernels; ``members`` are their positions in the output."""
         return sector_record(*self._rings(), members, window, self._placement())
 
     def _placement(self) -> Placement:
@@ -146,7 +146,7 @@ class RegionSet:
         return Placement(self.closed, self.grid, self.frame)
 
     def _rings(self) -> tuple[list[int], list[tuple[float, float]]]:
-        """Which regions begin a ring, the others being more sectors of it; and the azimuths that bound each."""
+        """Which regions begin a new ring, the others being further sectors of it; and the azimuths that bound each."""
         bounds = [region.azimuths or (0.0, 360.0) for region in self.regions]
         rings = [(region.bounds or region, region.vertices) for region in self.regions]
         parts = [k > 0 and rings[k] == rings[k - 1] and bounds[k][0] >= bounds[k - 1][1] for k in range(len(rings))]
@@ -154,11 +154,11 @@ class RegionSet:
 
     @property
     def layers(self) -> int:
-        """At most so many of the regions that one pixel belongs to."""
+        """Upper bound of the number of regions to which one pixel belongs."""
         first, _ = self._rings()
         alike = len(set(self.vertices)) == 1 and all(region.bounds for region in self.regions)
         if self.coverage != "center" or not alike:
-            return len(first)  # pixels on a bound belong to both sides of it, however many bounds there are
+            return len(first)  # a pixel on several bounds belongs to the rings on both sides of each
         inner, outer = self.bounds[:, first]
         return int(((inner <= inner[:, None]) & (inner[:, None] < outer)).sum(axis=1).max())
 
@@ -182,13 +182,13 @@ class RegionSet:
             first = stop
 
     def groups(self) -> list[Group]:
-        """Regions whose discs are nested in one another: those of one number of vertices."""
+        """Groups of regions whose discs are nested, because they have the same number of vertices."""
         outer_mode, inner_mode = self.rule.roundings
         groups = []
         inner, outer = self.bounds.tolist()
         for nvert in dict.fromkeys(self.vertices.tolist()):
             members = [k for k, n in enumerate(self.vertices) if n == nvert]
-            # Of two discs of one radius, the one that takes fewer pixels lies within the other.
+            # Of two discs with the same radius, the one that takes fewer pixels is nested in the other.
             rank = {inner_mode: 0, outer_mode: 1}
             discs = {(outer[k], outer_mode) for k in members}
             discs |= {(inner[k], inner_mode) for k in members if inner[k] > 0}
@@ -219,7 +219,7 @@ class Group:
     outer, inner : ndarray, shape (k,)
         Discs that bound each region; -1 for no hole.
     nvert : int
-        Vertices of the discs' polygons; 0 for true circles.
+        Number of vertices of the discs' polygons; 0 for true circles.
     """
 
     members: Array
@@ -231,18 +231,18 @@ class Group:
 
 
 def covered(shapes: RegionSet, region: int, craters: Craters, crater: int, window: Window) -> Array:
-    """How much of each pixel of a window belongs to one crater's region: its weight, 1 for whole pixels.
+    """Fraction of each pixel of a window that belongs to one crater's region; 1 for whole pixels.
 
     Parameters
     ----------
     shapes : RegionSet
         The regions.
     region : int
-        Which of them.
+        Position of the region.
     craters : Craters
-        Placed craters.
+        The placed craters.
     crater : int
-        Position among them.
+        Position of the crater among them.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     """

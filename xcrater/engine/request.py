@@ -1,4 +1,4 @@
-"""What every operation starts from: a raster, a table and regions of it, checked and put together."""
+"""The request from which every operation starts: a raster, a table and its regions, checked and combined."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 NAMED = 10
-"""Craters that an error names before it counts the others."""
+"""Number of craters that an error names before it counts the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +46,13 @@ class Request:
     da : xarray.DataArray
         The raster, rows and columns last.
     raster : Raster
-        How it lies on the body.
+        Placement of the raster on the body.
     names : list of str
-        The regions.
+        Names of the regions.
     shapes : RegionSet
-        Their bounds.
+        The regions on the grid.
     craters : Craters
-        The table on the grid.
+        The craters on the grid.
     table : CraterDatabase
         The table.
     """
@@ -65,30 +65,30 @@ class Request:
     table: CraterTable
 
     def with_data(self, da: xr.DataArray) -> Request:
-        """The same request of the same pixels in other chunks along extra dimensions."""
+        """The same request for the same pixels in other chunks along extra dimensions."""
         return replace(self, da=da)
 
     def of(self, regions: Sequence[int]) -> Request:
-        """The same request of some of the regions."""
+        """The same request for some of the regions."""
         return replace(self, names=[self.names[k] for k in regions], shapes=self.shapes.of(regions))
 
     def take(self, index: NDArray[np.integer]) -> Request:
-        """The same request of some of the craters, which keep their rows of the table."""
+        """The same request for some of the craters, which keep their rows of the table."""
         return replace(self, craters=self.craters.take(index))
 
     @property
     def images(self) -> int:
-        """Greatest number of images, over the raster's extra dimensions, in one block."""
+        """Largest number of images, over the raster's extra dimensions, in one block."""
         da = self.da
         return math.prod(max(c) for c in da.chunks[:-2]) if da.chunks else math.prod(da.shape[:-2])
 
     @cached_property
     def boxes(self) -> list[Boxes]:
-        """Pixel bounds of every crater's regions, for each kind of them."""
+        """Pixel bounds of every crater's regions, for each kind of outline."""
         return self.shapes.boxes(self.raster.grid, self.craters)
 
     def pixels(self) -> NDArray[np.float64]:
-        """At most so many pixels each crater's largest region has, shape (craters,)."""
+        """Upper bound of the number of pixels in each crater's largest region, shape (craters,)."""
         height, width = self.raster.grid.shape
         most = np.zeros(len(self.craters))
         for top, bottom, west, east in self.boxes:
@@ -97,7 +97,7 @@ class Request:
         return most
 
     def plan(self, boxes: list[Boxes] | None = None, *, warn: bool = True) -> Plan:
-        """Cut the table by tile, by the regions' boxes or others; warns where none meets the raster."""
+        """Divide the table by tile, by the regions' boxes or others; warns if none meets the raster."""
         plan = make_plan(self.raster.grid, self.craters, self.boxes if boxes is None else boxes)
         if warn and not len(plan) and len(self.craters):
             warnings.warn(
@@ -110,7 +110,7 @@ class Request:
 
     @contextmanager
     def naming_craters(self) -> Iterator[None]:
-        """Within the block, a ReadError of the raster's file says which craters need the pixels that it is about."""
+        """Within the block, extend a ReadError of the raster's file by the craters that need the pixels in question."""
         try:
             yield
         except ReadError as err:
@@ -134,7 +134,7 @@ class Request:
             raise ReadError.at(err.path, err.window, text, raster=err.raster) from err
 
     def image_coordinates(self) -> dict[str, xr.Variable]:
-        """Coordinates along the raster's extra dimensions, and those that have none."""
+        """Coordinates along the raster's extra dimensions, and scalar ones."""
         of = set(self.raster.extra_dims)
         found = {str(name): c.variable for name, c in self.da.coords.items() if set(c.dims) <= of}
         found.pop("spatial_ref", None)
@@ -165,7 +165,7 @@ def make_request(
     nodata: float | int | None,
     exclude: Exclude | float | None = None,
 ) -> Request:
-    """Check a raster, a table and region names, and put them on one grid.
+    """Check a raster, a table and region names, and place them on one grid.
 
     Parameters
     ----------
@@ -174,18 +174,18 @@ def make_request(
     cdb : CraterDatabase
         The table.
     regions : str, iterable of str or mapping of str to Region
-        Names of its regions; or regions that the table need not have, by their names.
+        Names of the table's regions; or regions that the table need not have, by name.
     coverage : {"all_touched", "center", "exact"} or None
-        Which pixels belong to a region; None takes the option.
+        Which pixels belong to a region; None for the option ``coverage``.
     nodata : number or None
-        Stored number that stands for no value, instead of the raster's own.
+        Stored number that stands for a missing value, instead of the one that the raster declares.
     exclude : Exclude, number or None
-        Pixels near to other craters, to be left out of the regions.
+        Exclusion of pixels near other craters.
 
     Raises
     ------
     GridError, BodyError, RegionError
-        Something does not fit.
+        The raster cannot be read, it does not show the table's body, or a region or `exclude` cannot be used.
     """
     exclude = check_exclude(exclude, cdb)
     names = [regions] if isinstance(regions, str) else list(regions)
@@ -218,7 +218,7 @@ def make_request(
 
 
 def users_level() -> int:
-    """Stack level, as `warnings.warn` counts it for its caller, of the first frame outside of this package."""
+    """Stack level, as `warnings.warn` counts it for the caller, of the first frame outside this package."""
     package, level = __name__.partition(".")[0], 1
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:

@@ -1,9 +1,9 @@
-"""Rounds over a raster: which craters have their pixels in memory together.
+"""Rounds over a raster: groups of craters whose pixels are in memory together.
 
-Pixels take memory in two ways. All that is cut from one tile is held at once, and what a tile alone cannot complete of
-a crater waits until the crater's last tile has been read. Where either would take more room than there is, craters are
-left for a later round, which reads their tiles again. To read a tile takes a fraction of the time that it takes to cut
-this much from it, so the rounds cost little; and a table that fits takes a single one.
+Pixels take memory in two ways: everything cut from one tile is held at once, and pieces of a crater that a tile cannot
+complete wait until the crater's last tile has been read. If either would exceed its room, craters are left for a later
+round, which reads their tiles again. Reading a tile takes a fraction of the time needed to cut that much from it, so
+rounds cost little; and a table that fits takes a single one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from xcrater.engine.plan import Plan
 Ints = NDArray[np.int64]
 
 AHEAD = max(2, os.cpu_count() or 1)
-"""At most so many tiles are computed at once, where the caller uses those before in the meantime."""
+"""Largest number of tiles that are computed at a time, while the caller uses earlier ones."""
 
 
 def _trim() -> Callable[[int], Any]:
-    """The allocator's function that gives free memory back, where it has one, as glibc does."""
+    """The allocator's function that returns free memory to the system, if it has one, as glibc does."""
     try:
         library = ctypes.CDLL(None)
     except (TypeError, OSError):  # on Windows a library needs a name
@@ -37,24 +37,24 @@ _malloc_trim = _trim()
 
 
 def give_memory_back() -> None:
-    """Give the memory that is free by now back to the system.
+    """Return free memory to the system.
 
-    Pixels of craters are arrays of all sizes. Where those in use lie between free ones, the allocator keeps the free
-    memory, but finds no place in it for the next large array: after some rounds it would hold half as much again as
-    the option ``memory`` allows.
+    Pixels of craters are arrays of all sizes. The allocator keeps free memory between arrays in use, but has no room
+    there for the next large array, so after some rounds it would hold half as much again as the option ``memory``
+    allows.
     """
     _malloc_trim(0)
 
 
 class Room(NamedTuple):
-    """How many bytes of pixels may be held.
+    """Numbers of bytes that pixels may take.
 
     Parameters
     ----------
     threads : int
-        What all threads together cut from the tiles that they are at.
+        Bytes that all threads together may cut from their current tiles.
     waiting : int
-        What waits for tiles that have not been read yet. A crater that takes more is read by itself.
+        Bytes of pixels that may wait for tiles that have not yet been read. A crater that takes more is read by itself.
     """
 
     threads: int
@@ -62,26 +62,25 @@ class Room(NamedTuple):
 
     @classmethod
     def within(cls, memory: int) -> Room:
-        """Shares of the memory allowed: a quarter waits, and a sixth is cut by all threads together.
+        """Shares of the allowed memory: a quarter for waiting pixels, and a sixth for all threads together.
 
-        The rest is for what has been cut before, for copies where pieces are put together, and for what the caller
-        holds.
+        The rest is for pixels cut earlier, for copies made while pieces are assembled, and for what the caller holds.
         """
         return cls(memory // 6, memory // 4)
 
     @property
     def accumulators(self) -> int:
-        """What tiles find of their craters, where accumulators are all that is kept: half of the memory."""
+        """Bytes of accumulators, if nothing else is kept of tiles: half of the memory."""
         return 2 * self.waiting
 
     @property
     def tile(self) -> int:
-        """What is cut from one tile at a time of craters that lie on it alone, and as much again of all others."""
+        """Bytes cut from one tile at a time for craters that lie on it alone, and the same again for all others."""
         return max(1, self.threads // (2 * (os.cpu_count() or 1)))
 
 
 def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:
-    """Share the craters of a plan out among rounds, each of which keeps to the room that there is.
+    """Divide the craters of a plan among rounds, each of which respects the available room.
 
     Parameters
     ----------
@@ -90,12 +89,12 @@ def in_rounds(plan: Plan, sizes: Ints, room: Room) -> list[Plan]:
     sizes : ndarray of int64, shape (craters of the plan,)
         Bytes that the pixels of each crater take.
     room : Room
-        The room that there is. A crater that takes more by itself has a round of its own.
+        The available room. A crater that alone takes more gets a separate round.
 
     Returns
     -------
     list of Plan
-        The same plan of some of the craters each, every crater that lies on a tile in exactly one of them.
+        Plans of some of the craters each; every crater that lies on a tile is in exactly one of them.
     """
     tile = np.repeat(np.arange(len(plan)), np.diff(plan.offset))
     member = plan.member.astype(np.int64)
@@ -135,16 +134,16 @@ def used_up(rounds: list[Plan]) -> Iterator[Plan]:
 
 
 def along_tiles(plan: Plan, each: int, most: int) -> list[NDArray[np.int32]]:
-    """Share craters out among rounds by where they lie, so that few tiles are read by more than one round.
+    """Divide craters among rounds by their positions, so that few tiles are read in more than one round.
 
     Parameters
     ----------
     plan : Plan
         The tiles, in the order in which they are read.
     each : int
-        Bytes that a tile finds of each of its craters.
+        Bytes of a tile's partial result for each of its craters.
     most : int
-        Bytes that the tiles of a round may find together; those of a single crater may be more.
+        Largest number of bytes of the partial results of a round; those of a single crater may be more.
 
     Returns
     -------
@@ -179,14 +178,14 @@ class _Listings(NamedTuple):
     sizes: Ints
 
     def of(self, craters: Ints) -> _Listings:
-        """The listings of some craters."""
+        """Select the listings of some craters."""
         kept = np.zeros(len(self.plan.craters), bool)
         kept[craters] = True
         chosen = kept[self.member]
         return self._replace(member=self.member[chosen], tile=self.tile[chosen])
 
     def most(self, craters: Ints, room: Room) -> int:
-        """How many of these craters, from the first on, fit the room together; at least one."""
+        """Number of these craters, counted from the first, that fit the room together; at least one."""
         if self._fits(craters, room):
             return craters.size
         low, high = 1, craters.size - 1
@@ -203,6 +202,6 @@ class _Listings(NamedTuple):
         if np.cumsum(change).max() > room.waiting:
             return False
         held = self.of(craters)
-        # A piece is taken to be as large as if the crater were shared out equally among its tiles.
+        # Pieces are assumed to be equal, as if the crater were divided evenly among its tiles.
         piece = held.sizes[held.member] / spread.count[held.member]
         return bool(np.bincount(held.tile, piece, tiles).max() <= room.tile)

@@ -1,4 +1,4 @@
-"""Sectors of rings: the runs of a ring are shared out by the azimuths at which pixels are seen from the centre."""
+"""Sectors of rings: the runs of a ring are divided by the azimuths of pixels as seen from the crater's centre."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from xcrater.geometry.grid import Grid, Window
 Array = NDArray[Any]
 
 ROOM, PIXELS = 2**14, 2**18
-"""Runs of rings that are drawn at once, and pixels whose azimuths are computed at once."""
+"""Number of runs of rings that are drawn at a time, and number of pixels whose azimuths are computed at a time."""
 
 
 class Placement(NamedTuple):
-    """How pixels lie on the body.
+    """The placement of pixels on the body.
 
     Parameters
     ----------
     closed : bool
         Whether rows are equally spaced in latitude and columns in longitude, on a sphere.
     rows : Rows
-        The grid's rows and columns as kernels take them, where they are.
+        The grid's rows and columns as kernels take them, used if `closed`.
     frame : Frame
-        How pixels of any projection lie on the body.
+        Placement of pixels in any projection.
     """
 
     closed: bool
@@ -50,14 +50,14 @@ def share_out(
     window: Window,
     place: Placement,
 ) -> Iterator[Drawn]:
-    """Share the runs of whole rings out among their sectors.
+    """Divide the runs of whole rings among their sectors.
 
     Parameters
     ----------
     rings : iterable of Drawn
         Whole rings of the craters.
     first : sequence of int
-        Region with which each ring begins; the regions up to the next ring's are sectors of it.
+        First region of each ring; the regions up to that of the next ring are sectors of it.
     bounds : sequence of (float, float)
         Azimuths between which each region lies, degrees clockwise from north.
     craters : Craters
@@ -65,7 +65,7 @@ def share_out(
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     place : Placement
-        How pixels lie on the body.
+        Placement of the pixels on the body.
     """
     edges = np.unique(bounds)
     low, high = np.searchsorted(edges, bounds).T
@@ -98,13 +98,13 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) on the whole grid.
     place : Placement
-        How pixels lie on the body.
+        Placement of the pixels on the body.
 
     Returns
     -------
     ndarray of int16, shape (pixels,)
-        The last edge that is not beyond the azimuth at which the pixel's centre is seen from the crater's centre;
-        -1 before the first edge. Centres that are not on the body get the last edge, so that they are in no bin.
+        Index of the bin, which is that of its lower edge; -1 before the first edge. Centres that are not on the body
+        get the index of the last edge, where no bin begins.
     """
     closed, grid_rows, frame = place
     number = np.empty(begin[-1], np.int16)
@@ -114,7 +114,7 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
         caps = craters.caps()
         kernels.number_sectors(drawn.record(), caps, grid_rows, east, window, compass(edges), across, number)
         return number
-    # No projection but the closed form has a shorter way than asking for each pixel.
+    # Only the closed form has a shortcut; in all other projections the azimuth of each pixel must be computed.
     grid = Grid(frame.shape, 0.0, 1.0, 0.0, 1.0, (), (), frame)
     craters = replace(craters, shapes=(), near=None)
     crater = np.repeat(np.arange(len(drawn.offset)), np.diff(drawn.offset, axis=2).sum(axis=(1, 2)))
@@ -130,14 +130,14 @@ def azimuth_bins(drawn: Drawn, craters: Craters, begin: Array, edges: Array, win
 
 
 def longitude_per_column(place: Placement) -> float:
-    """Longitude per column, radians, of a grid with a closed form; negative where columns run west."""
+    """Longitude per column, radians, of a grid with a closed form; negative if columns run west."""
     return math.copysign(2 * math.pi / place.rows.period, place.frame.columns[1])
 
 
 def sector_record(
     first: Sequence[int], bounds: Sequence[tuple[float, float]], members: Array, window: Window, place: Placement
 ) -> kernels.Sectors:
-    """Sectors as kernels take them, with scratch space for a window.
+    """Make the record of sectors that kernels take, with scratch space for a window.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def sector_record(
 
 
 def compass(azimuth: Array) -> Array:
-    """Azimuths of 0 to 360 degrees as numbers from 0 to 4 that need no arctangent; see `kernels.compass`."""
+    """Convert azimuths of 0 to 360 degrees to numbers from 0 to 4 that need no arctangent; see `kernels.compass`."""
     quarter, rest = np.divmod(azimuth, 90.0)
     east, north = np.sin(np.radians(rest)), np.cos(np.radians(rest))
     return np.asarray(quarter + east / (east + north))

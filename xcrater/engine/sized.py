@@ -1,4 +1,4 @@
-"""Partial results that say how many bytes they hold, so that a cluster knows what it moves, spills and has room for."""
+"""Partial results that report how many bytes they hold, so that a cluster can decide what to move and spill."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 SAMPLE = 64
-"""Elements of an array of objects that are looked at; the others are taken to be alike."""
+"""Number of elements of an array of objects that are measured; the others are assumed to be similar."""
 
 
 class Sized:
-    """A dataclass that travels between tasks: its size, `sys.getsizeof`, includes the arrays in its fields.
+    """A dataclass that travels between tasks, whose `sys.getsizeof` includes the arrays in its fields.
 
-    dask asks objects that it does not know for this size. Without it a partial result of 50 MB counts as 50 bytes: the
-    scheduler moves it between workers as if that were free, and a worker that runs out of memory does not spill it.
+    dask asks objects of unknown types for this size. Without it, a partial result of 50 MB would count as 50 bytes: the
+    scheduler would move it between workers as if that were free, and a worker short of memory would not spill it.
     """
 
     def __sizeof__(self) -> int:
@@ -28,7 +28,7 @@ def _bytes_of_fields(record: Any) -> int:
 
 
 def _bytes(value: Any) -> int:
-    """Bytes that a value holds: those of arrays, and of what sequences, mappings and records contain."""
+    """Bytes of the arrays that a value holds, directly or in sequences, mappings and records."""
     if isinstance(value, np.ma.MaskedArray):
         return _bytes(value.data) + _bytes(np.ma.getmask(value))
     if isinstance(value, np.ndarray):

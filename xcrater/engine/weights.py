@@ -17,7 +17,7 @@ from xcrater.raster.reading import Raster
 
 
 def block_weights(raster: Raster, window: Window, beside: NDArray[Any] | None) -> NDArray[np.float64]:
-    """Weights of a tile's pixels.
+    """Compute the weights of a tile's pixels.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def block_weights(raster: Raster, window: Window, beside: NDArray[Any] | None) -
     window : tuple of int
         The tile's window on the grid.
     beside : ndarray or None
-        The weights' block, NaN where it is masked; None for true areas in m².
+        The block of weights, which becomes NaN where it is masked; None for true areas in m².
 
     Returns
     -------
     ndarray
-        Broadcasts to the tile's (rows, columns).
+        Weights, which broadcast to the tile's (rows, columns).
     """
     if beside is None:
         return pixel_areas(*raster.surface, window, whole=True)
@@ -39,16 +39,16 @@ def block_weights(raster: Raster, window: Window, beside: NDArray[Any] | None) -
 
 
 def check_weights(request: Request, weights: object) -> xr.DataArray | None:
-    """Check weights: the array of them, rows and columns in the raster's order, where they are one; else None.
+    """Check weights; an array of them is returned in the raster's order of rows and columns, anything else as None.
 
-    Their own nodata, scale and offset are applied: a pixel without a weight has NaN.
+    Nodata, scale and offset of the array are applied, so that a pixel without a weight has NaN.
 
     Parameters
     ----------
     request : Request
-        The raster that they belong to.
+        The request, with the raster that the weights belong to.
     weights : object
-        None, "area" or an array.
+        The argument of the operation: None, "area" or an array.
 
     Raises
     ------
