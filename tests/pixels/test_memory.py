@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import xarray as xr
 from tests.pixels.test_container import CRATERS, GLOBAL, PARTIAL, assert_same, database, numbered
 from tests.strategies import data_array
 from xcrater import open_arrays, set_options
-from xcrater.engine.rounds import Room
+from xcrater.engine.plan import Plan
+from xcrater.engine.rounds import Room, in_rounds
 from xcrater.errors import MemoryBudgetError, StoreError
+from xcrater.pixels import source
+from xcrater.pixels.gathering import iter_complete
 
 
 def raster(case: Any = GLOBAL, *, lazy: bool = True, images: int = 0) -> xr.DataArray:
@@ -40,6 +44,26 @@ def assert_alike(actual: Any, wanted: Any) -> None:
     for name in wanted:
         for label in wanted.index:
             assert_same(actual[name][label], wanted[name][label])
+
+
+def test_rounds_that_have_been_read_take_no_memory(monkeypatch):
+    """Each plan of a round knows all craters of the table, some 26 MB for a million."""
+    made: list[weakref.ref[Plan]] = []
+
+    def noted(*args: Any) -> list[Plan]:
+        plans = in_rounds(*args)
+        made.extend(map(weakref.ref, plans))
+        return plans
+
+    arrays = arrays_of(raster())
+    with set_options(memory=tiny(arrays)):
+        monkeypatch.setattr(source, "in_rounds", noted)
+        held = [
+            sum(plan is not None and "spread" in vars(plan) for plan in (ref() for ref in made))
+            for _ in iter_complete(arrays._source)
+        ]
+    assert len(made) > 5
+    assert max(held) <= 3
 
 
 @pytest.mark.parametrize("coverage", ["center", "exact"])

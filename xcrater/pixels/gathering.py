@@ -229,11 +229,11 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     (`BlockSource.large`) that it cannot wait in memory for its last tile.
     """
     leaf, room = GatherLeaf(source.cutter), Room.within(get_option("memory"))
-    to_read, to_complete = itertools.tee(used_up(source.rounds()))
-    steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in to_read)
+    rounds = source.rounds()
+    steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in used_up(list(rounds)))
     read = graph.each_tile(source.request.da.data, steps, leaf)
     with source.request.naming_craters():
-        for plan in to_complete:
+        for plan in used_up(rounds):
             handover = Handover.to_last(plan.spread_tiles(), leaf.complete)
             for completed in handover.in_turn(itertools.islice(read, len(plan))):
                 yield from (of_regions for of_regions in completed if len(of_regions[0]))
