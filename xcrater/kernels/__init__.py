@@ -1,8 +1,8 @@
-"""Compiled kernels: spans of regions, what they sum, draw and select. They know no CRS and no class of ours.
+"""Compiled kernels that sum, draw and select the pixels of regions. They know no CRS and no class of ours.
 
-The rest of the package says ``from xcrater import kernels`` and ``kernels.sum_runs(...)``. A kernel's module, and
-with it numba, is loaded when one of its names is first asked for, so neither ``import xcrater`` nor a scheduler that
-only unpickles tasks loads the compiler. The records that kernels take and the slots of accumulators are plain Python.
+The rest of the package writes ``from xcrater import kernels`` and ``kernels.sum_runs(...)``. A kernel's module, and
+with it numba, is loaded when one of its names is first used, so neither ``import xcrater`` nor a scheduler that only
+unpickles tasks loads the compiler. The records that kernels take and the slots of accumulators are plain Python.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an accumulator of pixels holds, and how two of them merge.
+"""Accumulators of pixels, and their merging.
 
 An accumulator is one row of an array, whose slots `xcrater.kernels.slots` numbers. Accumulators of integers are exact:
 the sum of squares, ``SQ_HIGH * 2**32 + SQ_LOW``, is kept in two parts. Those of floating-point numbers keep the sum of
@@ -104,7 +104,7 @@ def _add_integers(exact, source, i, held, t):
 
 @chosen(_add_floats, _add_integers)
 def add_sums(exact, source, i, held, t):
-    """Merge all slots of accumulator ``source[i]`` but MISSING into ``held[t]``; exact is None for floats."""
+    """Merge all slots of accumulator ``source[i]`` except MISSING into ``held[t]``; exact is None for floats."""
 
 
 @inlined
@@ -116,7 +116,7 @@ def add_accumulator(exact, source, i, held, t):
 
 @inlined
 def carry_squares(held, t):
-    """Carry the high bits of SQ_LOW over to SQ_HIGH, so that sums can go on without overflow; for exact integers."""
+    """Carry the high bits of SQ_LOW over to SQ_HIGH, so that further sums do not overflow; for exact integers."""
     low = np.int64(held[t, SQ_LOW])
     held[t, SQ_HIGH] += low >> 32
     held[t, SQ_LOW] = low & 0xFFFFFFFF
@@ -154,7 +154,7 @@ def to_weighted(exact, held, t, out, k):
 
 @jit
 def merge_sums(exact, sums, place, out):
-    """Merge the accumulators of some craters into those of all.
+    """Merge the accumulators of some craters into those of all craters.
 
     Parameters
     ----------
@@ -163,9 +163,9 @@ def merge_sums(exact, sums, place, out):
     sums : ndarray, shape (n, more, slots)
         The accumulators of some craters.
     place : ndarray of int64, shape (n,)
-        Position of each of them among all craters.
+        Position of each of these craters among all craters.
     out : ndarray, shape (craters, more, slots)
-        Changed.
+        The accumulators of all craters, which are changed.
     """
     for i in range(place.size):
         for k in range(out.shape[1]):
@@ -182,7 +182,7 @@ def lay_out(sums, slot, out):
 
 @jit
 def exact_variance(count, total, sq_high, sq_low, out):
-    """Population variance of integers from their exact sums, all of shape (n,); NaN where there are no pixels."""
+    """Population variance of integers from their exact sums, all of shape (n,); NaN if there are no pixels."""
     for i in range(count.size):
         out[i] = np.nan
         if count[i] > 0:

@@ -1,9 +1,9 @@
-"""How kernels are compiled, and where their machine code is cached.
+"""Compilation of kernels, and the cache of their machine code.
 
 numba's own cache checks only the file that defines a function, so a kernel could keep running code that was inlined
-from an older version of another file; and two processes that save at the same time can each overwrite the file that
-the other's index refers to. Here the directory's name is a hash of everything the machine code depends on, and saving
-takes a lock.
+from an older version of another file. Also, two processes that save at the same time can each overwrite the file to
+which the other's index refers. Here the directory's name is a hash of everything the machine code depends on, and
+saving takes a lock.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from numba.core.compiler import Compiler
 
 
 class _PartLibrary(JITCodeLibrary):
-    """Code of a function that only kernels call: linked into these, and optimised there.
+    """Code of a function that only kernels call: it is linked into the kernels, and optimised there.
 
-    numba would optimise and emit it by itself as well, and again within each of its callers on the way to a kernel.
-    That took as long as the kernels themselves.
+    numba would also optimise and emit it separately, and again within each of its callers on the way to a kernel, which
+    took as long as compiling the kernels themselves.
     """
 
     def _optimize_final_module(self) -> None:
@@ -53,7 +53,7 @@ class _PartCompiler(Compiler):
         super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
 
     def compile_extra(self, func: Any) -> Any:
-        """Compile a function and tell numba where the code of calls to it is; the entry is but a name for that."""
+        """Compile a function and tell numba where the code of calls to it is; the entry is only a name for that."""
         result = super().compile_extra(func)._replace(entry_point=object())
         result.library._ensure_finalized()
         result.target_context.insert_user_function(result.entry_point, result.fndesc, [result.library])
@@ -73,7 +73,7 @@ _OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True
 
 
 def jit(function: Callable[..., Any], *, apart: bool = False) -> Any:
-    """Compile a kernel: serial, without the interpreter lock, IEEE division, cached on disk where that is possible.
+    """Compile a kernel: serial, without the interpreter lock, with IEEE division, and cached on disk if possible.
 
     Kernels allocate no arrays, so reference counting is switched off: for a small crater, counting references to the
     arrays that one function passes to another would cost more than the crater's pixels.
@@ -88,9 +88,9 @@ def jit(function: Callable[..., Any], *, apart: bool = False) -> Any:
     Returns
     -------
     callable
-        The compiled function (the function itself where ``NUMBA_DISABLE_JIT=1``).
+        The compiled function (the function itself if ``NUMBA_DISABLE_JIT=1``).
     """
-    # An option that is not given is that of the function at whose call this one is compiled.
+    # Every option is given, because numba takes missing ones from the function whose call triggers the compilation.
     kernel: Any = numba.njit(**_OPTIONS, forceinline=False, pipeline_class=_ApartCompiler if apart else Compiler)(
         function
     )
@@ -101,27 +101,27 @@ def jit(function: Callable[..., Any], *, apart: bool = False) -> Any:
         try:
             kernel._cache = _LockedCache(function)
         except (RuntimeError, OSError):
-            pass  # numba cannot write there after all; compiling again beats not running
+            pass  # numba cannot write there after all; compiling again is better than not running
         finally:
             settings.CACHE_DIR = earlier
     return kernel
 
 
 def linked(function: Callable[..., Any], *, inline: bool = False) -> Any:
-    """Compile a part of kernels, as a decorator.
+    """Decorate a function that is compiled as a part of kernels.
 
-    It has no machine code of its own, so only kernels can call it; ``py_func`` is the plain function.
+    It has no separate machine code, so only kernels can call it; ``py_func`` is the plain function.
 
     Parameters
     ----------
     function : callable
         A function in the subset of Python that numba compiles.
     inline : bool
-        Whether the body replaces every call; else the compiler of the kernel decides.
+        Whether the body replaces every call; otherwise the compiler of the kernel decides.
     """
     part: Any = numba.njit(**_OPTIONS, forceinline=inline, pipeline_class=_PartCompiler)(function)
     if not isinstance(part, type(function)):
-        part._insert = _leave_out  # or a call from Python would jump to where no code is
+        part._insert = _leave_out  # otherwise a call from Python would jump to an address without code
         part._compile_for_args = _refuse
     return part
 
@@ -143,13 +143,13 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 def chosen(floats: Any, integers: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Put one of two parts of kernels in place of a function, by what the kernel is compiled for, as a decorator.
+    """Decorate a function that is replaced by one of two parts of kernels, depending on the types of a kernel.
 
     Parameters
     ----------
     floats, integers : callable
-        Parts, from `inlined`. The first one stands in where the function's first argument, or its field ``exact``, is
-        None; the other where it is not.
+        Parts, from `inlined`. The first replaces the function if its first argument, or the field ``exact`` of that, is
+        None; otherwise the second does.
     """
 
     def choose(kind: Any) -> Any:
@@ -175,14 +175,14 @@ def apart(function: Callable[..., Any]) -> Any:
 
 @cache
 def cache_directory() -> Path | None:
-    """Directory of the compiled kernels, named by this host, its processor, the compiler and the sources.
+    """Directory of the compiled kernels, whose name depends on this host, its processor, the compiler and the sources.
 
-    It lies below ``NUMBA_CACHE_DIR`` where that is set, else in the user's cache directory, else in the temporary one.
+    It lies below ``NUMBA_CACHE_DIR`` if that is set, else in the user's cache directory, else in the temporary one.
 
     Returns
     -------
     Path or None
-        None where none of these can be written to; kernels are then compiled anew in every process.
+        None if none of these can be written to; kernels are then compiled anew in every process.
     """
     key = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
@@ -206,18 +206,18 @@ def cache_directory() -> Path | None:
 
 
 class _LockedCache(numba.core.caching.FunctionCache):
-    """numba's cache of one function, in which one process saves at a time and unreadable files are made anew."""
+    """numba's cache of one function, with one process saving at a time, and unreadable files replaced."""
 
     @property
     def _lock(self) -> filelock.BaseFileLock:
-        """The directory's lock; taking it fails where the file system cannot be written to or has no locks."""
+        """The directory's lock; taking it fails if the file system cannot be written to or has no locks."""
         return filelock.FileLock(Path(self._cache_path).parent / "lock")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Load the machine code for a signature; None where there is none or it cannot be read.
+        """Load the machine code for a signature; None if there is none or it cannot be read.
 
-        numba would first load all that it can compile. Machine code needs none of it, and a process whose kernels are
-        all cached starts a third of a second earlier without it; the compiler sees to it by itself where it is needed.
+        numba would first load everything that it can compile. Machine code needs none of it, and a process whose
+        kernels are all cached starts a third of a second earlier without it; the compiler loads it when needed.
         """
         try:
             return self._load_overload(sig, target_context)
@@ -227,6 +227,6 @@ class _LockedCache(numba.core.caching.FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Save the machine code of a signature; where that fails, it is compiled again next time."""
+        """Save the machine code of a signature; if that fails, it is compiled again next time."""
         with contextlib.suppress(OSError, NotImplementedError), self._lock:
             super().save_overload(sig, data)

@@ -1,4 +1,4 @@
-"""One region to runs of equally covered pixels, with the fraction covered of each."""
+"""Conversion of one region to runs of equally covered pixels, with the fraction covered of each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
     lat0, rho : float
         Latitude of the centre and angular radius, radians.
     nvert : int
-        Number of vertices of its polygon; 0 for a true circle.
+        Number of vertices of the disc's polygon; 0 for a true circle.
     grid : Rows
-        Where rows and columns lie.
+        Placement of rows and columns.
     window_start, first : int
-        First row of the window, and the one that ``half`` begins with.
+        First row of the window, and first row of ``half``.
     row_start, row_stop : int
         Rows that the disc may meet.
     scratch : CoverScratch
@@ -49,7 +49,7 @@ def disc_edges(e, lat0, rho, nvert, grid, window_start, first, row_start, row_st
 
 @inlined
 def row_bounds(u, contained, touched, half_turn, left, right):
-    """Columns that a disc touches in a row, [a, b), and those that it contains, [c, d); c is b where there are none."""
+    """Columns that a disc touches in a row, [a, b), and those that it contains, [c, d); c is b if it contains none."""
     if touched < 0.0:
         return left, left, left, left
     touched = min(touched, half_turn)
@@ -74,14 +74,14 @@ def cover_row(u, disc, i, row, nvert, grid, start, stop, left, out):
     disc : Disc
         The disc, prepared by `disc_edges`, and listed by `list_disc` if it can be.
     i, row : int
-        The row, counted as the disc's areas are, and on the whole grid. Of a row that reaches beyond a pole, only the
-        part on the body counts.
+        The row, counted like the disc's areas, and on the whole grid. Only the part on the body counts of a row that
+        reaches beyond a pole.
     nvert : int
         Number of vertices of the disc's polygon; 0 for a true circle.
     grid : Rows
         Where rows and columns lie.
     left : int
-        Column that lists and ``out`` begin with.
+        First column of the lists and of ``out``.
     out : ndarray of float64, shape (columns,)
         Filled in ``out[column - left]``.
     """
@@ -178,7 +178,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     Returns
     -------
     int
-        The number of runs. It is greater than n where there was no room for all; only n were written then.
+        The number of runs. If it exceeds n, there was not enough room, and only n were written.
     """
     half, cover = scratch.half, scratch.cover
     nodes, profiles, areas, lists, _, _ = scratch.discs
@@ -198,7 +198,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
     k_first, k_last = copies(u0, widest, period, left, right)
     outer_disc = count - 1
     for k in range(k_first, k_last + 1):
-        if k_first == k_last:  # with several copies, the lists are made anew for each row
+        if k_first == k_last:  # if there are several copies, the lists are made anew for each row
             for e in range(count):
                 u = u0 + k * period
                 list_disc(u, e, first, 0, stop - first, scratch, half_turn, left, right)
@@ -225,7 +225,7 @@ def region_runs(u0, lat0, rad, inner, outer, nvert, grid, window, scratch, runs,
             while col < b:
                 end, w = col + 1, 1.0
                 if c <= col < d:
-                    # Wholly covered, up to the hole or to the end
+                    # Fully covered, up to the hole or to the end
                     end = min(d, hole_a) if col < hole_a else (d if col >= hole_b else end)
                 else:
                     w = cover[outer_disc, col - left]

@@ -1,8 +1,8 @@
 """Sums over the pixels of crater regions, each pixel counted by the fraction that the region covers.
 
-Pixels that a disc covers wholly are summed as in `sums`: ring by ring, a vector of neighbouring pixels at a time.
-Those on a disc's edge are few: they are listed with the fraction covered, and summed from the list. In a small crater
-nearly all pixels are on an edge, so there every pixel of the box around the crater is treated alike.
+Pixels that a disc covers entirely are summed as in `sums`: ring by ring, a vector of neighbouring pixels at a time.
+Pixels on a disc's edge are few; they are listed with the fraction covered, and summed from the list. In a small crater
+nearly all pixels are on an edge, so every pixel of the box around the crater is treated alike.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _take_pixels(block, top, left, places, n, x):
 
 @apart
 def _clip_parts(n, parts, rest):
-    """Write the fractions not covered to ``rest``, and clear fractions of both that are but rounding."""
+    """Write the fractions not covered to ``rest``, and clear fractions of both that are only rounding."""
     for k in range(n):
         w = min(parts[k], 1.0)
         w = w if w > EMPTY else 0.0
@@ -59,8 +59,8 @@ def _clip_parts(n, parts, rest):
 def _cover_rings(pixels, u, first, window, origin, discs, edges, shown, box_sums, held):
     """Add the partly covered pixels of one crater's rings to their accumulators ``held[e]``.
 
-    A pixel on the edge of disc e belongs partly to the ring that this disc bounds outwards, less what the disc before
-    covers of it; and partly to the next ring, where the next disc contains the pixel.
+    A pixel on the edge of disc e belongs partly to the ring that this disc bounds outwards, except for the part covered
+    by the previous disc; and partly to the next ring, if the next disc contains the pixel.
 
     Parameters
     ----------
@@ -125,11 +125,11 @@ def _cover_rings(pixels, u, first, window, origin, discs, edges, shown, box_sums
 
 
 ACROSS = 16
-"""Columns of the table that listed pixels are put into to be summed as a box is."""
+"""Columns of the table into which listed pixels are put in order to sum them like a box."""
 
 
 BOX = 48
-"""Greatest number of rows and of columns of a crater whose pixels are all treated alike; a multiple of `FILL`."""
+"""Largest number of rows and of columns of a crater whose pixels are all treated alike; a multiple of `FILL`."""
 
 
 @apart
@@ -202,7 +202,7 @@ def _add_box(values, parts, row, stop, skip, n, box_sums, e, held):
 
 
 KEPT = 1e-4
-"""Fraction of a sum of squares that has to remain once the square of the mean is subtracted, to keep 12 digits."""
+"""Fraction of a sum of squares that must remain after the square of the mean is subtracted, to keep 12 digits."""
 
 
 @apart
@@ -376,7 +376,7 @@ def accumulate_covered(pixels, squares, order, caps, nest, grid, window, scratch
     sums : Sums
         The weighted accumulators, ``out[i, image, nest.members[k]]`` for region k of crater i.
     left_out : ndarray of int64, shape (n,)
-        Filled with the craters that are left out, to be drawn instead: those with discs that have no lists of
+        Filled with the craters that are left out and must be drawn instead: those with discs without lists of
         crossings, with more columns than fit into lanes, or on rows that reach beyond a pole.
 
     Returns
@@ -459,7 +459,7 @@ def covered_scratch(window: tuple[int, int, int, int], nvert: int, edges: int, d
     edges : int
         Number of discs.
     dtype : dtype
-        Of an unweighted accumulator.
+        Dtype of an unweighted accumulator.
     """
     rows, columns = window[1] - window[0], window[3] - window[2]
     lanes = np.empty((2, 2 * edges + 1, rows + 4 * SPACE), np.int16)

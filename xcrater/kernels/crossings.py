@@ -1,4 +1,4 @@
-"""Where edges of columns cross a disc: the lists from which fractions of pixels follow."""
+"""Crossings of the edges of columns with a disc: the lists from which the fractions of pixels follow."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ in that one; scratch space. LISTS is their number."""
 def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left, lists):
     """List where the edges of columns [first, stop) cross a disc.
 
-    An edge that misses the disc leaves it, in row -inf, before it enters it, in row inf. Of a crossing outside of the
-    rows, only the side is right.
+    An edge that misses the disc formally leaves it in row -inf, before it enters it in row inf. For a crossing outside
+    the rows, only the side is correct.
 
     Parameters
     ----------
     u : float
         Column coordinate of the disc's meridian.
     profile, nodes, areas, lists
-        As of `Disc`; areas begin with ``row_start``.
+        Fields of `Disc`; areas begin with ``row_start``.
     row_start, row_stop : int
         Rows that the disc may meet.
     first, stop : int
         The edges; edge j is between columns j - 1 and j.
     left : int
-        Edge that the lists begin with.
+        First edge of the lists.
     """
     away = first - u
     if profile[KIND] == SERIES:
@@ -95,7 +95,7 @@ def disc_lists(u, profile, nodes, areas, row_start, row_stop, first, stop, left,
 
 @inlined
 def _join_crossings(d, areas, row_start, row_stop, i, lists):
-    """Set the areas of edge i, d columns from the meridian, to what is beyond both crossings if they share a row."""
+    """Set the areas of edge i, d columns from the meridian, to those beyond both crossings if these share a row."""
     row = lists[BEFORE, i]
     if row == lists[AFTER, i] and row_start <= row < row_stop:
         rest = areas[int(row) - row_start] - d
@@ -154,13 +154,14 @@ def _polygon_area(nodes, j, start, v, h):
 
 @inlined
 def beside_pole(lat0, rho, nvert):
-    """Radius of a disc; a little less for a circle through a pole, where longitude jumps by half a turn."""
+    """Radius of a disc; slightly less for a circle through a pole, where longitude jumps by half a turn."""
     away = 0.5 * math.pi - abs(lat0)
     return away - THROUGH if nvert == 0 and abs(rho - away) < THROUGH else rho
 
 
 THROUGH, CLOSE = 2e-14, 1e-8
-"""Distances from a pole, radians: a circle that near passes through it; one that little beyond it is not listed."""
+"""Distances from a pole, radians: a circle that passes closer than the first is taken to go through the pole, and one
+that reaches beyond the pole by less than the second is not listed."""
 
 
 @jit
@@ -172,15 +173,15 @@ def prepare_disc(e, lat0, rho, nvert, grid, first, row_start, row_stop, nodes, p
     lat0, rho : float
         Latitude of the centre and angular radius, radians.
     nvert : int
-        Number of vertices of its polygon; 0 for a true circle.
+        Number of vertices of the disc's polygon; 0 for a true circle.
     grid : Rows
-        Where rows and columns lie.
+        Placement of rows and columns.
     first : int
-        Row that areas begin with.
+        First row of the areas.
     row_start, row_stop : int
         Rows that the disc may meet.
     nodes, profiles, areas : ndarray of float64
-        As of `Discs`; filled for disc e, areas only if the disc can be listed.
+        Fields of `Discs`; filled for disc e, areas only if the disc can be listed.
 
     Returns
     -------
@@ -207,14 +208,14 @@ def is_listed(profile):
 
 @inlined
 def _list_polygon(profile, nodes, count, closes, row_start, row_stop, to, e, areas):
-    """Make a polygon one with lists, and set its areas, if it widens to one place and narrows from there.
+    """Prepare a polygon for lists, and set its areas, if it widens up to one place and narrows from there on.
 
     Parameters
     ----------
     count : int
         Number of its nodes.
     closes : int
-        The side that goes to a pole, along the meridian half a turn away; -1 for none.
+        The side that goes to a pole along the meridian half a turn away; -1 if there is none.
     row_start, row_stop : int
         Rows that the polygon may meet.
     to : int
@@ -255,10 +256,10 @@ def _slopes(rows, half, n, slopes, inverse):
 
 @jit
 def list_polar(e, grid, nvert, first, row_start, row_stop, nodes, profiles, areas):
-    """Prepare a disc near a pole, which `prepare_disc` did not make ready, for lists all the same if it can be listed.
+    """Prepare a disc near a pole, which `prepare_disc` leaves out, for lists if it can be listed.
 
-    A circle with a radius below 90° can, unless it reaches beyond a pole by next to nothing. So can a polygon that
-    closes over one pole, with one more node there.
+    A circle with a radius below 90° can be listed, unless it reaches beyond a pole by almost nothing. So can a polygon
+    that closes over one pole, with an additional node there.
 
     Parameters
     ----------
@@ -303,13 +304,13 @@ its own error is far smaller then."""
 
 @inlined
 def _circle_edge(profile, grid, d):
-    """Where an edge of columns, d columns from the meridian, enters and leaves a circle near a pole.
+    """Find where an edge of columns, d columns from the meridian, enters and leaves a circle near a pole.
 
     Returns
     -------
     tuple of float
-        Row coordinate where the edge enters and its derivative with respect to d, then the same where it leaves the
-        circle. NaN where the edge misses the circle; infinite for the end beyond a pole.
+        Row coordinate at which the edge enters and its derivative with respect to d, then the same for where it leaves
+        the circle. NaN if the edge misses the circle; infinite for the end beyond a pole.
     """
     lat0, rho, angle, sign = abs(profile[LAT0]), profile[RHO], d / profile[COLUMNS], math.copysign(1.0, profile[LAT0])
     down = sign * grid.lat_step < 0.0  # rows lead away from the pole
@@ -318,7 +319,7 @@ def _circle_edge(profile, grid, d):
     y, x = sin0, cos0 * cosine
     across = cos0 * sine
     square = (sin_rho - across) * (sin_rho + across)
-    # The edge is inside where n cos(lat - alpha) > cos rho (spherical law of cosines), with lat going on past the pole.
+    # The edge is inside if n cos(lat - alpha) > cos rho (spherical law of cosines), with lat continuing past the pole.
     if d >= profile[WIDEST] or not square > 0.0:
         return np.nan, np.nan, np.nan, np.nan
     root = math.sqrt(square)
@@ -357,9 +358,9 @@ def _between_edges(y0, slope0, y_middle, y1, slope1):
 def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left, lists):
     """`disc_lists` of a circle near a pole.
 
-    From the outermost edge inwards, the area beyond an edge in its row is that beyond the next edge outwards and what
-    lies between the two: an integral over the column of where the circle is. The integrand is smooth except where the
-    circle ends.
+    From the outermost edge inwards, the area beyond an edge in its row is the area beyond the next edge outwards plus
+    that between the two edges, which is an integral over the column. The integrand is smooth except where the circle
+    ends.
     """
     low, high = row_start - 1.0, row_stop + 0.0
     for side in range(2):
@@ -384,7 +385,7 @@ def _list_circle_edges(u, profile, grid, row_start, row_stop, first, stop, left,
                         continue
                     error = 1.0
                     if smooth:
-                        # How much of the row is inside the circle at the edge, at the next one outwards, and half-way.
+                        # Fractions of the row inside the circle at the edge, at the next one outwards, and half-way.
                         sign, zero = (-1.0, row + 1.0) if turn == 0 else (1.0, row)
                         y0, slope0 = sign * (here[2 * turn] - zero), sign * here[2 * turn + 1]
                         y1, slope1 = sign * (outer[2 * turn] - zero), sign * outer[2 * turn + 1]
@@ -416,8 +417,8 @@ def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out)
     grid : Rows
         Where rows and columns lie.
     out : ndarray of int64, shape (4,)
-        Filled with the first and the last of these edges west of the meridian, then east of it. Edges in between are
-        inside the disc throughout.
+        Filled with the first and the last of these edges west of the meridian, then east of it. Edges in between lie
+        entirely inside the disc.
     """
     west, east, narrowest = math.floor(u), math.floor(u) + 1.0, -1.0
     if profile[KIND] == SERIES:
@@ -443,7 +444,7 @@ def disc_columns(u, profile, nodes, grid, row_start, row_stop, left, right, out)
 
 @jit
 def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, left, lists):
-    """List the edges that `disc_columns` found, ``columns``; the edges beside them get no crossings, in rows NaN."""
+    """List the edges ``columns`` that `disc_columns` found; the neighbouring edges have no crossings, in rows NaN."""
     a, b, c, d = columns
     if a <= b and c <= d and c == b + 1:
         a, b, c, d = a, d, 1, 0
@@ -457,7 +458,7 @@ def list_columns(u, profile, nodes, grid, areas, row_start, row_stop, columns, l
 
 
 def disc_scratch(rows: int, columns: int, nvert: int, edges: int) -> Discs:
-    """Arrays for the discs of one crater, within a window of so many rows and columns.
+    """Make the arrays for the discs of one crater within a window.
 
     Parameters
     ----------

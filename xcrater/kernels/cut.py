@@ -1,4 +1,4 @@
-"""Cutting blocks of pixels out of a tile, and putting them together again."""
+"""Cutting blocks of pixels out of a tile, and assembling them."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def cut_pixels(block, tile, turn, place, offset, out):
     block : ndarray, shape (images, rows, columns)
         The tile's pixels.
     tile : tuple of int
-        Its window.
+        Window of the tile.
     turn : int
-        Columns after which the grid's columns repeat; 0 where they do not.
+        Columns after which the grid's columns repeat; 0 if they do not.
     place : ndarray, shape (n, 4)
-        The rectangles as windows, whose columns may run on into the next turn. Pixels outside of the tile are left as
-        they are.
+        The rectangles as windows, whose columns may continue into the next turn. Pixels outside the tile are left
+        unchanged.
     offset : ndarray, shape (n + 1,)
-        Position of each one's first pixel.
+        Position of each rectangle's first pixel.
     out : ndarray, shape (images, pixels)
-        Filled.
+        Filled with the pixels.
     """
     last = 1 if turn > 0 else 0
     for i in range(place.shape[0]):
@@ -105,11 +105,11 @@ def lay(pixels, offset, begin, out):
     pixels : ndarray, shape (images, pixels)
         Pixels of the blocks, one after another.
     offset : ndarray, shape (n + 1,)
-        Position of each one's first pixel.
+        Position of each block's first pixel.
     begin : ndarray, shape (n,)
-        Position of each one's first pixel in ``out``.
+        Position of each block's first pixel in ``out``.
     out : ndarray, shape (m,)
-        Changed.
+        The flat array, which is changed.
     """
     for i in range(begin.size):
         length = offset[i + 1] - offset[i]
@@ -130,7 +130,7 @@ def put(pixels, which, to, place, offset, window, begin, out):
     which, to : ndarray, shape (n,)
         Positions of pieces, and of the block that each belongs to.
     place, offset : ndarray, shape (pieces, 4) and (pieces + 1,)
-        Windows of the pieces, and position of each one's first pixel.
+        Windows of the pieces, and position of each piece's first pixel.
     window, begin : ndarray, shape (blocks, 4) and (blocks + 1,)
         The same for the blocks.
     out : ndarray, shape (images, pixels)

@@ -58,12 +58,12 @@ def _arc_area(a, rho, first, stop, nodes, weights):
 def _cap_area(a, rho, c1, c2):
     """Integral of a cap's half-width over colatitudes c1 to c2 within the cap, radians squared.
 
-    By Gauss-Legendre quadrature over the azimuth. Its error depends on how far away, in half-lengths of the interval,
-    the azimuths are at which the circle would pass through a pole: complex ones, above 0 and pi. Eight nodes are exact
-    to the last digits from 4 half-lengths on, four nodes from 30 on.
+    By Gauss-Legendre quadrature over the azimuth. Its error depends on the distance, in half-lengths of the interval,
+    of the complex azimuths (with real parts 0 and pi) at which the circle would pass through a pole. Eight nodes are
+    exact to the last digits from a distance of 4 half-lengths, four nodes from 30.
     """
     total = 0.0
-    if rho > a:  # beyond the north pole all longitudes are inside
+    if rho > a:  # all longitudes around the north pole are inside
         edge = rho - a
         total += math.pi * max(0.0, min(c2, edge) - c1)
         c1 = max(c1, edge)
@@ -115,7 +115,7 @@ def _beyond_quadrature(profile, d, lat_a, lat_b):
     if n <= cos_rho:
         return 0.0
     total = 0.0
-    # acos(cos rho / n), with the digits that small caps need: n² = 1 - (cos lat0 sin angle)²
+    # acos(cos rho / n), computed with the digits that small caps need: n² = 1 - (cos lat0 sin angle)²
     across = math.cos(lat0) * math.sin(angle)
     beta = math.pi
     if n > -cos_rho:

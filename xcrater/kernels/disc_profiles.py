@@ -1,15 +1,15 @@
-"""What a disc is on a cylindrical grid, and half-widths and areas that follow from a short polynomial.
+"""Profiles of discs on a cylindrical grid, and the half-widths and areas that follow from a short polynomial.
 
-As in `half_widths`, a disc shows in a row as the columns between ``u0 - h`` and ``u0 + h``, where the half-width h
-changes with latitude. All that the fractions covered of a row's pixels need is one function of the distance d from the
-meridian, in columns: the area
+As in `half_widths`, a disc covers in a row the columns between ``u0 - h`` and ``u0 + h``, where the half-width h varies
+with latitude. The fractions covered of a row's pixels follow from one function of the distance d from the meridian, in
+columns: the area
 
     beyond(d) = integral over the row of max(h - d, 0)
 
 of the part of the disc that lies farther than d on one side. The fraction of a pixel is a difference of two of its
 values. For a polygon h is piecewise linear, so the integral is a sum of trapezoids. For a circle, with s = (lat -
-lat0) / rho, h = sqrt(1 - s²) g(s), where g is the smoother the farther the poles are: a short polynomial stands for g,
-and the integral has a closed form. What a disc's pixels need, then, are the two places where each edge of columns
+lat0) / rho, h = sqrt(1 - s²) g(s), where g is smoother the farther the poles are away: a short polynomial approximates
+g, and the integral has a closed form. The pixels of a disc then need only the two places where each edge of columns
 crosses it; `crossings` lists them in loops without branches. Near a pole, crossings have a closed form, and the
 integral goes from one crossing to the next along the circle, which is smooth over a column; where it is not, it goes
 over the azimuth by Gauss-Legendre quadrature (`disc_areas`).
@@ -24,7 +24,7 @@ import numpy as np
 from xcrater.kernels.compile import apart, inlined, jit
 from xcrater.kernels.half_widths import arcsine_ratio
 
-# Number of coefficients of g, and how many radii away a pole has to be for errors below 1e-11 with so many.
+# Numbers of coefficients of g, and the distance of a pole, in radii, from which each gives errors below 1e-11.
 _SHORT, _MIDDLE, _LONG = 4, 6, 14
 
 
@@ -72,15 +72,15 @@ G, P = 10, 10 + _LONG
 
 
 PROFILE = P + _LONG + 1
-"""Length of a disc's profile. Its entries, numbered above: what kind of disc it is; rows in a radius; row coordinate of
-the centre; columns per radian; latitude of the centre and radius, radians; where it is widest, in radii from the
-centre along the rows, and its half-width there, columns; and the coefficients of g and of its integral. TERMS is the
-number of coefficients of g. Of a polygon with lists, TOP is the position of its widest node, TERMS the number of its
+"""Length of a disc's profile. Its entries, numbered above: the kind of disc; rows per radius; row coordinate of the
+centre; columns per radian; latitude of the centre and radius, radians; position of the widest place, in radii from the
+centre along the rows, and its half-width, columns; and the coefficients of g and of its integral. TERMS is the number
+of coefficients of g. For a polygon with lists, TOP is the position of its widest node, and TERMS the number of its
 nodes."""
 
 
 FILL = 8
-"""Loops go over a multiple of this many elements: whole vectors."""
+"""Loops run over a multiple of this many elements, so that they consist of whole vectors."""
 
 
 SPACE = 24
@@ -162,7 +162,7 @@ def _expand(profile, rho, slope, scale):
 
 @jit
 def disc_profile(lat0, rho, nvert, grid, profile):
-    """Decide which kind of disc it is, and set the numbers of its profile.
+    """Determine the kind of a disc, and set the numbers of its profile.
 
     Parameters
     ----------
@@ -279,14 +279,14 @@ def _newton(profile, count, sign, away, out):
 
 @apart
 def crossings(profile, sign, away, out):
-    """Where the half-width equals the distance of each edge of columns from the meridian.
+    """Find where the half-width equals the distance of each edge of columns from the meridian.
 
-    Newton's method, starting from an ellipse through the widest place.
+    This uses Newton's method, starting from an ellipse through the widest place.
 
     Parameters
     ----------
     profile : ndarray of float64
-        Of a disc of kind `SERIES`.
+        Profile of a disc of kind `SERIES`.
     sign : float
         -1 for crossings before the widest place, 1 for those after it.
     away : float
@@ -314,8 +314,8 @@ def crossings(profile, sign, away, out):
 def _beyonds_of(profile, count, sign, away, at, rows, out):
     """Rows of crossings, and the disc's area beyond each edge from the crossing to the end of its row.
 
-    To the beginning of the row, for crossings after the widest place. Parameters are those of `crossings`; ``at`` are
-    the crossings.
+    For crossings after the widest place, areas extend to the beginning of the row. Parameters are those of `crossings`;
+    ``at`` are the crossings.
     """
     radius, middle, widest = profile[RADIUS], profile[MIDDLE], profile[WIDEST]
     for i in range(out.size):

@@ -1,4 +1,4 @@
-"""Regions drawn as runs of pixels, as many craters at once as there is room for."""
+"""Drawing of regions as runs of pixels, as many craters at a time as there is room for."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
     annuli : Annuli
         The regions.
     mode : int
-        Which pixels they take: `CENTER` or `TOUCHED`; without effect where `cover` is given.
+        Which pixels the regions take: `CENTER` or `TOUCHED`; without effect if `cover` is given.
     grid : Rows
-        Where rows and columns lie.
+        Placement of rows and columns.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) in pixels of the whole grid.
     scratch, cover : SpanScratch, CoverScratch or None
-        From `span_scratch` and `cover_scratch` for that window; the latter where pixels are to be weighted by the
-        fraction of them that is covered, else None.
+        From `span_scratch` and `cover_scratch` for that window; the latter is None unless pixels are weighted by the
+        fraction covered.
     out : Runs
-        Filled.
+        Filled with the runs.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
         for k in range(annuli.inner.size):
             at = (caps.u0[i], caps.lat[i], caps.radius[i], annuli.inner[k], annuli.outer[k], annuli.nvert[k])
             out.offset[i, k, 0] = n
-            if cover is not None:  # known when the kernel is compiled, which leaves out what does not apply
+            if cover is not None:  # known at compile time, so the other branch is left out
                 m = region_runs(*at, grid, window, cover, out.runs[:, n:], out.weight[n:])
             else:
                 m = region_spans(*at, mode, grid, window, scratch)
@@ -65,7 +65,7 @@ def draw_discs(first, caps, annuli, mode, grid, window, scratch, cover, out):
 
 @jit
 def outline_rooms(polygons, window, out):
-    """Upper bounds of what drawing each shape takes.
+    """Upper bounds of the room that drawing each shape takes.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def outline_rooms(polygons, window, out):
 
 @jit
 def draw_outlines(polygons, first, stop, mode, window, scratch, out, n, k):
-    """Append the runs of shapes [first, stop), region k of as many craters, to n runs.
+    """Append the runs of shapes [first, stop), which are region k of as many craters, to n runs.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """Half-widths of discs on a cylindrical grid, row by row.
 
-Where columns are equally spaced in longitude and rows in latitude, a disc around a crater is symmetric about the
-crater's meridian. So a single number describes it in one row, the half-width h: the disc covers the columns between
-``u0 - h`` and ``u0 + h``. A half-width below zero means that the disc misses the row, an infinite one that it goes all
-the way round. A pole is where the half-width is infinite.
+If columns are equally spaced in longitude and rows in latitude, a disc around a crater is symmetric about the crater's
+meridian. A single number therefore describes it in each row, the half-width h: the disc covers the columns between
+``u0 - h`` and ``u0 + h``. A half-width below zero means that the disc misses the row, and an infinite one that it goes
+all the way round, as around a pole.
 
 Pixel coordinates: column ``j`` covers ``[j, j + 1)`` and row ``r`` covers ``[r, r + 1)``; angles are radians.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from xcrater.kernels.compile import inlined, jit
 
 CENTER, TOUCHED, CONTAINED, EXACT = 0, 1, 2, 3
-"""Which pixels a region takes: those with the centre inside, those touched, those contained; or all by the fraction
+"""The pixels that a region takes: those with the centre inside, those touched, those contained; or all, by the fraction
 covered."""
 
 
@@ -55,7 +55,7 @@ def row_tables(grid, row_start, row_stop, mode, sin_half, cos_half, inverse_cos)
 
 @inlined
 def arcsine_ratio(q):
-    """Arcsine of x divided by x, where q = x²; right to the last digit of a double for q < 0.01."""
+    """Arcsine of x divided by x, where q = x²; accurate to the last digit of a double for q < 0.01."""
     return 1.0 + q * (1 / 6 + q * (3 / 40 + q * (5 / 112 + q * (35 / 1152 + q * (63 / 2816 + q * (231 / 13312))))))
 
 
@@ -83,8 +83,8 @@ def circle_half_width(sin2_d, sin2_rho, inverse_cosines):
 def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, row_stop, tables, half):
     """Half-widths, in columns, of a true circle in rows [row_start, row_stop), to ``half[row - first]``.
 
-    Within a row the half-width is taken at the centre, or where it is greatest (touched) or least (contained),
-    according to the mode. ``tables`` come from `row_tables`, beginning with row window_start.
+    Depending on the mode, the half-width within a row is that at the centre, the greatest (touched) or the least
+    (contained). ``tables`` come from `row_tables`, beginning with row window_start.
     """
     columns_per_radian = grid.period / (2.0 * math.pi)
     sin0, cos0 = math.sin(0.5 * lat0), math.cos(0.5 * lat0)
@@ -106,8 +106,8 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
             half[to + i] = columns_per_radian * circle_half_width(t * t, sin2_rho, tables[2, offset + i] * inverse0)
         return
     half_pi = 0.5 * math.pi
-    # Parallel where the half-width has its extreme: a maximum for a cap without a pole, a minimum for a cap with both
-    # poles; a cap with one pole has none.
+    # The parallel at which the half-width is extreme: a maximum for a cap without a pole, a minimum for a cap with both
+    # poles; a cap with one pole has no extreme.
     cos_rho = math.cos(rho)
     turning = np.nan
     extreme = 0.0
@@ -127,7 +127,7 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
         low, high = min(lat_a, lat_b), max(lat_a, lat_b)
         turns_inside = low <= turning <= high
         if low >= min(lat0 + rho, half_pi) - slack or high <= max(lat0 - rho, -half_pi) + slack:
-            # Beyond the disc or the pole; if a pole is inside the disc, the disc ends beyond it.
+            # Beyond the end of the disc, or beyond a pole; a disc that contains a pole ends beyond it.
             h = -1.0
         elif mode == TOUCHED:
             h = max(h_a, h_b)
@@ -143,8 +143,8 @@ def circle_half_widths(lat0, rho, mode, grid, window_start, first, row_start, ro
 
 
 NODE_ROW, NODE_HALF, NODE_COS, NODE_SIN, NODE_COUNT, NODE_SLOPE, NODE_INVERSE = range(7)
-"""Rows of the array of a polygon's nodes: row coordinate and half-width of each; cosine and sine of their azimuths, and
-the number of vertices that these were made for; slopes of the sides that begin at each, and inverse slopes."""
+"""Rows of the array of a polygon's nodes: row coordinate and half-width of each node; cosine and sine of the azimuths,
+and the number of vertices for which these were made; slopes of the sides that begin at each node; inverse slopes."""
 
 
 @inlined
@@ -160,7 +160,7 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
     nvert : int
         Number of vertices.
     lat_origin, lat_step, columns_per_radian : float
-        Where rows and columns lie; see `Rows`.
+        Placement of rows and columns; see `Rows`.
     nodes : ndarray of float64, shape (7, n)
         Filled with row coordinates and half-widths.
 
@@ -180,7 +180,7 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
     sin_rho, cos_rho = math.sin(rho), math.cos(rho)
     poleward = math.cos(abs(lat0) + rho)
     if sin_rho < 0.1 * poleward and poleward > 0.1:
-        # Small and away from the poles: both angles by the arcsine's series, a loop for the vectoriser.
+        # Small and away from the poles: both angles follow from the series of the arcsine, in a vectorised loop.
         for j in range(count):
             z = sin0 * cos_rho + cos0 * sin_rho * nodes[NODE_COS, j]
             cos_lat = math.sqrt(1.0 - z * z)
@@ -207,14 +207,14 @@ def polygon_nodes(lat0, rho, nvert, lat_origin, lat_step, columns_per_radian, no
 def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, first, row_start, row_stop, half):
     """Half-widths, in columns, of a disc's polygon in rows [row_start, row_stop), to ``half[row - first]``.
 
-    A node's half-width is half_turn, the columns in 180°, where the polygon closes over a pole; pole_first and
+    If the polygon closes over a pole, the half-width of that node is half_turn, the columns in 180°; pole_first and
     pole_last are the row coordinates of the poles before and after the nodes.
     """
     north, south = nodes[NODE_ROW, 0], nodes[NODE_ROW, count - 1]
     open_first = nodes[NODE_HALF, 0] >= half_turn * (1.0 - 1e-12)
     open_last = nodes[NODE_HALF, count - 1] >= half_turn * (1.0 - 1e-12)
     rows, to = row_stop - row_start, row_start - first
-    # Along the middle line of each row, or along the lines between rows.
+    # Evaluate along the middle line of each row, or along the lines between rows.
     lines, shift, slack = (rows, 0.5, -1.0) if mode == CENTER else (rows + 1, 0.0, SLACK)
     j = 0
     above = np.inf
@@ -241,7 +241,7 @@ def polygon_half_widths(count, nodes, half_turn, pole_first, pole_last, mode, fi
         above = h
     if mode == CENTER:
         return
-    # Nodes inside a row bend the sides there.
+    # Nodes inside a row may hold its extreme.
     for j in range(count):
         v = nodes[NODE_ROW, j]
         if j == 0 and not open_first:
@@ -276,9 +276,9 @@ def disc_half_widths(lat0, rho, nvert, mode, grid, window_start, first, row_star
     grid : Rows
         Where rows and columns lie.
     window_start, first : int
-        Rows that ``tables`` and ``half`` begin with.
+        First rows of ``tables`` and of ``half``.
     tables, nodes
-        As of `SpanScratch`.
+        Fields of `SpanScratch`.
     half : ndarray of float64, shape (rows,)
         Filled in ``half[row - first]``, columns.
     """
@@ -313,11 +313,11 @@ def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes
     lat0, rad : float
         Latitude and angular radius of the crater, radians.
     edges, modes, nvert
-        As of `Nest`.
+        Fields of `Nest`.
     grid, window
         As `region_spans` takes them.
     tables, nodes, half, reach
-        As of `SpanScratch`; ``half[e, row - first]`` and ``reach[e]``, counted from ``first``, are filled.
+        Fields of `SpanScratch`; ``half[e, row - first]`` and ``reach[e]``, counted from ``first``, are filled.
 
     Returns
     -------
@@ -341,7 +341,7 @@ def edge_half_widths(lat0, rad, edges, modes, nvert, grid, window, tables, nodes
 def region_rows(lat0, rho, grid, row_start, row_stop):
     """Rows within [row_start, row_stop) that a disc of angular radius rho around latitude lat0 may meet.
 
-    A row that the disc misses by less than rounding may be among them.
+    They may include a row that the disc misses by less than rounding.
     """
     lat_origin, lat_step = grid.lat_origin, grid.lat_step
     half_pi = 0.5 * math.pi
@@ -358,5 +358,5 @@ def region_rows(lat0, rho, grid, row_start, row_stop):
 
 
 def node_scratch(nvert):
-    """An array for `polygon_nodes`, for polygons of up to nvert vertices, with room for one more node over a pole."""
+    """Make the array of `polygon_nodes` for up to nvert vertices, with room for an additional node over a pole."""
     return np.zeros((7, nvert // 2 + 2))

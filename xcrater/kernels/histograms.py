@@ -1,4 +1,4 @@
-"""Order statistics of pixels of 8 or 16 bits, from histograms of the pixels where they lie.
+"""Order statistics of pixels of 8 or 16 bits, from histograms of the pixels in place.
 
 A key is a pixel's stored number less the least number of its dtype. Whole squares of pixels are counted once for all
 regions, so that a wide region adds up counts rather than pixels. Kernels never validate; the caller allocates outputs
@@ -20,13 +20,13 @@ SIDE = 64
 """Rows and columns of a square."""
 
 SPREAD = SIDE * SIDE
-"""Greatest range of keys of a square that is counted: more counts would cost as much to add up as the pixels."""
+"""Largest range of keys of a square that is counted, since adding up more counts would cost as much as the pixels."""
 
 MANY = 4096
 """Number of keys above which counting is faster than sorting buckets."""
 
 SPARSE = 65536 // DENSE
-"""Greatest number of keys that are sorted rather than counted."""
+"""Largest number of keys that are sorted rather than counted."""
 
 
 @jit
@@ -65,7 +65,7 @@ def square_ranges(pixels, base, start):
 
 @jit
 def square_counts(pixels, squares):
-    """Count the keys of every square that `square_ranges` gave room; counts are zeros before."""
+    """Count the keys of every square for which `square_ranges` allotted room; counts must be zeros before."""
     block, codes, clean, _ = pixels
     base, start, counts = squares
     across = block.shape[1] // SIDE
@@ -177,11 +177,11 @@ def select_runs(pixels, drawn, window, roi, ranges, least, squares, q, mirrored,
     roi : ndarray of int64, shape (craters, regions)
         Position of each of these regions in ``ranges`` and the output.
     ranges : Ranges
-        What is known of the regions' pixels.
+        Numbers and ranges of the regions' pixels.
     least : int
-        Least number that the block's dtype holds.
+        Least number of the block's dtype.
     squares : Squares
-        From `square_ranges` and `square_counts`; of no length where they would not pay.
+        From `square_ranges` and `square_counts`; empty if they would not pay.
     q, mirrored
         As `xcrater.kernels.selection.select` takes them.
     scratch : HistogramScratch
@@ -210,7 +210,7 @@ def select_runs(pixels, drawn, window, roi, ranges, least, squares, q, mirrored,
 
 @jit
 def pair_runs(pixels, drawn, window, roi, ranges, least, squares, scratch, bounds, out, tally, position):
-    """Write the pairs of drawn regions one after another: distinct keys, ascending, and how many pixels have each.
+    """Write the pairs of drawn regions one after another: distinct keys, ascending, and the number of pixels of each.
 
     Parameters
     ----------

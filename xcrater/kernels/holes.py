@@ -1,4 +1,4 @@
-"""Drawn regions without the discs of neighbouring craters."""
+"""Removal of the discs of neighbouring craters from drawn regions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _join(cuts, begin, rows, left, depth):
             cuts[0, n], cuts[1, n] = cuts[0, first], cuts[1, first]
             n += 1
         elif stop > first:
-            # Count up where a piece begins and down where it ends: the effort is linear, however many there are.
+            # Count up where a piece begins and down where it ends, so that the effort is linear in their number.
             low, high = cuts[0, first], cuts[1, first]
             for c in range(first, stop):
                 low, high = min(low, cuts[0, c]), max(high, cuts[1, c])
@@ -62,12 +62,12 @@ def _join(cuts, begin, rows, left, depth):
 
 @jit
 def leave_out(first_crater, drawn, discs, near, member, window, scratch, out):
-    """Runs of drawn regions without the discs of neighbouring craters, as long as there is room.
+    """Write the runs of drawn regions without the discs of neighbouring craters, as long as there is room.
 
     Parameters
     ----------
     first_crater : int
-        Position of the crater to begin with; the following ones come after it.
+        Position of the first crater; the following craters come after it.
     drawn : Runs
         The regions.
     discs : Runs

@@ -2,8 +2,9 @@
 
 A crater's ring has a few pixels in each of a few rows, so summing row by row would spend its time on starting and
 ending loops. Here every lane keeps its own sums from row to row, in registers, and the lanes are combined once at the
-end. No compiler finds that by itself; so the loop is written in LLVM's vector instructions, which LLVM turns into those
-of any processor. Each function is also plain Python, which defines what it does and runs where compilation is off.
+end. Compilers do not find this by themselves, so the loop is written in LLVM's vector instructions, which LLVM converts
+to those of any processor. Each function also exists in plain Python, which defines its result and runs if compilation
+is off.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LANES = 32
 """Pixels in a vector."""
 
 OUTSIDE, NOWHERE = 32767, 0
-"""Bounds [begin, end) of a disc in a row that it misses: it takes no lane, and as a hole spares them all."""
+"""Bounds [begin, end) of a disc in a row that it misses: it takes no lane, and as a hole it removes none."""
 
 _FLAG, _LANE, _I32, _I64 = ir.IntType(1), ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
@@ -47,11 +48,11 @@ def ring_sums(block, codes, clean, top, left, lanes, e, first, stop, lane):
     block, codes : ndarray
         Pixels, and their codes: 0 where there is a value, 2 where there is NaN.
     clean : bool
-        Whether all hold values; then the codes are not looked at.
+        Whether all pixels have values; the codes are then not read.
     top, left : int
-        The block's pixel that row 0 and lane 0 of the bounds stand for.
+        Row and column of the block that correspond to row 0 and lane 0 of the bounds.
     lanes : ndarray of int16, shape (2, discs + 1, rows)
-        First lane of each disc in each row, and the one after its last. The ring is disc e + 1 without disc e.
+        First lane of each disc in each row, and the lane after its last. The ring is disc e + 1 without disc e.
     e, first, stop, lane : int
         The ring, its rows, and the group's first lane.
 
@@ -97,7 +98,7 @@ def _splat(builder: Any, scalar: Any) -> Any:
 
 
 def _reduce(builder: Any, vector: Any, combine: Callable[[Any, Any], Any]) -> Any:
-    """Lanes to one scalar, halves onto each other: the same order on every processor."""
+    """Reduce lanes to one scalar by combining halves, in the same order on every processor."""
     lanes = LANES
     while lanes > 1:
         lanes //= 2
@@ -125,7 +126,7 @@ class _Sum:
 
 
 def _over_ring(context: Any, builder: Any, signature: Any, args: Any, visit: Callable[[Any, Any, Any], None]) -> None:
-    """Emit the loop over rows: ``visit(pixels, valid lanes, lanes with NaN)`` emits what is done with each vector."""
+    """Emit the loop over rows; ``visit(pixels, valid lanes, lanes with NaN)`` emits the operations on each vector."""
     block, codes, clean, top, left, lanes, e, first, stop, lane = args[:10]
     kinds = dict(zip(("block", "codes", "lanes"), (signature.args[i] for i in (0, 1, 5)), strict=True))
     values = {"block": block, "codes": codes, "lanes": lanes}
@@ -139,7 +140,7 @@ def _over_ring(context: Any, builder: Any, signature: Any, args: Any, visit: Cal
         for axis, number in enumerate(index[:-1]):
             pitch = builder.extract_value(array[name].strides, axis)
             offset = builder.add(offset, builder.mul(number, pitch))
-        # Element types are named at each step: llvmlite is dropping pointers that carry the type they point to.
+        # Element types are named at each step, because llvmlite is dropping typed pointers.
         at = builder.gep(builder.bitcast(array[name].data, byte), [offset], source_etype=ir.IntType(8))
         kind = _vector(item) if vector else item
         loaded = builder.load(builder.bitcast(at, kind.as_pointer()), typ=kind)

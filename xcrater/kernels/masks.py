@@ -1,4 +1,4 @@
-"""Drawn regions painted, counted and named in arrays over a window."""
+"""Painting of drawn regions into arrays over a window: their fractions covered, numbers, or craters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def count_regions(drawn, window, out):
 
 @jit
 def name_craters(drawn, window, row, out):
-    """Write ``row[i]`` to every pixel of each region of crater i, over what is there; parameters as in `paint`."""
+    """Overwrite every pixel of each region of crater i by ``row[i]``; parameters as in `paint`."""
     runs, weight, offset = drawn
     for i in range(offset.shape[0]):
         for k in range(offset.shape[1]):

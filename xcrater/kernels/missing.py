@@ -1,4 +1,4 @@
-"""Codes that tell kernels which pixels of a block hold a value; `xcrater.raster.values.classify` gives them."""
+"""Codes by which kernels know which pixels of a block have a value; `xcrater.raster.values.classify` assigns them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pixels that a disc covers partly: found and measured by the disc's lists of crossings alone."""
+"""Pixels that a disc covers partly, found and measured from the disc's lists of crossings alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from xcrater.kernels.disc_profiles import FILL
 
 @apart
 def cover_box(u, disc, row_start, row_stop, columns, left, skip, n, out):
-    """Covered fractions of all pixels of a small box.
+    """Compute the covered fractions of all pixels of a small box.
 
-    Where a box has hardly more pixels than lie on the disc's edge, it takes less time to treat all of them alike.
+    If a box has hardly more pixels than the disc's edge, treating all of them alike takes less time.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def cover_box(u, disc, row_start, row_stop, columns, left, skip, n, out):
     for i in range(row_stop - row_start):
         here, area, part = float(row_start + i), areas[i], out[i, skip : skip + n]
         for j in range(n):
-            # Both edges anew: to keep one from the pixel before would take a store and a load.
+            # Both edges are computed anew, since keeping one from the previous pixel would take a store and a load.
             w = _east_of_edge(
                 area, here, j + away, before[j], beyond_before[j], after[j], beyond_after[j]
             ) - _east_of_edge(
@@ -72,14 +72,14 @@ def _east_of_edge(area, here, d, before, beyond_before, after, beyond_after):
 
 @apart
 def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, tally, bounds):
-    """Columns that a disc with lists touches and contains in each row of a crater.
+    """Find the columns that a disc with lists touches and contains in each row of a crater.
 
-    They follow from the lists alone: wherever rounding puts a crossing, no pixel is lost and none is counted twice.
+    They follow from the lists alone, so that no pixel is lost or counted twice however crossings are rounded.
 
     Parameters
     ----------
     lists, columns
-        As of `Disc`, and from `disc_columns`.
+        Lists of the `Disc`, and the columns from `disc_columns`.
     first, stop : int
         Rows that are filled.
     begin, end : int
@@ -87,7 +87,7 @@ def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, ta
     left, right : int
         Columns [left, right) of the window.
     origin : int
-        Edge that the lists begin with.
+        First edge of the lists.
     tally : ndarray of int64, shape (rows, 4)
         Scratch space.
     bounds : ndarray of int64, shape (rows, 4)
@@ -122,7 +122,7 @@ def disc_bounds(lists, columns, first, begin, end, stop, left, right, origin, ta
 
 @inlined
 def _no_bounds(left, right, bounds):
-    """Set the bounds of a row that the disc misses: as a hole or a disc, they hold no pixel."""
+    """Set the bounds of a row that the disc misses, so that it contains no pixel, be it a disc or a hole."""
     bounds[0] = bounds[1] = right
     bounds[2] = bounds[3] = left
 
@@ -151,23 +151,22 @@ def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, wind
     """List the pixels that a disc covers partly.
 
     On either side of the meridian such a pixel is next to a crossing in its row, on the outer side of the edge of
-    columns; or it is the outermost of those whose inner edge lies in the disc. And then there is the pixel on the
-    meridian.
+    columns; or it is the outermost pixel whose inner edge lies in the disc. The pixel on the meridian is added.
 
     Parameters
     ----------
     u : float
         Column coordinate of the disc's meridian.
     first : int
-        Row of the grid that rows are counted from.
+        Row of the grid from which rows are counted.
     begin, end : int
         Rows [begin, end) that the disc may meet, counted from ``first``.
     columns : ndarray of int64, shape (4,)
         From `disc_columns`.
     origin : int
-        Column that the lists begin with.
+        First column of the lists.
     lists, areas : ndarray of float64, shape (5, columns) and (rows,)
-        As of `Disc`; areas begin with ``first``.
+        Fields of `Disc`; areas begin with ``first``.
     bounds : ndarray of int64, shape (rows, 4)
         From `disc_bounds`.
     window : tuple of int
@@ -216,17 +215,17 @@ def list_parts(u, first, begin, end, columns, origin, lists, areas, bounds, wind
 
 
 def parts_of(rows, columns):
-    """Upper bound of the pixels that a disc covers partly: two for each edge of columns and each row, and one spare."""
+    """Upper bound of the number of partly covered pixels: two for each edge of columns and each row, and one spare."""
     return 2 * (columns + 2) + 2 * rows + 1
 
 
 EMPTY = 1e-13
-"""Fractions of a pixel below this are rounding; treat as none, and as whole what lacks no more."""
+"""Fractions of a pixel below this are rounding and treated as none; likewise, pixels that lack less count as whole."""
 
 
 @inlined
 def _beyond_outer(lists, at, row):
-    """`beyond_listed` of an edge that crosses the disc in the row or misses it there."""
+    """`beyond_listed` for an edge that crosses the disc in the row, or misses it there."""
     beyond = lists[BEYOND_AFTER, at] if lists[AFTER, at] == row else 0.0
     return lists[BEYOND_BEFORE, at] if lists[BEFORE, at] == row else beyond
 

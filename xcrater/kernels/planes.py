@@ -1,4 +1,4 @@
-"""Moments of position and value of drawn regions, from which planes are fitted, on grids with a closed form."""
+"""Moments of position and value of drawn regions on grids with a closed form, from which planes are fitted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def place_moments(pixels, drawn, caps, grid, east, window, areas, across, out):
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
     areas : ndarray of float64, shape (rows or 1, columns or 1)
-        Weight of each pixel besides the fraction covered.
+        Weight of each pixel, in addition to the fraction covered.
     across : ndarray of float64, shape (2, columns)
         Scratch space.
     out : ndarray of float64, shape (craters, regions, 11)

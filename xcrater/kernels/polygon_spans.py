@@ -1,11 +1,11 @@
-"""Polygons in pixel coordinates to weighted runs: the pixels that a shape covers, row by row.
+"""Conversion of polygons in pixel coordinates to weighted runs: the pixels that a shape covers, row by row.
 
-A shape is a set of rings; a point is inside where the rings wind round it. Going east along a row, the winding number
-changes only at an edge. So every edge is cut into *pieces* at the borders of rows, pieces are listed by row, and each
-row's list is sorted and swept from west to east. What is computed for a piece depends on its edge and its row alone,
-with the edge taken from its smaller to its larger row. So a pixel gets the same result in every window, and an edge
-that two rings share in opposite directions cancels to the bit; fractions of true areas, from moments summed along the
-row, cancel to rounding.
+A shape is a set of rings; a point is inside if the rings wind around it. Going east along a row, the winding number
+changes only at an edge. Every edge is therefore cut into *pieces* at the borders of rows, pieces are listed by row, and
+each row's list is sorted and swept from west to east. The result for a piece depends only on its edge and its row, with
+the edge taken from its smaller to its larger row. A pixel thus gets the same result in every window, and an edge that
+two rings share in opposite directions cancels to the bit; fractions of true areas, from moments summed along the row,
+cancel to rounding.
 
 Pixel coordinates: column ``j`` covers ``[j, j + 1)`` along u and row ``r`` covers ``[r, r + 1)`` along v. Rings with
 ``sum(u[i] * v[i + 1] - u[i + 1] * v[i]) > 0`` are shells.
@@ -22,17 +22,17 @@ from xcrater.kernels.half_widths import CENTER, EXACT, TOUCHED
 from xcrater.kernels.records import Floats, PolygonScratch
 
 ONE = 1 << 56
-"""A whole pixel in the fixed-point numbers that areas are summed in: sums of integers do not depend on their order,
-even where they overflow 64 bits on the way."""
+"""A whole pixel in the fixed-point numbers in which areas are summed: sums of integers do not depend on their order,
+even if they overflow 64 bits on the way."""
 
 DUST = 1 << 20
-"""Fractions this near (1.5e-11 of a pixel) to none or to a whole pixel are rounding of coordinates; treat as such."""
+"""Fractions this close (1.5e-11 of a pixel) to none or to a whole pixel are rounding of coordinates; treat as such."""
 
 HAIR = 2.0**-33
 """Overlaps below this (1.2e-10 of a pixel) do not touch; and `CENTER` tests a point this far east of a pixel's centre.
 
 Seams and edges of polygons often run along the borders or through the centres of pixels. Depending on rounding they
-would touch one more column, or, where two shapes abut, leave out a column of centres or take it twice.
+would touch an additional column; or, if two shapes abut, leave out a column of centres or take it twice.
 """
 
 NEXT, FIRST, STOP, TURN = range(4)
@@ -64,7 +64,7 @@ def _clip(first, stop, low, high):
 
 @jit
 def polygon_bound(polygons, shape, window):
-    """Upper bounds of the pieces and runs that `polygon_runs` makes of a shape, whatever the mode."""
+    """Upper bounds of the numbers of pieces and runs that `polygon_runs` makes of a shape in any mode."""
     u, v, ring, rings, period = polygons
     first_ring, stop_ring = rings[shape], rings[shape + 1]
     first, stop = ring[first_ring], ring[stop_ring]
@@ -97,27 +97,27 @@ def polygons_bound(polygons, window):
 
 
 MARGIN = 2
-"""Pixels around a window whose areas tell how area changes within a pixel; see `polygon_scratch`."""
+"""Pixels around a window from whose areas the variation within a pixel is inferred; see `polygon_scratch`."""
 
 MOMENTS = 5
 """Number of moments of a part of a pixel about the pixel's middle: of x, y, x² - 1/12, y² - 1/12 and xy, in pixels; all
-are 0 for a whole pixel. Where areas depend on rows alone, the first is the moment of y³."""
+are 0 for a whole pixel. If areas depend on rows alone, the first is the moment of y³ instead."""
 
 
 def polygon_scratch(
     window: tuple[int, int, int, int], pieces: int, surface: tuple[Floats, Floats] | None = None
 ) -> PolygonScratch:
-    """Arrays that `polygon_runs` works in, any number of times, for shapes of up to so many pieces.
+    """Make the scratch arrays of `polygon_runs`, which can be reused, for shapes of up to a number of pieces.
 
     Parameters
     ----------
     window : tuple of int
         (row_start, row_stop, col_start, col_stop).
     pieces : int
-        From `polygon_bound`, or `polygons_bound` for many shapes.
+        Number of pieces, from `polygon_bound`, or from `polygons_bound` for many shapes.
     surface : tuple of ndarray, optional
         For fractions of true areas, on a map where these differ: true areas of the window's pixels and of `MARGIN` more
-        around it (`areas_around`), and the areas that fractions are of (`pixel_areas`).
+        around it (`areas_around`), and the areas to which fractions refer (`pixel_areas`).
     """
     row_count, columns = max(0, window[1] - window[0]), max(0, window[3] - window[2])
     rows = np.zeros((row_count, 2), np.int64)
@@ -170,7 +170,7 @@ def _centre_pieces(u0, v0, u1, v1, turn, window, rows, pieces, n):
 def _edge_pieces(u0, v0, u1, v1, turn, mode, window, rows, pieces, ends, west, n):
     """List the pieces of an edge, v0 <= v1, between the borders of rows.
 
-    Positions are counted from a column near by, so that they lose no digits far from column 0.
+    Positions are counted from a nearby column, so that they lose no digits far from column 0.
     """
     hair = HAIR if mode == TOUCHED else 0.0
     top, bottom = math.floor(v0 + hair), math.ceil(v1 - hair)
@@ -279,7 +279,7 @@ def _write(row, start, stop, share, runs, weight, n):
 
 @inlined
 def _row_runs(row, winding, count, order, window, runs, weight, n):
-    """Append the runs of one row, from its sorted pieces: where a piece is, and where the winding number is not 0."""
+    """Append the runs of one row from its sorted pieces: columns with a piece, or whose winding number is not 0."""
     start = stop = window[2]
     for i in range(count):
         a, b = max(order[i, 0], window[2]), min(order[i, 1], window[3])
@@ -300,7 +300,7 @@ def _row_runs(row, winding, count, order, window, runs, weight, n):
 
 @inlined
 def _add_area(piece, pieces, ends, window, area):
-    """Add a piece's change of the area covered: summed along the row, ``area`` is the fraction covered of each pixel.
+    """Add a piece's change of the area covered; summed along the row, ``area`` gives each pixel's fraction covered.
 
     A piece of height h at mean distance x from a pixel's west border covers h (1 - x) of that pixel and h of every
     pixel further east: h x more of the next one.
@@ -360,7 +360,7 @@ def _add_moments(piece, pieces, ends, window, by_rows, moments):
         for k in range(3):
             x, y = x0 + _AT[k] * (x1 - x0) - middle, y0 + _AT[k] * (y1 - y0)
             w = height * _WEIGHT[k]
-            # Pixels further east, from at + 1 on, get the whole of it.
+            # Pixels further east, from at + 1 on, receive all of it.
             moments[1, at] += w * (0.5 - x) * y
             moments[1, at + 1] += w * (0.5 + x) * y
             moments[3, at] += w * (0.5 - x) * (y * y - 1.0 / 12.0)
@@ -380,10 +380,10 @@ def _add_moments(piece, pieces, ends, window, by_rows, moments):
 
 @inlined
 def _true_share(share, sign, so_far, row, column, window, around, areas):
-    """Fraction of a pixel's true area that a part of it has, from the part's moments.
+    """Fraction of a pixel's true area that belongs to a part of it, from the part's moments.
 
-    Area density is taken to be the quadratic polynomial whose integrals over this pixel and its neighbours are their
-    areas; a cubic one, where areas depend on rows alone.
+    The density of area is approximated by the quadratic polynomial whose integrals over this pixel and its neighbours
+    are their areas; by a cubic one if areas depend on rows alone.
     """
     i, j = row - window[0] + MARGIN, column - window[2] + MARGIN if around.shape[1] > 1 else 0
     here, above, below = around[i, j], around[i - 1, j], around[i + 1, j]
@@ -475,9 +475,9 @@ def polygon_runs(polygons, shape, mode, window, scratch, runs, weight):
     mode : int
         `CENTER` takes pixels whose centre has a winding number other than 0. `TOUCHED` takes pixels whose open square
         contains part of an edge, or points inside, by more than `HAIR`. `EXACT` takes pixels of which a fraction above
-        `DUST` is inside; rings may wind round no point more than once then. Fractions are right to some 1e-15, plus
-        3e-16 times the length of the edges in pixels. With a surface in the scratch they are fractions of true areas,
-        to the accuracy of a quadratic density through the areas of neighbouring pixels.
+        `DUST` is inside; rings must then wind around no point more than once. Fractions are accurate to some 1e-15,
+        plus 3e-16 times the length of the edges in pixels. With a surface in the scratch they are fractions of true
+        areas, to the accuracy of a quadratic density through the areas of neighbouring pixels.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop).
     scratch : PolygonScratch

@@ -1,7 +1,7 @@
 """Records that kernels take: arrays that belong together, under names.
 
-They are plain named tuples, which numba passes like so many separate arguments: a record costs nothing in a kernel.
-This module loads neither numba nor a kernel, so any module may import it.
+They are plain named tuples, which numba passes like separate arguments, so a record costs nothing in a kernel. This
+module loads neither numba nor a kernel, so any module may import it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 class Rows(NamedTuple):
-    """A grid whose rows are equally spaced in latitude and its columns in longitude.
+    """A grid whose rows are equally spaced in latitude and whose columns are equally spaced in longitude.
 
     Parameters
     ----------
@@ -53,18 +53,18 @@ class Caps(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """One image of a tile, as stored, and which of its pixels hold a value.
+    """The stored numbers of one image of a tile, and which of its pixels have a value.
 
     Parameters
     ----------
     stored : ndarray, shape (rows, columns)
         Stored numbers, C-contiguous.
     codes : ndarray of uint8, shape (rows, columns) or (1, 1)
-        Code of each pixel: `VALID`, `NODATA` or `NAN`. Not looked at where the tile is clean.
+        Code of each pixel: `VALID`, `NODATA` or `NAN`. Not read if the tile is clean.
     clean : bool
-        Whether every pixel holds a value.
+        Whether every pixel has a value.
     exact : bool or None
-        True where sums are exact integers, None where they are floating-point numbers: a kernel is compiled for either.
+        True if sums are exact integers, None if they are floating-point numbers; a kernel is compiled for each case.
     """
 
     stored: Array
@@ -118,7 +118,7 @@ class Nest(NamedTuple):
 
 
 class Annuli(NamedTuple):
-    """Regions as annuli, each by itself.
+    """Regions as separate annuli.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ class Polygons(NamedTuple):
     shape : ndarray of int64, shape (shapes + 1,)
         Position of each shape's first ring, and the number of rings.
     period : float
-        Columns per turn of longitude; infinite where columns do not wrap.
+        Columns per turn of longitude; infinite if columns do not wrap.
     """
 
     u: Floats
@@ -207,7 +207,7 @@ class Sums(NamedTuple):
 
 
 class SpanScratch(NamedTuple):
-    """Arrays that spans of discs are made in, for one window; from `span_scratch`.
+    """Scratch arrays in which spans of discs are made, for one window; from `span_scratch`.
 
     Parameters
     ----------
@@ -239,13 +239,13 @@ class Disc(NamedTuple):
     Parameters
     ----------
     profile : ndarray of float64, shape (n,)
-        What the disc is, and the numbers that describe it; see `disc_profiles`.
+        The kind of the disc, and the numbers that describe it; see `disc_profiles`.
     nodes : ndarray of float64, shape (7, n)
-        Vertices of its polygon; see `polygon_nodes`.
+        Vertices of the disc's polygon; see `polygon_nodes`.
     areas : ndarray of float64, shape (rows,)
         Area of the disc on one side of its meridian in each row, pixels.
     lists : ndarray of float64, shape (5, columns)
-        Where edges of columns cross the disc; see `disc_lists`.
+        Crossings of edges of columns with the disc; see `disc_lists`.
     """
 
     profile: Floats
@@ -260,7 +260,7 @@ class Discs(NamedTuple):
     Parameters
     ----------
     nodes, profiles, areas, lists : ndarray of float64
-        As of `Disc`.
+        The fields of `Disc`, for all discs.
     columns : ndarray of int64, shape (discs, 4)
         First and last edge of columns that crosses each disc west of its meridian, then east of it.
     reach : ndarray of int64, shape (discs, 2)
@@ -283,17 +283,17 @@ class EdgeScratch(NamedTuple):
     tally : ndarray of int64, shape (rows, 4)
         Scratch space of `disc_bounds`.
     bounds : ndarray of int64, shape (discs, rows, 4)
-        First column that each disc touches, first that it contains, those past the last contained and touched.
+        First column that each disc touches, first that it contains, and those past the last contained and touched.
     lanes : ndarray of int16, shape (2, 2 * discs + 1, rows)
-        The same in lanes: what the disc before touches, what each disc contains, what it touches.
+        The same in lanes: those that the previous disc touches, those that each disc contains, those that it touches.
     places : ndarray of int64, shape (2, n)
         Row, counted from the first of the outermost disc, and column of partly covered pixels.
     parts, rest, values : ndarray of float64, shape (n,)
-        Fraction covered of each, fraction left to the next ring, and value.
+        Fraction covered of each of these pixels, fraction left to the next ring, and value.
     whole : ndarray of int64, shape (discs,)
-        Number of wholly covered pixels of each ring.
+        Number of fully covered pixels of each ring.
     nested : ndarray of bool, shape (discs,)
-        Whether each disc contains every pixel that the disc before touches.
+        Whether each disc contains every pixel that the previous disc touches.
     """
 
     tally: Ints
@@ -333,9 +333,9 @@ class BoxScratch(NamedTuple):
     values : ndarray of float64, shape (rows, columns)
         Pixels of the box around the crater.
     parts : ndarray of float64, shape (discs, rows, columns)
-        Fraction that each disc, and then each ring, covers of them.
+        Fraction of each pixel that each disc, and then each ring, covers.
     shown : ndarray of int64, shape (discs, 2)
-        First column of the box that each disc meets, and how many; of a crater without a box, its rows.
+        First column of the box that each disc meets, and the number of columns; for a crater without a box, its rows.
     sums : BoxSums
         Sums of columns.
     """
@@ -347,7 +347,7 @@ class BoxScratch(NamedTuple):
 
 
 class CoveredScratch(NamedTuple):
-    """Arrays that `accumulate_covered` works in; from `covered_scratch`.
+    """Scratch arrays of `accumulate_covered`; from `covered_scratch`.
 
     Parameters
     ----------
@@ -356,9 +356,9 @@ class CoveredScratch(NamedTuple):
     edges, boxes
         Pixels on the edges of discs; pixels of small craters.
     held : ndarray, shape (discs, 8)
-        Unweighted accumulators of one crater's rings, for wholly covered pixels.
+        Unweighted accumulators of one crater's rings, for fully covered pixels.
     partly : ndarray of float64, shape (discs + 1, 8)
-        Weighted accumulators of its rings, and of one region.
+        Weighted accumulators of the crater's rings, and of one region.
     """
 
     discs: Discs
@@ -369,7 +369,7 @@ class CoveredScratch(NamedTuple):
 
 
 class CoverScratch(NamedTuple):
-    """Arrays that one region's covered pixels are found in, for one window; from `cover_scratch`.
+    """Scratch arrays in which one region's covered pixels are found, for one window; from `cover_scratch`.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ class CoverScratch(NamedTuple):
 
 
 class HoleScratch(NamedTuple):
-    """Arrays that `leave_out` works in.
+    """Scratch arrays of `leave_out`.
 
     Parameters
     ----------
@@ -408,7 +408,7 @@ class HoleScratch(NamedTuple):
 
 
 class PolygonScratch(NamedTuple):
-    """Arrays that `polygon_runs` works in; from `polygon_scratch`.
+    """Scratch arrays of `polygon_runs`; from `polygon_scratch`.
 
     Parameters
     ----------
@@ -419,17 +419,17 @@ class PolygonScratch(NamedTuple):
     pieces : ndarray of int64, shape (pieces, 4)
         Next piece of the same row, columns [first, stop), and change of the winding number or of the area.
     ends : ndarray of float64, shape (pieces, 4)
-        Where each piece begins and ends, counted from its first column: u of both, then v.
+        Beginning and end of each piece, counted from its first column: u of both, then v.
     order : ndarray of int64, shape (pieces, 3)
         Pieces of one row from west to east: columns and change.
     moments : ndarray of float64, shape (moments, columns + 2) or (0, 0)
         Change of the moments from column to column of one row; zeros between rows. Empty without a surface.
     so_far : ndarray of float64, shape (moments,)
-        Moments of the pixel at hand.
+        Moments of the current pixel.
     beside : ndarray of float64, shape (rows, 3) or (0, 0)
-        Moments of y, y² and y³ of what is west of the window in each row; zeros between shapes.
+        Moments of y, y² and y³ of the parts west of the window in each row; zeros between shapes.
     around, areas : ndarray of float64
-        True areas of pixels with a margin, and those that fractions are of; empty without a surface.
+        True areas of pixels with a margin, and those to which fractions refer; empty without a surface.
     """
 
     rows: Ints
@@ -450,7 +450,7 @@ class Squares(NamedTuple):
     Parameters
     ----------
     base : ndarray of int64, shape (squares,)
-        Least pixel of each square, which its counts begin with.
+        Least pixel of each square, at which its counts begin.
     start : ndarray of int64, shape (squares + 1,)
         Position of each square's first count; a square that is not counted has none.
     counts : ndarray of uint16, shape (n,)
@@ -463,14 +463,14 @@ class Squares(NamedTuple):
 
 
 class Ranges(NamedTuple):
-    """What is known of the valid pixels of regions.
+    """Number and range of the valid pixels of regions.
 
     Parameters
     ----------
     number : ndarray of int64, shape (n,)
         Number of valid pixels.
     low, high : ndarray of int64, shape (n,)
-        Least and greatest of them.
+        Least and greatest valid pixel.
     """
 
     number: Ints
@@ -479,7 +479,7 @@ class Ranges(NamedTuple):
 
 
 class HistogramScratch(NamedTuple):
-    """Arrays that order statistics of narrow integers are found in; from `histogram_scratch`.
+    """Scratch arrays for order statistics of narrow integers; from `histogram_scratch`.
 
     Parameters
     ----------
@@ -501,25 +501,25 @@ class HistogramScratch(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A tile that samples are taken from.
+    """A tile from which samples are taken.
 
     Parameters
     ----------
     block : ndarray, shape (images, rows, columns)
         Stored numbers of the tile.
     nodata : scalar of the block's dtype
-        Stored number that stands for no value.
+        Stored number that stands for a missing value.
     has_nodata : bool
         Whether there is such a number.
     window : tuple of int
         (row_start, row_stop, col_start, col_stop) of the tile on the whole grid.
     around : tuple
-        How the raster goes on beyond its edges: columns after which its first one follows, or 0; half as many where
-        rows go on over the poles, or 0; columns per turn of longitude, or 0; middle of the columns; twice the row
-        coordinate of the pole before the first row, and of the one after the last.
+        How the raster continues beyond its edges: number of columns after which the first one follows, or 0; half that
+        number if rows continue over the poles, or 0; columns per turn of longitude, or 0; middle of the columns; twice
+        the row coordinate of the pole before the first row, and of the one after the last.
     taps : int
-        Pixels along each axis that a sample is made of: 1 for the nearest pixel, 2 for linear interpolation, 4 for
-        cubic convolution.
+        Number of pixels along each axis from which a sample is made: 1 for the nearest pixel, 2 for linear
+        interpolation, 4 for cubic convolution.
     """
 
     block: Array
@@ -538,7 +538,7 @@ class Chips(NamedTuple):
     total : ndarray of float64, shape (images, chips, rows, columns)
         Sum of weights times values.
     weight : ndarray of float64, shape (images, chips, rows, columns)
-        Sum of the weights of pixels that hold a value.
+        Sum of the weights of pixels that have a value.
     """
 
     total: Floats

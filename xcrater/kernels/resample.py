@@ -1,8 +1,8 @@
-"""Numba kernels that sample a raster at given places: a tile's share of every sample, as weighted sums.
+"""Kernels that sample a raster at given places: a tile's contribution to every sample, as weighted sums.
 
-Interpolation is a weighted mean of stored pixels, so each tile can add what its own pixels weigh and the sums of all
-tiles make the value: no tile needs its neighbours' pixels, and a chip of any size costs the memory of its sums.
-Pixels are counted over the seam of the body and over its poles here, where taps become rows and columns.
+Interpolation is a weighted mean of stored pixels, so each tile can add the contribution of its own pixels, and the sums
+over all tiles give the value. No tile needs its neighbours' pixels, and a chip takes only the memory of its sums.
+Pixels across the seam of the body and beyond its poles are found here, where taps become rows and columns.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import math
 from xcrater.kernels.compile import inlined, jit
 
 FAR = 2**40
-"""Rows, in halves, at which there is no pole to go over."""
+"""Doubled row coordinates of poles that do not exist, so that no row lies beyond them."""
 
 
 @inlined
 def tap_weight(taps, tap, fraction):
-    """Weight along one axis of one of the pixels that a sample is made of.
+    """Weight along one axis of one of the pixels from which a sample is made.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def tap_weight(taps, tap, fraction):
 
 @inlined
 def add_sample(source, u, v, share, chips, k, y, x):
-    """Add what a tile's pixels contribute to one sample.
+    """Add the contribution of a tile's pixels to one sample.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def sample_sphere(source, steps, caps, turn, fine, extent, chips):
         for y in range(rows):
             for x in range(cols):
                 if many:
-                    # Most pixels of a chip that is larger than the tile lie elsewhere.
+                    # If a chip is larger than the tile, most of its pixels lie elsewhere.
                     up, right = size - deep * down * (y + 0.5), wide * across * (x + 0.5) - size
                     d_lon, d_lat = reached(
                         sin_lat, cos_lat, right * cos_turn + up * sin_turn, up * cos_turn - right * sin_turn
@@ -192,7 +192,7 @@ def reached(sin_lat, cos_lat, east, north):
     Parameters
     ----------
     sin_lat, cos_lat : float
-        Of the centre's latitude.
+        Sine and cosine of the centre's latitude.
     east, north : float
         Components of the great-circle distance from the centre along its azimuth, radians.
     """
@@ -221,7 +221,7 @@ def reached(sin_lat, cos_lat, east, north):
 
 @inlined
 def apart(lat, u, reach, window, period, steps):
-    """Whether a tile certainly lies farther from a point than ``reach``, radians; may miss that it does.
+    """Whether a tile certainly lies farther from a point than ``reach``, radians; False if that is not certain.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ from xcrater.kernels.sums import scan_run
 def _scan_runs(pixels, drawn, first, stop, window, weights, areas, held, t):
     """Add the pixels of runs [first, stop) to ``held[t]``, an accumulator of weighted pixels.
 
-    Deviations are taken from the mean of all these pixels, so there are two passes. Returns False where a weight is
+    Deviations are taken from the mean of all these pixels, so there are two passes. Returns False if a weight is
     negative, infinite or not a number.
     """
     block, codes, clean, _ = pixels
@@ -35,7 +35,7 @@ def _scan_runs(pixels, drawn, first, stop, window, weights, areas, held, t):
                 if w > 0.0:
                     x = np.float64(block[r, c])
                     if mass == 0.0 and abs(x) < np.inf:
-                        origin = x  # sums count from there, so that a large mean costs no digits
+                        origin = x  # sums are relative to this value, so that a large mean costs no digits
                     mass += w
                     total += w * (x - origin)
                     held[t, LOW] = min(held[t, LOW], x)
@@ -96,7 +96,7 @@ def sum_runs(pixels, weighted, drawn, window, weights, areas, sums, members, fir
     Returns
     -------
     bool
-        False where a weight is negative, infinite or not a number.
+        False if a weight is negative, infinite or not a number.
     """
     sound = True
     for i in range(drawn.offset.shape[0]):

@@ -28,7 +28,7 @@ def _number_row(sine, versine, up, cos_lat, sin_lat0, edges, azimuth, number):
     sin_lat0 : float
         Sine of the crater's latitude.
     edges : ndarray of float64, shape (4 n,)
-        Azimuths that bound sectors, as of `Sectors`.
+        Azimuths that bound sectors, as in `Sectors`.
     azimuth : ndarray of float64, shape (columns,)
         Scratch space.
     number : ndarray of int16, shape (columns,)
@@ -45,16 +45,16 @@ def _number_row(sine, versine, up, cos_lat, sin_lat0, edges, azimuth, number):
 
 
 BLOCK = 32
-"""Columns of which the last one is looked at to see whether they all lie in one sector."""
+"""Number of columns in a block of which only the last is examined to see whether all lie in one sector."""
 
 
 @linked
 def _cut_row(sine, versine, up, lat, lat0, single, edges, azimuth, number, pieces):
     """Cut a row of pixels where the sector changes.
 
-    East or west of the crater's meridian, the azimuth either grows or shrinks all along a parallel, unless the parallel
-    touches a great circle through the crater: there, by the derivative, the cosine of the longitude is tan(lat0) /
-    tan(lat). So a block whose last pixel lies in the sector of the pixel before the block need not be looked at.
+    East or west of the crater's meridian, the azimuth is monotonic along a parallel, unless the parallel touches a
+    great circle through the crater: there, by the derivative, the cosine of the longitude is tan(lat0) / tan(lat). So
+    if the last pixel of a block lies in the same sector as the pixel before the block, the rest need not be examined.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _cut_row(sine, versine, up, lat, lat0, single, edges, azimuth, number, piece
 
 @inlined
 def _one_piece_each(u, half, modes, rows, period, left, right, lanes):
-    """Bounds of every disc in every row, as `disc_lanes` writes them; False where two do not describe a disc."""
+    """Write the bounds of every disc in every row like `disc_lanes`; False if two bounds do not describe a disc."""
     if right - left >= OUTSIDE:
         return False
     pieces = False
@@ -142,8 +142,8 @@ def _scan_sectors(pixels, r, c, end, shift, pieces, count, table, held):
 def accumulate_sectors(pixels, order, caps, nest, sectors, grid, window, scratch, held, sums):
     """Accumulate the pixels of every crater's sectors.
 
-    Each row of a crater is taken ring by ring, and each of its runs cut where the sector changes. So pixels come in
-    the order in which `sum_runs` takes them, and sums are the same to the last bit.
+    Each row of a crater is processed ring by ring, and each of its runs is cut where the sector changes. Pixels thus
+    come in the same order as in `sum_runs`, and sums are identical to the last bit.
 
     Parameters
     ----------

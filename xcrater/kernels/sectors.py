@@ -1,4 +1,4 @@
-"""Drawn rings cut into sectors of azimuth, on grids with a closed form."""
+"""Division of drawn rings into sectors of azimuth, on grids with a closed form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from xcrater.kernels.compile import inlined, jit
 
 BELOW_FOUR = 4.0 - 2.0**-51
-"""The number just below 4 that azimuths just west of north are given, rather than 4 itself."""
+"""The number just below 4 that stands for azimuths just west of north, in place of 4 itself."""
 
 
 @inlined
@@ -91,7 +91,7 @@ def number_sectors(drawn, caps, grid, east, window, edges, across, out):
             lat = lat_origin + lat_step * (runs[0, s] + 0.5)
             up, cos_lat = math.sin(lat - lat0[i]), math.cos(lat)
             for c in range(runs[1, s] - left, runs[2, s] - left):
-                # North is cos(lat0) sin(lat) - sin(lat0) cos(lat) cos(turn), without a difference of equals.
+                # North is cos(lat0) sin(lat) - sin(lat0) cos(lat) cos(turn), rearranged to avoid cancellation.
                 azimuth = compass(cos_lat * across[0, c], up + sin_lat0 * cos_lat * across[1, c])
                 low, high = -1, edges.size - 1
                 while low < high:
@@ -106,7 +106,7 @@ def number_sectors(drawn, caps, grid, east, window, edges, across, out):
 
 @jit
 def split_runs(drawn, begin, number, regions, low, high, pieces, out):
-    """Cut the runs of rings where the sector changes, and share the pieces out among the regions.
+    """Cut the runs of rings where the sector changes, and distribute the pieces among the regions.
 
     Parameters
     ----------

@@ -15,10 +15,10 @@ FEW = 32
 """Runs of up to this many keys are sorted by insertion."""
 
 BUCKETS = 65536
-"""Length of the scratch space for counts."""
+"""Number of buckets, which is the length of the scratch space for counts."""
 
 STRIDE = 64
-"""Buckets that are skipped at a time in the search for a rank."""
+"""Number of buckets that are skipped at a time in the search for a rank."""
 
 DENSE = 4
 """Keys are counted rather than sorted if their range is at most this many times their number."""
@@ -115,7 +115,7 @@ def _radix(keys, weights, spare_keys, spare_weights, a, b, low, high, counts):
 
 @inlined
 def _bucket_shift(low, high, buckets):
-    """Bits by which distances from the lowest key are shifted right to be numbers of so many buckets."""
+    """Bits by which distances from the lowest key are shifted right to give the number of a bucket."""
     shift = np.uint64(0)
     while (high - low) >> shift >= np.uint64(buckets):
         shift += np.uint64(1)
@@ -150,7 +150,7 @@ def _next(keys, a, b, low, shift, counts, bucket):
     after = np.uint64(0xFFFFFFFFFFFFFFFF)
     for i in range(a, b):
         key = np.uint64(keys[i])
-        if (key - low) >> shift == wanted:  # few are
+        if (key - low) >> shift == wanted:  # true for few keys
             after = min(after, key)
     return after
 
@@ -177,7 +177,7 @@ def _pick(keys, n, rank, after, counts):
     """Keys of a rank and of the next rank among n keys, whose order is not preserved.
 
     ``after`` is the key that follows the last of them. Every round keeps one bucket, which narrows the range by as many
-    bits as a bucket's number has; so neither ties nor the order of keys cost anything.
+    bits as a bucket's number has, so neither ties nor the order of keys affect the time.
     """
     while n > FEW:
         low, high = _range(keys, 0, n)
@@ -200,7 +200,7 @@ def _pick(keys, n, rank, after, counts):
 
 @inlined
 def _ranks(q, n, mirrored):
-    """Ranks of the keys on both sides of a quantile of n values; mirrored if the largest key is the smallest value."""
+    """Ranks of the keys on both sides of a quantile of n values; mirrored if larger keys are smaller values."""
     below = np.int64(q * (n - 1))
     above = min(below + 1, n - 1)
     return (n - 1 - above, n - 1 - below) if mirrored else (below, above)

@@ -1,7 +1,7 @@
-"""Regions to row spans on a cylindrical grid: the runs of columns that a region covers in each row.
+"""Conversion of regions to row spans on a cylindrical grid: the runs of columns that a region covers in each row.
 
-Spans follow from the half-widths of the discs that bound a region. The antimeridian is where columns, counted modulo
-the columns per turn, leave the grid.
+Spans follow from the half-widths of the discs that bound a region. At the antimeridian, columns, counted modulo the
+columns per turn, leave the grid.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     period : float
         Columns per turn of longitude.
     origin : int
-        Column that lane 0 stands for.
+        Column of lane 0.
     lanes : ndarray of int16, shape (2, discs + 1, rows)
         Filled in ``lanes[:, e + 1]``.
 
@@ -63,7 +63,7 @@ def disc_lanes(u, e, mode, half, rows, period, left, right, origin, lanes):
     pixels : int
         Number of pixels of the disc.
     pieces : bool
-        Whether the disc may show a second time in a row, a turn of longitude away.
+        Whether the disc may appear a second time in a row, a turn of longitude away.
     """
     pixels = np.int64(0)
     pieces = False
@@ -97,8 +97,8 @@ def nested_lanes(count, rows, lanes):
 def row_spans(u0, outer, inner, outer_mode, inner_mode, period, col_start, col_stop, start, stop, n):
     """Append the spans of one row to n spans: the outer disc without the inner one.
 
-    A disc shows once in every turn of longitude that the grid holds a part of; the copies of one region never overlap
-    and come in order.
+    A disc appears once in every turn of longitude of which the grid contains a part; the copies of one region never
+    overlap, and come in order.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, nodes, out):
     Parameters
     ----------
     u0, lat0, rad : ndarray of float64, shape (craters,)
-        As of `Caps`.
+        Fields of `Caps`.
     outer : float
         Radius of the disc in crater radii.
     nvert : int
@@ -258,7 +258,7 @@ def region_windows(u0, lat0, rad, outer, nvert, grid, nodes, out):
 
 
 def span_scratch(window, grid, nvert, mode, edges=2, regions=1):
-    """Arrays that spans of regions in a window of the grid are made in, any number of times: a `SpanScratch`.
+    """Make the scratch arrays for spans of regions in a window of the grid, which can be reused: a `SpanScratch`.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def span_scratch(window, grid, nvert, mode, edges=2, regions=1):
     row_tables(grid, window[0], window[1], CENTER if mode == CENTER else TOUCHED, tables[0], tables[1], tables[2])
     turns = int(columns / grid.period) + 3
     lanes = np.empty((2, edges + 1, rows), np.int16)
-    lanes[0], lanes[1] = OUTSIDE, NOWHERE  # the first disc stays so: the hole of a ring without a hole
+    lanes[0], lanes[1] = OUTSIDE, NOWHERE  # the first disc keeps these bounds, as the hole of a ring without one
     return SpanScratch(
         tables=tables,
         nodes=node_scratch(nvert),

@@ -23,7 +23,7 @@ def sum_squares(weights, offsets, out):
 
 @inlined
 def _add(total, lost, more):
-    """A sum and one more number, and what rounding has added to the sum so far (Kahan)."""
+    """Add a number to a sum, with the rounding error accumulated so far (Kahan)."""
     more = more - lost
     longer = total + more
     return longer, (longer - total) - more
@@ -33,9 +33,10 @@ def _add(total, lost, more):
 def _mean_between(values, weight, a, b, start, stop, rounding):
     """Mean of the ascending values [a, b) whose cumulated weights lie between two numbers.
 
-    As numpy does between two ranks, it adds to the value with the largest part of the interval (of several, the
-    largest value) the differences of the others from it, so that equal values give themselves. Parts of the interval
-    that are no larger than rounding do not count; an interval without larger ones gives the value where it starts.
+    As numpy does between two ranks, the mean is the value with the largest part of the interval (of several, the
+    largest value) plus the weighted differences of the others from it, so that equal values give themselves. Parts of
+    the interval that are no larger than rounding do not count; if there are no larger ones, the result is the value at
+    the start of the interval.
     """
     best = 0.0
     base = values[b - 1]
@@ -73,17 +74,17 @@ def _mean_between(values, weight, a, b, start, stop, rounding):
 def weighted_quantiles(values, weight, squares, offsets, q, out):
     """Weighted quantiles of type 7 (Akinshin 2023, arXiv:2304.07265), with Kish's effective number of values.
 
-    In a run whose weights w add up to W, one value weighs as much as ``D = sum(w ** 2) / W`` on average: the effective
+    In a run whose weights w add up to W, the typical weight of one value is ``D = sum(w ** 2) / W``, and the effective
     number of values is W / D. The quantile is the mean of the values whose cumulated weights lie between ``q (W - D)``
-    and ``q (W - D) + D``. With equal weights, this interval has parts of the two values about the rank
+    and ``q (W - D) + D``. With equal weights, this interval contains parts of the two values around the rank
     ``q (n - 1)``, in the proportion of linear interpolation.
 
     Parameters
     ----------
     values : ndarray of float64
-        Ascending values of each run, run after run. Those of equal values may be one.
+        Ascending values of each run, run after run. Equal values may be combined into one.
     weight : ndarray of float64
-        Weight of each, above 0.
+        Weight of each value, above 0.
     squares : ndarray of float64, shape (runs,)
         Sum over each run's pixels of their squared weights.
     offsets
@@ -91,7 +92,7 @@ def weighted_quantiles(values, weight, squares, offsets, q, out):
     q : ndarray of float64, shape (k,)
         Quantiles from 0 to 1.
     out : ndarray of float64, shape (runs, k)
-        Filled; NaN for runs that are empty or whose weights are not finite.
+        Filled with the quantiles; NaN for runs that are empty or whose weights are not finite.
     """
     for run in range(offsets.size - 1):
         a, b = offsets[run], offsets[run + 1]
@@ -121,19 +122,19 @@ def frequencies(values, tally, slack, relative, offsets, wanted, majority, minor
     tally : ndarray of int64 or float64
         Number or weight of the pixels of each value.
     slack : ndarray of the same dtype, shape (runs,)
-        Difference of two numbers or weights up to which they count as equal.
+        Absolute tolerance within which two numbers or weights count as equal.
     relative : number of the same dtype
-        Part of their size that is added to it.
+        Relative tolerance, which is added to it.
     offsets
         The runs.
     wanted : ndarray of float64, shape (k,)
-        Values whose share is asked for.
+        Values whose share is requested.
     majority, minority : ndarray of float64, shape (runs,)
         Filled with the most and the least frequent value; of several, the smallest.
     unique : ndarray of float64, shape (runs,)
-        Number of distinct values.
+        Filled with the number of distinct values.
     share : ndarray of float64, shape (runs, k)
-        Part of the pixels that have each wanted value.
+        Filled with the fraction of the pixels that have each of these values.
     """
     for run in range(offsets.size - 1):
         a, b = offsets[run], offsets[run + 1]

@@ -39,7 +39,7 @@ def crater_height(r, depth, rim, extent):
     Parameters
     ----------
     r, extent : float
-        Distance from the centre, and where the ejecta end, crater radii.
+        Distance from the centre, and distance at which the ejecta end, crater radii.
     depth, rim : float
         Rim-to-floor depth, and height of the rim above the surroundings; the result is in the same unit.
     """
@@ -60,9 +60,9 @@ def stamp_craters(caps, depth, rim, extent, grid, window, scratch, out):
     caps : Caps
         The craters.
     depth, rim : ndarray of float64, shape (craters,)
-        Depth and rim height of each; see `crater_height`.
+        Depth and rim height of each crater; see `crater_height`.
     extent : float
-        Where ejecta end, crater radii.
+        Distance at which ejecta end, crater radii.
     grid : Rows
         Where rows and columns lie.
     window : tuple of int
