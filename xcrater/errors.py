@@ -432,7 +432,7 @@ class BlocksWarning(UserWarning):
 
 
 class MissingFilesWarning(UserWarning):
-    """Some of the files that a mosaic is to be made of do not exist.
+    """Some of the files of a mosaic do not exist.
 
     Examples
     --------

@@ -40,8 +40,8 @@ Exit codes:
   0    done
   1    failed on the way: a damaged file, lost workers, a full disk
   2    refused before anything was computed
-  75   stopped by SIGTERM or SIGUSR1: start the same command again, which
-       goes on with --work-dir, converting, and writing arrays
+  75   stopped by SIGTERM or SIGUSR1: start the same command again; it
+       resumes with --work-dir, when converting, and when writing arrays
   130  interrupted from the keyboard
 """
 

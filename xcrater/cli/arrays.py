@@ -111,7 +111,7 @@ def _go_on(arrays: CraterArrays, partial: Path, batch: int, output: OutputOption
             raise
         if not output.overwrite:
             raise click.UsageError(
-                f"an earlier command began {str(partial)!r} for this --out, and this one cannot go on with it; add "
+                f"an earlier command began {str(partial)!r} for this --out, and this one cannot continue it; add "
                 f"--overwrite to begin anew, or name another --out ({err})"
             ) from err
         shutil.rmtree(partial)

@@ -193,7 +193,7 @@ class RunOptions(NamedTuple):
 
         Notes
         -----
-        Tasks run on the cluster that is named, if there is one, or else on `threads` threads of this process.
+        Tasks run on the cluster that the options name, if any, or else on `threads` threads of this process.
         """
         with contextlib.ExitStack() as stack:
             if self.memory is not None:

@@ -42,7 +42,7 @@ def _shard(text: str) -> Shard:
 
 
 class WorkOptions(NamedTuple):
-    """Where finished groups are kept, and which of them are to be computed."""
+    """Where finished groups are kept, and which part of them to compute."""
 
     work_dir: Path | None
     shard: Shard | None

@@ -88,7 +88,7 @@ class Plane:
 
     @cached_property
     def raster(self) -> Raster:
-        """The grid and CRS of the pixels, as they are read of a raster."""
+        """The grid and CRS of the pixels, read like those of any raster."""
         return read_raster(self.sheet, body=get_body(self.body))
 
     @property

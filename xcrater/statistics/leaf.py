@@ -200,7 +200,7 @@ class Leaf:
             return None
         if around.shape[1] > 1:
             known = areas[areas > 0.0]
-            # Slivers need some positive area, so that their parts can be told
+            # Slivers off the body need some positive area, so that fractions of them can be computed
             areas = np.where(areas > 0.0, areas, known.mean() if known.size else 1.0)
         return around, np.ascontiguousarray(areas)
 
