@@ -50,4 +50,4 @@ def test_arguments_that_were_never_valid_are_refused(args, kwargs):
 
 def test_the_signature_is_that_of_the_function():
     assert list(inspect.signature(call).parameters) == ["cdb", "regions", "kind", "coverage"]
-    assert call.__doc__ == "What was received."
+    assert call.__doc__ == "Return the arguments received."
