@@ -179,7 +179,7 @@ class LostTilesError(XcraterError):
     Parameters
     ----------
     text : str
-        What happened.
+        Description of what happened, with the remedy.
     windows : list of tuple of int
         First row and the row past the last, first column and the column past the last, of each lost tile: the one that
         killed the workers, or all of them.

@@ -139,7 +139,7 @@ def find_neighbours(
     boxes : sequence of Boxes
         Pixel bounds of every crater's regions, for each kind of them.
     exclude : Exclude
-        What to leave out.
+        The exclusion to apply.
     sphere : float
         Radius of the sphere that turns the craters' radii into angles, metres.
 

@@ -355,7 +355,7 @@ def zone_area(a: float, e2: float, low: Floats, high: Floats, height: Floats) ->
     Returns
     -------
     ndarray
-        m².
+        Area, m².
 
     Notes
     -----

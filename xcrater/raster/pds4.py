@@ -1,7 +1,8 @@
-"""Special constants in the labels of PDS4 images where they are written in hexadecimals.
+"""Special constants that the labels of PDS4 images give in hexadecimal notation.
 
-A label may give the bits of a constant, as ``0xFF7FFFFB`` or, in the older manner, ``16#FF7FFFFB#``. GDAL takes these
-for the numbers 0 and 16 (from 3.12 on it reads ``missing_constant``), so that constants remain and pixels are lost.
+A label may give the bits of a constant, as ``0xFF7FFFFB`` or, in older notation, ``16#FF7FFFFB#``. GDAL reads these as
+the numbers 0 and 16 (except for ``missing_constant`` from version 3.12), so that special pixels would count as values
+and valid pixels would be lost.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ NAMES = {
     "saturated_constant",
     "unknown_constant",
 }
-"""Elements of the class Special_Constants that stand for no value, as the PDS4 information model lists them."""
+"""Elements of the class Special_Constants in the PDS4 information model that stand for a missing value."""
 
 _BITS = re.compile(r"(?:0x|16#)([0-9a-f]+)#?", re.IGNORECASE)
 
 
 def special_constants(dataset: Any) -> tuple[float, ...]:
-    """All special constants of a PDS4 image, if its label gives some in hexadecimals; none for any other raster.
+    """Read all special constants of a PDS4 image if its label gives some in hexadecimal notation; none otherwise.
 
     Parameters
     ----------
@@ -42,12 +43,12 @@ def special_constants(dataset: Any) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        Stored numbers that stand for no value.
+        Stored numbers that stand for missing values.
 
     Raises
     ------
     GridError
-        A constant is no number, has more bits than a pixel, or the arrays of the label have different ones.
+        A constant is not a number or has more bits than a pixel, or the arrays of the label have different constants.
     """
     if dataset.driver != "PDS4":
         return ()
@@ -74,7 +75,7 @@ def _tag(element: ElementTree.Element) -> str:
 
 
 def _number(text: str, name: str, dataset: Any) -> float:
-    """The number that a text means for a pixel: its bits, or the number itself."""
+    """Convert a text to the number that a pixel with these bits, or with this number, holds."""
     dtype = np.dtype(dataset.dtypes[0])
     bits = _BITS.fullmatch(text)
     try:

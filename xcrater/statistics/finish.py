@@ -72,15 +72,15 @@ class LazyState(dict[str, Any]):
 
 
 BLOCK = 2**18
-"""Accumulators that are merged and finished at once: so many that numpy, which leaves the interpreter to other threads
-meanwhile, has most of the work."""
+"""Number of accumulators that are merged and finished at a time: enough for numpy, which releases the interpreter's lock
+to other threads, to do most of the work."""
 
 THREADS = 4
-"""At most so many blocks are finished at the same time: no other task runs beside this step."""
+"""Largest number of blocks that are finished in parallel, which is possible because no other task runs at this stage."""
 
 
 def _within(pieces: list[Sums], block: slice) -> list[Sums]:
-    """What pieces have of the craters of a block, whose rows ascend in each piece; at least one piece, maybe empty."""
+    """Select the craters of a block from pieces whose rows ascend; returns at least one piece, perhaps an empty one."""
     cuts = [np.searchsorted(piece.row, (block.start, block.stop)) for piece in pieces]
     found = [Sums(p.row[a:b], p.sums[a:b]) for p, (a, b) in zip(pieces, cuts, strict=True) if a < b]
     return found or [Sums(pieces[0].row[:0], pieces[0].sums[:0])]
@@ -138,7 +138,7 @@ class Finish:
             or [Sums(np.empty(0, np.int32), np.empty((0, lead, self.regions, start.size), start.dtype))]
             for name, start in starts.items()
         }
-        # Blocks of craters small enough to stay in the processor's cache from one step to the next.
+        # Craters are finished in blocks, which threads share; see `BLOCK`.
         size = max(BLOCK // max(lead * self.regions, 1), 64)
         blocks = [slice(first, min(first + size, self.craters)) for first in range(0, self.craters, size)]
         from dask.system import CPU_COUNT  # late, because only the graph loads dask at import
@@ -155,7 +155,7 @@ class Finish:
     def _finish_blocks(
         self, pieces: dict[str, list[Sums]], table: OrderTable, results: dict[str, Array], blocks: list[slice]
     ) -> None:
-        """Merge and finalise the craters of some blocks, into their places in the results."""
+        """Merge and finalise the craters of some blocks, and write them to their places in the results."""
         exact = table.problem.coding.exact
         most = max((block.stop - block.start for block in blocks), default=0)
         space = {

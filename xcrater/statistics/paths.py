@@ -275,13 +275,13 @@ def _replace(
 
 
 BAND = 8
-"""Rows of centres that are visited together, from column to column."""
+"""Number of rows in a band, within which craters are visited from column to column."""
 
 
 def _by_place(craters: Craters, grid: kernels.Rows) -> Array:
-    """Positions of the craters band by band of rows, and from column to column within a band.
+    """Positions of the craters sorted by bands of rows, and by columns within a band.
 
-    So neighbours find pixels in the processor's cache, which sees a sweep along the rows and fetches ahead of it.
+    Neighbours then find their pixels in the processor's cache, which detects the sweep along the rows and prefetches.
     """
     band = np.floor((craters.lat - grid.lat_origin) / (grid.lat_step * BAND))
     return np.argsort(band * grid.period + craters.column, kind="stable")

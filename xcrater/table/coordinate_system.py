@@ -1,7 +1,7 @@
-"""A column that says in which system the coordinates of a table are counted, as the Gazetteer's tables have one.
+"""The column of a table that states the system of its coordinates, as in the tables of the Gazetteer.
 
-"Planetographic, +West, 0 - 360" says what a header could say as well: where positive longitudes lie, and which latitude
-it is. The range is not needed, since longitudes are cyclic.
+"Planetographic, +West, 0 - 360" states what a header might also state: the direction of positive longitudes and the
+kind of latitude. The range is not needed, since longitudes are cyclic.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _DIRECTION = re.compile(
 
 
 class System(NamedTuple):
-    """What a cell says of the coordinates in its row; None where it does not."""
+    """What a cell says about the coordinates in its row; None for what it leaves open."""
 
     direction: Direction | None
     kind: LatitudeKind | None
@@ -33,7 +33,7 @@ class System(NamedTuple):
 def in_stated_system(
     table: pd.DataFrame, latitude: Column, longitude: Column, convention: Convention, *, oblate: bool
 ) -> tuple[Column, Column]:
-    """The columns of a table's coordinates, with what another column says of them added to what their headers say.
+    """Complete what the headers of a table's coordinates say by what another column says about them.
 
     Parameters
     ----------
@@ -42,19 +42,19 @@ def in_stated_system(
     latitude, longitude : Column
         The columns, as their headers describe them.
     convention : Convention
-        That of ``input_crs``.
+        Convention of ``input_crs``.
     oblate : bool
-        Whether the body has two kinds of latitude; otherwise what is said of them does not count.
+        Whether the body has two kinds of latitude; if not, statements about the kind are ignored.
 
     Returns
     -------
     tuple of Column
-        Latitude and longitude.
+        The columns of latitude and longitude, with their completed descriptions.
 
     Raises
     ------
     TableError
-        Rows say different things, or something else than a header or ``input_crs``.
+        Rows contradict each other, a header or ``input_crs``.
     """
     for name in table.columns:
         if name in (latitude.name, longitude.name) or _ABOUT.isdisjoint(words_of(name)):
@@ -84,7 +84,7 @@ def in_stated_system(
 
 
 def _systems(column: Any) -> dict[str, System]:
-    """Each text of a column and what it says; nothing unless each says something."""
+    """The system that each text of a column states; empty unless every text states one."""
     if not isinstance(column, pd.Series) or pd.api.types.is_numeric_dtype(column):
         return {}
     found = {str(cell): _system(str(cell)) for cell in column.dropna().unique()}

@@ -48,7 +48,7 @@ class CraterShapes(Protocol):
         Parameters
         ----------
         frame : Frame
-            How the raster lies on the body.
+            Frame of the raster.
         caps : Caps
             The craters, as many as there are shapes.
         """
