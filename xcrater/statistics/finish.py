@@ -72,11 +72,11 @@ class LazyState(dict[str, Any]):
 
 
 BLOCK = 2**18
-"""Number of accumulators that are merged and finished at a time: enough for numpy, which releases the interpreter's lock
+"""Number of accumulators that are merged and finished at a time: enough for numpy, which releases the interpreter lock
 to other threads, to do most of the work."""
 
 THREADS = 4
-"""Largest number of blocks that are finished in parallel, which is possible because no other task runs at this stage."""
+"""Largest number of blocks that are finished in parallel, which is allowed since no other task runs at this stage."""
 
 
 def _within(pieces: list[Sums], block: slice) -> list[Sums]:
