@@ -159,7 +159,7 @@ class ImageMethods:
         xarray.DataArray
             bool or int32, on the raster's rows and columns with their coordinates, CRS and chunks; lazy where the
             raster is, with one task per chunk. The raster's values are neither used nor read. Columns beyond one turn
-            of longitude are marked as well.
+            of longitude are also marked.
 
         Raises
         ------

@@ -163,7 +163,7 @@ def _near(text: str) -> Near:
 
 
 class PixelOptions(NamedTuple):
-    """Which pixels belong to a region, and which of them are left out for the sake of neighbouring craters."""
+    """Which pixels belong to a region, and which are excluded because of neighbouring craters."""
 
     coverage: str | None
     exclude: Near | None

@@ -27,7 +27,7 @@ MANY = 20_000
 """Number of regions in a figure above which the small ones are shaded."""
 
 _BESIDE = 1e-3  # degrees from the rim of a map within which a vertex counts as on it
-_BATCH = 20_000  # craters outlined at once
+_BATCH = 20_000  # craters outlined at a time
 
 
 class Drawing(NamedTuple):

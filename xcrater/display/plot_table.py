@@ -219,7 +219,7 @@ class PlotTable(SelectableTable):
         pixels : int, default 240
             Pixels along each side of a panel.
         outside : float, default 0.35
-            Opacity of the raster outside of the region, 0 to 1.
+            Opacity of the raster outside the region, 0 to 1.
         share : bool, default False
             Whether all panels share one colour scale.
         hillshade : bool, optional

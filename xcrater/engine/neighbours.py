@@ -146,13 +146,13 @@ def find_neighbours(
     Returns
     -------
     Neighbours or None
-        None where no crater has any.
+        The discs of each crater; None if no crater has any.
 
     Notes
     -----
-    Discs and regions are looked up by their boxes on the grid, in a tree (shapely's STRtree): some pairs that lie
-    corner to corner are found in vain, and none is missed, in any projection, at the antimeridian or at a pole. Work
-    and memory grow as the pairs found.
+    Discs and regions are matched by their boxes on the grid, in a tree (shapely's STRtree). Some pairs whose boxes only
+    meet corner to corner are found needlessly, but none is missed, in any projection, at the antimeridian or at a pole.
+    Work and memory are proportional to the number of pairs found.
     """
     others = cdb if exclude.of is None else exclude.of
     if not len(others):

@@ -49,7 +49,7 @@ AGAIN = 8
 
 _REACH = 3.0  # raster pixels beyond a chip's edge that its samples may need
 _CHUNK = 2**21  # pixels of all chips in a group
-_BATCH = 2**18  # samples that are projected at once
+_BATCH = 2**18  # samples that are projected at a time
 
 Partial = tuple[NDArray[np.int32], Floats, Floats]
 """Positions of a tile's craters in the order of the chips, shape (n,); and for each pixel of their chips, shape

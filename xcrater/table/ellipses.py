@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 _SHOWN = 360  # vertices of a curve in plots and GIS files
 _LATTICE = 2.0**-43  # degrees; sums of multiples of this and whole turns are exact
-_WIDEST = 90.0  # degrees; a wider ellipse might hold both poles
+_WIDEST = 90.0  # degrees; a wider ellipse might contain both poles
 
 
 @dataclass(frozen=True)

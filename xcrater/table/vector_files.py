@@ -151,7 +151,7 @@ def as_table(dataset: Any, body: Body, input_crs: Any, placed: bool) -> Source:
     lon, lat = to_geodetic(frame.geometry.x.to_numpy(), frame.geometry.y.to_numpy(), body, crs)
     outside = data.index[np.isnan(lon)]
     if len(outside):
-        raise TableError(f"{len(outside)} points, the first at row {outside[0]}, are outside of the CRS {crs.name!r}")
+        raise TableError(f"{len(outside)} points, the first at row {outside[0]}, are outside the CRS {crs.name!r}")
     return Source(data.assign(_lat=lat, _lon=lon), "planetocentric", ("_lat", "_lon", None))
 
 
