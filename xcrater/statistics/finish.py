@@ -71,7 +71,7 @@ class LazyState(dict[str, Any]):
         return array
 
 
-BLOCK = 2**18
+BLOCK = 2**17
 """Number of accumulators that are merged and finished at a time: enough for numpy, which releases the interpreter lock
 to other threads, to do most of the work."""
 
