@@ -294,6 +294,12 @@ class TestPixelsThatAFileHides:
             with pytest.raises(GridError, match=r"hides pixels by a mask.* xcrater\.open_mosaic\("):
                 rioxarray.open_rasterio(path, masked=masked).craters.get_stats(cdb, "rim", "mean")
 
+    @pytest.mark.parametrize("text", ["-32768", "300", "2.5", "NaN"])
+    def test_special_constants_that_pixels_cannot_hold_hide_nothing(self, tmp_path, numbers, text):
+        image = (numbers - 20).astype("u1")
+        path = pds4(tmp_path / "a.xml", image, {"missing_constant": "0xFF", "error_constant": text})
+        np.testing.assert_array_equal(open_mosaic(path), image)
+
     @pytest.mark.parametrize("text", ["0x8000", "16#1FF7FFFFB#", "none (0x00000000)"])
     def test_constants_of_pds4_that_are_none_are_refused(self, tmp_path, numbers, text):
         path = pds4(

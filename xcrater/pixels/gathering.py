@@ -229,7 +229,7 @@ def iter_complete(source: BlockSource) -> Iterator[RegionBlocks]:
     (`BlockSource.large`) that it cannot wait in memory for its last tile.
     """
     leaf, room = GatherLeaf(source.cutter), Room.within(get_option("memory"))
-    rounds = source.rounds()
+    rounds = source.rounds()  # used up twice, since tiles are read ahead of those that are completed
     steps = itertools.chain.from_iterable(_steps(plan, source.sizes, room) for plan in used_up(list(rounds)))
     read = graph.each_tile(source.request.da.data, steps, leaf)
     with source.request.naming_craters():

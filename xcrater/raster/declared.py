@@ -74,7 +74,7 @@ def prepare(da: xr.DataArray, nodata: float | int | None) -> xr.DataArray:
     Raises
     ------
     GridError
-        As of `declaration`.
+        What the raster declares about its numbers cannot be used; see `declaration`.
     """
     da = stored_numbers(da)
     declared = declaration(da, nodata)
@@ -87,7 +87,7 @@ def decoded(da: xr.DataArray) -> xr.DataArray:
     Raises
     ------
     GridError
-        As of `declaration`.
+        What the raster declares about its numbers cannot be used; see `declaration`.
     """
     declared = declaration(da)
     return da if declared == ((), 1.0, 0.0) else _decode(da, declared)
@@ -191,7 +191,7 @@ def _declared_fills(da: xr.DataArray, file: AsRead | None) -> dict[str, Any]:
 
 
 def _with_lost_attributes(da: xr.DataArray, file: AsRead | None) -> xr.DataArray:
-    """A band that ``to_dataset("band")`` made a variable, with the attributes that it loses thereby."""
+    """Give a band back the attributes that it loses when ``to_dataset("band")`` makes it a variable."""
     band = _band_by_name(da)
     if da.attrs or band is None or isinstance(da.name, str) or file is None or band > len(file.packing.nodata):
         return da
@@ -268,7 +268,7 @@ def _can_be(fill: float, dtype: np.dtype[Any]) -> bool:
 
 
 def _computed_by(da: xr.DataArray) -> set[str]:
-    """Operations that made other numbers of those in a file; none as far as is known that there were any."""
+    """Operations that turned the numbers of a file into others; empty if there were none, or if nothing shows them."""
     operations = _operations(da)
     return operations - VIEWS - UNMASKED if operations else {"in memory"} if _has_lost_its_file(da) else set()
 
@@ -322,12 +322,10 @@ def _describe_others(da: xr.DataArray, declared: Mapping[str, Any]) -> bool:
 def _refuse_computed(da: xr.DataArray, scale: PerImage, offset: PerImage) -> None:
     """Refuse a scale that stands on pixels which were computed from the stored numbers that it belongs to."""
     plain = not isinstance(scale, xr.DataArray) and not isinstance(offset, xr.DataArray) and (scale, offset) == (1, 0)
-    computed = _computed_by(da)
-    if plain or not computed:
+    if plain or not (computed := _computed_by(da)):
         return
-    how = ", ".join(sorted(computed))
     raise GridError(
-        f"received pixels that were computed ({how}) and have the attributes "
+        f"received pixels that were computed ({', '.join(sorted(computed))}) and have the attributes "
         f"scale_factor={scale} and add_offset={offset} of stored numbers. Compute with values: "
         "da = xcrater.open_mosaic(path); or take the attributes away: da = da.drop_attrs(deep=False)"
     )

@@ -51,7 +51,7 @@ class Packing:
         Whether GDAL hides pixels for another reason than one nodata number: a mask band, an alpha band, the special
         constants of ISIS and PDS4, or numbers that only together mean no value.
     special : tuple of float
-        Stored numbers that stand for no value and that GDAL does not know; where there are some, they are all.
+        All stored numbers that stand for a missing value, if GDAL does not know them itself; else empty.
     """
 
     nodata: tuple[float | None, ...]

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from xcrater.errors import GridError
+from xcrater.raster.values import representable
 
 NAMES = {
     "error_constant",
@@ -43,7 +44,7 @@ def special_constants(dataset: Any) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        Stored numbers that stand for missing values.
+        Stored numbers that stand for missing values; those that the pixels' data type cannot hold are left out.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def special_constants(dataset: Any) -> tuple[float, ...]:
             f"the label of {dataset.name!r} gives special constants in hexadecimals, and different ones for several "
             "arrays; expected one list. Write them in the label in decimals, which GDAL reads for each array"
         )
-    return tuple(_number(text, name, dataset) for name, text in arrays[0].items())
+    numbers = (_number(text, name, dataset) for name, text in arrays[0].items())
+    return tuple(number for number in numbers if representable(number, np.dtype(dataset.dtypes[0])))
 
 
 def _texts(constants: ElementTree.Element) -> dict[str, str]:

@@ -76,7 +76,7 @@ BLOCK = 2**17
 to other threads, to do most of the work."""
 
 THREADS = 4
-"""Largest number of blocks that are finished in parallel, which is allowed since no other task runs at this stage."""
+"""Largest number of blocks that are finished in parallel, while no other task of the request runs."""
 
 
 def _within(pieces: list[Sums], block: slice) -> list[Sums]:
